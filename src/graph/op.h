@@ -1,0 +1,179 @@
+/* What an operator is: one descriptor per operator, in its own file src/op/NAME.c, listed in src/op/ops.def.
+ * Every part that is absent has the documented default. */
+#ifndef SUMI_GRAPH_OP_H
+#define SUMI_GRAPH_OP_H
+
+#include "graph/graph.h"
+
+struct sumi_lower;      /* plan/lower.h */
+struct sumi_call;
+struct sumi_infer;
+
+/* A name under which ONNX files know the operator, and the versions at which its meaning or schema changed.
+ * domain "" is ai.onnx. Versions in rising order, 0-terminated; a model may import any version >= the first. */
+struct sumi_op_name {
+  const char *domain, *name;
+  int version[14];
+};
+
+/* An attribute. The importer and verifier refuse others and other types. */
+struct sumi_attr_spec {
+  const char *name;
+  enum sumi_attr_type type;
+  bool required;
+  int until; /* the first version that no longer has it; 0 = still there */
+};
+
+enum {
+  SUMI_PORT_OPTIONAL = 1, /* may be left out */
+  SUMI_PORT_VARIADIC = 2, /* the last port; takes any number (at least one unless also OPTIONAL) */
+  SUMI_PORT_MIXED = 4,    /* a variadic port whose types may differ from each other */
+  SUMI_PORT_ANY_KIND = 8, /* also sequences and optionals */
+  SUMI_PORT_SEQUENCE = 16 /* a sequence */
+};
+
+struct sumi_port {
+  const char *name;
+  uint64_t dtypes; /* set of element types taken */
+  char var;        /* ports with the same letter have the same element type; 0 = free */
+  int flags;
+};
+
+/* One thing the operator can do that matters to the executor. */
+enum {
+  SUMI_OP_CONTROL = 1,     /* has bodies and runs them through call->bodies */
+  SUMI_OP_DYNAMIC = 2,     /* its outputs' shapes are known only after it ran: ref makes them with sumi_call_output() */
+  SUMI_OP_RANDOM = 4,      /* not a function of its inputs: never folded */
+  SUMI_OP_VIEW = 8,        /* output 0 has the bytes of input 0 in their order (Reshape, Identity): may share memory */
+  SUMI_OP_IN_PLACE = 16    /* ref allows output 0 to lie over input 0 when their bytes agree */
+};
+
+/* A test case: a graph in text form whose one graph runs on every device; inputs are filled at random. */
+struct sumi_case {
+  const char *text;     /* ONNX text syntax (graph.h); NULL ends the list */
+  double rtol, atol;    /* |got - want| <= atol + rtol * max|want|; 0, 0 = equal */
+  double low, high;     /* range of random inputs, both 0 = normal(0, 1) for floats, 0..7 for integers */
+  const char *why;      /* why the tolerance is what it is, or what the case is about */
+};
+
+struct sumi_cost {
+  double dense_macs;    /* multiply-accumulates if nothing is skipped */
+  double macs;          /* what is left when zero weights are skipped */
+  double bytes;         /* read and written, at least */
+};
+
+struct sumi_op {
+  const char *name;     /* the operator's name in Sumi: the ONNX name, with its domain where it is not ai.onnx */
+  const char *formula;  /* one line for the operation table */
+  struct sumi_op_name known_as[3]; /* ended by a NULL name; [0].name = NULL: {"", name} at version 1 */
+  const struct sumi_attr_spec *attrs; /* ended by a NULL name; NULL = none */
+  const struct sumi_port *in, *out;   /* ended by a NULL name */
+  int flags;
+
+  /* Sets every wanted output's kind, dtype, rank and dims, from the inputs' and attributes; the only validation.
+   * Called with symbolic or unknown shapes (while importing) and with numbers (while preparing; then also with the
+   * contents of what is known). Arity, element types and attribute types were checked before. Required. */
+  sumi_status (*infer)(struct sumi_infer *ctx);
+
+  /* The reference function: the plain loops that define what is right. Shapes were inferred from the same inputs;
+   * outputs are allocated (unless SUMI_OP_DYNAMIC). Required. */
+  sumi_status (*ref)(const struct sumi_call *call);
+
+  /* Bytes of scratch that ref wants for these shapes (data may be NULL). NULL = none. */
+  sumi_status (*scratch)(const struct sumi_call *call, size_t *bytes);
+
+  /* Emits steps of kernel families on device cpu. SUMI_E_UNSUPPORTED (after sumi_lower_refuse) = use ref. NULL = use ref. */
+  sumi_status (*lower)(struct sumi_lower *l);
+
+  /* Work of one run; NULL = bytes of inputs and outputs, no macs. */
+  void (*cost)(const struct sumi_call *call, struct sumi_cost *cost);
+
+  const struct sumi_case *cases; /* NULL = covered by the conformance tests only (say why in the file) */
+};
+
+/* ---- inference ------------------------------------------------------------------------------------------------ */
+
+struct sumi_infer {
+  const struct sumi_node *node;
+  struct sumi_symbols *symbols; /* NULL where all shapes are numbers */
+  struct sumi_arena *arena;     /* for contents and bodies; lives as long as the outputs' infos */
+  int n_in, n_out;
+  const struct sumi_info *in; /* [n_in]; .absent where an optional input is not given */
+  struct sumi_info *out;      /* [n_out]; .absent where nobody wants it; set the others */
+  struct sumi_err *err;
+};
+
+/* True when input i is there. */
+static inline bool sumi_infer_has(const struct sumi_infer *ctx, int i) { return i < ctx->n_in && !ctx->in[i].absent; }
+
+/* Sets output i to a tensor of dtype and shape; does nothing when nobody wants it (i beyond n_out or absent). */
+void sumi_infer_out(struct sumi_infer *ctx, int i, sumi_dtype dtype, int rank, const sumi_dim *dim);
+/* The same with rank unknown. */
+void sumi_infer_out_unknown(struct sumi_infer *ctx, int i, sumi_dtype dtype);
+/* Output i has the shape (and kind) of in; dtype SUMI_UNDEFINED takes in's as well. */
+void sumi_infer_out_like(struct sumi_infer *ctx, int i, const struct sumi_info *in, sumi_dtype dtype);
+/* Output i has the broadcast shape of the inputs [first, n_in). SUMI_E_SHAPE where numbers do not fit. */
+sumi_status sumi_infer_broadcast(struct sumi_infer *ctx, int i, int first, int last, sumi_dtype dtype);
+
+/* The integers an input holds: from its data or contents. *n = -1 where unknown. At most SUMI_MAX_RANK unless data
+ * is known. Elements may be symbolic dims (negative numbers in data are passed as they are only through values). */
+sumi_status sumi_infer_ints(struct sumi_infer *ctx, int input, const int64_t **values, int *n);
+/* The same, from the input if it is given, else from the attribute (Squeeze's axes and its relatives changed from
+ * one to the other). n = -1: unknown; values NULL with n = 0: neither is given. */
+sumi_status sumi_infer_ints_or_attr(struct sumi_infer *ctx, int input, const char *attr, const int64_t **values, int *n);
+
+/* Sets output i's symbolic contents (copied); n <= SUMI_MAX_RANK. */
+sumi_status sumi_infer_content(struct sumi_infer *ctx, int i, const sumi_dim *content, int n);
+
+/* Infers a body's outputs from its inputs (in[n_in], the body's order); out[body->n_output]. */
+sumi_status sumi_infer_body(struct sumi_infer *ctx, const struct sumi_graph *body, const struct sumi_info *in, struct sumi_info *out);
+
+/* Checks a node's arity, kinds and element types against its ports, then calls its infer. Errors name the node. */
+sumi_status sumi_infer_node(struct sumi_infer *ctx);
+
+/* Infers all values of a graph. in: infos of its inputs (NULL = as declared). info[n_value] receives what was found.
+ * fold_bytes > 0: nodes whose inputs are all known and whose outputs take at most so many bytes are computed with
+ * their reference function; the results live in arena. What is declared (value_info) but contradicts what is
+ * inferred is overruled by the inferred. */
+sumi_status sumi_graph_infer(const struct sumi_graph *g, const struct sumi_info *in, struct sumi_symbols *symbols,
+                             struct sumi_arena *arena, size_t fold_bytes, struct sumi_info *info, struct sumi_err *err);
+
+/* ---- calls ---------------------------------------------------------------------------------------------------- */
+
+/* Runs bodies for control operators; given by the executor. */
+struct sumi_bodies {
+  void *self;
+  /* Runs the graph attribute `body`; in[n_in] in the body's order (captures included). On success out[i] points to
+   * the i-th output; it lives until the same body runs again or the call ends, whichever is first. */
+  sumi_status (*run)(void *self, const struct sumi_graph *body, const struct sumi_tensor *const *in, int n_in,
+                     const struct sumi_tensor **out, int n_out, struct sumi_err *err);
+};
+
+struct sumi_call {
+  const struct sumi_node *node;
+  int n_in, n_out;
+  const struct sumi_tensor *const *in; /* NULL = optional input not given */
+  struct sumi_tensor *const *out;      /* shape set, data allocated; NULL = nobody wants it */
+  void *scratch;                       /* what .scratch asked for */
+  struct sumi_arena *heap;             /* strings and dynamic outputs; lives as long as the outputs. NULL where the
+                                          node is static: such a node must not need it */
+  const struct sumi_bodies *bodies;    /* control operators only */
+  struct sumi_err *err;
+};
+
+static inline bool sumi_call_has(const struct sumi_call *c, int i) { return i < c->n_in && c->in[i]; }
+static inline bool sumi_call_wants(const struct sumi_call *c, int i) { return i < c->n_out && c->out[i]; }
+
+/* For SUMI_OP_DYNAMIC operators: gives output i its type and shape and allocates it from the heap. */
+sumi_status sumi_call_output(const struct sumi_call *c, int i, sumi_dtype dtype, int rank, const int64_t *dim);
+/* Deep-copies a tensor, sequence or optional to output i (allocated from the heap). */
+sumi_status sumi_call_output_copy(const struct sumi_call *c, int i, const struct sumi_tensor *from);
+
+/* The integers of an input if it is given, else of the attribute; *n = 0 and NULL when neither is. int32 inputs are widened
+ * into buf[SUMI_MAX_RANK * 4]; more than that is SUMI_E_LIMIT. */
+sumi_status sumi_call_ints_or_attr(const struct sumi_call *c, int input, const char *attr, int64_t *buf, const int64_t **values, int *n);
+
+/* How a node's failure reads: "node 'n' (Conv): reason". Used by infer_node and the executor. */
+sumi_status sumi_node_fail(const struct sumi_node *node, struct sumi_err *err, sumi_status status);
+
+#endif

@@ -1,0 +1,28 @@
+/* What many operator files need: attribute forms that recur, and the table of all operators. */
+#ifndef SUMI_OP_OP_UTIL_H
+#define SUMI_OP_OP_UTIL_H
+
+#include <sumi/types.h>
+
+#include "graph/op.h"
+#include "op/ops.h"
+
+/* Attribute "axis" of a tensor of the given rank (rank 0 counts as 1, as ONNX does for scalars), made >= 0. */
+sumi_status sumi_op_axis(const struct sumi_node *node, int64_t otherwise, int rank, int *axis, struct sumi_err *err);
+
+/* Padding, strides and dilations of a sliding window (Conv, pools), resolved for given spatial sizes.
+ * n spatial dims; size, out in elements; pad begin and end; auto_pad and ceil_mode are taken care of. */
+struct sumi_window {
+  int n;
+  int64_t kernel[SUMI_MAX_RANK], stride[SUMI_MAX_RANK], dilation[SUMI_MAX_RANK];
+  int64_t begin[SUMI_MAX_RANK], end[SUMI_MAX_RANK];
+  int64_t out[SUMI_MAX_RANK];
+};
+
+/* Reads kernel (or attribute kernel_shape when NULL), strides, dilations, pads, auto_pad, ceil_mode of a node whose
+ * input has n spatial dims size[n]; unknown sizes (negative) give SUMI_DIM_UNKNOWN in out and pads as written.
+ * Every figure is checked: positive strides and dilations, kernel > 0, right counts, no overflow. */
+sumi_status sumi_op_window(const struct sumi_node *node, int n, const int64_t *size, const int64_t *kernel,
+                           struct sumi_window *w, struct sumi_err *err);
+
+#endif

@@ -1,0 +1,70 @@
+/* Lowering: how an operator on device cpu becomes steps of kernel families. Read this header first in the room.
+ *
+ * A step is a function and its arguments. Arguments live in the plan's arena and name buffers by number; a run gives
+ * the step a table of addresses, so one plan serves many sessions. What a step needs beside its buffers (packed
+ * weights, offset lists) was made when lowering and does not change. */
+#ifndef SUMI_PLAN_LOWER_H
+#define SUMI_PLAN_LOWER_H
+
+#include "cpu/cpu.h"
+#include "graph/op.h"
+#include "par/par.h"
+
+/* What a step sees while running. Allocates nothing. */
+struct sumi_run {
+  void *const *buffer;      /* by buffer number */
+  struct sumi_par *par;     /* threads of the session; NULL = serial */
+  struct sumi_arena *heap;  /* as in sumi_call; NULL in static steps */
+  const struct sumi_bodies *bodies;
+  struct sumi_err *err;
+};
+
+typedef sumi_status (*sumi_step_fn)(const void *args, const struct sumi_run *run);
+
+struct sumi_step {
+  sumi_step_fn fn;
+  const void *args;             /* in the plan's arena */
+  const struct sumi_node *node; /* what it belongs to */
+  const char *kernel;           /* "spmm_f32/avx512 dense", "ref" */
+  const int *reads, *writes;    /* buffer numbers */
+  int n_reads, n_writes;
+  double predicted_s;           /* 0 = not predicted */
+};
+
+/* Packed weights are made once per model and shared by its sessions and plans. */
+struct sumi_packs {
+  void *self;
+  /* The blob for (node, key), made by make(user, blob_out, err) on first use. The result lives as long as the model. */
+  sumi_status (*get)(void *self, const struct sumi_node *node, const char *key,
+                     sumi_status (*make)(void *user, const struct sumi_allocator *a, struct sumi_blob **out, struct sumi_err *err),
+                     void *user, const void **data, struct sumi_err *err);
+};
+
+struct sumi_plan;
+
+struct sumi_lower {
+  const struct sumi_node *node;
+  int n_in, n_out;
+  const struct sumi_tensor *const *in; /* concrete shapes; ->data non-NULL where the contents are constant; NULL = absent */
+  const struct sumi_tensor *const *out; /* concrete shapes, data NULL; NULL = nobody wants it */
+  const int *in_buffer, *out_buffer;   /* buffer numbers, -1 where absent. Constants have buffers too */
+  enum sumi_isa isa;                   /* the level kernels may use */
+  int threads;
+  const struct sumi_packs *packs;
+  struct sumi_arena *arena;            /* lives as long as the plan */
+  struct sumi_plan *plan;
+  struct sumi_text *refusals;          /* NULL = nobody wants to know */
+  struct sumi_err *err;
+};
+
+/* A scratch buffer of bytes that lives from this node's first step to its last; its number, or -1 (out of memory). */
+int sumi_lower_scratch(struct sumi_lower *l, size_t bytes);
+
+/* Appends a step. reads and writes (copied) are all buffers it touches, scratch included. */
+sumi_status sumi_lower_emit(struct sumi_lower *l, sumi_step_fn fn, const void *args, const char *kernel, const int *reads,
+                            int n_reads, const int *writes, int n_writes);
+
+/* Records why a kernel was not taken: "spmm_f32/avx2: ...". */
+void sumi_lower_refuse(struct sumi_lower *l, const char *kernel, const char *format, ...) SUMI_PRINTF(3, 4);
+
+#endif
