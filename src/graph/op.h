@@ -131,12 +131,23 @@ sumi_status sumi_infer_body(struct sumi_infer *ctx, const struct sumi_graph *bod
 /* Checks a node's arity, kinds and element types against its ports, then calls its infer. Errors name the node. */
 sumi_status sumi_infer_node(struct sumi_infer *ctx);
 
-/* Infers all values of a graph. in: infos of its inputs (NULL = as declared). info[n_value] receives what was found.
- * fold_bytes > 0: nodes whose inputs are all known and whose outputs take at most so many bytes are computed with
- * their reference function; the results live in arena. What is declared (value_info) but contradicts what is
- * inferred is overruled by the inferred. */
-sumi_status sumi_graph_infer(const struct sumi_graph *g, const struct sumi_info *in, struct sumi_symbols *symbols,
-                             struct sumi_arena *arena, size_t fold_bytes, struct sumi_info *info, struct sumi_err *err);
+/* Infers all values of a graph: the job's info[n_value] receives what was found. What is declared (value_info) but
+ * contradicts what is inferred is overruled by the inferred. */
+struct sumi_infer_job {
+  const struct sumi_graph *graph;
+  const struct sumi_info *in;   /* [n_input] infos of its inputs; NULL = as declared */
+  struct sumi_symbols *symbols; /* NULL where all shapes are numbers */
+  struct sumi_arena *arena;     /* for contents and folded tensors; must outlive the infos */
+  size_t fold_bytes;            /* > 0: nodes whose inputs are known and whose outputs take at most so many bytes are
+                                   computed with their reference function */
+  size_t fold_ratio;            /* > 0: also those whose outputs take at most so many times their inputs' bytes */
+  const bool *skip;             /* [n_node] nodes whose outputs' infos are given already; NULL = none */
+  struct sumi_info *info;       /* [n_value] */
+  /* Called for every node that fails; its outputs become unknown and inference goes on. NULL: the first one ends it. */
+  void (*on_fail)(void *user, const struct sumi_node *node, const struct sumi_err *err);
+  void *user;
+};
+sumi_status sumi_graph_infer(const struct sumi_infer_job *job, struct sumi_err *err);
 
 /* ---- calls ---------------------------------------------------------------------------------------------------- */
 
@@ -144,7 +155,7 @@ sumi_status sumi_graph_infer(const struct sumi_graph *g, const struct sumi_info 
 struct sumi_bodies {
   void *self;
   /* Runs the graph attribute `body`; in[n_in] in the body's order (captures included). On success out[i] points to
-   * the i-th output; it lives until the same body runs again or the call ends, whichever is first. */
+   * the i-th output, which stays while the same body runs once more (so it may be an input of that run), not longer. */
   sumi_status (*run)(void *self, const struct sumi_graph *body, const struct sumi_tensor *const *in, int n_in,
                      const struct sumi_tensor **out, int n_out, struct sumi_err *err);
 };
