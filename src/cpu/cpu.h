@@ -5,7 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Each level has everything of the levels before it. Kernel files carry the level's name as their suffix. */
+/* Each level has everything of the levels before it, but for AVXVNNI, which machines with AVX-512 may lack: ask
+ * sumi_cpu_allows() before calling a kernel. Kernel files carry the level's name as their suffix. */
 enum sumi_isa {
   SUMI_ISA_REF = 0,      /* portable C */
   SUMI_ISA_AVX2,         /* AVX2, FMA, F16C */
@@ -27,6 +28,8 @@ struct sumi_cpu {
 enum sumi_isa sumi_cpu_isa(void);
 /* Whether the processor itself has a level's instructions, whatever SUMI_ISA says. */
 bool sumi_cpu_has(enum sumi_isa isa);
+/* Whether a kernel written for isa may run where the level in force is level. */
+static inline bool sumi_cpu_allows(enum sumi_isa level, enum sumi_isa isa) { return isa <= level && sumi_cpu_has(isa); }
 const struct sumi_cpu *sumi_cpu_info(void);
 
 const char *sumi_isa_label(enum sumi_isa isa);        /* "avx512vnni" */
