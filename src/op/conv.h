@@ -1,0 +1,47 @@
+/* The geometry of a convolution, resolved once from a node and its shapes; shared by the reference functions
+ * of Conv and its relatives and by whatever lowers them.
+ *
+ *   y[b, m, o] = act(bias[m] + sum over c < c_group, taps k of w[m, c, k] * x[b, m / m_group * c_group + c,
+ * i] + z[b, m, o]) with i = o * stride + k * dilation - begin in every spatial dimension; x is 0 outside. */
+#ifndef SUMI_OP_CONV_H
+#define SUMI_OP_CONV_H
+
+#include "op/activation.h"
+#include "op/op_util.h"
+
+struct sumi_conv {
+  int64_t batch, c_in, c_out, group;
+  int64_t c_group, m_group;            /* input and output channels of one group */
+  int n;                               /* spatial dimensions, >= 1 */
+  int64_t in[SUMI_MAX_RANK];           /* spatial sizes of x, as out in window of y; last one contiguous */
+  struct sumi_window window;           /* kernel, stride, dilation, pads, out */
+  int64_t in_pixels, out_pixels, taps; /* products of in, window.out, window.kernel */
+  struct sumi_activation activation;   /* FusedConv's; NONE otherwise */
+};
+
+/* Conv, FusedConv, ConvInteger, QLinearConv: x is [batch, c_in, in...], w is [c_out, c_group, kernel...];
+ * their data is not looked at. Shapes must be concrete. Errors as in inference. */
+sumi_status sumi_conv_resolve(const struct sumi_node *node, const struct sumi_tensor *x,
+                              const struct sumi_tensor *w, struct sumi_conv *conv, struct sumi_err *err);
+
+/* ConvTranspose: x is [batch, c_in, in...], w is [c_in, m_group, kernel...]. A product x[b, c, i] * w[c, m,
+ * k] lands on y[b, m, o] with o = i * stride + k * dilation - begin where that is inside. c_group is c_in /
+ * group. */
+sumi_status sumi_conv_transpose_resolve(const struct sumi_node *node, const struct sumi_tensor *x,
+                                        const struct sumi_tensor *w, struct sumi_conv *conv,
+                                        struct sumi_err *err);
+
+/* Sets output 0 of a convolution with dims of x and w from inputs ix and iw. */
+sumi_status sumi_conv_infer(struct sumi_infer *ctx, int ix, int iw, sumi_dtype dtype);
+
+/* Checks that input i, where given, is [c_out] of the convolution whose weights are w (dim 0 = c_out). */
+sumi_status sumi_conv_check_bias(const struct sumi_infer *ctx, int i, sumi_dim c_out);
+
+/* dense_macs and macs for weights that are input iw (their zero point input zero_point or -1). */
+void sumi_conv_cost(const struct sumi_call *call, const struct sumi_conv *conv, int iw, int zero_point,
+                    struct sumi_cost *cost);
+
+/* The outputs o of [0, out) whose input o * stride + shift lies in [0, in): [*lo, *hi), empty as lo = hi. */
+void sumi_conv_range(int64_t in, int64_t out, int64_t stride, int64_t shift, int64_t *lo, int64_t *hi);
+
+#endif

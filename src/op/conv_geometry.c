@@ -1,0 +1,106 @@
+/* Geometry of convolutions: what attributes and shapes mean together, for inference, reference functions and
+ * lowering. The only place that checks a convolution's shapes. */
+#include <inttypes.h>
+
+#include "base/size.h"
+#include "op/conv.h"
+
+/* Dims may be unknown (negative); then nothing is said about them. w is [wide, narrow, kernel...]: for Conv
+ * wide is c_out and narrow c_in / group; for ConvTranspose wide is c_in and narrow c_out / group. */
+static sumi_status check_channels(const struct sumi_node *node, sumi_dim c_in, sumi_dim wide, sumi_dim narrow,
+                                  bool transposed, int64_t *group, struct sumi_err *err) {
+  const int64_t g = sumi_attr_int(node, "group", 1);
+  if (g < 1 || g > INT32_MAX) SUMI_FAIL(err, SUMI_E_VALUE, "group is %" PRId64, g);
+  *group = g;
+  if (wide >= 0 && wide % g)
+    SUMI_FAIL(err, SUMI_E_SHAPE, "the weights' first dimension %" PRId64 " is no multiple of group %" PRId64,
+              wide, g);
+  if (transposed) {
+    int64_t c_out;
+    if (narrow >= 0 && !sumi_i64_mul(narrow, g, &c_out))
+      SUMI_FAIL(err, SUMI_E_LIMIT, "too many output channels");
+    if (c_in >= 0 && wide >= 0 && c_in != wide)
+      SUMI_FAIL(err, SUMI_E_SHAPE, "the input has %" PRId64 " channels, the weights are for %" PRId64, c_in,
+                wide);
+  } else if (c_in >= 0 && narrow >= 0 && (c_in % g || c_in / g != narrow)) {
+    SUMI_FAIL(err, SUMI_E_SHAPE,
+              "the input has %" PRId64 " channels, the weights are for %" PRId64 " in each of %" PRId64
+              " groups",
+              c_in, narrow, g);
+  }
+  return SUMI_OK;
+}
+
+static sumi_status check_ranks(int x, int w, struct sumi_err *err) {
+  if (x >= 0 && x < 3) SUMI_FAIL(err, SUMI_E_SHAPE, "the input has rank %d, at least 3 is needed", x);
+  if (w >= 0 && w < 3) SUMI_FAIL(err, SUMI_E_SHAPE, "the weights have rank %d, at least 3 is needed", w);
+  if (x >= 0 && w >= 0 && x != w) SUMI_FAIL(err, SUMI_E_SHAPE, "the input has rank %d, the weights %d", x, w);
+  return SUMI_OK;
+}
+
+sumi_status sumi_conv_infer(struct sumi_infer *ctx, int ix, int iw, sumi_dtype dtype) {
+  const struct sumi_info *x = &ctx->in[ix], *w = &ctx->in[iw];
+  SUMI_TRY(check_ranks(x->rank, w->rank, ctx->err));
+  const int rank = x->rank >= 0 ? x->rank : w->rank;
+  if (rank < 0) {
+    sumi_infer_out_unknown(ctx, 0, dtype);
+    return SUMI_OK;
+  }
+  sumi_dim unknown[SUMI_MAX_RANK], out[SUMI_MAX_RANK];
+  for (int i = 0; i < rank; i++) unknown[i] = SUMI_DIM_UNKNOWN;
+  const sumi_dim *xd = x->rank >= 0 ? x->dim : unknown, *wd = w->rank >= 0 ? w->dim : unknown;
+  int64_t group;
+  SUMI_TRY(check_channels(ctx->node, xd[1], wd[0], wd[1], false, &group, ctx->err));
+  struct sumi_window window;
+  SUMI_TRY(sumi_op_window(ctx->node, rank - 2, xd + 2, wd + 2, &window, ctx->err));
+  out[0] = xd[0];
+  out[1] = wd[0];
+  for (int i = 2; i < rank; i++) out[i] = sumi_op_window_dim(ctx->symbols, &window, i - 2, xd[i]);
+  sumi_infer_out(ctx, 0, dtype, rank, out);
+  return SUMI_OK;
+}
+
+sumi_status sumi_conv_check_bias(const struct sumi_infer *ctx, int i, sumi_dim c_out) {
+  if (!sumi_infer_has(ctx, i) || ctx->in[i].rank < 0) return SUMI_OK;
+  const struct sumi_info *b = &ctx->in[i];
+  if (b->rank != 1) SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "the bias has rank %d, not 1", b->rank);
+  if (b->dim[0] >= 0 && c_out >= 0 && b->dim[0] != c_out)
+    SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "the bias has %" PRId64 " elements for %" PRId64 " output channels",
+              b->dim[0], c_out);
+  return SUMI_OK;
+}
+
+static void products(struct sumi_conv *v) {
+  v->in_pixels = sumi_dims_count(v->in, 0, v->n);
+  v->out_pixels = sumi_dims_count(v->window.out, 0, v->n);
+  v->taps = sumi_dims_count(v->window.kernel, 0, v->n);
+}
+
+sumi_status sumi_conv_resolve(const struct sumi_node *node, const struct sumi_tensor *x,
+                              const struct sumi_tensor *w, struct sumi_conv *v, struct sumi_err *err) {
+  SUMI_TRY(check_ranks(x->rank, w->rank, err));
+  *v = (struct sumi_conv){.batch = x->dim[0], .c_in = x->dim[1], .c_out = w->dim[0], .c_group = w->dim[1]};
+  SUMI_TRY(check_channels(node, v->c_in, v->c_out, v->c_group, false, &v->group, err));
+  v->m_group = v->c_out / v->group;
+  v->n = x->rank - 2;
+  for (int i = 0; i < v->n; i++) v->in[i] = x->dim[2 + i];
+  SUMI_TRY(sumi_op_window(node, v->n, v->in, w->dim + 2, &v->window, err));
+  products(v);
+  return sumi_activation_resolve(node, &v->activation, err);
+}
+
+void sumi_conv_range(int64_t in, int64_t out, int64_t stride, int64_t shift, int64_t *lo, int64_t *hi) {
+  const int64_t room = in - shift; /* o * stride < room */
+  *lo = shift < 0 ? (-shift + stride - 1) / stride : 0;
+  *hi = room <= 0 ? 0 : (room + stride - 1) / stride;
+  if (*hi > out) *hi = out;
+  if (*lo > *hi) *lo = *hi;
+}
+
+void sumi_conv_cost(const struct sumi_call *call, const struct sumi_conv *v, int iw, int zero_point,
+                    struct sumi_cost *cost) {
+  cost->dense_macs =
+      (double)v->batch * (double)v->out_pixels * (double)v->c_out * (double)v->c_group * (double)v->taps;
+  cost->macs = cost->dense_macs * sumi_op_density(call, iw, zero_point);
+  cost->bytes = sumi_op_bytes(call);
+}
