@@ -1,9 +1,9 @@
 /* The IR: a graph of named nodes over named values. Read this header first in the room.
  *
- * A graph owns everything in it through one arena; graphs of bodies (If, Loop, Scan) share their root's arena.
- * A body sees only its own inputs: what ONNX lets it capture from outside is passed explicitly (the importer adds
- * captured values behind a control node's own inputs and behind the body's own inputs).
- * Values are single-assignment; nodes stand in topological order (sumi_graph_verify checks both). */
+ * A graph owns everything in it through one arena; graphs of bodies (If, Loop, Scan) share their root's
+ * arena. A body sees only its own inputs: what ONNX lets it capture from outside is passed explicitly (the
+ * importer adds captured values behind a control node's own inputs and behind the body's own inputs). Values
+ * are single-assignment; nodes stand in topological order (sumi_graph_verify checks both). */
 #ifndef SUMI_GRAPH_GRAPH_H
 #define SUMI_GRAPH_GRAPH_H
 
@@ -23,14 +23,24 @@ struct sumi_info {
   int rank;
   sumi_dim dim[SUMI_MAX_RANK];
   const struct sumi_tensor *data; /* the contents, where known (shape as above, all numbers); else NULL */
-  const sumi_dim *content;        /* integers of rank 0 or 1 whose elements are dims, possibly symbolic; else NULL */
+  const sumi_dim *content; /* integers of rank 0 or 1 whose elements are dims, possibly symbolic; else NULL */
   int n_content;
   bool absent; /* an optional input that is not given, or an output that nobody wants */
 };
+#define SUMI_INFO_UNKNOWN ((struct sumi_info){.rank = -1})
+
+/* One use of a value: input `index` of node, or graph output `index` where node is NULL. */
+struct sumi_use {
+  struct sumi_node *node;
+  size_t index;
+  struct sumi_use *next, **link; /* link: the pointer that points here */
+};
 
 struct sumi_value {
-  const char *name; /* unique in its graph */
-  size_t id;        /* index in graph->value */
+  const char *name;           /* unique in its graph */
+  size_t id;                  /* index in graph->value */
+  struct sumi_use *first_use; /* every use, in no particular order; kept by the functions below */
+  size_t n_use;
   struct sumi_info info;
   struct sumi_node *producer;         /* NULL: graph input or constant */
   const struct sumi_tensor *constant; /* initializer; its bytes live in blob */
@@ -77,13 +87,22 @@ struct sumi_node {
   size_t id;        /* index in graph->node */
   struct sumi_graph *graph;
   const struct sumi_op *op;
-  const char *op_name; /* as in the file: "Conv", "com.microsoft.Attention" */
-  int version;         /* the operator set version its meaning follows */
-  struct sumi_value **in, **out; /* NULL = optional one not given */
-  int n_in, n_out;
+  const char *op_name;           /* as in the file: "Conv", "com.microsoft.Attention" */
+  int version;                   /* the operator set version its meaning follows */
+  struct sumi_value **in, **out; /* NULL = optional one not given; changed by the functions below only */
+  int n_in, n_out, cap_in;
+  struct sumi_use *use; /* [n_in] */
   struct sumi_attr *attr;
-  int n_attr;
+  int n_attr, cap_attr;
 };
+
+/* From name to value or node: open addressing, by hash. */
+struct sumi_names {
+  struct sumi_name_slot *slot;
+  size_t n, cap; /* n counts slots ever taken; cap is a power of two or 0 */
+};
+
+enum { SUMI_MAX_BODY_DEPTH = 64 }; /* bodies in bodies; deeper ones are refused */
 
 struct sumi_metadata {
   const char *key, *value;
@@ -92,7 +111,9 @@ struct sumi_metadata {
 struct sumi_graph {
   const char *name;
   struct sumi_graph *parent; /* the graph whose node holds this body; NULL for the root */
-  struct sumi_arena *arena;  /* the root's */
+  struct sumi_graph *root;
+  int depth;                    /* 0 for the root */
+  struct sumi_arena *arena;     /* the root's */
   struct sumi_symbols *symbols; /* the root's */
   const struct sumi_allocator *allocator;
   struct sumi_value **value;
@@ -101,9 +122,14 @@ struct sumi_graph {
   size_t n_node, cap_node;
   struct sumi_value **input, **output; /* an output may be an input or a constant */
   size_t n_input, cap_input, n_output, cap_output;
+  struct sumi_use *output_use; /* [n_output] */
+  size_t cap_output_use;
+  struct sumi_names value_names, node_names;
+  size_t made_up; /* names made up so far */
   /* root only: */
+  struct sumi_blob *arena_blob; /* keeps the arena alive; clones share it */
   struct sumi_metadata *metadata;
-  size_t n_metadata;
+  size_t n_metadata, cap_metadata;
   struct sumi_graph *first_body; /* list of all bodies, for freeing; linked by next_body */
   struct sumi_graph *next_body;
   struct sumi_blob **held; /* blobs kept for the graph's life (the mapped file, attribute tensors) */
@@ -112,59 +138,94 @@ struct sumi_graph {
 
 /* A new empty root graph with an arena of its own; NULL when out of memory. */
 struct sumi_graph *sumi_graph_new(const struct sumi_allocator *a, const char *name);
-/* A new body inside parent. */
+/* A new body inside parent; NULL also when it would lie deeper than SUMI_MAX_BODY_DEPTH. */
 struct sumi_graph *sumi_graph_new_body(struct sumi_graph *parent, const char *name);
 /* Frees a root with all its bodies; NULL allowed. */
 void sumi_graph_free(struct sumi_graph *g);
-/* A deep copy of structure; constants are shared by reference. NULL and err on failure. */
+/* A new root with the structure of g (which may be a body). What never changes (names, attributes' contents,
+ * constants' bytes, g's arena) is shared by reference and lives until the last of both is freed. NULL and err
+ * on failure. */
 struct sumi_graph *sumi_graph_clone(const struct sumi_graph *g, struct sumi_err *err);
-/* Keeps a reference to blob (taken over, not added) until the root is freed; false: out of memory, reference dropped. */
+/* Keeps a reference to blob (taken over, not added) until the root is freed; false: out of memory, reference
+ * dropped. */
 bool sumi_graph_hold(struct sumi_graph *g, struct sumi_blob *take_blob);
 
-/* All of these return NULL when out of memory. Names are copied; NULL or a name already used makes a unique one up. */
+/* Sets an entry of the metadata (of the root); false: out of memory. */
+bool sumi_graph_set_metadata(struct sumi_graph *g, const char *key, const char *value);
+
+/* All of these return NULL when out of memory. Names are copied; NULL or a name already used makes a unique
+ * one up. */
 struct sumi_value *sumi_graph_add_value(struct sumi_graph *g, const char *name);
 struct sumi_value *sumi_graph_add_input(struct sumi_graph *g, const char *name, const struct sumi_info *info);
-/* tensor's header is copied; data is borrowed from take_blob, whose reference is taken over (also on failure). */
-struct sumi_value *sumi_graph_add_constant(struct sumi_graph *g, const char *name, const struct sumi_tensor *tensor,
-                                           struct sumi_blob *take_blob);
+/* tensor's header is copied; data is borrowed from take_blob, whose reference is taken over (also on
+ * failure). */
+struct sumi_value *sumi_graph_add_constant(struct sumi_graph *g, const char *name,
+                                           const struct sumi_tensor *tensor, struct sumi_blob *take_blob);
 bool sumi_graph_add_output(struct sumi_graph *g, struct sumi_value *v);
 /* Appends a node. in/out arrays are copied; out values get their producer. */
-struct sumi_node *sumi_graph_add_node(struct sumi_graph *g, const char *name, const struct sumi_op *op, const char *op_name,
-                                      int version, struct sumi_value *const *in, int n_in, struct sumi_value *const *out,
-                                      int n_out);
-/* Room for one more attribute on a node (name copied, rest zero). */
+struct sumi_node *sumi_graph_add_node(struct sumi_graph *g, const char *name, const struct sumi_op *op,
+                                      const char *op_name, int version, struct sumi_value *const *in,
+                                      int n_in, struct sumi_value *const *out, int n_out);
+/* Replaces input i < n_in (value may be NULL) or, with sumi_node_add_input, appends one; false: out of
+ * memory. */
+void sumi_node_set_input(struct sumi_node *node, int i, struct sumi_value *value);
+bool sumi_node_add_input(struct sumi_node *node, struct sumi_value *value);
+
+/* Room for one more attribute on a node (name copied, rest zero). What an attribute points to lives in the
+ * graph's arena or in a blob the graph holds. The setters below replace an attribute of that name and copy
+ * what they are given. */
 struct sumi_attr *sumi_node_add_attr(struct sumi_node *node, const char *name, enum sumi_attr_type type);
 sumi_status sumi_node_set_int(struct sumi_node *node, const char *name, int64_t value, struct sumi_err *err);
 sumi_status sumi_node_set_float(struct sumi_node *node, const char *name, float value, struct sumi_err *err);
-sumi_status sumi_node_set_string(struct sumi_node *node, const char *name, const char *value, struct sumi_err *err);
-sumi_status sumi_node_set_ints(struct sumi_node *node, const char *name, const int64_t *value, size_t n, struct sumi_err *err);
-sumi_status sumi_node_set_floats(struct sumi_node *node, const char *name, const float *value, size_t n, struct sumi_err *err);
+sumi_status sumi_node_set_string(struct sumi_node *node, const char *name, const char *value,
+                                 struct sumi_err *err);
+sumi_status sumi_node_set_ints(struct sumi_node *node, const char *name, const int64_t *value, size_t n,
+                               struct sumi_err *err);
+sumi_status sumi_node_set_floats(struct sumi_node *node, const char *name, const float *value, size_t n,
+                                 struct sumi_err *err);
+sumi_status sumi_node_set_strings(struct sumi_node *node, const char *name, const struct sumi_str *value,
+                                  size_t n, struct sumi_err *err);
+/* tensor's header is copied; its data is borrowed from take_blob, whose reference is taken over (also on
+ * failure). */
+sumi_status sumi_node_set_tensor(struct sumi_node *node, const char *name, const struct sumi_tensor *tensor,
+                                 struct sumi_blob *take_blob, struct sumi_err *err);
+sumi_status sumi_node_set_graph(struct sumi_node *node, const char *name, struct sumi_graph *body,
+                                struct sumi_err *err);
+void sumi_node_remove_attr(struct sumi_node *node, const char *name);
 
-struct sumi_value *sumi_graph_find_value(const struct sumi_graph *g, const char *name); /* linear; for tests and tools */
+/* By name, in constant time; NULL where there is none. */
+struct sumi_value *sumi_graph_find_value(const struct sumi_graph *g, const char *name);
+struct sumi_node *sumi_graph_find_node(const struct sumi_graph *g, const char *name);
 
 /* For passes. */
-/* Makes every use of from (node inputs and graph outputs) use to instead. A graph output keeps from's name. */
-void sumi_graph_replace_uses(struct sumi_graph *g, struct sumi_value *from, struct sumi_value *to);
-/* How many node inputs and graph outputs use v. */
+/* Makes every use of from (node inputs and graph outputs) use to instead. A graph output keeps from's name:
+ * the two exchange names. False: outputs still use from, because to is an input or output itself, whose name
+ * is fixed. */
+bool sumi_graph_replace_uses(struct sumi_graph *g, struct sumi_value *from, struct sumi_value *to);
+/* How many node inputs and graph outputs use v; v->first_use lists them. */
 size_t sumi_graph_count_uses(const struct sumi_graph *g, const struct sumi_value *v);
-/* Takes a node out; its outputs lose their producer (the caller has replaced their uses). ids are renewed by
- * sumi_graph_tidy(). */
+/* Takes a node out: its outputs lose their producer (the caller has replaced their uses), its inputs a use
+ * each. It stays in graph->node, marked, until sumi_graph_tidy(). */
 void sumi_graph_remove_node(struct sumi_graph *g, struct sumi_node *node);
-/* Drops removed nodes and unused values, sorts nodes topologically, renews ids. SUMI_E_FORMAT names a node on a cycle. */
+static inline bool sumi_node_removed(const struct sumi_node *node) { return node->graph == NULL; }
+/* Drops removed nodes and values that are neither input, output, used nor produced; sorts nodes topologically
+ * (those in order stay in order); renews ids. Of g itself, not of its bodies. SUMI_E_FORMAT names a node on a
+ * cycle. */
 sumi_status sumi_graph_tidy(struct sumi_graph *g, struct sumi_err *err);
 
-/* Names unique, one producer each, topological order, ids right, operators' arity and attribute schema; bodies too.
- * The first finding is the error. */
+/* Names unique, one producer each, topological order, ids right, operators' arity and attribute schema;
+ * bodies too. The first finding is the error. */
 sumi_status sumi_graph_verify(const struct sumi_graph *g, struct sumi_err *err);
 
 /* Prints in the ONNX text syntax (onnx.parser), parsed again by sumi_graph_parse(). Constants of up to
- * max_elements are written out; larger ones only by type, shape and a hash comment. Shapes of all values follow as
- * comments when annotate is set. */
+ * max_elements are written out; larger ones only by type, shape and a hash comment. Shapes of all values
+ * follow as comments when annotate is set. */
 void sumi_graph_print(const struct sumi_graph *g, size_t max_elements, bool annotate, struct sumi_text *out);
 
-/* Finds the operator for a domain ("" = ai.onnx), name and operator set version; NULL and a sentence in why. Given by
- * room op; passed in because op lies above. */
-typedef const struct sumi_op *(*sumi_op_lookup)(const char *domain, const char *name, int opset, char *why, size_t why_size);
+/* Finds the operator for a domain ("" = ai.onnx), name and operator set version; NULL and a sentence in why.
+ * Given by room op; passed in because op lies above. */
+typedef const struct sumi_op *(*sumi_op_lookup)(const char *domain, const char *name, int opset, char *why,
+                                                size_t why_size);
 
 /* Parses the ONNX text syntax:
  *   <opset_import: ["": 17, "com.microsoft": 1]>            (optional; default: the newest of each)
@@ -173,18 +234,21 @@ typedef const struct sumi_op *(*sumi_op_lookup)(const char *domain, const char *
  *     y = com.microsoft.Gelu <alpha = 1.5, axes = [1, 2]> (t)
  *   }
  * Errors name line and column. */
-sumi_status sumi_graph_parse(const char *text, size_t n, sumi_op_lookup lookup, const struct sumi_allocator *a,
-                             struct sumi_graph **out, struct sumi_err *err);
+sumi_status sumi_graph_parse(const char *text, size_t n, sumi_op_lookup lookup,
+                             const struct sumi_allocator *a, struct sumi_graph **out, struct sumi_err *err);
 
-/* Attributes. The getters return the default where the attribute is absent; types were checked by the verifier. */
+/* Attributes. The getters return the default where the attribute is absent; types were checked by the
+ * verifier. */
 const struct sumi_attr *sumi_node_attr(const struct sumi_node *node, const char *name); /* NULL = absent */
 int64_t sumi_attr_int(const struct sumi_node *node, const char *name, int64_t otherwise);
 float sumi_attr_float(const struct sumi_node *node, const char *name, float otherwise);
 const char *sumi_attr_string(const struct sumi_node *node, const char *name, const char *otherwise);
-const int64_t *sumi_attr_ints(const struct sumi_node *node, const char *name, int *n); /* NULL, n = 0 when absent */
+const int64_t *sumi_attr_ints(const struct sumi_node *node, const char *name,
+                              int *n); /* NULL, n = 0 when absent */
 const float *sumi_attr_floats(const struct sumi_node *node, const char *name, int *n);
 const struct sumi_tensor *sumi_attr_tensor(const struct sumi_node *node, const char *name);
 struct sumi_graph *sumi_attr_graph(const struct sumi_node *node, const char *name);
-bool sumi_attr_is(const struct sumi_node *node, const char *name, const char *otherwise, const char *value); /* string attr == value? */
+bool sumi_attr_is(const struct sumi_node *node, const char *name, const char *otherwise,
+                  const char *value); /* string attr == value? */
 
 #endif
