@@ -8,6 +8,7 @@
 #define SUMI_GRAPH_GRAPH_H
 
 #include "base/mem.h"
+#include "base/names.h"
 #include "base/text.h"
 #include "graph/dim.h"
 #include "tensor/tensor.h"
@@ -94,12 +95,6 @@ struct sumi_node {
   struct sumi_use *use; /* [n_in] */
   struct sumi_attr *attr;
   int n_attr, cap_attr;
-};
-
-/* From name to value or node: open addressing, by hash. */
-struct sumi_names {
-  struct sumi_name_slot *slot;
-  size_t n, cap; /* n counts slots ever taken; cap is a power of two or 0 */
 };
 
 enum { SUMI_MAX_BODY_DEPTH = 64 }; /* bodies in bodies; deeper ones are refused */

@@ -21,14 +21,4 @@ static inline void sumi_use_unlink(struct sumi_use *use, struct sumi_value *v) {
   v->n_use--;
 }
 
-/* Name tables. The item must not be NULL; the name is borrowed. sumi_sumi_names_add returns false when out of
- * memory. */
-void *sumi_names_find(const struct sumi_names *t, const char *name);
-bool sumi_names_add(const struct sumi_allocator *a, struct sumi_names *t, const char *name, void *item);
-void sumi_names_remove(struct sumi_names *t, const char *name);
-/* Makes name stand for another item. */
-void sumi_names_replace(struct sumi_names *t, const char *name, void *item);
-void sumi_names_clear(struct sumi_names *t);
-void sumi_names_fini(const struct sumi_allocator *a, struct sumi_names *t);
-
 #endif

@@ -1,8 +1,10 @@
 /* Name tables: open addressing with linear probing. The hash is salted with the table's address, so that a
  * file cannot be written to collide; nothing that anybody sees depends on the order. */
+#include "base/names.h"
+
 #include <string.h>
 
-#include "graph/graph_int.h"
+#include "base/text.h"
 
 struct sumi_name_slot {
   const char *name; /* NULL: never taken */
