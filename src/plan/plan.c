@@ -1,0 +1,230 @@
+/* Plans: steps, buffers, lifetimes, and placement in one arena by best fit in order of first use. */
+#include "plan/plan.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+
+sumi_status sumi_plan_init(struct sumi_plan *plan, const struct sumi_graph *graph, const struct sumi_allocator *a, struct sumi_err *err) {
+  *plan = (struct sumi_plan){.graph = graph};
+  sumi_arena_init(&plan->arena, a);
+  void *p = NULL;
+  if (graph->n_value > INT_MAX / 2) SUMI_FAIL(err, SUMI_E_LIMIT, "%zu values", graph->n_value);
+  if (!sumi_grow(a, &p, &plan->cap_buffer, graph->n_value + 1, sizeof *plan->buffer)) SUMI_FAIL_MEMORY(err);
+  plan->buffer = p;
+  plan->n_buffer = graph->n_value;
+  for (size_t i = 0; i < plan->n_buffer; i++)
+    plan->buffer[i] = (struct sumi_buffer){.name = graph->value[i]->name, .first = INT_MAX, .last = -1, .root = (int)i};
+  return SUMI_OK;
+}
+
+void sumi_plan_fini(struct sumi_plan *plan) {
+  const struct sumi_allocator *a = plan->arena.allocator;
+  if (!a) return;
+  sumi_free(a, plan->buffer, plan->cap_buffer * sizeof *plan->buffer);
+  sumi_free(a, plan->step, plan->cap_step * sizeof *plan->step);
+  sumi_free(a, (void *)plan->refusals, plan->cap_refusals * sizeof *plan->refusals);
+  sumi_arena_fini(&plan->arena);
+  *plan = (struct sumi_plan){0};
+}
+
+int sumi_lower_scratch(struct sumi_lower *l, size_t bytes) {
+  struct sumi_plan *plan = l->plan;
+  void *p = plan->buffer;
+  if (plan->n_buffer >= INT_MAX / 2 || bytes > PTRDIFF_MAX / 2 ||
+      !sumi_grow(plan->arena.allocator, &p, &plan->cap_buffer, plan->n_buffer + 1, sizeof *plan->buffer))
+    return -1;
+  plan->buffer = p;
+  const int id = (int)plan->n_buffer++;
+  plan->buffer[id] = (struct sumi_buffer){.kind = SUMI_BUFFER_SCRATCH, .name = l->node->name, .bytes = bytes, .first = INT_MAX, .last = -1, .root = id};
+  return id;
+}
+
+static int *copy_ids(struct sumi_arena *arena, const int *ids, int n) {
+  int *copy = SUMI_NEW_ARRAY(arena, (size_t)n, int);
+  if (copy && n) memcpy(copy, ids, (size_t)n * sizeof *copy);
+  return copy;
+}
+
+sumi_status sumi_lower_emit(struct sumi_lower *l, sumi_step_fn fn, const void *args, const char *kernel, const int *reads,
+                            int n_reads, const int *writes, int n_writes) {
+  struct sumi_plan *plan = l->plan;
+  const struct sumi_allocator *a = plan->arena.allocator;
+  void *steps = plan->step, *texts = (void *)plan->refusals;
+  if (plan->n_step >= INT_MAX / 2) SUMI_FAIL(l->err, SUMI_E_LIMIT, "%zu steps", plan->n_step);
+  if (!sumi_grow(a, &steps, &plan->cap_step, plan->n_step + 1, sizeof *plan->step)) SUMI_FAIL_MEMORY(l->err);
+  plan->step = steps;
+  if (!sumi_grow(a, &texts, &plan->cap_refusals, plan->n_step + 1, sizeof *plan->refusals)) SUMI_FAIL_MEMORY(l->err);
+  plan->refusals = texts;
+  struct sumi_step s = {.fn = fn, .args = args, .node = l->node, .kernel = kernel, .n_reads = n_reads, .n_writes = n_writes};
+  s.reads = copy_ids(&plan->arena, reads, n_reads);
+  s.writes = copy_ids(&plan->arena, writes, n_writes);
+  if (!s.reads || !s.writes) SUMI_FAIL_MEMORY(l->err);
+  plan->step[plan->n_step] = s;
+  plan->refusals[plan->n_step] = NULL;
+  if (l->refusals && l->refusals->size) {
+    plan->refusals[plan->n_step] = sumi_arena_strdup(&plan->arena, sumi_text_str(l->refusals));
+    if (!plan->refusals[plan->n_step]) SUMI_FAIL_MEMORY(l->err);
+    l->refusals->size = 0;
+  }
+  plan->n_step++;
+  return SUMI_OK;
+}
+
+void sumi_lower_refuse(struct sumi_lower *l, const char *kernel, const char *format, ...) {
+  if (!l->refusals) return;
+  char reason[512];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(reason, sizeof reason, format, args);
+  va_end(args);
+  sumi_text_add(l->refusals, "%s%s: %s", l->refusals->size ? "\n" : "", kernel, reason);
+}
+
+static int root_of(const struct sumi_plan *plan, int b) {
+  while (plan->buffer[b].root != b) b = plan->buffer[b].root;
+  return b;
+}
+
+void sumi_plan_share(struct sumi_plan *plan, int b, int root) { plan->buffer[b].root = root_of(plan, root); }
+
+static void touch(struct sumi_plan *plan, int b, int step) {
+  struct sumi_buffer *p = &plan->buffer[b];
+  p->first = SUMI_MIN(p->first, step);
+  p->last = SUMI_MAX(p->last, step);
+}
+
+void sumi_plan_keep(struct sumi_plan *plan, int b) {
+  struct sumi_buffer *p = &plan->buffer[b];
+  p->last = INT_MAX;
+  if (p->first == INT_MAX) p->first = 0;
+}
+
+/* ---- placement ------------------------------------------------------------------------------------------------ */
+
+static int compare(const struct sumi_buffer *buffer, int a, int b) {
+  const struct sumi_buffer *x = &buffer[a], *y = &buffer[b];
+  if (x->first != y->first) return x->first < y->first ? -1 : 1;
+  if (x->bytes != y->bytes) return x->bytes > y->bytes ? -1 : 1;
+  return a < b ? -1 : a > b;
+}
+
+static void sift(const struct sumi_buffer *buffer, int *order, size_t i, size_t n) {
+  for (;;) {
+    size_t child = 2 * i + 1;
+    if (child >= n) return;
+    if (child + 1 < n && compare(buffer, order[child], order[child + 1]) < 0) child++;
+    if (compare(buffer, order[i], order[child]) >= 0) return;
+    const int t = order[i];
+    order[i] = order[child];
+    order[child] = t;
+    i = child;
+  }
+}
+
+/* Heap sort: no context argument in C's qsort, and no worst case. */
+static void sort_by_first(const struct sumi_buffer *buffer, int *order, size_t n) {
+  for (size_t i = n / 2; i-- > 0;) sift(buffer, order, i, n);
+  for (size_t i = n; i-- > 1;) {
+    const int t = order[0];
+    order[0] = order[i];
+    order[i] = t;
+    sift(buffer, order, 0, i);
+  }
+}
+
+enum { MAX_ACTIVE = 1024 }; /* neighbours looked at for a gap; beyond it a buffer goes on top, which bounds the time */
+
+sumi_status sumi_plan_place(struct sumi_buffer *buffer, size_t n, int *order, size_t *arena_bytes, struct sumi_err *err) {
+  size_t n_order = 0, top = 0;
+  for (size_t i = 0; i < n; i++) {
+    const struct sumi_buffer *b = &buffer[i];
+    if ((b->kind == SUMI_BUFFER_ARENA || b->kind == SUMI_BUFFER_SCRATCH) && b->root == (int)i && b->first <= b->last) order[n_order++] = (int)i;
+  }
+  sort_by_first(buffer, order, n_order);
+  int active[MAX_ACTIVE]; /* sorted by offset */
+  size_t n_active = 0;
+  for (size_t k = 0; k < n_order; k++) {
+    struct sumi_buffer *b = &buffer[order[k]];
+    size_t need;
+    if (!sumi_size_add(b->bytes, SUMI_BUFFER_SLACK_BYTES, &need) || !sumi_size_align(need, SUMI_ALIGN, &need))
+      SUMI_FAIL(err, SUMI_E_LIMIT, "value '%s' takes %zu bytes", b->name, b->bytes);
+    size_t kept = 0;
+    for (size_t i = 0; i < n_active; i++)
+      if (buffer[active[i]].last >= b->first) active[kept++] = active[i];
+    n_active = kept;
+    size_t best = SIZE_MAX, best_gap = SIZE_MAX, at = 0, end = 0;
+    for (size_t i = 0; i <= n_active && n_active < MAX_ACTIVE; i++) {
+      const size_t next = i < n_active ? buffer[active[i]].offset : SIZE_MAX;
+      if (next > end && next - end >= need && (i < n_active ? next - end < best_gap : best == SIZE_MAX)) {
+        best = end;
+        best_gap = next - end;
+        at = i;
+      }
+      if (i < n_active) {
+        size_t occupied = 0;
+        sumi_size_align(buffer[active[i]].bytes + SUMI_BUFFER_SLACK_BYTES, SUMI_ALIGN, &occupied);
+        end = SUMI_MAX(end, next + occupied);
+      }
+    }
+    if (best == SIZE_MAX) { /* too many neighbours: on top of everything */
+      b->offset = top;
+    } else {
+      b->offset = best;
+      memmove(active + at + 1, active + at, (n_active - at) * sizeof *active);
+      active[at] = order[k];
+      n_active++;
+    }
+    size_t high;
+    if (!sumi_size_add(b->offset, need, &high) || high > PTRDIFF_MAX / 2) SUMI_FAIL(err, SUMI_E_LIMIT, "the intermediate values do not fit in memory");
+    top = SUMI_MAX(top, high);
+  }
+  *arena_bytes = top;
+  return SUMI_OK;
+}
+
+static sumi_status largest_live(struct sumi_plan *plan, struct sumi_err *err) {
+  /* change[s] = bytes that begin to live at step s less those that ended before it */
+  int64_t *change = sumi_alloc(plan->arena.allocator, (plan->n_step + 2) * sizeof *change);
+  if (!change) SUMI_FAIL_MEMORY(err);
+  for (size_t i = 0; i < plan->n_buffer; i++) {
+    const struct sumi_buffer *b = &plan->buffer[i];
+    if ((b->kind != SUMI_BUFFER_ARENA && b->kind != SUMI_BUFFER_SCRATCH) || b->root != (int)i || b->first > b->last) continue;
+    change[SUMI_MIN((size_t)b->first, plan->n_step)] += (int64_t)b->bytes;
+    if ((size_t)b->last < plan->n_step) change[b->last + 1] -= (int64_t)b->bytes;
+  }
+  int64_t live = 0, most = 0;
+  for (size_t s = 0; s <= plan->n_step; s++) {
+    live += change[s];
+    most = SUMI_MAX(most, live);
+  }
+  plan->live_bytes = (size_t)most;
+  sumi_free(plan->arena.allocator, change, (plan->n_step + 2) * sizeof *change);
+  return SUMI_OK;
+}
+
+sumi_status sumi_plan_finish(struct sumi_plan *plan, struct sumi_err *err) {
+  for (size_t s = 0; s < plan->n_step; s++) {
+    const struct sumi_step *step = &plan->step[s];
+    for (int i = 0; i < step->n_reads; i++) touch(plan, step->reads[i], (int)s);
+    for (int i = 0; i < step->n_writes; i++) touch(plan, step->writes[i], (int)s);
+  }
+  for (size_t i = 0; i < plan->n_buffer; i++) { /* what shares memory lives as long as all its sharers */
+    struct sumi_buffer *b = &plan->buffer[i];
+    const int root = root_of(plan, (int)i);
+    b->root = root;
+    if (root == (int)i || b->first == INT_MAX) continue;
+    struct sumi_buffer *r = &plan->buffer[root];
+    r->first = SUMI_MIN(r->first, b->first);
+    r->last = SUMI_MAX(r->last, b->last);
+  }
+  int *order = sumi_alloc(plan->arena.allocator, (plan->n_buffer + 1) * sizeof *order);
+  if (!order) SUMI_FAIL_MEMORY(err);
+  sumi_status status = sumi_plan_place(plan->buffer, plan->n_buffer, order, &plan->arena_bytes, err);
+  sumi_free(plan->arena.allocator, order, (plan->n_buffer + 1) * sizeof *order);
+  for (size_t i = 0; i < plan->n_buffer; i++) plan->buffer[i].offset = plan->buffer[plan->buffer[i].root].offset;
+  return status == SUMI_OK ? largest_live(plan, err) : status;
+}
