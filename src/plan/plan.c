@@ -98,9 +98,7 @@ static void touch(struct sumi_plan *plan, int b, int step) {
 }
 
 void sumi_plan_keep(struct sumi_plan *plan, int b) {
-  struct sumi_buffer *p = &plan->buffer[b];
-  p->last = INT_MAX;
-  if (p->first == INT_MAX) p->first = 0;
+  plan->buffer[b].last = INT_MAX;
 }
 
 /* ---- placement ------------------------------------------------------------------------------------------------ */
@@ -136,7 +134,7 @@ static void sort_by_first(const struct sumi_buffer *buffer, int *order, size_t n
   }
 }
 
-enum { MAX_ACTIVE = 1024 }; /* neighbours looked at for a gap; beyond it a buffer goes on top, which bounds the time */
+enum { MAX_ACTIVE = 4096 }; /* buffers live at once among which gaps are looked for; beyond it all go on top, which bounds the time */
 
 sumi_status sumi_plan_place(struct sumi_buffer *buffer, size_t n, int *order, size_t *arena_bytes, struct sumi_err *err) {
   size_t n_order = 0, top = 0;
@@ -147,6 +145,7 @@ sumi_status sumi_plan_place(struct sumi_buffer *buffer, size_t n, int *order, si
   sort_by_first(buffer, order, n_order);
   int active[MAX_ACTIVE]; /* sorted by offset */
   size_t n_active = 0;
+  bool full = false;
   for (size_t k = 0; k < n_order; k++) {
     struct sumi_buffer *b = &buffer[order[k]];
     size_t need;
@@ -157,7 +156,7 @@ sumi_status sumi_plan_place(struct sumi_buffer *buffer, size_t n, int *order, si
       if (buffer[active[i]].last >= b->first) active[kept++] = active[i];
     n_active = kept;
     size_t best = SIZE_MAX, best_gap = SIZE_MAX, at = 0, end = 0;
-    for (size_t i = 0; i <= n_active && n_active < MAX_ACTIVE; i++) {
+    for (size_t i = 0; i <= n_active && !full; i++) {
       const size_t next = i < n_active ? buffer[active[i]].offset : SIZE_MAX;
       if (next > end && next - end >= need && (i < n_active ? next - end < best_gap : best == SIZE_MAX)) {
         best = end;
@@ -170,13 +169,13 @@ sumi_status sumi_plan_place(struct sumi_buffer *buffer, size_t n, int *order, si
         end = SUMI_MAX(end, next + occupied);
       }
     }
-    if (best == SIZE_MAX) { /* too many neighbours: on top of everything */
+    if (full) {
       b->offset = top;
     } else {
       b->offset = best;
       memmove(active + at + 1, active + at, (n_active - at) * sizeof *active);
       active[at] = order[k];
-      n_active++;
+      full = ++n_active == MAX_ACTIVE;
     }
     size_t high;
     if (!sumi_size_add(b->offset, need, &high) || high > PTRDIFF_MAX / 2) SUMI_FAIL(err, SUMI_E_LIMIT, "the intermediate values do not fit in memory");
@@ -216,6 +215,7 @@ sumi_status sumi_plan_finish(struct sumi_plan *plan, struct sumi_err *err) {
     struct sumi_buffer *b = &plan->buffer[i];
     const int root = root_of(plan, (int)i);
     b->root = root;
+    if (b->last == INT_MAX && b->first == INT_MAX) b->first = 0; /* kept, but no step touches it */
     if (root == (int)i || b->first == INT_MAX) continue;
     struct sumi_buffer *r = &plan->buffer[root];
     r->first = SUMI_MIN(r->first, b->first);
