@@ -1,0 +1,48 @@
+/* A model: the portable graph, the machine graphs of the devices that were asked for, and the packed weights.
+ * Shared by sessions and threads; immutable but for what is made on first use, under a lock. */
+#ifndef SUMI_EXEC_MODEL_H
+#define SUMI_EXEC_MODEL_H
+
+#include <pthread.h>
+#include <sumi/sumi.h>
+
+#include "device/device.h"
+#include "graph/graph.h"
+
+struct sumi_pack {
+  struct sumi_pack *next;
+  const struct sumi_node *node;
+  const char *key;
+  struct sumi_blob *blob;
+};
+
+enum { SUMI_PACK_SLOTS = 256 };
+
+struct sumi_model {
+  int refs;
+  struct sumi_allocator allocator;
+  struct sumi_graph *graph;   /* portable */
+  struct sumi_graph *machine; /* made by the machine passes on first use */
+  struct sumi_limits limits;
+  struct sumi_blob *source;   /* the file's bytes, for printing the graph before the passes; may be NULL */
+  char *folder;               /* of external data; NULL = none */
+  size_t folder_bytes;
+  bool keep_graph_as_is;
+  pthread_mutex_t lock;
+  struct sumi_pack *pack[SUMI_PACK_SLOTS];
+  size_t pack_bytes;
+};
+
+/* Takes the graph over (also on failure) and runs nothing on it. */
+sumi_status sumi_model_new(const struct sumi_allocator *a, struct sumi_graph *take_graph, struct sumi_model **out, struct sumi_err *err);
+
+/* The graph a device runs. */
+sumi_status sumi_model_graph_for(struct sumi_model *model, const struct sumi_device *device, struct sumi_graph **out, struct sumi_err *err);
+
+/* The packed-weight store as lowering sees it. */
+struct sumi_packs sumi_model_packs(struct sumi_model *model);
+
+/* Bytes of the constants of the portable graph, bodies included. */
+size_t sumi_model_weight_bytes(const struct sumi_model *model);
+
+#endif
