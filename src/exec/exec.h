@@ -23,7 +23,6 @@ struct sumi_stage {
   struct sumi_plan plan;       /* its arena holds all that follows too */
   struct sumi_info *info;      /* [n_value] */
   bool *done;                  /* [n_node] after this stage, its dynamic nodes included */
-  bool *folded;                /* [n_node] needs no step: its outputs are known */
   const struct sumi_node **dynamic;
   size_t n_dynamic;
   struct sumi_value **computed; /* values that have their shape and data from this stage's plan */
@@ -45,7 +44,6 @@ struct sumi_exec {
   struct sumi_session *session;
   const struct sumi_graph *graph;
   struct sumi_tensor *value; /* [n_value] shape and data of every value so far in this run */
-  struct sumi_info *scratch_info;
   void **buffer;             /* addresses by buffer number, of the stage that runs */
   size_t cap_buffer;
   struct sumi_stage *stages;
@@ -72,12 +70,12 @@ struct sumi_session {
   size_t max_tensor_bytes;
   struct sumi_exec *execs;       /* the main graph's first */
   struct sumi_tensor *input;     /* [graph->n_input] of the call under way */
-  bool *input_given;
+  const struct sumi_tensor **input_at; /* [graph->n_input] where each input of the call is: input[i] or the default */
   struct sumi_block *staging;    /* [graph->n_input] row-major copies of inputs that are strided */
   struct sumi_output_view {
     int64_t dims[SUMI_MAX_RANK];
   } *output;                     /* [graph->n_output] what the borrowed views point to */
-  struct sumi_arena views;       /* items of sequence outputs */
+  struct sumi_arena views;       /* items of sequence inputs and outputs */
 };
 
 sumi_status sumi_exec_new(struct sumi_session *session, const struct sumi_graph *graph, struct sumi_exec **out, struct sumi_err *err);

@@ -106,7 +106,7 @@ static void set_addresses(struct sumi_exec *exec, const struct sumi_stage *s, si
     const struct sumi_buffer *b = &plan->buffer[i];
     switch (plan->buffer[b->root].kind) {
       case SUMI_BUFFER_ARENA:
-      case SUMI_BUFFER_SCRATCH: exec->buffer[i] = s->guard ? s->guard[b->root].data : base + b->offset; break;
+      case SUMI_BUFFER_SCRATCH: exec->buffer[i] = s->guard ? (void *)s->guard[b->root].data : base + b->offset; break;
       case SUMI_BUFFER_CONSTANT: exec->buffer[i] = (void *)plan->buffer[b->root].data; break;
       case SUMI_BUFFER_GIVEN: exec->buffer[i] = exec->value[b->root].data; break;
       case SUMI_BUFFER_NONE: exec->buffer[i] = NULL; break;

@@ -1,17 +1,18 @@
 /* drop-identity: takes out nodes that hand their input on unchanged: Identity, and Dropout while not training.
- * Keeps a node whose output is a graph output fed by an input or constant: the caller wants that name. */
+ * Keeps a node whose output is a graph output fed by an input, a constant or another output: the caller wants that name. */
 #include "pass/pass.h"
 
 static bool hands_on(const struct sumi_node *node) {
   if (!node->in[0] || !node->out[0]) return false;
   for (int i = 1; i < node->n_out; i++)
-    if (node->out[i]) return false; /* Dropout's mask is wanted */
+    if (node->out[i] && node->out[i]->n_use) return false; /* Dropout's mask is wanted */
   if (sumi_streq(node->op->name, "Identity")) return true;
   if (!sumi_streq(node->op->name, "Dropout")) return false;
   if (node->version < 7) return sumi_attr_int(node, "is_test", 0) != 0;
   if (node->n_in < 3 || !node->in[2]) return true;
-  const struct sumi_tensor *training = node->in[2]->constant;
-  return training && training->dtype == SUMI_BOOL && sumi_tensor_count(training) == 1 && !sumi_get_i64(SUMI_BOOL, training->data, 0);
+  const struct sumi_value *training = node->in[2];
+  return training->constant && !training->is_input && training->constant->dtype == SUMI_BOOL &&
+         sumi_tensor_count(training->constant) == 1 && !sumi_get_i64(SUMI_BOOL, training->constant->data, 0);
 }
 
 static sumi_status run(struct sumi_graph *g, struct sumi_err *err) {
@@ -19,9 +20,8 @@ static sumi_status run(struct sumi_graph *g, struct sumi_err *err) {
     struct sumi_node *node = g->node[i];
     if (!hands_on(node)) continue;
     struct sumi_value *from = node->in[0], *to = node->out[0];
-    if (to->is_output && (!from->producer || from->is_output)) continue;
-    sumi_graph_replace_uses(g, to, from);
-    sumi_graph_remove_node(g, node);
+    if (to->is_output && !from->producer) continue;
+    if (sumi_graph_replace_uses(g, to, from)) sumi_graph_remove_node(g, node);
   }
   return sumi_graph_tidy(g, err);
 }

@@ -16,7 +16,7 @@ static sumi_status replace(struct sumi_graph *g, struct sumi_value *v, const str
   own.data = sumi_blob_bytes(blob);
   struct sumi_value *c = sumi_graph_add_constant(g, NULL, &own, blob);
   if (!c) SUMI_FAIL_MEMORY(err);
-  sumi_graph_replace_uses(g, v, c);
+  sumi_graph_replace_uses(g, v, c); /* c is no input and no output, so this always takes all uses */
   return SUMI_OK;
 }
 
@@ -27,7 +27,7 @@ static sumi_status fold_node(struct sumi_graph *g, struct sumi_node *node, const
     if (v && (!info[v->id].data || info[v->id].kind != SUMI_TENSOR || info[v->id].dtype == SUMI_STRING)) return SUMI_OK;
   }
   for (int k = 0; k < node->n_out; k++)
-    if (node->out[k] && sumi_graph_count_uses(g, node->out[k])) SUMI_TRY(replace(g, node->out[k], info[node->out[k]->id].data, err));
+    if (node->out[k] && node->out[k]->n_use) SUMI_TRY(replace(g, node->out[k], info[node->out[k]->id].data, err));
   sumi_graph_remove_node(g, node);
   return SUMI_OK;
 }
