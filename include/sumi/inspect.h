@@ -90,7 +90,7 @@ struct sumi_named {
 SUMI_API void sumi_visit_knobs(bool (*visit)(void *user, const struct sumi_named *info), void *user);   /* environment */
 SUMI_API void sumi_visit_passes(bool (*visit)(void *user, const struct sumi_named *info), void *user);
 SUMI_API void sumi_visit_devices(bool (*visit)(void *user, const struct sumi_named *info), void *user);
-SUMI_API const char *sumi_machine(void); /* "AMD EPYC ..., avx512bf16, 2 cores" */
+SUMI_API const char *sumi_machine(void); /* the processor: "AMD EPYC ..." */
 SUMI_API const char *sumi_isa_name(void); /* the level in force */
 
 /* ONNX TensorProto / SequenceProto / OptionalProto bytes (test data) to a view that owns its memory. */

@@ -1,0 +1,32 @@
+/* What the API's files share: structs that start with their size. */
+#ifndef SUMI_API_API_INT_H
+#define SUMI_API_API_INT_H
+
+#include <string.h>
+#include <sumi/inspect.h>
+
+#include "base/size.h"
+#include "exec/session.h"
+
+/* Copies a caller's struct that may be older or newer than ours; what it lacks stays zero. */
+#define SUMI_TAKE(to, from)                                                   \
+  do {                                                                        \
+    memset(&(to), 0, sizeof(to));                                             \
+    if (from) memcpy(&(to), (from), SUMI_MIN((from)->size, sizeof(to)));      \
+  } while (0)
+
+/* Gives our struct to a caller's that may be smaller; its size field stays the caller's. */
+#define SUMI_GIVE(to, from)                                                   \
+  do {                                                                        \
+    const size_t sumi_size_ = SUMI_MIN((to)->size, sizeof(from));             \
+    (from).size = (to)->size;                                                 \
+    memcpy((to), &(from), sumi_size_);                                        \
+  } while (0)
+
+/* SUMI_E_ARG unless every view has this library's size. */
+sumi_status sumi_views_check(const struct sumi_view *views, size_t n, const char *what, struct sumi_err *err);
+
+/* The graph before the passes, read again from the model's source; the caller frees it. */
+sumi_status sumi_model_import_again(const struct sumi_model *model, struct sumi_graph **out, struct sumi_err *err);
+
+#endif

@@ -1,0 +1,74 @@
+/* The library's tables for tools: operators, kernels, passes, devices, knobs; and the machine in words. */
+#include <stdlib.h>
+
+#include "api/api_int.h"
+#include "kernel/kernels.h"
+#include "op/ops.h"
+#include "pass/pass.h"
+
+static bool visit_op(const struct sumi_op *op, const struct sumi_op_name *name, bool (*visit)(void *, const struct sumi_op_info *), void *user) {
+  char dtypes[512] = "";
+  size_t at = 0;
+  const uint64_t set = op->in && op->in[0].name ? op->in[0].dtypes : op->out && op->out[0].name ? op->out[0].dtypes : 0;
+  for (int d = 1; d < SUMI_N_DTYPES && at < sizeof dtypes; d++)
+    if (set & SUMI_BIT(d)) at += (size_t)snprintf(dtypes + at, sizeof dtypes - at, "%s%s", at ? " " : "", sumi_dtype_label((sumi_dtype)d));
+  const struct sumi_op_info info = {.size = sizeof info, .name = name->name, .domain = name->domain, .formula = op->formula ? op->formula : "",
+                                    .versions = name->version, .dtypes = dtypes, .on_cpu = op->lower != NULL};
+  return visit(user, &info);
+}
+
+void sumi_visit_ops(bool (*visit)(void *user, const struct sumi_op_info *info), void *user) {
+  size_t n;
+  const struct sumi_op *const *ops = sumi_ops(&n);
+  for (size_t i = 0; i < n; i++)
+    for (size_t k = 0; k < SUMI_COUNT(ops[i]->known_as) && ops[i]->known_as[k].name; k++)
+      if (!visit_op(ops[i], &ops[i]->known_as[k], visit, user)) return;
+}
+
+void sumi_visit_kernels(bool (*visit)(void *user, const struct sumi_kernel_info *info), void *user) {
+  size_t n;
+  const struct sumi_kernel_row *rows = sumi_kernel_rows(&n);
+  for (size_t i = 0; i < n; i++) {
+    const struct sumi_kernel_info info = {.size = sizeof info, .family = rows[i].family, .name = rows[i].name, .isa = sumi_isa_label(rows[i].isa),
+                                          .what = rows[i].what, .runs_here = rows[i].isa <= sumi_cpu_isa()};
+    if (!visit(user, &info)) return;
+  }
+}
+
+void sumi_visit_knobs(bool (*visit)(void *user, const struct sumi_named *info), void *user) {
+  static const struct {
+    const char *name, *what;
+  } knobs[] = {
+#define SUMI_KNOB(name, what) {name, what},
+#include "base/knobs.def"
+#undef SUMI_KNOB
+  };
+  for (size_t i = 0; i < SUMI_COUNT(knobs); i++) {
+    const char *value = getenv(knobs[i].name);
+    const struct sumi_named info = {.size = sizeof info, .name = knobs[i].name, .what = knobs[i].what, .value = value ? value : ""};
+    if (!visit(user, &info)) return;
+  }
+}
+
+void sumi_visit_passes(bool (*visit)(void *user, const struct sumi_named *info), void *user) {
+  size_t n;
+  const struct sumi_pass *const *passes = sumi_passes(&n);
+  for (size_t i = 0; i < n; i++) {
+    const struct sumi_named info = {.size = sizeof info, .name = passes[i]->name, .what = passes[i]->what,
+                                    .value = passes[i]->stage == SUMI_PASS_PORTABLE ? "portable" : "machine"};
+    if (!visit(user, &info)) return;
+  }
+}
+
+void sumi_visit_devices(bool (*visit)(void *user, const struct sumi_named *info), void *user) {
+  size_t n;
+  const struct sumi_device *const *devices = sumi_devices(&n);
+  for (size_t i = 0; i < n; i++) {
+    const struct sumi_named info = {.size = sizeof info, .name = devices[i]->name, .what = devices[i]->what, .value = i ? "" : "default"};
+    if (!visit(user, &info)) return;
+  }
+}
+
+const char *sumi_isa_name(void) { return sumi_isa_label(sumi_cpu_isa()); }
+
+const char *sumi_machine(void) { return sumi_cpu_info()->name; }
