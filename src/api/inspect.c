@@ -56,21 +56,38 @@ static bool cost_of(struct node_walk *w, const struct sumi_node *node, const str
   return true;
 }
 
-/* Weights: constants of rank 2 and more that a node reads. Their zeros as a matrix [first dim, rest]. */
+/* The non-zeros of weights as outputs x inputs, inputs ordered ky, kx, channel. [m, c, k...] as it lies; a matrix is
+ * [k, n] unless the node says transB. */
+static struct sumi_mask mask_of(struct node_walk *w, const struct sumi_node *node, const struct sumi_tensor *t) {
+  const int64_t count = sumi_tensor_count(t);
+  const bool transposed = t->rank == 2 && !sumi_attr_int(node, "transB", 0);
+  const int64_t m = t->dim[transposed], c = t->dim[!transposed], taps = m && c ? count / (m * c) : 0;
+  uint8_t *keep = sumi_arena_alloc(&w->arena, (size_t)count);
+  for (int64_t i = 0; keep && i < count; i++) {
+    const int64_t row = transposed ? i % m : i / (c * taps), col = transposed ? i / m : i / taps % c, tap = transposed ? 0 : i % taps;
+    keep[row * c * taps + tap * c + col] = sumi_get_f64(t->dtype, t->data, i) != 0;
+  }
+  return (struct sumi_mask){m, c * taps, keep};
+}
+
+/* Weights: constants of rank 2 and more that a node reads. */
 static void weigh(struct node_walk *w, const struct sumi_node *node, struct sumi_node_info *n) {
-  int64_t elements = 0, nonzero = 0;
+  int64_t kept = 0;
+  n->pattern = "";
   for (int i = 0; i < node->n_in; i++) {
     const struct sumi_value *v = node->in[i];
     const struct sumi_tensor *t = v && !v->is_input ? v->constant : NULL;
-    if (!t || t->kind != SUMI_TENSOR || t->rank < 2 || t->dtype == SUMI_STRING || sumi_dtype_class(t->dtype) == 'B' || sumi_dtype_class(t->dtype) == 'C') continue;
-    const int64_t count = sumi_tensor_count(t);
-    elements += count;
-    for (int64_t k = 0; k < count; k++) nonzero += sumi_get_f64(t->dtype, t->data, k) != 0;
-    n->pattern = sumi_pattern_of_tensor(t, &w->arena);
+    if (!t || t->kind != SUMI_TENSOR || t->rank < 2 || !(sumi_dtype_is_float(t->dtype) || sumi_dtype_is_int(t->dtype))) continue;
+    struct sumi_mask_stats stats;
+    const struct sumi_mask mask = mask_of(w, node, t);
+    if (!mask.keep || !mask.rows || !mask.cols) continue;
+    sumi_mask_stats(mask, &stats);
+    n->parameters += stats.weights;
+    kept += stats.kept;
+    const char *pattern = sumi_arena_strdup(&w->arena, stats.pattern);
+    if (pattern && *pattern) n->pattern = pattern;
   }
-  n->parameters = elements;
-  n->density = elements ? (double)nonzero / (double)elements : -1;
-  if (!n->pattern || nonzero == elements) n->pattern = "";
+  n->density = n->parameters ? (double)kept / (double)n->parameters : -1;
 }
 
 static const char *const *names(struct node_walk *w, struct sumi_value *const *v, int n) {

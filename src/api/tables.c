@@ -26,8 +26,8 @@ void sumi_visit_ops(bool (*visit)(void *user, const struct sumi_op_info *info), 
 }
 
 void sumi_visit_kernels(bool (*visit)(void *user, const struct sumi_kernel_info *info), void *user) {
-  size_t n;
-  const struct sumi_kernel_row *rows = sumi_kernel_rows(&n);
+  struct sumi_kernel_row rows[SUMI_MAX_KERNEL_ROWS];
+  const size_t n = SUMI_MIN(sumi_kernel_rows(rows, SUMI_MAX_KERNEL_ROWS), (size_t)SUMI_MAX_KERNEL_ROWS);
   for (size_t i = 0; i < n; i++) {
     const struct sumi_kernel_info info = {.size = sizeof info, .family = rows[i].family, .name = rows[i].name, .isa = sumi_isa_label(rows[i].isa),
                                           .what = rows[i].what, .runs_here = rows[i].isa <= sumi_cpu_isa()};
