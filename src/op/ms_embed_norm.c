@@ -1,0 +1,143 @@
+/* EmbedLayerNormalization (com.microsoft): for every token,
+ *   s = word_embedding[input_ids] + position_embedding[position_ids, or the token's index]
+ *     + segment_embedding[segment_ids, or 0]
+ *   output = (s - mean(s)) / sqrt(mean((s - mean(s))^2) + epsilon) * gamma + beta
+ * embedding_sum = s; mask_index[b] = how many of the batch's mask entries are 1, 0 without a mask.
+ * Source: ONNX Runtime, docs/ContribOperators.md. Sums are taken in double precision. */
+#include <inttypes.h>
+#include <math.h>
+
+#include "op/ms_util.h"
+
+enum { IDS, SEGMENTS, WORD, POSITION, SEGMENT, GAMMA, BETA, MASK, POSITIONS };
+
+static sumi_status embed_infer(struct sumi_infer *ctx) {
+  for (int i = IDS; i <= SEGMENT; i++) SUMI_TRY(sumi_ms_want_rank(ctx, i, 2, 2));
+  SUMI_TRY(sumi_ms_want_rank(ctx, GAMMA, 1, 1));
+  SUMI_TRY(sumi_ms_want_rank(ctx, BETA, 1, 1));
+  SUMI_TRY(sumi_ms_want_rank(ctx, MASK, 2, 2));
+  SUMI_TRY(sumi_ms_want_rank(ctx, POSITIONS, 2, 2));
+  const sumi_dim batch = sumi_ms_dim(ctx, IDS, 0), length = sumi_ms_dim(ctx, IDS, 1);
+  sumi_dim h = sumi_ms_dim(ctx, WORD, 1);
+  const struct { int input, axis; } sizes[] = {{POSITION, 1}, {SEGMENT, 1}, {GAMMA, 0}, {BETA, 0}};
+  for (int i = 0; i < 4; i++) {
+    SUMI_TRY(sumi_ms_want_dim(ctx, sizes[i].input, sizes[i].axis, h, "hidden size"));
+    h = sumi_ms_same(h, sumi_ms_dim(ctx, sizes[i].input, sizes[i].axis));
+  }
+  if (sumi_infer_has(ctx, SEGMENTS) && !sumi_infer_has(ctx, SEGMENT))
+    SUMI_FAIL(ctx->err, SUMI_E_ARG, "'segment_ids' are given without 'segment_embedding'");
+  const int like_ids[] = {SEGMENTS, MASK, POSITIONS};
+  for (int i = 0; i < 3; i++) {
+    if (like_ids[i] != POSITIONS || sumi_ms_dim(ctx, POSITIONS, 0) != 1)
+      SUMI_TRY(sumi_ms_want_dim(ctx, like_ids[i], 0, batch, "batch size"));
+    SUMI_TRY(sumi_ms_want_dim(ctx, like_ids[i], 1, length, "sequence length"));
+  }
+  const sumi_dim dim[] = {batch, length, h};
+  sumi_infer_out(ctx, 0, ctx->in[WORD].dtype, 3, dim);
+  sumi_infer_out(ctx, 1, SUMI_INT32, 1, &batch);
+  sumi_infer_out(ctx, 2, ctx->in[WORD].dtype, 3, dim);
+  return SUMI_OK;
+}
+
+static sumi_status embed_scratch(const struct sumi_call *c, size_t *bytes) {
+  *bytes = 0;
+  for (int i = 0; i < 4; i++) SUMI_TRY(sumi_ms_book(bytes, c->in[WORD]->dim[1], sizeof(float), c->err));
+  return SUMI_OK;
+}
+
+/* Adds a table's row to s[h]; add[h] is scratch. */
+static sumi_status add_row(const struct sumi_call *c, int table, int64_t row, float *s, float *add,
+                           int64_t h) {
+  const struct sumi_tensor *t = c->in[table];
+  if (row < 0 || row >= t->dim[0])
+    SUMI_FAIL(c->err, SUMI_E_VALUE, "row %" PRId64 " of '%s' is asked for, it has %" PRId64, row,
+              c->node->op->in[table].name, t->dim[0]);
+  sumi_to_f32(t->dtype, t->data, row * h, h, add);
+  for (int64_t i = 0; i < h; i++) s[i] += add[i];
+  return SUMI_OK;
+}
+
+static void embed_mask_index(const struct sumi_call *c, int64_t batch, int64_t length) {
+  int32_t *index = c->out[1]->data;
+  for (int64_t b = 0; b < batch; b++) {
+    index[b] = 0;
+    if (!sumi_call_has(c, MASK)) continue;
+    const int32_t *mask = (const int32_t *)c->in[MASK]->data + b * length;
+    for (int64_t t = 0; t < length; t++) index[b] += mask[t] == 1;
+  }
+}
+
+static sumi_status embed_ref(const struct sumi_call *c) {
+  const struct sumi_tensor *ids = c->in[IDS];
+  const int64_t batch = ids->dim[0], length = ids->dim[1], h = c->in[WORD]->dim[1];
+  const sumi_dtype dtype = c->in[WORD]->dtype;
+  const float epsilon = sumi_attr_float(c->node, "epsilon", 1e-12f);
+  const int32_t *word = ids->data, *segment = sumi_call_has(c, SEGMENTS) ? c->in[SEGMENTS]->data : NULL;
+  const int32_t *position = sumi_call_has(c, POSITIONS) ? c->in[POSITIONS]->data : NULL;
+  const int64_t position_batch = position && c->in[POSITIONS]->dim[0] != 1 ? length : 0;
+  char *scratch = c->scratch;
+  float *s = sumi_ms_take(&scratch, h, sizeof *s), *add = sumi_ms_take(&scratch, h, sizeof *add);
+  float *gamma = sumi_ms_take(&scratch, h, sizeof *gamma), *beta = sumi_ms_take(&scratch, h, sizeof *beta);
+  sumi_to_f32(dtype, c->in[GAMMA]->data, 0, h, gamma);
+  sumi_to_f32(dtype, c->in[BETA]->data, 0, h, beta);
+  for (int64_t b = 0; b < batch; b++)
+    for (int64_t t = 0; t < length; t++) {
+      const int64_t token = b * length + t;
+      for (int64_t i = 0; i < h; i++) s[i] = 0;
+      SUMI_TRY(add_row(c, WORD, word[token], s, add, h));
+      SUMI_TRY(add_row(c, POSITION, position ? position[b * position_batch + t] : t, s, add, h));
+      if (sumi_call_has(c, SEGMENT)) SUMI_TRY(add_row(c, SEGMENT, segment ? segment[token] : 0, s, add, h));
+      if (sumi_call_wants(c, 2)) sumi_from_f32(dtype, s, h, c->out[2]->data, token * h);
+      double mean = 0, square = 0;
+      for (int64_t i = 0; i < h; i++) mean += (double)s[i] / (double)h;
+      for (int64_t i = 0; i < h; i++) square += ((double)s[i] - mean) * ((double)s[i] - mean);
+      const double inv = 1 / sqrt(square / (double)h + (double)epsilon);
+      for (int64_t i = 0; i < h; i++) s[i] = (float)(((double)s[i] - mean) * inv) * gamma[i] + beta[i];
+      if (sumi_call_wants(c, 0)) sumi_from_f32(dtype, s, h, c->out[0]->data, token * h);
+    }
+  if (sumi_call_wants(c, 1)) embed_mask_index(c, batch, length);
+  return SUMI_OK;
+}
+
+#define FLOAT_TYPES (SUMI_BIT(SUMI_FLOAT32) | SUMI_BIT(SUMI_FLOAT16))
+static const struct sumi_attr_spec attrs[] = {
+    {"epsilon", SUMI_ATTR_FLOAT}, {"mask_index_type", SUMI_ATTR_INT}, {NULL}};
+static const struct sumi_port in[] = {{"input_ids", SUMI_BIT(SUMI_INT32), 'I'},
+                                      {"segment_ids", SUMI_BIT(SUMI_INT32), 'I', SUMI_PORT_OPTIONAL},
+                                      {"word_embedding", FLOAT_TYPES, 'T'},
+                                      {"position_embedding", FLOAT_TYPES, 'T'},
+                                      {"segment_embedding", FLOAT_TYPES, 'T', SUMI_PORT_OPTIONAL},
+                                      {"gamma", FLOAT_TYPES, 'T'},
+                                      {"beta", FLOAT_TYPES, 'T'},
+                                      {"mask", SUMI_BIT(SUMI_INT32), 'I', SUMI_PORT_OPTIONAL},
+                                      {"position_ids", SUMI_BIT(SUMI_INT32), 'I', SUMI_PORT_OPTIONAL},
+                                      {NULL}};
+static const struct sumi_port out[] = {{"output", FLOAT_TYPES, 'T'},
+                                       {"mask_index", SUMI_BIT(SUMI_INT32), 'I', SUMI_PORT_OPTIONAL},
+                                       {"embedding_sum", FLOAT_TYPES, 'T', SUMI_PORT_OPTIONAL},
+                                       {NULL}};
+
+static const struct sumi_case cases[] = {
+    {"g (int32[2,3] i, int32[2,3] s, float[8,19] w, float[5,19] p, float[8,19] q, float[19] g, float[19] b, "
+     "int32[2,3] m)"
+     " => (y, k, e) { y, k, e = com.microsoft.EmbedLayerNormalization <epsilon = 1e-5> (i, s, w, p, q, g, b, "
+     "m) }",
+     .rtol = 2e-6, .why = "float sums of three terms; the mask counts ones only"},
+    {"g (int32[2,3] i, float[8,6] w, float[8,6] p, float[6] g, float[6] b, int32[1,3] j)"
+     " => (y, k) { y, k = com.microsoft.EmbedLayerNormalization (i, , w, p, , g, b, , j) }",
+     .rtol = 2e-6, .why = "positions given once for the batch; no segments, no mask"},
+    {NULL},
+};
+
+const struct sumi_op sumi_op_ms_embed_layer_normalization = {
+    .name = "com.microsoft.EmbedLayerNormalization",
+    .formula = "(s - mean) / sqrt(var + epsilon) * gamma + beta, s = word + position + segment rows",
+    .known_as = {{"com.microsoft", "EmbedLayerNormalization", {1}}},
+    .attrs = attrs,
+    .in = in,
+    .out = out,
+    .infer = embed_infer,
+    .ref = embed_ref,
+    .scratch = embed_scratch,
+    .cases = cases,
+};
