@@ -45,67 +45,30 @@ static void add_tap(int64_t channels, const float *restrict x, int64_t x_stride,
     for (int64_t o = 0; o < n; o++) y[o] += w[0] * x[o * stride];
 }
 
-/* Outputs [first, first + n) of the row at[0..v->n - 1) of one output channel, added to y.
- * x is [c_group, in...], w is [c_group, kernel...]. */
-static void add_row(const struct sumi_conv *v, const float *x, const float *w, const int64_t *at,
-                    int64_t first, int64_t n, float *y) {
-  const struct sumi_window *win = &v->window;
-  const int last = v->n - 1;
-  for (int64_t tap = 0; v->c_group && tap < v->taps; tap += win->kernel[last]) {
-    int64_t rest = tap / win->kernel[last], row = 0, pitch = 1;
-    bool inside = true;
-    for (int d = last - 1; d >= 0; d--) {
-      const int64_t i = at[d] * win->stride[d] + rest % win->kernel[d] * win->dilation[d] - win->begin[d];
-      rest /= win->kernel[d];
-      inside = inside && i >= 0 && i < v->in[d];
-      row += i * pitch;
-      pitch *= v->in[d];
-    }
-    if (!inside) continue;
-    for (int64_t k = 0; k < win->kernel[last]; k++) {
-      const int64_t stride = win->stride[last],
-                    shift = first * stride + k * win->dilation[last] - win->begin[last];
-      int64_t lo, hi;
-      sumi_conv_range(v->in[last], n, stride, shift, &lo, &hi);
-      if (lo < hi)
-        add_tap(v->c_group, x + row * v->in[last] + lo * stride + shift, v->in_pixels, w + tap + k, v->taps,
-                stride, hi - lo, y + lo);
-    }
-  }
+struct row {
+  const struct sumi_conv *v;
+  const float *x, *w; /* of one group and output channel: [c_group, in...], [c_group, kernel...] */
+  float *y;
+};
+
+static void row_tap(void *user, int64_t x, int64_t w, int64_t o, int64_t n) {
+  const struct row *r = user;
+  const struct sumi_conv *v = r->v;
+  add_tap(v->c_group, r->x + x, v->in_pixels, r->w + w, v->taps, v->window.stride[v->n - 1], n, r->y + o);
 }
 
-/* A 1x1 convolution without stride and padding has one long row. */
-static void flatten(struct sumi_conv *v) {
-  for (int i = 0; i < v->n; i++)
-    if (v->window.kernel[i] != 1 || v->window.stride[i] != 1 || v->window.begin[i] || v->window.end[i])
-      return;
-  v->n = 1;
-  v->in[0] = v->window.out[0] = v->in_pixels;
-}
-
-static void conv_f32(struct sumi_conv v, const float *x, const float *w, const float *bias, const float *z,
-                     float *y) {
-  if (!v.batch || !v.c_out || !v.out_pixels) return;
-  enum { ROW = 1024 }; /* pixels of a row done together: they stay in the cache over all channels */
-  flatten(&v);
-  const int64_t width = v.window.out[v.n - 1];
-  for (int64_t bg = 0; bg < v.batch * v.group; bg++)
-    for (struct sumi_walk row = sumi_walk_start(v.n - 1, v.window.out, NULL, NULL, NULL, NULL); !row.done;
-         sumi_walk_next(&row)) {
-      int64_t r = 0;
-      for (int d = 0; d < v.n - 1; d++) r = r * v.window.out[d] + row.index[d];
-      for (int64_t first = 0; first < width; first += ROW)
-        for (int64_t m = 0; m < v.m_group; m++) {
-          const int64_t n = SUMI_MIN(width - first, ROW), channel = bg % v.group * v.m_group + m;
-          const int64_t offset = (bg * v.m_group + m) * v.out_pixels + r * width + first;
-          float *out = y + offset;
-          for (int64_t o = 0; o < n; o++) out[o] = bias ? bias[channel] : 0;
-          add_row(&v, x + bg * v.c_group * v.in_pixels, w + channel * v.c_group * v.taps, row.index, first, n,
-                  out);
-          if (z)
-            for (int64_t o = 0; o < n; o++) out[o] += z[offset + o];
-          sumi_activation_apply(v.activation, out, n);
-        }
+static void conv_f32(const struct sumi_conv *v, const float *x, const float *w, const float *bias,
+                     const float *z, float *y) {
+  for (struct sumi_conv_rows it = sumi_conv_rows_start(v); !it.done; sumi_conv_rows_next(&it))
+    for (int64_t m = it.group * it.v.m_group; m < (it.group + 1) * it.v.m_group; m++) {
+      const int64_t offset = (it.batch * v->c_out + m) * v->out_pixels + it.pixel;
+      struct row r = {&it.v, x + (it.batch * v->c_in + it.group * v->c_group) * v->in_pixels,
+                      w + m * v->c_group * v->taps, y + offset};
+      for (int64_t o = 0; o < it.n; o++) r.y[o] = bias ? bias[m] : 0;
+      sumi_conv_rows_taps(&it, row_tap, &r);
+      if (z)
+        for (int64_t o = 0; o < it.n; o++) r.y[o] += z[offset + o];
+      sumi_activation_apply(v->activation, r.y, it.n);
     }
 }
 
@@ -152,7 +115,7 @@ static sumi_status conv_ref(const struct sumi_call *c) {
   }
   struct sumi_wide f;
   sumi_widen(c, &f);
-  conv_f32(v, f.in[0], f.in[1], f.in[2], f.in[3], f.out[0]);
+  conv_f32(&v, f.in[0], f.in[1], f.in[2], f.in[3], f.out[0]);
   sumi_narrow(c, &f);
   return SUMI_OK;
 }

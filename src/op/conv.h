@@ -41,7 +41,29 @@ sumi_status sumi_conv_check_bias(const struct sumi_infer *ctx, int i, sumi_dim c
 void sumi_conv_cost(const struct sumi_call *call, const struct sumi_conv *conv, int iw, int zero_point,
                     struct sumi_cost *cost);
 
-/* The outputs o of [0, out) whose input o * stride + shift lies in [0, in): [*lo, *hi), empty as lo = hi. */
-void sumi_conv_range(int64_t in, int64_t out, int64_t stride, int64_t shift, int64_t *lo, int64_t *hi);
+/* Reference loops: walks a convolution's output in pieces of rows, so that the inner loop runs over
+ * contiguous pixels and a piece stays in the cache over all channels. for (struct sumi_conv_rows it =
+ * sumi_conv_rows_start(v); !it.done; sumi_conv_rows_next(&it)) visits, for every batch and group, pixels
+ * [pixel, pixel + n) of every output channel of the group. */
+enum { SUMI_CONV_ROW = 1024 };
+
+struct sumi_conv_rows {
+  struct sumi_conv v; /* the walk's own: a 1x1 convolution counts as 1-D */
+  int64_t batch, group;
+  int64_t row, first; /* the row, and the first pixel in it */
+  int64_t pixel, n;   /* n <= SUMI_CONV_ROW */
+  bool done;
+};
+
+struct sumi_conv_rows sumi_conv_rows_start(const struct sumi_conv *v);
+void sumi_conv_rows_next(struct sumi_conv_rows *it);
+
+/* One tap's share: for every channel c < c_group of the group and j < n, piece[o + j] takes w[w + c * taps]
+ * times x[x + c * in_pixels + j * stride], with stride of the last dimension and x and w counted from the
+ * group's first channel and the output channel's weights. */
+typedef void sumi_conv_tap_fn(void *user, int64_t x, int64_t w, int64_t o, int64_t n);
+
+/* Calls fn for every tap that meets the piece inside the input, in row-major order of taps. */
+void sumi_conv_rows_taps(const struct sumi_conv_rows *it, sumi_conv_tap_fn *fn, void *user);
 
 #endif

@@ -89,12 +89,81 @@ sumi_status sumi_conv_resolve(const struct sumi_node *node, const struct sumi_te
   return sumi_activation_resolve(node, &v->activation, err);
 }
 
-void sumi_conv_range(int64_t in, int64_t out, int64_t stride, int64_t shift, int64_t *lo, int64_t *hi) {
+/* The outputs o of [0, out) whose input o * stride + shift lies in [0, in): [*lo, *hi), empty as lo = hi. */
+static void range(int64_t in, int64_t out, int64_t stride, int64_t shift, int64_t *lo, int64_t *hi) {
   const int64_t room = in - shift; /* o * stride < room */
   *lo = shift < 0 ? (-shift + stride - 1) / stride : 0;
   *hi = room <= 0 ? 0 : (room + stride - 1) / stride;
   if (*hi > out) *hi = out;
   if (*lo > *hi) *lo = *hi;
+}
+
+/* A 1x1 convolution without stride and padding has one long row. */
+static void flatten(struct sumi_conv *v) {
+  for (int i = 0; i < v->n; i++)
+    if (v->window.kernel[i] != 1 || v->window.stride[i] != 1 || v->window.begin[i] || v->window.end[i])
+      return;
+  v->n = 1;
+  v->in[0] = v->window.out[0] = v->in_pixels;
+}
+
+static void rows_place(struct sumi_conv_rows *it) {
+  const int64_t width = it->v.window.out[it->v.n - 1];
+  it->n = SUMI_MIN(width - it->first, SUMI_CONV_ROW);
+  it->pixel = it->row * width + it->first;
+}
+
+struct sumi_conv_rows sumi_conv_rows_start(const struct sumi_conv *v) {
+  struct sumi_conv_rows it = {.v = *v, .done = !v->batch || !v->c_out || !v->out_pixels};
+  if (!it.done) {
+    flatten(&it.v);
+    rows_place(&it);
+  }
+  return it;
+}
+
+void sumi_conv_rows_next(struct sumi_conv_rows *it) {
+  const int64_t width = it->v.window.out[it->v.n - 1];
+  it->first += it->n;
+  if (it->first == width) {
+    it->first = 0;
+    if (++it->row == it->v.out_pixels / width) {
+      it->row = 0;
+      if (++it->group == it->v.group) {
+        it->group = 0;
+        it->done = ++it->batch == it->v.batch;
+      }
+    }
+  }
+  rows_place(it);
+}
+
+void sumi_conv_rows_taps(const struct sumi_conv_rows *it, sumi_conv_tap_fn *tap_fn, void *user) {
+  const struct sumi_conv *v = &it->v;
+  const struct sumi_window *win = &v->window;
+  const int last = v->n - 1;
+  if (!v->c_group) return;
+  for (int64_t tap = 0; tap < v->taps; tap += win->kernel[last]) {
+    int64_t k = tap / win->kernel[last], o = it->row, line = 0, pitch = 1;
+    bool inside = true;
+    for (int d = last - 1; d >= 0; d--) {
+      const int64_t i =
+          o % win->out[d] * win->stride[d] + k % win->kernel[d] * win->dilation[d] - win->begin[d];
+      o /= win->out[d];
+      k /= win->kernel[d];
+      inside = inside && i >= 0 && i < v->in[d];
+      line += i * pitch;
+      pitch *= v->in[d];
+    }
+    if (!inside) continue;
+    for (int64_t kx = 0; kx < win->kernel[last]; kx++) {
+      const int64_t stride = win->stride[last],
+                    shift = it->first * stride + kx * win->dilation[last] - win->begin[last];
+      int64_t lo, hi;
+      range(v->in[last], it->n, stride, shift, &lo, &hi);
+      if (lo < hi) tap_fn(user, line * v->in[last] + lo * stride + shift, tap + kx, lo, hi - lo);
+    }
+  }
 }
 
 void sumi_conv_cost(const struct sumi_call *call, const struct sumi_conv *v, int iw, int zero_point,
