@@ -144,15 +144,15 @@ void sumi_conv_rows_taps(const struct sumi_conv_rows *it, sumi_conv_tap_fn *tap_
   const int last = v->n - 1;
   if (!v->c_group) return;
   for (int64_t tap = 0; tap < v->taps; tap += win->kernel[last]) {
-    int64_t k = tap / win->kernel[last], o = it->row, line = 0, pitch = 1;
+    int64_t k = tap / win->kernel[last], o = it->row, line = 0, pitch = v->in[last];
     bool inside = true;
-    for (int d = last - 1; d >= 0; d--) {
+    for (int d = last - 1; d >= 0 && inside; d--) {
       const int64_t i =
           o % win->out[d] * win->stride[d] + k % win->kernel[d] * win->dilation[d] - win->begin[d];
       o /= win->out[d];
       k /= win->kernel[d];
-      inside = inside && i >= 0 && i < v->in[d];
-      line += i * pitch;
+      inside = i >= 0 && i < v->in[d];
+      if (inside) line += i * pitch;
       pitch *= v->in[d];
     }
     if (!inside) continue;
@@ -161,7 +161,7 @@ void sumi_conv_rows_taps(const struct sumi_conv_rows *it, sumi_conv_tap_fn *tap_
                     shift = it->first * stride + kx * win->dilation[last] - win->begin[last];
       int64_t lo, hi;
       range(v->in[last], it->n, stride, shift, &lo, &hi);
-      if (lo < hi) tap_fn(user, line * v->in[last] + lo * stride + shift, tap + kx, lo, hi - lo);
+      if (lo < hi) tap_fn(user, line + lo * stride + shift, tap + kx, lo, hi - lo);
     }
   }
 }
