@@ -5,29 +5,20 @@
 #include "base/size.h"
 #include "op/conv.h"
 
-/* Dims may be unknown (negative); then nothing is said about them. w is [wide, narrow, kernel...]: for Conv
- * wide is c_out and narrow c_in / group; for ConvTranspose wide is c_in and narrow c_out / group. */
-static sumi_status check_channels(const struct sumi_node *node, sumi_dim c_in, sumi_dim wide, sumi_dim narrow,
-                                  bool transposed, int64_t *group, struct sumi_err *err) {
+/* x is [batch, c_in, ...], w is [c_out, c_group, ...]; dims may be unknown (negative): nothing is said about
+ * them. */
+static sumi_status check_channels(const struct sumi_node *node, sumi_dim c_in, sumi_dim c_out,
+                                  sumi_dim c_group, int64_t *group, struct sumi_err *err) {
   const int64_t g = sumi_attr_int(node, "group", 1);
   if (g < 1 || g > INT32_MAX) SUMI_FAIL(err, SUMI_E_VALUE, "group is %" PRId64, g);
   *group = g;
-  if (wide >= 0 && wide % g)
-    SUMI_FAIL(err, SUMI_E_SHAPE, "the weights' first dimension %" PRId64 " is no multiple of group %" PRId64,
-              wide, g);
-  if (transposed) {
-    int64_t c_out;
-    if (narrow >= 0 && !sumi_i64_mul(narrow, g, &c_out))
-      SUMI_FAIL(err, SUMI_E_LIMIT, "too many output channels");
-    if (c_in >= 0 && wide >= 0 && c_in != wide)
-      SUMI_FAIL(err, SUMI_E_SHAPE, "the input has %" PRId64 " channels, the weights are for %" PRId64, c_in,
-                wide);
-  } else if (c_in >= 0 && narrow >= 0 && (c_in % g || c_in / g != narrow)) {
+  if (c_out >= 0 && c_out % g)
+    SUMI_FAIL(err, SUMI_E_SHAPE, "%" PRId64 " output channels are no multiple of group %" PRId64, c_out, g);
+  if (c_in >= 0 && c_group >= 0 && (c_in % g || c_in / g != c_group))
     SUMI_FAIL(err, SUMI_E_SHAPE,
               "the input has %" PRId64 " channels, the weights are for %" PRId64 " in each of %" PRId64
               " groups",
-              c_in, narrow, g);
-  }
+              c_in, c_group, g);
   return SUMI_OK;
 }
 
@@ -50,7 +41,7 @@ sumi_status sumi_conv_infer(struct sumi_infer *ctx, int ix, int iw, sumi_dtype d
   for (int i = 0; i < rank; i++) unknown[i] = SUMI_DIM_UNKNOWN;
   const sumi_dim *xd = x->rank >= 0 ? x->dim : unknown, *wd = w->rank >= 0 ? w->dim : unknown;
   int64_t group;
-  SUMI_TRY(check_channels(ctx->node, xd[1], wd[0], wd[1], false, &group, ctx->err));
+  SUMI_TRY(check_channels(ctx->node, xd[1], wd[0], wd[1], &group, ctx->err));
   struct sumi_window window;
   SUMI_TRY(sumi_op_window(ctx->node, rank - 2, xd + 2, wd + 2, &window, ctx->err));
   out[0] = xd[0];
@@ -80,7 +71,7 @@ sumi_status sumi_conv_resolve(const struct sumi_node *node, const struct sumi_te
                               const struct sumi_tensor *w, struct sumi_conv *v, struct sumi_err *err) {
   SUMI_TRY(check_ranks(x->rank, w->rank, err));
   *v = (struct sumi_conv){.batch = x->dim[0], .c_in = x->dim[1], .c_out = w->dim[0], .c_group = w->dim[1]};
-  SUMI_TRY(check_channels(node, v->c_in, v->c_out, v->c_group, false, &v->group, err));
+  SUMI_TRY(check_channels(node, v->c_in, v->c_out, v->c_group, &v->group, err));
   v->m_group = v->c_out / v->group;
   v->n = x->rank - 2;
   for (int i = 0; i < v->n; i++) v->in[i] = x->dim[2 + i];
