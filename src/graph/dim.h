@@ -63,10 +63,13 @@ static inline sumi_dim sumi_dim_div(struct sumi_symbols *s, sumi_dim a, sumi_dim
 sumi_dim sumi_dim_eval(const struct sumi_symbols *s, sumi_dim d, const char *const *name,
                        const int64_t *value, size_t n);
 
-/* "3", "batch", "past + seq", "?" */
+/* "3", "batch", "past + seq", "(2*x + 1)/2", "max(a, b)", "?". A symbol that would read as something else
+ * stands in single quotes: "'3'", "'batch size' + 1". */
 void sumi_dim_print(const struct sumi_symbols *s, sumi_dim d, struct sumi_text *out);
 
-/* Parses what sumi_dim_print writes; SUMI_DIM_UNKNOWN for "?" and for what it cannot read. */
+/* Parses what sumi_dim_print writes, and "//" and "floor(x / 2)" as well. Text that is no expression is a
+ * symbol of that name ("batch size"), as ONNX has it; "?", "" and whole numbers that are no dimension are
+ * SUMI_DIM_UNKNOWN. */
 sumi_dim sumi_dim_parse(struct sumi_symbols *s, const char *text, size_t n);
 
 #endif
