@@ -170,7 +170,7 @@ sumi_status sumi_session_visit_buffers(const struct sumi_session *session, bool 
   const struct sumi_stage *s = session->execs->stages;
   if (!s) SUMI_FAIL(err, SUMI_E_STATE, "the session is not prepared");
   for (size_t i = 0; i < s->plan.n_buffer; i++) {
-    const struct sumi_buffer *b = &s->plan.buffer[i];
+    const struct sumi_plan_buffer *b = &s->plan.buffer[i];
     const struct sumi_value *v = i < session->graph->n_value ? session->graph->value[i] : NULL;
     struct sumi_buffer_info info = {.size = sizeof info, .name = b->name, .kind = kinds[b->kind], .offset_bytes = b->offset, .bytes = b->bytes,
                                     .first_step = b->first, .last_step = SUMI_MIN(b->last, (int)s->plan.n_step)};

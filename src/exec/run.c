@@ -103,7 +103,7 @@ static void set_addresses(struct sumi_exec *exec, const struct sumi_stage *s, si
   const struct sumi_plan *plan = &s->plan;
   char *base = exec->block[depth].data;
   for (size_t i = 0; i < plan->n_buffer; i++) {
-    const struct sumi_buffer *b = &plan->buffer[i];
+    const struct sumi_plan_buffer *b = &plan->buffer[i];
     switch (plan->buffer[b->root].kind) {
       case SUMI_BUFFER_ARENA:
       case SUMI_BUFFER_SCRATCH: exec->buffer[i] = s->guard ? (void *)s->guard[b->root].data : base + b->offset; break;

@@ -68,7 +68,7 @@ static sumi_status infer_stage(struct builder *b) {
 /* ---- lowering one node ---------------------------------------------------------------------------------------- */
 
 static sumi_status set_value_buffer(struct builder *b, const struct sumi_value *v) {
-  struct sumi_buffer *buffer = &b->stage->plan.buffer[v->id];
+  struct sumi_plan_buffer *buffer = &b->stage->plan.buffer[v->id];
   const struct sumi_info *info = &b->stage->info[v->id];
   SUMI_TRY(sumi_shape_bytes(info->dtype, info->dim, info->rank, &buffer->bytes, b->err));
   if (buffer->bytes > b->exec->session->max_tensor_bytes)
@@ -79,7 +79,7 @@ static sumi_status set_value_buffer(struct builder *b, const struct sumi_value *
 
 /* The buffer of a value that is there before this stage's steps. */
 static void set_given_buffer(struct builder *b, size_t id) {
-  struct sumi_buffer *buffer = &b->stage->plan.buffer[id];
+  struct sumi_plan_buffer *buffer = &b->stage->plan.buffer[id];
   const struct sumi_info *info = &b->stage->info[id];
   if (buffer->kind != SUMI_BUFFER_NONE) return;
   buffer->kind = info->data ? SUMI_BUFFER_CONSTANT : SUMI_BUFFER_GIVEN;
@@ -261,7 +261,7 @@ static sumi_status finish(struct builder *b) {
   s->guard = SUMI_NEW_ARRAY(&s->plan.arena, s->plan.n_buffer, struct sumi_guard);
   if (!s->guard) SUMI_FAIL_MEMORY(b->err);
   for (size_t i = 0; i < s->plan.n_buffer; i++) {
-    const struct sumi_buffer *buffer = &s->plan.buffer[i];
+    const struct sumi_plan_buffer *buffer = &s->plan.buffer[i];
     if ((buffer->kind == SUMI_BUFFER_ARENA || buffer->kind == SUMI_BUFFER_SCRATCH) && buffer->root == (int)i && buffer->first <= buffer->last)
       SUMI_TRY(sumi_guard_init(&s->guard[i], buffer->bytes, b->err));
   }

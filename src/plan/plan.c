@@ -17,7 +17,7 @@ sumi_status sumi_plan_init(struct sumi_plan *plan, const struct sumi_graph *grap
   plan->buffer = p;
   plan->n_buffer = graph->n_value;
   for (size_t i = 0; i < plan->n_buffer; i++)
-    plan->buffer[i] = (struct sumi_buffer){.name = graph->value[i]->name, .first = INT_MAX, .last = -1, .root = (int)i};
+    plan->buffer[i] = (struct sumi_plan_buffer){.name = graph->value[i]->name, .first = INT_MAX, .last = -1, .root = (int)i};
   return SUMI_OK;
 }
 
@@ -39,7 +39,7 @@ int sumi_lower_scratch(struct sumi_lower *l, size_t bytes) {
     return -1;
   plan->buffer = p;
   const int id = (int)plan->n_buffer++;
-  plan->buffer[id] = (struct sumi_buffer){.kind = SUMI_BUFFER_SCRATCH, .name = l->node->name, .bytes = bytes, .first = INT_MAX, .last = -1, .root = id};
+  plan->buffer[id] = (struct sumi_plan_buffer){.kind = SUMI_BUFFER_SCRATCH, .name = l->node->name, .bytes = bytes, .first = INT_MAX, .last = -1, .root = id};
   return id;
 }
 
@@ -92,7 +92,7 @@ static int root_of(const struct sumi_plan *plan, int b) {
 void sumi_plan_share(struct sumi_plan *plan, int b, int root) { plan->buffer[b].root = root_of(plan, root); }
 
 static void touch(struct sumi_plan *plan, int b, int step) {
-  struct sumi_buffer *p = &plan->buffer[b];
+  struct sumi_plan_buffer *p = &plan->buffer[b];
   p->first = SUMI_MIN(p->first, step);
   p->last = SUMI_MAX(p->last, step);
 }
@@ -103,14 +103,14 @@ void sumi_plan_keep(struct sumi_plan *plan, int b) {
 
 /* ---- placement ------------------------------------------------------------------------------------------------ */
 
-static int compare(const struct sumi_buffer *buffer, int a, int b) {
-  const struct sumi_buffer *x = &buffer[a], *y = &buffer[b];
+static int compare(const struct sumi_plan_buffer *buffer, int a, int b) {
+  const struct sumi_plan_buffer *x = &buffer[a], *y = &buffer[b];
   if (x->first != y->first) return x->first < y->first ? -1 : 1;
   if (x->bytes != y->bytes) return x->bytes > y->bytes ? -1 : 1;
   return a < b ? -1 : a > b;
 }
 
-static void sift(const struct sumi_buffer *buffer, int *order, size_t i, size_t n) {
+static void sift(const struct sumi_plan_buffer *buffer, int *order, size_t i, size_t n) {
   for (;;) {
     size_t child = 2 * i + 1;
     if (child >= n) return;
@@ -124,7 +124,7 @@ static void sift(const struct sumi_buffer *buffer, int *order, size_t i, size_t 
 }
 
 /* Heap sort: no context argument in C's qsort, and no worst case. */
-static void sort_by_first(const struct sumi_buffer *buffer, int *order, size_t n) {
+static void sort_by_first(const struct sumi_plan_buffer *buffer, int *order, size_t n) {
   for (size_t i = n / 2; i-- > 0;) sift(buffer, order, i, n);
   for (size_t i = n; i-- > 1;) {
     const int t = order[0];
@@ -136,10 +136,10 @@ static void sort_by_first(const struct sumi_buffer *buffer, int *order, size_t n
 
 enum { MAX_ACTIVE = 4096 }; /* buffers live at once among which gaps are looked for; beyond it all go on top, which bounds the time */
 
-sumi_status sumi_plan_place(struct sumi_buffer *buffer, size_t n, int *order, size_t *arena_bytes, struct sumi_err *err) {
+sumi_status sumi_plan_place(struct sumi_plan_buffer *buffer, size_t n, int *order, size_t *arena_bytes, struct sumi_err *err) {
   size_t n_order = 0, top = 0;
   for (size_t i = 0; i < n; i++) {
-    const struct sumi_buffer *b = &buffer[i];
+    const struct sumi_plan_buffer *b = &buffer[i];
     if ((b->kind == SUMI_BUFFER_ARENA || b->kind == SUMI_BUFFER_SCRATCH) && b->root == (int)i && b->first <= b->last) order[n_order++] = (int)i;
   }
   sort_by_first(buffer, order, n_order);
@@ -147,7 +147,7 @@ sumi_status sumi_plan_place(struct sumi_buffer *buffer, size_t n, int *order, si
   size_t n_active = 0;
   bool full = false;
   for (size_t k = 0; k < n_order; k++) {
-    struct sumi_buffer *b = &buffer[order[k]];
+    struct sumi_plan_buffer *b = &buffer[order[k]];
     size_t need;
     if (!sumi_size_add(b->bytes, SUMI_BUFFER_SLACK_BYTES, &need) || !sumi_size_align(need, SUMI_ALIGN, &need))
       SUMI_FAIL(err, SUMI_E_LIMIT, "value '%s' takes %zu bytes", b->name, b->bytes);
@@ -190,7 +190,7 @@ static sumi_status largest_live(struct sumi_plan *plan, struct sumi_err *err) {
   int64_t *change = sumi_alloc(plan->arena.allocator, (plan->n_step + 2) * sizeof *change);
   if (!change) SUMI_FAIL_MEMORY(err);
   for (size_t i = 0; i < plan->n_buffer; i++) {
-    const struct sumi_buffer *b = &plan->buffer[i];
+    const struct sumi_plan_buffer *b = &plan->buffer[i];
     if ((b->kind != SUMI_BUFFER_ARENA && b->kind != SUMI_BUFFER_SCRATCH) || b->root != (int)i || b->first > b->last) continue;
     change[SUMI_MIN((size_t)b->first, plan->n_step)] += (int64_t)b->bytes;
     if ((size_t)b->last < plan->n_step) change[b->last + 1] -= (int64_t)b->bytes;
@@ -212,12 +212,12 @@ sumi_status sumi_plan_finish(struct sumi_plan *plan, struct sumi_err *err) {
     for (int i = 0; i < step->n_writes; i++) touch(plan, step->writes[i], (int)s);
   }
   for (size_t i = 0; i < plan->n_buffer; i++) { /* what shares memory lives as long as all its sharers */
-    struct sumi_buffer *b = &plan->buffer[i];
+    struct sumi_plan_buffer *b = &plan->buffer[i];
     const int root = root_of(plan, (int)i);
     b->root = root;
     if (b->last == INT_MAX && b->first == INT_MAX) b->first = 0; /* kept, but no step touches it */
     if (root == (int)i || b->first == INT_MAX) continue;
-    struct sumi_buffer *r = &plan->buffer[root];
+    struct sumi_plan_buffer *r = &plan->buffer[root];
     r->first = SUMI_MIN(r->first, b->first);
     r->last = SUMI_MAX(r->last, b->last);
   }

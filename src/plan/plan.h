@@ -13,7 +13,7 @@ enum sumi_buffer_kind {
   SUMI_BUFFER_GIVEN     /* its address is given while running: inputs, values of other plans */
 };
 
-struct sumi_buffer {
+struct sumi_plan_buffer {
   enum sumi_buffer_kind kind;
   const char *name;   /* the value, or the node whose scratch it is */
   size_t bytes;
@@ -26,7 +26,7 @@ struct sumi_buffer {
 struct sumi_plan {
   const struct sumi_graph *graph;
   struct sumi_arena arena; /* all of the plan's own memory */
-  struct sumi_buffer *buffer;
+  struct sumi_plan_buffer *buffer;
   size_t n_buffer, cap_buffer;
   struct sumi_step *step;
   const char **refusals; /* [n_step], text or NULL */
@@ -52,6 +52,6 @@ sumi_status sumi_plan_finish(struct sumi_plan *plan, struct sumi_err *err);
 
 /* The placement itself, a pure function: gives each of the n roots of kind ARENA or SCRATCH with first <= last an
  * offset so that no two that live at the same step overlap. order[n] is working space. */
-sumi_status sumi_plan_place(struct sumi_buffer *buffer, size_t n, int *order, size_t *arena_bytes, struct sumi_err *err);
+sumi_status sumi_plan_place(struct sumi_plan_buffer *buffer, size_t n, int *order, size_t *arena_bytes, struct sumi_err *err);
 
 #endif

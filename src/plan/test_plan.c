@@ -9,7 +9,7 @@
 #include "base/size.h"
 #include "plan/plan.h"
 
-static void check_no_overlap(const struct sumi_buffer *b, int n, size_t arena) {
+static void check_no_overlap(const struct sumi_plan_buffer *b, int n, size_t arena) {
   for (int i = 0; i < n; i++) {
     assert_int_equal(b[i].offset % SUMI_ALIGN, 0);
     assert_true(b[i].offset + b[i].bytes <= arena);
@@ -27,11 +27,11 @@ static void random_lifetimes(void **state) {
   sumi_random_init(&r, 7);
   for (int round = 0; round < 50; round++) {
     enum { N = 300 };
-    static struct sumi_buffer b[N];
+    static struct sumi_plan_buffer b[N];
     static int order[N];
     for (int i = 0; i < N; i++) {
       const int first = (int)(sumi_random_uniform(&r) * 200);
-      b[i] = (struct sumi_buffer){.kind = SUMI_BUFFER_ARENA, .name = "b", .root = i, .first = first,
+      b[i] = (struct sumi_plan_buffer){.kind = SUMI_BUFFER_ARENA, .name = "b", .root = i, .first = first,
                                   .last = first + (int)(sumi_random_uniform(&r) * 12), .bytes = (size_t)(sumi_random_uniform(&r) * 5000)};
     }
     size_t arena;
@@ -43,10 +43,10 @@ static void random_lifetimes(void **state) {
 static void a_chain_needs_two_buffers(void **state) {
   (void)state;
   enum { N = 100 };
-  static struct sumi_buffer b[N];
+  static struct sumi_plan_buffer b[N];
   static int order[N];
   for (int i = 0; i < N; i++)
-    b[i] = (struct sumi_buffer){.kind = SUMI_BUFFER_ARENA, .name = "b", .root = i, .first = i, .last = i + 1, .bytes = 1000};
+    b[i] = (struct sumi_plan_buffer){.kind = SUMI_BUFFER_ARENA, .name = "b", .root = i, .first = i, .last = i + 1, .bytes = 1000};
   size_t arena;
   assert_int_equal(sumi_plan_place(b, N, order, &arena, NULL), SUMI_OK);
   check_no_overlap(b, N, arena);
@@ -56,10 +56,10 @@ static void a_chain_needs_two_buffers(void **state) {
 static void more_at_once_than_are_looked_at(void **state) {
   (void)state;
   enum { N = 6000 };
-  struct sumi_buffer *b = calloc(N, sizeof *b);
+  struct sumi_plan_buffer *b = calloc(N, sizeof *b);
   int *order = calloc(N, sizeof *order);
   for (int i = 0; i < N; i++)
-    b[i] = (struct sumi_buffer){.kind = SUMI_BUFFER_ARENA, .name = "b", .root = i, .first = i, .last = i % 3 ? INT_MAX : i + 1, .bytes = (size_t)(i % 7) * 100};
+    b[i] = (struct sumi_plan_buffer){.kind = SUMI_BUFFER_ARENA, .name = "b", .root = i, .first = i, .last = i % 3 ? INT_MAX : i + 1, .bytes = (size_t)(i % 7) * 100};
   size_t arena;
   assert_int_equal(sumi_plan_place(b, N, order, &arena, NULL), SUMI_OK);
   check_no_overlap(b, N, arena);
@@ -69,7 +69,7 @@ static void more_at_once_than_are_looked_at(void **state) {
 
 static void absurd_sizes_are_refused(void **state) {
   (void)state;
-  struct sumi_buffer b[2] = {{.kind = SUMI_BUFFER_ARENA, .name = "x", .root = 0, .first = 0, .last = 1, .bytes = SIZE_MAX - 8},
+  struct sumi_plan_buffer b[2] = {{.kind = SUMI_BUFFER_ARENA, .name = "x", .root = 0, .first = 0, .last = 1, .bytes = SIZE_MAX - 8},
                              {.kind = SUMI_BUFFER_ARENA, .name = "y", .root = 1, .first = 0, .last = 1, .bytes = PTRDIFF_MAX / 2}};
   int order[2];
   size_t arena;

@@ -1,0 +1,182 @@
+/* Every case of every operator on every device and instruction-set level, against the reference device.
+ * The reference itself is held against the ONNX standard's own tests (sumi check) and against another engine.
+ *   op_cases [-s SEED] [NAME]     prints one line per failure, and the seed; exit 1 on any */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/random.h"
+#include "base/size.h"
+#include "exec/session.h"
+#include "op/ops.h"
+#include "pass/pass.h"
+
+enum { MAX_PORTS = 64 };
+
+struct inputs {
+  size_t n;
+  struct sumi_view view[MAX_PORTS];
+  int64_t dims[MAX_PORTS][SUMI_MAX_RANK];
+};
+
+struct outcome {
+  size_t n;
+  struct sumi_tensor t[MAX_PORTS];
+};
+
+static uint64_t seed = 1;
+
+static void fill(struct sumi_random *r, const struct sumi_case *c, sumi_dtype d, void *data, int64_t n) {
+  const bool ranged = c->low != 0 || c->high != 0, whole = !sumi_dtype_is_float(d);
+  for (int64_t i = 0; i < n; i++) {
+    const double u = sumi_random_uniform(r);
+    double x = ranged ? c->low + u * (c->high - c->low) : whole ? floor(u * 8) : sumi_random_normal(r);
+    if (whole) x = ranged ? floor(c->low + u * (c->high - c->low + 1)) : x;
+    if (d == SUMI_BOOL) x = u < 0.5;
+    sumi_set_f64(d, data, i, x);
+  }
+}
+
+static bool make_inputs(const struct sumi_graph *g, const struct sumi_case *c, struct inputs *in) {
+  struct sumi_random r;
+  sumi_random_init(&r, seed);
+  in->n = g->n_input;
+  for (size_t i = 0; i < g->n_input; i++) {
+    const struct sumi_info *info = &g->input[i]->info;
+    size_t bytes;
+    for (int d = 0; d < info->rank; d++) in->dims[i][d] = info->dim[d] >= 0 ? info->dim[d] : 3;
+    if (info->rank < 0 || sumi_shape_bytes(info->dtype, in->dims[i], info->rank, &bytes, NULL) != SUMI_OK) return false;
+    void *data = calloc(1, bytes + 64);
+    fill(&r, c, info->dtype, data, sumi_dims_count(in->dims[i], 0, info->rank));
+    in->view[i] = (struct sumi_view){.size = sizeof in->view[i], .name = g->input[i]->name, .data = data, .dtype = info->dtype, .rank = info->rank, .dims = in->dims[i]};
+  }
+  return true;
+}
+
+static sumi_status run(struct sumi_model *model, const char *device, const char *isa, int threads, const struct inputs *in, struct sumi_session **session,
+                       struct sumi_view *out, size_t n_out, struct sumi_err *err) {
+  const struct sumi_session_options o = {.size = sizeof o, .device = device, .isa = isa, .threads = threads};
+  SUMI_TRY(sumi_session_init(model, &o, session, err));
+  for (size_t i = 0; i < n_out; i++) out[i] = (struct sumi_view){.size = sizeof *out, .name = model->graph->output[i]->name};
+  return sumi_session_execute(*session, in->view, in->n, out, n_out, err);
+}
+
+/* The case's tolerance against the largest finite magnitude wanted; NaN and infinity must agree. */
+static bool agree(const struct sumi_case *c, const struct sumi_view *got, const struct sumi_view *want, char *why, size_t size) {
+  if (got->kind != want->kind || got->dtype != want->dtype || got->rank != want->rank || got->absent != want->absent || got->n_items != want->n_items) {
+    snprintf(why, size, "kind, type or rank differ");
+    return false;
+  }
+  for (size_t i = 0; i < got->n_items; i++)
+    if (!agree(c, &got->items[i], &want->items[i], why, size)) return false;
+  if (got->n_items || got->absent || want->dtype == SUMI_STRING) return true;
+  int64_t n = 1;
+  for (int d = 0; d < want->rank; d++) {
+    if (got->dims[d] != want->dims[d]) {
+      snprintf(why, size, "dimension %d is %" PRId64 ", not %" PRId64, d, got->dims[d], want->dims[d]);
+      return false;
+    }
+    n *= want->dims[d];
+  }
+  double most = 0;
+  for (int64_t i = 0; i < n; i++) {
+    const double w = fabs(sumi_get_f64(want->dtype, want->data, i));
+    if (isfinite(w)) most = fmax(most, w);
+  }
+  for (int64_t i = 0; i < n; i++) {
+    const double g = sumi_get_f64(got->dtype, got->data, i), w = sumi_get_f64(want->dtype, want->data, i);
+    if (g == w || (isnan(g) && isnan(w))) continue;
+    if (fabs(g - w) <= c->atol + c->rtol * most) continue;
+    snprintf(why, size, "element %" PRId64 " is %.9g, not %.9g (tolerance %.3g)", i, g, w, c->atol + c->rtol * most);
+    return false;
+  }
+  return true;
+}
+
+static struct sumi_model *load(const struct sumi_case *c, struct sumi_err *err) {
+  struct sumi_graph *g = NULL;
+  struct sumi_model *model = NULL;
+  if (sumi_graph_parse(c->text, strlen(c->text), sumi_op_find, sumi_allocator_default(), &g, err) != SUMI_OK) return NULL;
+  sumi_status status = sumi_graph_verify(g, err);
+  if (status == SUMI_OK) status = sumi_pass_infer(g, NULL, NULL, err);
+  if (status != SUMI_OK) {
+    sumi_graph_free(g);
+    return NULL;
+  }
+  return sumi_model_new(sumi_allocator_default(), g, &model, err) == SUMI_OK ? model : NULL;
+}
+
+struct variant {
+  const char *device, *isa;
+  int threads;
+};
+
+/* One variant of a case against the reference's outputs. */
+static int check_variant(const struct sumi_op *op, const struct sumi_case *c, struct sumi_model *model, const struct inputs *in,
+                         const struct sumi_view *want, const struct variant *v) {
+  struct sumi_err err = SUMI_ERR_INIT;
+  struct sumi_session *s = NULL;
+  struct sumi_view got[MAX_PORTS];
+  char why[256];
+  int failed = 0;
+  if (run(model, v->device, v->isa, v->threads, in, &s, got, model->graph->n_output, &err) != SUMI_OK) {
+    printf("FAIL %s on %s/%s: %s\n  %s\n", op->name, v->device, v->isa, err.text, c->text);
+    failed = 1;
+  }
+  for (size_t i = 0; !failed && i < model->graph->n_output; i++)
+    if (!agree(c, &got[i], &want[i], why, sizeof why)) {
+      printf("FAIL %s on %s/%s x%d, output '%s': %s\n  %s\n", op->name, v->device, v->isa, v->threads, got[i].name, why, c->text);
+      failed = 1;
+    }
+  sumi_session_fini(s);
+  return failed;
+}
+
+static int check_case(const struct sumi_op *op, const struct sumi_case *c, int *n) {
+  struct sumi_err err = SUMI_ERR_INIT;
+  struct sumi_model *model = load(c, &err);
+  static struct inputs in;
+  struct sumi_session *ref = NULL;
+  struct sumi_view want[MAX_PORTS];
+  int failed = 0;
+  if (!model || model->graph->n_input > MAX_PORTS || model->graph->n_output > MAX_PORTS || !make_inputs(model->graph, c, &in)) {
+    printf("FAIL %s: %s\n  %s\n", op->name, err.text, c->text);
+    sumi_model_unref(model);
+    return 1;
+  }
+  if (run(model, "ref", NULL, 1, &in, &ref, want, model->graph->n_output, &err) != SUMI_OK) {
+    printf("FAIL %s on ref: %s\n  %s\n", op->name, err.text, c->text);
+    failed = 1;
+  }
+  for (int isa = 0; !failed && isa < SUMI_N_ISA; isa++) {
+    if (!sumi_cpu_has((enum sumi_isa)isa)) continue;
+    const char *label = sumi_isa_label((enum sumi_isa)isa);
+    const struct variant variants[] = {{"cpu", label, 1}, {"audit", label, 1}, {"cpu", label, 3}};
+    for (size_t k = 0; k < SUMI_COUNT(variants); k++, ++*n) failed += check_variant(op, c, model, &in, want, &variants[k]);
+  }
+  sumi_session_fini(ref);
+  for (size_t i = 0; i < in.n; i++) free(in.view[i].data);
+  sumi_model_unref(model);
+  return failed;
+}
+
+int main(int argc, char **argv) {
+  const char *only = NULL;
+  for (int i = 1; i < argc; i++)
+    if (!strcmp(argv[i], "-s") && i + 1 < argc)
+      seed = strtoull(argv[++i], NULL, 0);
+    else
+      only = argv[i];
+  size_t n_ops;
+  const struct sumi_op *const *ops = sumi_ops(&n_ops);
+  int failed = 0, n = 0, without = 0;
+  for (size_t i = 0; i < n_ops; i++) {
+    if (only && strcmp(only, ops[i]->name)) continue;
+    if (!ops[i]->cases) without++;
+    for (const struct sumi_case *c = ops[i]->cases; c && c->text; c++) failed += check_case(ops[i], c, &n);
+  }
+  printf("%zu operators (%d without cases), %d runs, %d failed, seed %" PRIu64 "\n", n_ops, without, n, failed, seed);
+  return failed != 0;
+}
