@@ -1,0 +1,65 @@
+/* Float exp, erf, tanh and the logistic function without branches, calls or tables, so that loops over arrays
+ * vectorise at any instruction-set level. The errors stated are the largest over all floats against double
+ * precision, in units of the last place (test_fmath.c measures them); NaN stays NaN, infinities go to the limits.
+ * The polynomials are minimax fits (Lawson iteration, coefficients rounded one after the other). */
+#ifndef SUMI_BASE_FMATH_H
+#define SUMI_BASE_FMATH_H
+
+#include "base/half.h"
+
+/* x to the nearest integer, ties to even, for |x| < 2^22: adding 1.5 * 2^23 leaves no fraction bits. */
+static inline float sumi_rint_small_f32(float x) { return (x + 12582912.0f) - 12582912.0f; }
+
+/* x to the nearest integer, ties to even: exact, keeps the sign of zero. */
+static inline float sumi_rint_f32(float x) {
+  const uint32_t sign = sumi_f32_bits(x) & 0x80000000u;
+  const float a = sumi_f32_from_bits(sumi_f32_bits(x) ^ sign), r = (a + 8388608.0f) - 8388608.0f;
+  return a < 8388608.0f ? sumi_f32_from_bits(sumi_f32_bits(r) | sign)
+                        : x; /* from 2^23 on all floats are integers */
+}
+
+/* e^x below 1.1 ulp, subnormal results included. 2^k * e^r, k = round(x / ln 2), |r| <= ln(2) / 2. */
+static inline float sumi_exp_f32(float x) {
+  x = x > 89.0f ? 89.0f : x; /* e^89 is infinity, e^-104 zero; a NaN fails both comparisons and passes */
+  x = x < -104.0f ? -104.0f : x;
+  const float t = x * 0x1.715476p+0f + 12582912.0f, k = t - 12582912.0f;
+  const float r = x - k * 0x1.63p-1f + k * 0x1.bd0106p-13f; /* k * 0x1.63p-1 is exact */
+  const float q = ((0x1.6a3fb6p-10f * r + 0x1.1239ep-7f) * r + 0x1.5558bep-5f) * r + 0x1.555492p-3f;
+  const float p = 1.0f + (r + r * r * (q * r + 0x1.fffffcp-2f));
+  /* 2^k in two factors, as k reaches from -150 to 128; t is 1.5 * 2^23 + k, so its bits are the constant's plus k */
+  const int32_t n = (int32_t)(sumi_f32_bits(t) - 0x4b400000u), half = n >> 1;
+  return p * sumi_f32_from_bits((uint32_t)(half + 127) << 23) *
+         sumi_f32_from_bits((uint32_t)(n - half + 127) << 23);
+}
+
+/* erf(x) below 1.5 ulp: x + x P(x^2) up to 1, 1 - e^Q(x) beyond; of |x|, the sign is put back. */
+static inline float sumi_erf_f32(float x) {
+  const uint32_t sign = sumi_f32_bits(x) & 0x80000000u;
+  const float a = sumi_f32_from_bits(sumi_f32_bits(x) ^ sign), z = a * a;
+  const float s3 = (0x1.4771fcp-14f * z - 0x1.a3515ep-11f) * z + 0x1.53f224p-8f;
+  const float s1 = (s3 * z - 0x1.b7f71ap-6f) * z + 0x1.ce2ce6p-4f;
+  const float small = a + a * ((s1 * z - 0x1.81273ep-2f) * z + 0x1.06eba8p-3f);
+  const float t = a > 4.0f ? 4.0f : a;
+  const float q = ((-0x1.2f5cc8p-10f * t + 0x1.e6032ap-7f) * t - 0x1.6bb966p-4f) * t - 0x1.4ef88ap-1f;
+  const float large = 1.0f - sumi_exp_f32((q * t - 0x1.1e1c6ep+0f) * t - 0x1.574cbap-9f);
+  return sumi_f32_from_bits(sumi_f32_bits(a > 1.0f ? large : small) | sign); /* NaN: small, a NaN */
+}
+
+/* tanh(x) below 1.5 ulp: x + x^3 P(x^2) up to 0.625, 1 - 2 / (e^2x + 1) beyond; of |x|, the sign is put back. */
+static inline float sumi_tanh_f32(float x) {
+  const uint32_t sign = sumi_f32_bits(x) & 0x80000000u;
+  const float a = sumi_f32_from_bits(sumi_f32_bits(x) ^ sign), z = a * a;
+  const float s = ((-0x1.750ce2p-8f * z + 0x1.51f8cep-6f) * z - 0x1.b835a4p-5f) * z + 0x1.1106f6p-3f;
+  const float small = a + a * z * (s * z - 0x1.555532p-2f);
+  const float t = a > 10.0f ? 10.0f : a;
+  const float large = 1.0f - 2.0f / (sumi_exp_f32(t + t) + 1.0f);
+  return sumi_f32_from_bits(sumi_f32_bits(a > 0.625f ? large : small) | sign);
+}
+
+/* 1 / (1 + e^-x) below 2 ulp: e^-|x| never overflows and keeps small results exact. */
+static inline float sumi_sigmoid_f32(float x) {
+  const float e = sumi_exp_f32(sumi_f32_from_bits(sumi_f32_bits(x) | 0x80000000u));
+  return (x < 0.0f ? e : 1.0f) / (1.0f + e);
+}
+
+#endif
