@@ -1,0 +1,168 @@
+/* BatchNormalization: y = (x - mean) / sqrt(var + epsilon) * scale + b, per channel (dimension 1; a vector has one channel).
+ * Not training, mean and var are inputs 3 and 4. Training, they are taken over everything but the channels (population
+ * variance), and outputs 1 and 2 are the running ones: running * momentum + current * (1 - momentum).
+ * Training is: before version 7 when is_test is 0 and running outputs are asked for, before 14 when they are asked for, then
+ * attribute training_mode. Before version 9, spatial = 0 makes every [c, d1, ...] a channel of its own.
+ * Figures per channel are in double precision, y is rounded once. */
+#include <inttypes.h>
+#include <math.h>
+
+#include "base/size.h"
+#include "op/op_util.h"
+
+static bool training(const struct sumi_node *node) {
+  if (node->version >= 14) return sumi_attr_int(node, "training_mode", 0) != 0;
+  if (node->version < 7 && sumi_attr_int(node, "is_test", 0)) return false;
+  for (int i = 1; i < node->n_out; i++)
+    if (node->out[i]) return true;
+  return false;
+}
+
+static bool per_element(const struct sumi_node *node) {
+  return node->version < 9 && !sumi_attr_int(node, "spatial", 1);
+}
+
+static sumi_status batch_infer(struct sumi_infer *ctx) {
+  const struct sumi_info *x = &ctx->in[0];
+  if (x->rank == 0) SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "the input is a scalar");
+  const bool spread = per_element(ctx->node);
+  const sumi_dim one = 1, *channel = x->rank == 1 ? &one : x->dim + 1;
+  const int rank = spread ? x->rank - 1 : 1;
+  for (int i = 1; i < 5 && x->rank > 0; i++) {
+    const struct sumi_info *p = &ctx->in[i];
+    if (p->rank < 0) continue;
+    if (p->rank != rank) SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "input %d has rank %d, not %d", i, p->rank, rank);
+    for (int k = 0; k < rank; k++)
+      if (p->dim[k] >= 0 && channel[k] >= 0 && p->dim[k] != channel[k])
+        SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "input %d has %" PRId64 " elements for %" PRId64 " channels", i,
+                  p->dim[k], channel[k]);
+  }
+  if (ctx->node->version >= 14 && !training(ctx->node) && ctx->n_out > 1 && !ctx->out[1].absent)
+    SUMI_FAIL(ctx->err, SUMI_E_VALUE, "running mean and variance are wanted, but training_mode is 0");
+  sumi_infer_out_like(ctx, 0, x, SUMI_UNDEFINED);
+  for (int i = 1; i < 5; i++) {
+    if (x->rank > 0)
+      sumi_infer_out(ctx, i, ctx->in[3].dtype, rank, channel);
+    else
+      sumi_infer_out_unknown(ctx, i, ctx->in[3].dtype);
+  }
+  return SUMI_OK;
+}
+
+struct batch {
+  const struct sumi_tensor *x;
+  int64_t n, channels, pixels; /* x is [n, channels, pixels] */
+};
+
+/* Mean and population variance of channel c. */
+static void statistics(const struct batch *b, int64_t c, double *mean, double *var) {
+  double sum = 0, square = 0;
+  const double count = (double)b->n * (double)b->pixels;
+  for (int64_t n = 0; b->pixels && n < b->n; n++)
+    for (int64_t i = 0; i < b->pixels; i++)
+      sum += sumi_get_f64(b->x->dtype, b->x->data, (n * b->channels + c) * b->pixels + i);
+  *mean = sum / count;
+  for (int64_t n = 0; b->pixels && n < b->n; n++)
+    for (int64_t i = 0; i < b->pixels; i++) {
+      const double d = sumi_get_f64(b->x->dtype, b->x->data, (n * b->channels + c) * b->pixels + i) - *mean;
+      square += d * d;
+    }
+  *var = square / count;
+}
+
+static void put(const struct sumi_call *c, int i, int64_t at, double value) {
+  if (sumi_call_wants(c, i)) sumi_set_f64(c->out[i]->dtype, c->out[i]->data, at, value);
+}
+
+static double get(const struct sumi_call *c, int i, int64_t at) {
+  return sumi_get_f64(c->in[i]->dtype, c->in[i]->data, at);
+}
+
+/* y[n, c, :] = (x - mean) * factor + shift */
+static void normalise(const struct batch *b, const struct sumi_tensor *y, int64_t c, double mean,
+                      double factor, double shift) {
+  for (int64_t n = 0; b->pixels && n < b->n; n++) {
+    const int64_t first = (n * b->channels + c) * b->pixels;
+    if (b->x->dtype == SUMI_FLOAT32) {
+      const float *from = (const float *)b->x->data + first;
+      float *to = (float *)y->data + first;
+      for (int64_t i = 0; i < b->pixels; i++) to[i] = (float)((from[i] - mean) * factor + shift);
+    } else {
+      for (int64_t i = first; i < first + b->pixels; i++)
+        sumi_set_f64(y->dtype, y->data, i,
+                     (sumi_get_f64(b->x->dtype, b->x->data, i) - mean) * factor + shift);
+    }
+  }
+}
+
+static sumi_status batch_ref(const struct sumi_call *c) {
+  const struct sumi_tensor *x = c->in[0];
+  const bool train = training(c->node);
+  const double epsilon = sumi_attr_float(c->node, "epsilon", 1e-5f),
+               momentum = sumi_attr_float(c->node, "momentum", 0.9f);
+  struct batch b = {x, x->dim[0], 1, 1};
+  if (x->rank > 1) b.channels = per_element(c->node) ? sumi_dims_count(x->dim, 1, x->rank) : x->dim[1];
+  if (x->rank > 1 && !per_element(c->node)) b.pixels = sumi_dims_count(x->dim, 2, x->rank);
+  for (int64_t k = 0; k < b.channels; k++) {
+    double mean = get(c, 3, k), var = get(c, 4, k);
+    if (train) {
+      const double old_mean = mean, old_var = var;
+      statistics(&b, k, &mean, &var);
+      put(c, 1, k, old_mean * momentum + mean * (1 - momentum));
+      put(c, 2, k, old_var * momentum + var * (1 - momentum));
+      put(c, 3, k, mean);
+      put(c, 4, k, var);
+    }
+    if (sumi_call_wants(c, 0))
+      normalise(&b, c->out[0], k, mean, get(c, 1, k) / sqrt(var + epsilon), get(c, 2, k));
+  }
+  return SUMI_OK;
+}
+
+static const struct sumi_attr_spec attrs[] = {
+    {"epsilon", SUMI_ATTR_FLOAT},
+    {"momentum", SUMI_ATTR_FLOAT},
+    {"training_mode", SUMI_ATTR_INT},
+    {"spatial", SUMI_ATTR_INT, .until = 9},
+    {"is_test", SUMI_ATTR_INT, .until = 7},
+    {"consumed_inputs", SUMI_ATTR_INTS, .until = 6},
+    {NULL},
+};
+static const struct sumi_port in[] = {{"X", SUMI_FLOATS, 'T'},         {"scale", SUMI_FLOATS, 'S'},
+                                      {"B", SUMI_FLOATS, 'S'},         {"input_mean", SUMI_FLOATS, 'U'},
+                                      {"input_var", SUMI_FLOATS, 'U'}, {NULL}};
+static const struct sumi_port out[] = {{"Y", SUMI_FLOATS, 'T'},
+                                       {"running_mean", SUMI_FLOATS, 'U', SUMI_PORT_OPTIONAL},
+                                       {"running_var", SUMI_FLOATS, 'U', SUMI_PORT_OPTIONAL},
+                                       {"saved_mean", SUMI_FLOATS, 'U', SUMI_PORT_OPTIONAL},
+                                       {"saved_var", SUMI_FLOATS, 'U', SUMI_PORT_OPTIONAL},
+                                       {NULL}};
+
+static const struct sumi_case cases[] = {
+    {"g (float[2,3,4,5] x, float[3] s, float[3] b, float[3] m, float[3] v) => (y) { y = BatchNormalization "
+     "(x, s, b, m, v) }",
+     .rtol = 1e-6, .low = 0.1, .high = 2, .why = "a variance is positive"},
+    {"g (float[2,3] x, float[3] s, float[3] b, float[3] m, float[3] v) => (y) "
+     "{ y = BatchNormalization <epsilon = 0.1> (x, s, b, m, v) }",
+     .rtol = 1e-6, .low = 0.1, .high = 2},
+    {"g (float[2,3,4] x, float[3] s, float[3] b, float[3] m, float[3] v) => (y, rm, rv) "
+     "{ y, rm, rv = BatchNormalization <training_mode = 1, momentum = 0.7> (x, s, b, m, v) }",
+     .rtol = 1e-5, .low = 0.1, .high = 2, .why = "statistics of 8 elements in float32"},
+    {"<opset_import: [\"\": 7]> g (float[2,3,4] x, float[3,4] s, float[3,4] b, float[3,4] m, float[3,4] v) "
+     "=> (y) "
+     "{ y = BatchNormalization <spatial = 0> (x, s, b, m, v) }",
+     .rtol = 1e-6, .low = 0.1, .high = 2},
+    {NULL},
+};
+
+const struct sumi_op sumi_op_batch_normalization = {
+    .name = "BatchNormalization",
+    .formula = "(x - mean) / sqrt(var + epsilon) * scale + b per channel",
+    .known_as = {{"", "BatchNormalization", {1, 6, 7, 9, 14, 15}}},
+    .attrs = attrs,
+    .in = in,
+    .out = out,
+    .infer = batch_infer,
+    .ref = batch_ref,
+    .cases = cases,
+};
