@@ -1,0 +1,70 @@
+/* LSTM, gates in the order i, o, f, c and activations f (sigmoid), g, h (tanh):
+ *   i = f(W x + R h + P_i c + b)    f = f(W x + R h + P_f c + b), or 1 - i with input_forget
+ *   c' = f * c + i * g(W x + R h + b)    o = f(W x + R h + P_o c' + b)    h' = o * h(c')
+ * clip bounds what goes into every activation. Shapes, directions, lengths: rnn.h. */
+#include "op/rnn.h"
+
+enum { GATE_I, GATE_O, GATE_F, GATE_C }; /* of W, R, B */
+enum { PEEP_I, PEEP_O, PEEP_F };         /* of P */
+
+static const struct sumi_rnn_kind kind = {4, 3, {"Sigmoid", "Tanh", "Tanh"}};
+
+static void lstm_step(struct sumi_rnn_state *s) {
+  const struct sumi_rnn *v = s->v;
+  const int64_t n = v->hidden;
+  const bool coupled = sumi_attr_int(v->call->node, "input_forget", 0) != 0;
+  for (int64_t j = 0; j < n; j++)
+    for (int g = 0; g < kind.gates; g++) s->gate[g * n + j] += sumi_rnn_recur(s, g, j, s->h);
+  for (int64_t j = 0; j < n; j++) {
+    const double peep_i = sumi_rnn_at(s, SUMI_RNN_P, PEEP_I * n + j),
+                 peep_f = sumi_rnn_at(s, SUMI_RNN_P, PEEP_F * n + j);
+    const double i = sumi_rnn_act(v, &s->act[0], s->gate[GATE_I * n + j] + peep_i * s->c[j]);
+    const double f =
+        coupled ? 1 - i : sumi_rnn_act(v, &s->act[0], s->gate[GATE_F * n + j] + peep_f * s->c[j]);
+    s->c[j] = f * s->c[j] + i * sumi_rnn_act(v, &s->act[1], s->gate[GATE_C * n + j]);
+    const double peep_o = sumi_rnn_at(s, SUMI_RNN_P, PEEP_O * n + j);
+    const double o = sumi_rnn_act(v, &s->act[0], s->gate[GATE_O * n + j] + peep_o * s->c[j]);
+    s->h[j] = o * sumi_rnn_act(v, &s->act[2], s->c[j]);
+  }
+}
+
+static sumi_status lstm_infer(struct sumi_infer *ctx) { return sumi_rnn_infer(ctx, &kind); }
+static sumi_status lstm_scratch(const struct sumi_call *c, size_t *bytes) {
+  return sumi_rnn_scratch(c, &kind, bytes);
+}
+static sumi_status lstm_ref(const struct sumi_call *c) { return sumi_rnn_run(c, &kind, lstm_step); }
+
+static const struct sumi_attr_spec attrs[] = {SUMI_RNN_ATTRS, {"input_forget", SUMI_ATTR_INT}, {NULL}};
+static const struct sumi_port in[] = {SUMI_RNN_IN,
+                                      {"initial_c", SUMI_FLOATS, 'T', SUMI_PORT_OPTIONAL},
+                                      {"P", SUMI_FLOATS, 'T', SUMI_PORT_OPTIONAL},
+                                      {NULL}};
+static const struct sumi_port out[] = {SUMI_RNN_OUT, {"Y_c", SUMI_FLOATS, 'T', SUMI_PORT_OPTIONAL}, {NULL}};
+
+static const struct sumi_case cases[] = {
+    {"g (float[5,2,9] x, float[2,24,9] w, float[2,24,6] r, float[2,48] b) => (y, h, c) "
+     "{ y, h, c = LSTM <direction = \"bidirectional\", hidden_size = 6> (x, w, r, b) }",
+     .rtol = 1e-5, .why = "gates are sums of 15 products"},
+    {"g (float[4,2,3] x, float[1,8,3] w, float[1,8,2] r, float[1,2,2] h0, float[1,2,2] c0, float[1,6] p) => "
+     "(y, h, c) "
+     "{ y, h, c = LSTM <direction = \"reverse\", clip = 0.5, input_forget = 1> (x, w, r, , , h0, c0, p) }",
+     .rtol = 1e-5, .why = "peepholes, clip, coupled gates"},
+    {"g (float[2,4,3] x, float[1,8,3] w, float[1,8,2] r) => (y) <int32[2] n = {4, 1}> { y = LSTM <layout = "
+     "1> (x, w, r, , n) }",
+     .rtol = 1e-5, .why = "batch first, a short sequence"},
+    {NULL},
+};
+
+const struct sumi_op sumi_op_lstm = {
+    .name = "LSTM",
+    .formula = "c' = f * c + i * g(W x + R h + b), h' = o * tanh(c') along time",
+    .known_as = {{"", "LSTM", {1, 7, 14, 22}}},
+    .attrs = attrs,
+    .in = in,
+    .out = out,
+    .infer = lstm_infer,
+    .ref = lstm_ref,
+    .scratch = lstm_scratch,
+    .cost = sumi_rnn_cost,
+    .cases = cases,
+};
