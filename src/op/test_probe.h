@@ -22,6 +22,7 @@ struct probe {
   struct sumi_info info[16], out_info[8];
   struct sumi_tensor in[16], out[8];
   const struct sumi_tensor *in_ptr[16];
+  const struct sumi_bodies *bodies;
   struct sumi_err err;
 };
 
@@ -106,6 +107,7 @@ static inline sumi_status probe_run(struct probe *p, int n_out) {
                            .in = p->in_ptr,
                            .out = out,
                            .heap = &p->arena,
+                           .bodies = p->bodies,
                            .err = &p->err};
   size_t scratch = 0;
   if (p->node.op->scratch) SUMI_TRY(p->node.op->scratch(&call, &scratch));

@@ -1,0 +1,397 @@
+/* The decoder's loop: feeding a body token by token. */
+#include "op/ms_generate.h"
+
+#include <float.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "base/text.h"
+
+enum { IDS, MAX_LENGTH, MIN_LENGTH };                    /* inputs of the node */
+enum { BODY_IDS, BODY_POSITIONS, BODY_MASK, BODY_PAST }; /* inputs of the body */
+
+/* ---- checks ------------------------------------------------------------------------------------------------------ */
+
+static sumi_status check_body(const struct sumi_graph *body, const char *name, struct sumi_err *err) {
+  static const char *const inputs[] = {"input_ids", "position_ids", "attention_mask"};
+  if (body->n_output < 2 || body->n_input < BODY_PAST + body->n_output - 1)
+    SUMI_FAIL(err, SUMI_E_ARG,
+              "body '%s' has %zu inputs and %zu outputs: it does not take and give past states", name,
+              body->n_input, body->n_output);
+  for (int i = 0; i < BODY_PAST; i++) {
+    const sumi_dtype dtype = body->input[i]->info.dtype;
+    if (dtype != SUMI_INT32 && dtype != SUMI_UNDEFINED)
+      SUMI_FAIL(err, SUMI_E_TYPE, "input '%s' of body '%s' is %s, not int32", inputs[i], name,
+                sumi_dtype_label(dtype));
+  }
+  const size_t own = BODY_PAST + body->n_output - 1;
+  for (size_t i = own; i < body->n_input; i++)
+    if (sumi_streq(body->input[i]->name, "past_sequence_length") ||
+        sumi_streq(body->input[i]->name, "beam_width"))
+      SUMI_FAIL(err, SUMI_E_UNSUPPORTED, "body '%s' shares one buffer between past and present states", name);
+  for (size_t i = BODY_PAST; i < own; i++) {
+    const struct sumi_info *past = &body->input[i]->info;
+    if (past->rank != 5 || past->dim[2] <= 0 || past->dim[4] <= 0 ||
+        !sumi_dtype_in(past->dtype, SUMI_BIT(SUMI_FLOAT32) | SUMI_BIT(SUMI_FLOAT16)))
+      SUMI_FAIL(err, SUMI_E_SHAPE,
+                "input %zu of body '%s' does not say how many heads of which size its past has", i, name);
+  }
+  return SUMI_OK;
+}
+
+sumi_status sumi_ms_generation_infer(struct sumi_infer *ctx, const struct sumi_ms_slots *slots) {
+  const struct sumi_node *node = ctx->node;
+  const int64_t model = sumi_attr_int(node, "model_type", 0);
+  if (model != 0)
+    SUMI_FAIL(ctx->err, SUMI_E_UNSUPPORTED,
+              "model_type is %" PRId64 ": only 0, decoders like GPT-2, is known", model);
+  const struct sumi_graph *decoder = sumi_attr_graph(node, "decoder"),
+                          *init = sumi_attr_graph(node, "init_decoder");
+  if (!decoder) SUMI_FAIL(ctx->err, SUMI_E_ARG, "there is no body 'decoder'");
+  SUMI_TRY(check_body(decoder, "decoder", ctx->err));
+  if (init)
+    SUMI_FAIL(ctx->err, SUMI_E_UNSUPPORTED,
+              "a decoder of its own for the first token (init_decoder) is not known");
+  const int64_t eos = sumi_attr_int(node, "eos_token_id", -1), pad = sumi_attr_int(node, "pad_token_id", -1);
+  if (eos < -1 || eos > INT32_MAX || pad < -1 || pad > INT32_MAX)
+    SUMI_FAIL(ctx->err, SUMI_E_VALUE, "eos_token_id %" PRId64 " or pad_token_id %" PRId64 " is no token", eos,
+              pad);
+  SUMI_TRY(sumi_ms_want_rank(ctx, IDS, 2, 2));
+  const sumi_dim batch = sumi_ms_dim(ctx, IDS, 0), vocab = sumi_attr_int(node, "vocab_size", -1);
+  const struct {
+    int input, rank;
+    sumi_dim first, last;
+    const char *what;
+  } list[] = {{slots->vocab_mask, 1, vocab, vocab, "size of the vocabulary"},
+              {slots->prefix_mask, 2, batch, vocab, "size of the vocabulary"},
+              {slots->presence_mask, 2, batch, vocab, "size of the vocabulary"},
+              {slots->attention_mask, 2, batch, sumi_ms_dim(ctx, IDS, 1), "length of the prompt"}};
+  for (size_t i = 0; i < SUMI_COUNT(list); i++) {
+    if (list[i].input < 0) continue;
+    SUMI_TRY(sumi_ms_want_rank(ctx, list[i].input, list[i].rank, list[i].rank));
+    if (list[i].rank == 2) SUMI_TRY(sumi_ms_want_dim(ctx, list[i].input, 0, batch, "batch size"));
+    const sumi_dim last =
+        list[i].last > 0 || list[i].input == slots->attention_mask ? list[i].last : SUMI_DIM_UNKNOWN;
+    SUMI_TRY(sumi_ms_want_dim(ctx, list[i].input, list[i].rank - 1, last, list[i].what));
+  }
+  return SUMI_OK;
+}
+
+sumi_status sumi_ms_scalar_int(const struct sumi_call *c, int input, int64_t low, int64_t high,
+                               int64_t otherwise, int64_t *out) {
+  *out = otherwise;
+  if (!sumi_call_has(c, input)) return SUMI_OK;
+  const struct sumi_tensor *t = c->in[input];
+  const char *name = c->node->op->in[input].name;
+  if (sumi_tensor_count(t) != 1)
+    SUMI_FAIL(c->err, SUMI_E_SHAPE, "'%s' has %" PRId64 " elements, not 1", name, sumi_tensor_count(t));
+  *out = sumi_get_i64(t->dtype, t->data, 0);
+  if (*out < low || *out > high)
+    SUMI_FAIL(c->err, SUMI_E_VALUE, "'%s' is %" PRId64 ", outside [%" PRId64 ", %" PRId64 "]", name, *out,
+              low, high);
+  return SUMI_OK;
+}
+
+sumi_status sumi_ms_scalar_float(const struct sumi_call *c, int input, float otherwise, float *out) {
+  *out = otherwise;
+  if (!sumi_call_has(c, input)) return SUMI_OK;
+  const struct sumi_tensor *t = c->in[input];
+  if (sumi_tensor_count(t) != 1)
+    SUMI_FAIL(c->err, SUMI_E_SHAPE, "'%s' has %" PRId64 " elements, not 1", c->node->op->in[input].name,
+              sumi_tensor_count(t));
+  *out = (float)sumi_get_f64(t->dtype, t->data, 0);
+  return SUMI_OK;
+}
+
+/* A control operator's shapes are not inferred again before it runs: the ranks and dims that are used. */
+static sumi_status check_shape(const struct sumi_call *c, int input, int rank, int64_t first, int64_t last) {
+  if (input < 0 || !sumi_call_has(c, input)) return SUMI_OK;
+  const struct sumi_tensor *t = c->in[input];
+  if (t->rank != rank || t->dim[rank - 1] != last || (rank == 2 && t->dim[0] != first)) {
+    char have[64];
+    SUMI_FAIL(c->err, SUMI_E_SHAPE, "'%s' has shape %s, not %d dimensions that end with %" PRId64,
+              c->node->op->in[input].name, sumi_shape_print(t->dim, t->rank, have, sizeof have), rank, last);
+  }
+  return SUMI_OK;
+}
+
+/* ---- set up ------------------------------------------------------------------------------------------------------ */
+
+static sumi_status read_parameters(struct sumi_ms_generation *g) {
+  const struct sumi_call *c = g->call;
+  if (c->in[IDS]->rank != 2)
+    SUMI_FAIL(c->err, SUMI_E_SHAPE, "'input_ids' has rank %d, not 2", c->in[IDS]->rank);
+  g->batch = c->in[IDS]->dim[0];
+  g->prompt = g->length = c->in[IDS]->dim[1];
+  if (g->prompt <= 0 || g->batch <= 0) SUMI_FAIL(c->err, SUMI_E_SHAPE, "the prompt is empty");
+  if (g->prompt >= SUMI_MS_MAX_LENGTH)
+    SUMI_FAIL(c->err, SUMI_E_LIMIT, "the prompt has %" PRId64 " tokens, at most %d are taken", g->prompt,
+              SUMI_MS_MAX_LENGTH - 1);
+  SUMI_TRY(sumi_ms_scalar_int(c, MAX_LENGTH, g->prompt + 1, SUMI_MS_MAX_LENGTH, SUMI_MS_MAX_LENGTH,
+                              &g->max_length));
+  SUMI_TRY(sumi_ms_scalar_int(c, MIN_LENGTH, INT32_MIN, INT32_MAX, 0, &g->min_length));
+  g->eos = (int32_t)sumi_attr_int(c->node, "eos_token_id", -1);
+  g->pad = (int32_t)sumi_attr_int(c->node, "pad_token_id", -1);
+  if (!sumi_i64_mul(g->batch, g->beams, &g->rows) || g->rows > INT32_MAX)
+    SUMI_FAIL(c->err, SUMI_E_LIMIT, "%" PRId64 " beams of %" PRId64 " prompts are too many", g->beams,
+              g->batch);
+  return SUMI_OK;
+}
+
+static void *new_array(const struct sumi_ms_generation *g, int64_t n, size_t item_bytes) {
+  return n < 0 ? NULL : sumi_arena_array(g->call->heap, (size_t)n, item_bytes);
+}
+
+/* Prompt, positions and mask, each prompt repeated for its beams. */
+static void fill_prompt(struct sumi_ms_generation *g) {
+  const struct sumi_call *c = g->call;
+  const int32_t *prompt = c->in[IDS]->data;
+  const int32_t *given =
+      sumi_call_has(c, g->slots.attention_mask) ? c->in[g->slots.attention_mask]->data : NULL;
+  int32_t *ids = g->ids.data, *positions = g->positions.data, *mask = g->mask.data;
+  for (int64_t r = 0; r < g->rows; r++) {
+    int32_t position = 0;
+    for (int64_t t = 0; t < g->prompt; t++) {
+      const int64_t from = r / g->beams * g->prompt + t, to = r * g->prompt + t;
+      const bool padding = prompt[from] == g->pad;
+      ids[to] = g->sequence[r * g->max_length + t] = prompt[from];
+      mask[to] = given ? given[from] : !padding;
+      positions[to] = padding ? 0 : position++;
+    }
+  }
+}
+
+static struct sumi_tensor int32_matrix(int64_t rows, int64_t columns, void *data) {
+  return (struct sumi_tensor){
+      .kind = SUMI_TENSOR, .dtype = SUMI_INT32, .rank = 2, .dim = {rows, columns}, .data = data};
+}
+
+/* The body's captured inputs are the node's last ones. */
+static sumi_status set_feeds(struct sumi_ms_generation *g) {
+  const struct sumi_call *c = g->call;
+  const size_t own = (size_t)(BODY_PAST + g->layers), captures = g->body->n_input - own;
+  g->feed = new_array(g, (int64_t)g->body->n_input, sizeof *g->feed);
+  g->result = new_array(g, (int64_t)g->body->n_output, sizeof *g->result);
+  g->past = new_array(g, g->layers, sizeof *g->past);
+  if (!g->feed || !g->result || !g->past) SUMI_FAIL_MEMORY(c->err);
+  if (captures > (size_t)c->n_in)
+    SUMI_FAIL(c->err, SUMI_E_INTERNAL, "the decoder captures %zu values, which are not given", captures);
+  g->feed[BODY_IDS] = &g->ids;
+  g->feed[BODY_POSITIONS] = &g->positions;
+  g->feed[BODY_MASK] = &g->mask;
+  for (int i = 0; i < g->layers; i++) {
+    const struct sumi_info *info = &g->body->input[BODY_PAST + i]->info;
+    g->past[i] = (struct sumi_tensor){.kind = SUMI_TENSOR,
+                                      .dtype = info->dtype,
+                                      .rank = 5,
+                                      .dim = {2, g->rows, info->dim[2], 0, info->dim[4]}};
+    if (!(g->past[i].data = new_array(g, 1, 64))) SUMI_FAIL_MEMORY(c->err); /* no elements, but an address */
+    g->feed[BODY_PAST + i] = &g->past[i];
+  }
+  for (size_t i = 0; i < captures; i++) {
+    const struct sumi_tensor *t = c->in[(size_t)c->n_in - captures + i];
+    if (!t) SUMI_FAIL(c->err, SUMI_E_INTERNAL, "a value that the decoder captures is not given");
+    g->feed[own + i] = t;
+  }
+  return SUMI_OK;
+}
+
+sumi_status sumi_ms_generation_init(struct sumi_ms_generation *g, const struct sumi_call *c,
+                                    const struct sumi_ms_slots *slots, int64_t beams) {
+  *g = (struct sumi_ms_generation){
+      .call = c, .slots = *slots, .beams = beams, .vocab = sumi_attr_int(c->node, "vocab_size", -1)};
+  g->body = sumi_attr_graph(c->node, "decoder");
+  g->layers = (int)g->body->n_output - 1;
+  SUMI_TRY(read_parameters(g));
+  SUMI_TRY(check_shape(c, slots->attention_mask, 2, g->batch, g->prompt));
+  int64_t n;
+  if (!sumi_i64_mul(g->rows, g->max_length, &n)) SUMI_FAIL_MEMORY(c->err);
+  g->sequence = new_array(g, n, sizeof(int32_t));
+  g->other = new_array(g, n, sizeof(int32_t));
+  g->ids = int32_matrix(g->rows, g->prompt, new_array(g, g->rows * g->prompt, sizeof(int32_t)));
+  g->positions = int32_matrix(g->rows, g->prompt, new_array(g, g->rows * g->prompt, sizeof(int32_t)));
+  g->mask = int32_matrix(g->rows, g->prompt, new_array(g, n, sizeof(int32_t)));
+  if (!g->sequence || !g->other || !g->ids.data || !g->positions.data || !g->mask.data)
+    SUMI_FAIL_MEMORY(c->err);
+  fill_prompt(g);
+  return set_feeds(g);
+}
+
+/* ---- runs -------------------------------------------------------------------------------------------------------- */
+
+/* What only the first run can tell: the vocabulary, and that the masks have its size. */
+static sumi_status set_vocabulary(struct sumi_ms_generation *g, const struct sumi_tensor *logits) {
+  const struct sumi_call *c = g->call;
+  int64_t n;
+  if (g->vocab <= 0) g->vocab = logits->dim[2];
+  if (g->vocab > logits->dim[2] || g->vocab > INT32_MAX || g->vocab <= 0)
+    SUMI_FAIL(c->err, SUMI_E_VALUE, "the decoder gives %" PRId64 " logits for a vocabulary of %" PRId64,
+              logits->dim[2], g->vocab);
+  SUMI_TRY(check_shape(c, g->slots.vocab_mask, 1, 0, g->vocab));
+  SUMI_TRY(check_shape(c, g->slots.prefix_mask, 2, g->batch, g->vocab));
+  SUMI_TRY(check_shape(c, g->slots.presence_mask, 2, g->batch, g->vocab));
+  if (!sumi_i64_mul(g->rows, g->vocab, &n) || !(g->score = new_array(g, n, sizeof *g->score)) ||
+      !(g->seen = new_array(g, g->vocab, sizeof *g->seen)))
+    SUMI_FAIL_MEMORY(c->err);
+  return SUMI_OK;
+}
+
+static sumi_status check_results(struct sumi_ms_generation *g) {
+  const struct sumi_tensor *logits = g->result[0];
+  char have[64];
+  if (logits->rank != 3 || logits->dim[0] != g->rows || logits->dim[1] != g->ids.dim[1] ||
+      !sumi_dtype_is_float(logits->dtype))
+    SUMI_FAIL(g->call->err, SUMI_E_SHAPE,
+              "the decoder's logits have shape %s for %" PRId64 " rows of %" PRId64 " tokens",
+              sumi_shape_print(logits->dim, logits->rank, have, sizeof have), g->rows, g->ids.dim[1]);
+  if (!g->score) SUMI_TRY(set_vocabulary(g, logits));
+  if (logits->dim[2] < g->vocab)
+    SUMI_FAIL(g->call->err, SUMI_E_SHAPE, "the decoder gives fewer logits than before");
+  for (int i = 0; i < g->layers; i++) {
+    const struct sumi_tensor *present = g->result[1 + i], *past = &g->past[i];
+    if (present->rank != 5 || present->dtype != past->dtype || present->dim[0] != 2 ||
+        present->dim[1] != g->rows || present->dim[2] != past->dim[2] || present->dim[3] != g->length ||
+        present->dim[4] != past->dim[4])
+      SUMI_FAIL(g->call->err, SUMI_E_SHAPE, "the decoder's present %d has shape %s after %" PRId64 " tokens",
+                i, sumi_shape_print(present->dim, present->rank, have, sizeof have), g->length);
+  }
+  return SUMI_OK;
+}
+
+sumi_status sumi_ms_generation_decode(struct sumi_ms_generation *g) {
+  const struct sumi_call *c = g->call;
+  SUMI_TRY(c->bodies->run(c->bodies->self, g->body, g->feed, (int)g->body->n_input, g->result,
+                          (int)g->body->n_output, c->err));
+  SUMI_TRY(check_results(g));
+  const struct sumi_tensor *logits = g->result[0];
+  for (int64_t r = 0; r < g->rows; r++)
+    sumi_to_f32(logits->dtype, logits->data, ((r + 1) * logits->dim[1] - 1) * logits->dim[2], g->vocab,
+                g->score + r * g->vocab);
+  g->step++;
+  return SUMI_OK;
+}
+
+/* ---- the next token ---------------------------------------------------------------------------------------------- */
+
+/* The presents become the pasts: as they are, or row r taken from row from[r]. */
+static sumi_status move_states(struct sumi_ms_generation *g, const int32_t *from) {
+  for (int i = 0; i < g->layers; i++) {
+    const struct sumi_tensor *present = g->result[1 + i];
+    if (!from) {
+      g->feed[BODY_PAST + i] = present;
+      continue;
+    }
+    struct sumi_tensor *past = &g->past[i];
+    const int64_t block = present->dim[2] * present->dim[3] * present->dim[4];
+    if (!past->dim[3]) { /* the first time: room for all that will come */
+      int64_t n;
+      size_t bytes;
+      if (!sumi_i64_mul(sumi_tensor_count(present) / present->dim[3], g->max_length, &n) ||
+          !sumi_dtype_bytes(past->dtype, n, &bytes) || !(past->data = sumi_arena_alloc(g->call->heap, bytes)))
+        SUMI_FAIL_MEMORY(g->call->err);
+    }
+    past->dim[3] = present->dim[3];
+    for (int64_t r = 0; r < 2 * g->rows; r++)
+      sumi_copy(past->dtype, past->data, r * block, present->data,
+                (r / g->rows * g->rows + from[r % g->rows]) * block, block);
+    g->feed[BODY_PAST + i] = past;
+  }
+  return SUMI_OK;
+}
+
+sumi_status sumi_ms_generation_append(struct sumi_ms_generation *g, const int32_t *token,
+                                      const int32_t *from) {
+  const int64_t length = g->length + 1;
+  if (from) {
+    for (int64_t r = 0; r < g->rows; r++)
+      memcpy(g->other + r * g->max_length, g->sequence + from[r] * g->max_length,
+             (size_t)g->length * sizeof *g->other);
+    int32_t *swap = g->sequence;
+    g->sequence = g->other;
+    g->other = swap;
+  }
+  int32_t *ids = g->ids.data, *positions = g->positions.data, *mask = g->mask.data;
+  for (int64_t r = g->rows - 1; r >= 0; r--) /* rows of the mask become longer: the last one moves first */
+    for (int64_t t = length - 1; t >= 0; t--)
+      mask[r * length + t] = t < g->length ? mask[r * g->length + t] : 1;
+  for (int64_t r = 0; r < g->rows; r++) {
+    if (g->step == 1) { /* positions of the prompt: go on behind its last token that is no padding */
+      int32_t count = 0;
+      for (int64_t t = 0; t < g->prompt; t++) count += ids[r * g->prompt + t] != g->pad;
+      positions[r] = count;
+    } else {
+      positions[r]++;
+    }
+  }
+  for (int64_t r = 0; r < g->rows; r++) ids[r] = g->sequence[r * g->max_length + g->length] = token[r];
+  g->length = length;
+  g->ids.dim[1] = g->positions.dim[1] = 1;
+  g->mask.dim[1] = length;
+  /* one beam a row has nothing to change places with (rows that are done may name any other) */
+  return move_states(g, g->beams > 1 ? from : NULL);
+}
+
+/* ---- scores ------------------------------------------------------------------------------------------------------ */
+
+/* Once for every token that occurs in row r. */
+static void penalise_repetition(struct sumi_ms_generation *g, int64_t r, float penalty) {
+  const int32_t *sequence = g->sequence + r * g->max_length;
+  float *score = g->score + r * g->vocab;
+  for (int64_t t = 0; t < g->length; t++) {
+    const int32_t k = sequence[t];
+    if (k < 0 || k >= g->vocab || g->seen[k]) continue;
+    g->seen[k] = true;
+    score[k] = score[k] < 0 ? score[k] * penalty : score[k] / penalty;
+  }
+  for (int64_t t = 0; t < g->length; t++)
+    if (sequence[t] >= 0 && sequence[t] < g->vocab) g->seen[sequence[t]] = false;
+}
+
+/* Forbids what followed the last n - 1 tokens anywhere before. */
+static void forbid_ngrams(struct sumi_ms_generation *g, int64_t r, int64_t n) {
+  const int32_t *sequence = g->sequence + r * g->max_length, *prefix = sequence + g->length - (n - 1);
+  for (int64_t t = 0; t + n <= g->length; t++) {
+    const int32_t next = sequence[t + n - 1];
+    if (next >= 0 && next < g->vocab && !memcmp(sequence + t, prefix, (size_t)(n - 1) * sizeof *prefix))
+      g->score[r * g->vocab + next] = -FLT_MAX;
+  }
+}
+
+static void apply_mask(struct sumi_ms_generation *g, int64_t r, const int32_t *mask) {
+  for (int64_t k = 0; k < g->vocab; k++)
+    if (mask[k] == 0) g->score[r * g->vocab + k] = -FLT_MAX;
+}
+
+static const int32_t *int_input(const struct sumi_ms_generation *g, int input) {
+  return input >= 0 && sumi_call_has(g->call, input) ? g->call->in[input]->data : NULL;
+}
+
+sumi_status sumi_ms_generation_process(struct sumi_ms_generation *g) {
+  const struct sumi_node *node = g->call->node;
+  float penalty;
+  SUMI_TRY(sumi_ms_scalar_float(g->call, g->slots.repetition_penalty, 1, &penalty));
+  if (!(penalty > 0))
+    SUMI_FAIL(g->call->err, SUMI_E_VALUE, "'repetition_penalty' is %g, not positive", (double)penalty);
+  const int64_t ngram = sumi_attr_int(node, "no_repeat_ngram_size", 0);
+  const float temperature = sumi_attr_float(node, "temperature", 1),
+              presence = sumi_attr_float(node, "presence_penalty", 0);
+  const int32_t *vocab_mask = int_input(g, g->slots.vocab_mask),
+                *prefix_mask = int_input(g, g->slots.prefix_mask);
+  const int32_t *present = int_input(g, g->slots.presence_mask);
+  for (int64_t r = 0; r < g->rows; r++) {
+    float *score = g->score + r * g->vocab;
+    const int64_t b = r / g->beams;
+    if (penalty != 1) penalise_repetition(g, r, penalty);
+    if (ngram > 0 && ngram <= g->length) forbid_ngrams(g, r, ngram);
+    if (vocab_mask) apply_mask(g, r, vocab_mask);
+    if (prefix_mask && g->step == 1) apply_mask(g, r, prefix_mask + b * g->vocab);
+    if (g->length < g->min_length && g->eos >= 0 && g->eos < g->vocab) score[g->eos] = -FLT_MAX;
+    if (temperature > 0 && temperature != 1)
+      for (int64_t k = 0; k < g->vocab; k++) score[k] /= temperature;
+    if (present && presence != 0)
+      for (int64_t k = 0; k < g->vocab; k++) score[k] -= (float)present[b * g->vocab + k] * presence;
+  }
+  return SUMI_OK;
+}
