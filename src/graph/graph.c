@@ -208,7 +208,8 @@ bool sumi_graph_add_output(struct sumi_graph *g, struct sumi_value *v) {
   g->output[i] = v;
   use[i] = (struct sumi_use){.index = i};
   sumi_use_link(&use[i], v);
-  v->is_output = true;
+  if (sumi_graph_owns(g, v))
+    v->is_output = true; /* else a body's output that is captured, until bodies are closed */
   return true;
 }
 
@@ -284,4 +285,10 @@ struct sumi_value *sumi_graph_find_value(const struct sumi_graph *g, const char 
 
 struct sumi_node *sumi_graph_find_node(const struct sumi_graph *g, const char *name) {
   return sumi_names_find(&g->node_names, name);
+}
+
+struct sumi_value *sumi_graph_find_in_scope(const struct sumi_graph *g, const char *name) {
+  struct sumi_value *v = NULL;
+  for (; g && !v; g = g->parent) v = sumi_graph_find_value(g, name);
+  return v;
 }

@@ -46,7 +46,8 @@ struct sumi_value {
   struct sumi_node *producer;         /* NULL: graph input or constant */
   const struct sumi_tensor *constant; /* initializer; its bytes live in blob */
   struct sumi_blob *blob;             /* what keeps constant->data alive (a reference); may be shared */
-  bool is_input, is_output;
+  bool is_input, is_output;           /* an input with a constant has it as its default */
+  size_t mark;                        /* for algorithms of this room; 0 between calls */
 };
 
 enum sumi_attr_type {
@@ -92,6 +93,7 @@ struct sumi_node {
   int version;                   /* the operator set version its meaning follows */
   struct sumi_value **in, **out; /* NULL = optional one not given; changed by the functions below only */
   int n_in, n_out, cap_in;
+  int n_captured; /* the last so many inputs are what the bodies capture: every body's last inputs take them */
   struct sumi_use *use; /* [n_in] */
   struct sumi_attr *attr;
   int n_attr, cap_attr;
@@ -191,6 +193,17 @@ void sumi_node_remove_attr(struct sumi_node *node, const char *name);
 /* By name, in constant time; NULL where there is none. */
 struct sumi_value *sumi_graph_find_value(const struct sumi_graph *g, const char *name);
 struct sumi_node *sumi_graph_find_node(const struct sumi_graph *g, const char *name);
+
+/* The value that a name means inside g: g's own, else that of the nearest enclosing graph. */
+struct sumi_value *sumi_graph_find_in_scope(const struct sumi_graph *g, const char *name);
+
+/* Makes captures explicit. While a graph is built, nodes and outputs of a body may use values of the enclosing graphs
+ * as they are (what a name means: sumi_graph_find_in_scope). This call, on the root when all is built, gives every body
+ * an input for each value that it or a body inside it, or another body of the same node, takes from outside, behind
+ * its own inputs and in the order of first use; the node that holds the body gets the values behind its own inputs
+ * (n_captured). Names of such inputs are those of the captured values unless the body has them already. A second call
+ * changes nothing. SUMI_E_FORMAT where a value is used that no enclosing graph holds; then only freeing is left. */
+sumi_status sumi_graph_close_bodies(struct sumi_graph *g, struct sumi_err *err);
 
 /* For passes. */
 /* Makes every use of from (node inputs and graph outputs) use to instead. A graph output keeps from's name:
