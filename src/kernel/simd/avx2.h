@@ -33,6 +33,15 @@ INLINE vec v_add(vec a, vec b) { return _mm256_add_ps(a, b); }
 INLINE vec v_mul(vec a, vec b) { return _mm256_mul_ps(a, b); }
 INLINE vec v_max(vec a, vec b) { return _mm256_max_ps(a, b); }
 INLINE vec v_min(vec a, vec b) { return _mm256_min_ps(a, b); }
+INLINE vec v_max_nan(vec a, vec b) {
+  return _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+}
+INLINE vec v_div(vec a, vec b) { return _mm256_div_ps(a, b); }
+INLINE float v_sum(vec a) {
+  const __m128 b = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+  const __m128 c = _mm_add_ps(b, _mm_movehl_ps(b, b));
+  return _mm_cvtss_f32(_mm_add_ss(c, _mm_movehdup_ps(c)));
+}
 INLINE vec v_fours(vec v) { return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(v), 0xd8)); }
 INLINE vec v_even(vec a, vec b) { return v_fours(_mm256_shuffle_ps(a, b, 0x88)); }
 INLINE vec v_odd(vec a, vec b) { return v_fours(_mm256_shuffle_ps(a, b, 0xdd)); }

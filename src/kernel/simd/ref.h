@@ -4,6 +4,7 @@
  *   v_load(m, p)    p[j] where m, else 0; other words are not touched. v_load_or(m, p, v): else v
  *   v_store(n, p, v)  p[j] = v[j] for j < n (1 <= n <= LANES)
  *   v_fma(a, b, c)  a * b + c               v_max, v_min(a, b): b where a lane is NaN
+ *   v_max_nan(a, b) the larger, NaN where either is          v_sum(v)        the sum of all lanes
  *   v_even(a, b)    lanes 0, 2, .. of a followed by b; v_odd: lanes 1, 3, .. */
 #ifndef SUMI_KERNEL_SIMD_REF_H
 #define SUMI_KERNEL_SIMD_REF_H
@@ -63,6 +64,17 @@ INLINE vec v_max(vec a, vec b) {
 INLINE vec v_min(vec a, vec b) {
   EACH b.v[j] = a.v[j] < b.v[j] ? a.v[j] : b.v[j];
   return b;
+}
+INLINE vec v_max_nan(vec a, vec b) {
+  EACH b.v[j] = a.v[j] > b.v[j] || a.v[j] != a.v[j] ? a.v[j] : b.v[j];
+  return b;
+}
+INLINE vec v_div(vec a, vec b) {
+  EACH a.v[j] /= b.v[j];
+  return a;
+}
+INLINE float v_sum(vec a) {
+  return ((a.v[0] + a.v[4]) + (a.v[2] + a.v[6])) + ((a.v[1] + a.v[5]) + (a.v[3] + a.v[7]));
 }
 INLINE vec v_every(vec a, vec b, int first) {
   vec r;
