@@ -1,6 +1,9 @@
 /* The table of kernels, gathered from the families. */
 #include "kernel/kernels.h"
 
+#include "kernel/copy/copy.h"
+#include "kernel/depthwise/depthwise.h"
+#include "kernel/pool/pool.h"
 #include "kernel/spmm/spmm.h"
 
 struct table {
@@ -13,14 +16,23 @@ static void add(struct table *t, const char *family, const char *name, enum sumi
   t->n++;
 }
 
-static void add_spmm(struct table *t) {
-  size_t n;
-  const struct sumi_spmm_f32_kernel *k = sumi_spmm_f32_kernels(&n);
-  for (size_t i = 0; i < n; i++) add(t, "spmm", k[i].name, k[i].isa, k[i].what);
-}
+/* One function a family: its rows have the same first fields, but each family has its own struct. */
+#define ADD_FAMILY(family, rows_of, type)                                           \
+  static void add_##family(struct table *t) {                                       \
+    size_t n;                                                                       \
+    const struct type *k = rows_of(&n);                                             \
+    for (size_t i = 0; i < n; i++) add(t, #family, k[i].name, k[i].isa, k[i].what); \
+  }
+ADD_FAMILY(spmm, sumi_spmm_f32_kernels, sumi_spmm_f32_kernel)
+ADD_FAMILY(depthwise, sumi_depthwise_kernels, sumi_depthwise_kernel)
+ADD_FAMILY(pool, sumi_pool_kernels, sumi_pool_kernel)
+ADD_FAMILY(copy, sumi_copy_kernels, sumi_copy_kernel)
 
 size_t sumi_kernel_rows(struct sumi_kernel_row *rows, size_t most) {
   struct table t = {rows, 0, most};
   add_spmm(&t);
+  add_depthwise(&t);
+  add_pool(&t);
+  add_copy(&t);
   return t.n;
 }
