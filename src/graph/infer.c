@@ -133,9 +133,10 @@ static sumi_status check_inputs(const struct sumi_infer *ctx) {
   const struct sumi_op *op = ctx->node->op;
   sumi_dtype var[128] = {0};
   const struct sumi_port *port = op->in;
-  for (int i = 0; i < ctx->n_in; i++) {
+  const int n_in = ctx->n_in - ctx->node->n_captured; /* captures have no ports */
+  for (int i = 0; i < n_in; i++) {
     const struct sumi_info *in = &ctx->in[i];
-    if (!port || !port->name) break; /* captures of a control node lie behind its ports */
+    if (!port || !port->name) break;
     const struct sumi_port *p = port;
     if (!(p->flags & SUMI_PORT_VARIADIC)) port++;
     if (in->absent) {
@@ -152,8 +153,9 @@ static sumi_status check_inputs(const struct sumi_infer *ctx) {
       SUMI_FAIL(ctx->err, SUMI_E_TYPE, "input %d ('%s') is %s, not %s as an input before it", i, p->name, sumi_dtype_label(in->dtype), sumi_dtype_label(*v));
     *v = in->dtype;
   }
-  for (int i = ctx->n_in; port && port->name && !(port->flags & (SUMI_PORT_VARIADIC | SUMI_PORT_OPTIONAL)); port++, i++)
-    SUMI_FAIL(ctx->err, SUMI_E_ARG, "input %d ('%s') is missing", i, port->name);
+  for (int i = n_in; port && port->name; port++, i++)
+    if (!(port->flags & (SUMI_PORT_VARIADIC | SUMI_PORT_OPTIONAL)))
+      SUMI_FAIL(ctx->err, SUMI_E_ARG, "input %d ('%s') is missing", i, port->name);
   return SUMI_OK;
 }
 

@@ -103,8 +103,10 @@ struct sumi_infer {
   struct sumi_err *err;
 };
 
-/* True when input i is there. */
-static inline bool sumi_infer_has(const struct sumi_infer *ctx, int i) { return i < ctx->n_in && !ctx->in[i].absent; }
+/* True when input i, which is no capture, is there. */
+static inline bool sumi_infer_has(const struct sumi_infer *ctx, int i) {
+  return i < ctx->n_in - ctx->node->n_captured && !ctx->in[i].absent;
+}
 
 /* Sets output i to a tensor of dtype and shape; does nothing when nobody wants it (i beyond n_out or absent). */
 void sumi_infer_out(struct sumi_infer *ctx, int i, sumi_dtype dtype, int rank, const sumi_dim *dim);
@@ -172,7 +174,7 @@ struct sumi_call {
   struct sumi_err *err;
 };
 
-static inline bool sumi_call_has(const struct sumi_call *c, int i) { return i < c->n_in && c->in[i]; }
+static inline bool sumi_call_has(const struct sumi_call *c, int i) { return i < c->n_in - c->node->n_captured && c->in[i]; }
 static inline bool sumi_call_wants(const struct sumi_call *c, int i) { return i < c->n_out && c->out[i]; }
 
 /* For SUMI_OP_DYNAMIC operators: gives output i its type and shape and allocates it from the heap. */
