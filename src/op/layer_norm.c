@@ -100,8 +100,12 @@ static sumi_status norm_run(const struct sumi_call *c, bool centred) {
 static sumi_status layer_ref(const struct sumi_call *c) { return norm_run(c, true); }
 static sumi_status rms_ref(const struct sumi_call *c) { return norm_run(c, false); }
 
-static const struct sumi_attr_spec attrs[] = {
-    {"axis", SUMI_ATTR_INT}, {"epsilon", SUMI_ATTR_FLOAT}, {"stash_type", SUMI_ATTR_INT}, {NULL}};
+/* "epsion" stands, misspelt, in files older than the standard's operator; every engine passes over it. */
+static const struct sumi_attr_spec attrs[] = {{"axis", SUMI_ATTR_INT},
+                                              {"epsilon", SUMI_ATTR_FLOAT},
+                                              {"stash_type", SUMI_ATTR_INT},
+                                              {"epsion", SUMI_ATTR_FLOAT, .until = 17},
+                                              {NULL}};
 static const struct sumi_port layer_in[] = {{"X", SUMI_FLOATS, 'T'},
                                             {"Scale", SUMI_FLOATS, 'T'},
                                             {"B", SUMI_FLOATS, 'T', SUMI_PORT_OPTIONAL},
