@@ -14,23 +14,30 @@ enum { BODY_IDS, BODY_POSITIONS, BODY_MASK, BODY_PAST }; /* inputs of the body *
 
 /* ---- checks ------------------------------------------------------------------------------------------------------ */
 
-static sumi_status check_body(const struct sumi_graph *body, const char *name, struct sumi_err *err) {
+/* The inputs that the body does not capture. */
+static size_t own_inputs(const struct sumi_graph *body, const struct sumi_node *node) {
+  return body->n_input - (size_t)node->n_captured;
+}
+
+static sumi_status check_body(const struct sumi_node *node, const char *name, struct sumi_err *err) {
+  const struct sumi_graph *body = sumi_attr_graph(node, name);
   static const char *const inputs[] = {"input_ids", "position_ids", "attention_mask"};
-  if (body->n_output < 2 || body->n_input < BODY_PAST + body->n_output - 1)
+  if (body->n_input < (size_t)node->n_captured || body->n_output < 2)
+    SUMI_FAIL(err, SUMI_E_ARG, "body '%s' has %zu inputs and %zu outputs", name, body->n_input,
+              body->n_output);
+  const size_t own = own_inputs(body, node), wanted = BODY_PAST + body->n_output - 1;
+  if (own == wanted + 1 || own == wanted + 2)
+    SUMI_FAIL(err, SUMI_E_UNSUPPORTED, "body '%s' shares one buffer between past and present states", name);
+  if (own != wanted)
     SUMI_FAIL(err, SUMI_E_ARG,
-              "body '%s' has %zu inputs and %zu outputs: it does not take and give past states", name,
-              body->n_input, body->n_output);
+              "body '%s' takes %zu inputs, not ids, positions, mask and one past for each of %zu presents",
+              name, own, body->n_output - 1);
   for (int i = 0; i < BODY_PAST; i++) {
     const sumi_dtype dtype = body->input[i]->info.dtype;
     if (dtype != SUMI_INT32 && dtype != SUMI_UNDEFINED)
       SUMI_FAIL(err, SUMI_E_TYPE, "input '%s' of body '%s' is %s, not int32", inputs[i], name,
                 sumi_dtype_label(dtype));
   }
-  const size_t own = BODY_PAST + body->n_output - 1;
-  for (size_t i = own; i < body->n_input; i++)
-    if (sumi_streq(body->input[i]->name, "past_sequence_length") ||
-        sumi_streq(body->input[i]->name, "beam_width"))
-      SUMI_FAIL(err, SUMI_E_UNSUPPORTED, "body '%s' shares one buffer between past and present states", name);
   for (size_t i = BODY_PAST; i < own; i++) {
     const struct sumi_info *past = &body->input[i]->info;
     if (past->rank != 5 || past->dim[2] <= 0 || past->dim[4] <= 0 ||
@@ -50,10 +57,10 @@ sumi_status sumi_ms_generation_infer(struct sumi_infer *ctx, const struct sumi_m
   const struct sumi_graph *decoder = sumi_attr_graph(node, "decoder"),
                           *init = sumi_attr_graph(node, "init_decoder");
   if (!decoder) SUMI_FAIL(ctx->err, SUMI_E_ARG, "there is no body 'decoder'");
-  SUMI_TRY(check_body(decoder, "decoder", ctx->err));
-  if (init)
-    SUMI_FAIL(ctx->err, SUMI_E_UNSUPPORTED,
-              "a decoder of its own for the first token (init_decoder) is not known");
+  SUMI_TRY(check_body(node, "decoder", ctx->err));
+  if (init) SUMI_TRY(check_body(node, "init_decoder", ctx->err));
+  if (init && init->n_output != decoder->n_output)
+    SUMI_FAIL(ctx->err, SUMI_E_ARG, "'init_decoder' and 'decoder' have different numbers of states");
   const int64_t eos = sumi_attr_int(node, "eos_token_id", -1), pad = sumi_attr_int(node, "pad_token_id", -1);
   if (eos < -1 || eos > INT32_MAX || pad < -1 || pad > INT32_MAX)
     SUMI_FAIL(ctx->err, SUMI_E_VALUE, "eos_token_id %" PRId64 " or pad_token_id %" PRId64 " is no token", eos,
@@ -168,16 +175,13 @@ static struct sumi_tensor int32_matrix(int64_t rows, int64_t columns, void *data
       .kind = SUMI_TENSOR, .dtype = SUMI_INT32, .rank = 2, .dim = {rows, columns}, .data = data};
 }
 
-/* The body's captured inputs are the node's last ones. */
 static sumi_status set_feeds(struct sumi_ms_generation *g) {
   const struct sumi_call *c = g->call;
-  const size_t own = (size_t)(BODY_PAST + g->layers), captures = g->body->n_input - own;
+  const size_t own = own_inputs(g->body, c->node), captures = (size_t)c->node->n_captured;
   g->feed = new_array(g, (int64_t)g->body->n_input, sizeof *g->feed);
   g->result = new_array(g, (int64_t)g->body->n_output, sizeof *g->result);
   g->past = new_array(g, g->layers, sizeof *g->past);
   if (!g->feed || !g->result || !g->past) SUMI_FAIL_MEMORY(c->err);
-  if (captures > (size_t)c->n_in)
-    SUMI_FAIL(c->err, SUMI_E_INTERNAL, "the decoder captures %zu values, which are not given", captures);
   g->feed[BODY_IDS] = &g->ids;
   g->feed[BODY_POSITIONS] = &g->positions;
   g->feed[BODY_MASK] = &g->mask;
@@ -191,9 +195,7 @@ static sumi_status set_feeds(struct sumi_ms_generation *g) {
     g->feed[BODY_PAST + i] = &g->past[i];
   }
   for (size_t i = 0; i < captures; i++) {
-    const struct sumi_tensor *t = c->in[(size_t)c->n_in - captures + i];
-    if (!t) SUMI_FAIL(c->err, SUMI_E_INTERNAL, "a value that the decoder captures is not given");
-    g->feed[own + i] = t;
+    g->feed[own + i] = c->in[(size_t)c->n_in - captures + i];
   }
   return SUMI_OK;
 }
@@ -203,6 +205,7 @@ sumi_status sumi_ms_generation_init(struct sumi_ms_generation *g, const struct s
   *g = (struct sumi_ms_generation){
       .call = c, .slots = *slots, .beams = beams, .vocab = sumi_attr_int(c->node, "vocab_size", -1)};
   g->body = sumi_attr_graph(c->node, "decoder");
+  g->first_body = sumi_attr_graph(c->node, "init_decoder");
   g->layers = (int)g->body->n_output - 1;
   SUMI_TRY(read_parameters(g));
   SUMI_TRY(check_shape(c, slots->attention_mask, 2, g->batch, g->prompt));
@@ -262,7 +265,8 @@ static sumi_status check_results(struct sumi_ms_generation *g) {
 
 sumi_status sumi_ms_generation_decode(struct sumi_ms_generation *g) {
   const struct sumi_call *c = g->call;
-  SUMI_TRY(c->bodies->run(c->bodies->self, g->body, g->feed, (int)g->body->n_input, g->result,
+  const struct sumi_graph *body = g->step == 0 && g->first_body ? g->first_body : g->body;
+  SUMI_TRY(c->bodies->run(c->bodies->self, body, g->feed, (int)g->body->n_input, g->result,
                           (int)g->body->n_output, c->err));
   SUMI_TRY(check_results(g));
   const struct sumi_tensor *logits = g->result[0];

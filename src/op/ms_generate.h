@@ -20,7 +20,7 @@ struct sumi_ms_slots {
 
 struct sumi_ms_generation {
   const struct sumi_call *call;
-  const struct sumi_graph *body;
+  const struct sumi_graph *body, *first_body; /* decoder; init_decoder for the first run, NULL = the same */
   struct sumi_ms_slots slots;
   int64_t batch, beams, rows;
   int64_t prompt; /* tokens given */

@@ -254,6 +254,11 @@ static void refusals(void **state) {
   run_init(&r, "com.microsoft.BeamSearch", 0);
   probe_int(&r.p, "model_type", 1);
   add_int(&r, 8);
+  assert_int_equal(probe_run(&r.p, 1), SUMI_E_ARG); /* num_beams is missing */
+  run_fini(&r);
+  run_init(&r, "com.microsoft.GreedySearch", 0);
+  probe_int(&r.p, "model_type", 1);
+  add_int(&r, 8);
   assert_int_equal(probe_run(&r.p, 1), SUMI_E_UNSUPPORTED);
   run_fini(&r);
 }
