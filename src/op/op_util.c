@@ -3,6 +3,8 @@
 
 #include <inttypes.h>
 
+#include "base/size.h"
+
 sumi_status sumi_op_axis(const struct sumi_node *node, int64_t otherwise, int rank, int *axis,
                          struct sumi_err *err) {
   const int64_t a = sumi_attr_int(node, "axis", otherwise);
@@ -84,9 +86,14 @@ static sumi_status window_fit(struct sumi_window *w, int i, int64_t size, bool s
               "a window of %" PRId64 " does not fit in %" PRId64 " padded by %" PRId64 " and %" PRId64, span,
               size, w->begin[i], w->end[i]);
   w->out[i] = room / stride + 1;
-  /* rounded up, the last window must still start inside the input or its left padding. It starts at most a
-   * stride beyond room, so neither side overflows */
-  if (w->ceil && room % stride && w->out[i] * stride < size + w->begin[i]) w->out[i]++;
+  if (w->ceil) {
+    /* rounded up, but windows that would start in the right padding do not count */
+    const int64_t start = size + w->begin[i], some = start > 0 ? (start - 1) / stride + 1 : 0;
+    w->out[i] = SUMI_MIN(w->out[i] + (room % stride != 0), some);
+    if (!some)
+      SUMI_FAIL(err, SUMI_E_SHAPE, "no window starts inside %" PRId64 " padded by %" PRId64, size,
+                w->begin[i]);
+  }
   return SUMI_OK;
 }
 
