@@ -1,0 +1,233 @@
+/* Sessions on graphs built by hand: results, staging of strided inputs, plans per shape, no allocation while running,
+ * nodes whose shapes depend on data, and every allocation failing in turn. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "base/mem_test.h"
+#include "exec/session.h"
+#include "op/ops.h"
+#include "pass/pass.h"
+
+static struct sumi_info info_of(sumi_dtype dtype, int rank, const sumi_dim *dim) {
+  struct sumi_info info = {.dtype = dtype, .rank = rank};
+  for (int i = 0; i < rank; i++) info.dim[i] = dim[i];
+  return info;
+}
+
+static struct sumi_value *add(struct sumi_graph *g, const struct sumi_op *op, struct sumi_value *a, struct sumi_value *b, const char *out) {
+  struct sumi_value *in[] = {a, b}, *y = sumi_graph_add_value(g, out);
+  if (!y || !sumi_graph_add_node(g, NULL, op, op->name, SUMI_NEWEST_OPSET, in, b ? 2 : 1, &y, 1)) return NULL;
+  return y;
+}
+
+/* y = Softmax(Transpose(x) * w): x is [n, 4], w is [n] ... all shapes follow from x. */
+static struct sumi_graph *static_graph(const struct sumi_allocator *a) {
+  struct sumi_graph *g = sumi_graph_new(a, "g");
+  if (!g) return NULL;
+  const struct sumi_info x_info = info_of(SUMI_FLOAT32, 2, (const sumi_dim[]){sumi_dim_symbol(g->symbols, "n"), 4});
+  struct sumi_value *x = sumi_graph_add_input(g, "x", &x_info), *v = x;
+  for (int i = 0; v && i < 6; i++) v = add(g, i % 2 ? &sumi_op_softmax : &sumi_op_transpose, v, NULL, i == 5 ? "y" : NULL);
+  if (!v || !sumi_graph_add_output(g, v) || sumi_pass_infer(g, NULL, NULL, NULL) != SUMI_OK) {
+    sumi_graph_free(g);
+    return NULL;
+  }
+  return g;
+}
+
+static sumi_status open_session(const struct sumi_allocator *a, struct sumi_graph *(*make)(const struct sumi_allocator *), const char *device,
+                                struct sumi_model **model, struct sumi_session **session, struct sumi_err *err) {
+  *model = NULL;
+  *session = NULL;
+  struct sumi_graph *g = make(a);
+  if (!g) SUMI_FAIL_MEMORY(err);
+  SUMI_TRY(sumi_model_new(a, g, model, err));
+  const struct sumi_session_options o = {.size = sizeof o, .device = device};
+  return sumi_session_init(*model, &o, session, err);
+}
+
+static struct sumi_view input(float *data, const int64_t *dims, const int64_t *strides) {
+  return (struct sumi_view){.size = sizeof(struct sumi_view), .name = "x", .data = data, .dtype = SUMI_FLOAT32, .rank = 2, .dims = dims, .strides = strides};
+}
+
+static void results_and_shapes(void **state) {
+  (void)state;
+  static const char *const devices[] = {"ref", "cpu", "audit"};
+  for (size_t d = 0; d < 3; d++) {
+    struct sumi_err err = SUMI_ERR_INIT;
+    struct sumi_model *model;
+    struct sumi_session *s;
+    assert_int_equal(open_session(sumi_allocator_default(), static_graph, devices[d], &model, &s, &err), SUMI_OK);
+    for (int round = 0; round < 3; round++)
+      for (int64_t n = 1; n < 9; n++) { /* more shapes than plans are kept */
+        float x[36], total = 0;
+        const int64_t dims[] = {n, 4};
+        for (int i = 0; i < 4 * n; i++) x[i] = (float)(i * 7 % 5);
+        const struct sumi_view in = input(x, dims, NULL);
+        struct sumi_view out = {.size = sizeof out, .name = "y"};
+        assert_int_equal(sumi_session_execute(s, &in, 1, &out, 1, &err), SUMI_OK);
+        assert_int_equal(out.rank, 2);
+        assert_int_equal(out.dims[0], 4);
+        assert_int_equal(out.dims[1], n);
+        for (int i = 0; i < 4 * n; i++) total += ((const float *)out.data)[i];
+        assert_true(total > 3.999f && total < 4.001f); /* each of the 4 rows sums to 1 */
+      }
+    assert_true(s->is_static);
+    sumi_session_fini(s);
+    sumi_model_unref(model);
+  }
+}
+
+static void strided_and_wrong_inputs(void **state) {
+  (void)state;
+  struct sumi_err err = SUMI_ERR_INIT;
+  struct sumi_model *model;
+  struct sumi_session *s;
+  assert_int_equal(open_session(sumi_allocator_default(), static_graph, "cpu", &model, &s, &err), SUMI_OK);
+  float x[8] = {1, 2, 3, 4, 5, 6, 7, 8}, t[8], plain[8];
+  const int64_t dims[] = {2, 4}, transposed[] = {1, 2};
+  for (int i = 0; i < 2; i++)
+    for (int k = 0; k < 4; k++) t[k * 2 + i] = x[i * 4 + k];
+  struct sumi_view a = input(x, dims, NULL), b = input(t, dims, transposed), out = {.size = sizeof out, .name = "y"};
+  assert_int_equal(sumi_session_execute(s, &a, 1, &out, 1, &err), SUMI_OK);
+  memcpy(plain, out.data, sizeof plain);
+  out = (struct sumi_view){.size = sizeof out, .name = "y"};
+  assert_int_equal(sumi_session_execute(s, &b, 1, &out, 1, &err), SUMI_OK);
+  assert_memory_equal(plain, out.data, sizeof plain);
+  const int64_t wrong[] = {2, 5};
+  struct sumi_view bad = input(x, wrong, NULL);
+  assert_int_equal(sumi_session_execute(s, &bad, 1, &out, 1, &err), SUMI_E_SHAPE);
+  assert_non_null(strstr(err.text, "'x'"));
+  sumi_err_clear(&err);
+  assert_int_equal(sumi_session_execute(s, NULL, 0, &out, 1, &err), SUMI_E_ARG);
+  sumi_err_clear(&err);
+  bad = a;
+  bad.dtype = SUMI_INT32;
+  assert_int_equal(sumi_session_execute(s, &bad, 1, &out, 1, &err), SUMI_E_TYPE);
+  sumi_err_clear(&err);
+  bad = a;
+  bad.data = NULL;
+  assert_int_equal(sumi_session_execute(s, &bad, 1, &out, 1, &err), SUMI_E_ARG);
+  sumi_err_clear(&err);
+  assert_int_equal(sumi_session_execute(s, &a, 1, &out, 1, &err), SUMI_OK); /* usable after failures */
+  sumi_session_fini(s);
+  sumi_model_unref(model);
+}
+
+static struct sumi_value *scalar(struct sumi_graph *g, float x) {
+  struct sumi_blob *blob = sumi_blob_new(g->allocator, sizeof x);
+  if (!blob) return NULL;
+  memcpy(sumi_blob_bytes(blob), &x, sizeof x);
+  const struct sumi_tensor t = {.dtype = SUMI_FLOAT32, .data = sumi_blob_bytes(blob)};
+  return sumi_graph_add_constant(g, NULL, &t, blob);
+}
+
+/* y = softmax(0, 1, ... up to the sum of x): its length is known only while running. */
+static struct sumi_graph *dynamic_graph(const struct sumi_allocator *a) {
+  struct sumi_graph *g = sumi_graph_new(a, "g");
+  if (!g) return NULL;
+  const struct sumi_info x_info = info_of(SUMI_FLOAT32, 2, (const sumi_dim[]){sumi_dim_symbol(g->symbols, "n"), 4});
+  struct sumi_value *x = sumi_graph_add_input(g, "x", &x_info), *v = NULL;
+  struct sumi_value *total = sumi_graph_add_value(g, "total"), *in[] = {scalar(g, 0), total, scalar(g, 1)}, *range = sumi_graph_add_value(g, "range");
+  struct sumi_node *sum = NULL;
+  if (x && total && range && in[0] && in[2]) sum = sumi_graph_add_node(g, NULL, &sumi_op_reduce_sum, "ReduceSum", SUMI_NEWEST_OPSET, &x, 1, &total, 1);
+  if (sum && sumi_node_set_int(sum, "keepdims", 0, NULL) == SUMI_OK &&
+      sumi_graph_add_node(g, NULL, &sumi_op_range, "Range", SUMI_NEWEST_OPSET, in, 3, &range, 1))
+    v = add(g, &sumi_op_softmax, range, NULL, "y");
+  if (!v || !sumi_graph_add_output(g, v) || sumi_pass_infer(g, NULL, NULL, NULL) != SUMI_OK) {
+    sumi_graph_free(g);
+    return NULL;
+  }
+  return g;
+}
+
+static void shapes_that_depend_on_data(void **state) {
+  (void)state;
+  struct sumi_err err = SUMI_ERR_INIT;
+  struct sumi_model *model;
+  struct sumi_session *s;
+  assert_int_equal(open_session(sumi_allocator_default(), dynamic_graph, "audit", &model, &s, &err), SUMI_OK);
+  for (int round = 0; round < 40; round++) {
+    float x[8], total = 0;
+    const int64_t dims[] = {2, 4};
+    const int want = round % 8;
+    for (int i = 0; i < 8; i++) x[i] = i < want;
+    const struct sumi_view in = input(x, dims, NULL);
+    struct sumi_view out = {.size = sizeof out, .name = "y"};
+    assert_int_equal(sumi_session_execute(s, &in, 1, &out, 1, &err), SUMI_OK);
+    assert_int_equal(out.rank, 1);
+    assert_int_equal(out.dims[0], want);
+    for (int i = 0; i < want; i++) total += ((const float *)out.data)[i];
+    assert_true(want == 0 || (total > 0.999f && total < 1.001f));
+  }
+  assert_false(s->is_static);
+  sumi_session_fini(s);
+  sumi_model_unref(model);
+}
+
+static void nothing_is_allocated_while_running(void **state) {
+  (void)state;
+  static const char *const devices[] = {"ref", "cpu"};
+  for (size_t d = 0; d < 2; d++) {
+    struct sumi_test_heap heap;
+    struct sumi_err err = SUMI_ERR_INIT;
+    struct sumi_model *model;
+    struct sumi_session *s;
+    struct sumi_stage *stage;
+    assert_int_equal(open_session(sumi_test_heap_init(&heap), static_graph, devices[d], &model, &s, &err), SUMI_OK);
+    float x[12] = {1, 2, 3};
+    const int64_t dims[] = {3, 4};
+    struct sumi_view in = input(NULL, dims, NULL), out = {.size = sizeof out, .name = "y"};
+    assert_int_equal(sumi_session_plan(s, &in, 1, &stage, &err), SUMI_OK);
+    in.data = x;
+    const long calls = heap.calls;
+    for (int i = 0; i < 5; i++) {
+      out.data = NULL;
+      assert_int_equal(sumi_session_execute(s, &in, 1, &out, 1, &err), SUMI_OK);
+    }
+    assert_int_equal(heap.calls, calls);
+    sumi_session_fini(s);
+    sumi_model_unref(model);
+    assert_int_equal(heap.blocks, 0);
+  }
+}
+
+static void every_allocation_fails_in_turn(void **state) {
+  (void)state;
+  struct sumi_graph *(*const graphs[])(const struct sumi_allocator *) = {static_graph, dynamic_graph};
+  for (size_t k = 0; k < 2; k++) {
+    struct sumi_test_heap heap;
+    const struct sumi_allocator *a = sumi_test_heap_init(&heap);
+    for (long n = 0;; n++) {
+      struct sumi_err err = SUMI_ERR_INIT;
+      struct sumi_model *model;
+      struct sumi_session *s;
+      float x[8] = {1, 2, 3};
+      const int64_t dims[] = {2, 4};
+      const struct sumi_view in = input(x, dims, NULL);
+      struct sumi_view out = {.size = sizeof out, .name = "y"};
+      sumi_test_heap_fail(&heap, n);
+      sumi_status status = open_session(a, graphs[k], "cpu", &model, &s, &err);
+      if (status == SUMI_OK) status = sumi_session_execute(s, &in, 1, &out, 1, &err);
+      if (status == SUMI_OK) status = sumi_session_execute(s, &in, 1, &out, 1, &err);
+      sumi_session_fini(s);
+      sumi_model_unref(model);
+      assert_int_equal(heap.blocks, 0);
+      if (!heap.failed) {
+        assert_int_equal(status, SUMI_OK);
+        assert_true(n > 20);
+        break;
+      }
+      assert_true(status == SUMI_E_MEMORY || status == SUMI_OK); /* a symbol that cannot be made is only unknown */
+    }
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(results_and_shapes), cmocka_unit_test(strided_and_wrong_inputs),
+                                     cmocka_unit_test(shapes_that_depend_on_data), cmocka_unit_test(nothing_is_allocated_while_running),
+                                     cmocka_unit_test(every_allocation_fails_in_turn)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
