@@ -4,6 +4,17 @@
 #include "base/size.h"
 #include "graph/graph.h"
 
+static const char *const type_names[SUMI_N_ATTR_TYPES] = {
+    [SUMI_ATTR_INT] = "int",         [SUMI_ATTR_FLOAT] = "float",   [SUMI_ATTR_STRING] = "string",
+    [SUMI_ATTR_TENSOR] = "tensor",   [SUMI_ATTR_GRAPH] = "graph",   [SUMI_ATTR_TYPE] = "type_proto",
+    [SUMI_ATTR_INTS] = "ints",       [SUMI_ATTR_FLOATS] = "floats", [SUMI_ATTR_STRINGS] = "strings",
+    [SUMI_ATTR_TENSORS] = "tensors", [SUMI_ATTR_GRAPHS] = "graphs",
+};
+
+const char *sumi_attr_type_label(enum sumi_attr_type type) {
+  return (unsigned)type < SUMI_N_ATTR_TYPES ? type_names[type] : "?";
+}
+
 static struct sumi_attr *find(const struct sumi_node *node, const char *name) {
   for (int i = 0; i < node->n_attr; i++)
     if (sumi_streq(node->attr[i].name, name)) return &node->attr[i];

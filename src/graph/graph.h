@@ -225,10 +225,13 @@ sumi_status sumi_graph_tidy(struct sumi_graph *g, struct sumi_err *err);
  * bodies too. The first finding is the error. */
 sumi_status sumi_graph_verify(const struct sumi_graph *g, struct sumi_err *err);
 
-/* Prints in the ONNX text syntax (onnx.parser), parsed again by sumi_graph_parse(). Constants of up to
- * max_elements are written out; larger ones only by type, shape and a hash comment. Shapes of all values
- * follow as comments when annotate is set. */
+/* Prints in the ONNX text syntax (onnx.parser), parsed again by sumi_graph_parse() to a graph that prints the same.
+ * Constants of up to max_elements are written out; larger ones only by type, shape and a hash in a comment (such text is
+ * for reading: it does not parse). Shapes of all values follow as comments when annotate is set. */
 void sumi_graph_print(const struct sumi_graph *g, size_t max_elements, bool annotate, struct sumi_text *out);
+
+/* The newest operator sets known: "" (ai.onnx), ai.onnx.ml, com.microsoft. */
+enum { SUMI_NEWEST_OPSET = 27, SUMI_NEWEST_ML_OPSET = 5, SUMI_NEWEST_MS_OPSET = 1 };
 
 /* Finds the operator for a domain ("" = ai.onnx), name and operator set version; NULL and a sentence in why.
  * Given by room op; passed in because op lies above. */
@@ -237,13 +240,25 @@ typedef const struct sumi_op *(*sumi_op_lookup)(const char *domain, const char *
 
 /* Parses the ONNX text syntax:
  *   <opset_import: ["": 17, "com.microsoft": 1]>            (optional; default: the newest of each)
- *   name (float32[N,3] x, float32[4,3] w) => (float32[N,4] y) <float32[2] c = {1, 2}> {
+ *   name (float[N,3] x, float[4,3] w) => (float[N,4] y) <float[2] c = {1, 2}> {
  *     t = MatMul (x, w)
- *     y = com.microsoft.Gelu <alpha = 1.5, axes = [1, 2]> (t)
+ *     [node_name] y = com.microsoft.Gelu <alpha = 1.5, axes = [1, 2]> (t)      # a comment
  *   }
- * Errors name line and column. */
+ * Names that are no identifiers stand in double quotes, as strings do; a backslash takes the next byte as it is
+ * ("\"", "\\"; "\n" is "n"). A value stands before its uses. Bodies may use values from around them.
+ * Types: ONNX's names or Sumi's (float, float32); "float" is a scalar, "float[]" of unknown rank, "float[2,?,N]";
+ * seq(T), optional(T). A dimension in quotes is an expression ("past + seq"). "undefined" is a type that is not known.
+ * Elements: whole numbers of the short floating-point types (float16, bfloat16, float8...) are bit patterns, as in
+ * onnx.parser; with a point or an exponent they are values ("1.0"). complex64 takes two numbers an element.
+ * Beyond the standard: "Op:v11" states a node's own operator set version; "_captured = 2" among a node's attributes
+ * that its last two inputs are what its bodies capture (n_captured).
+ * An input may have a default: "(float[2] x = {1, 2})". Functions and attribute references are not read.
+ * Errors name line and column. The graph is as the text says: not verified. */
 sumi_status sumi_graph_parse(const char *text, size_t n, sumi_op_lookup lookup,
                              const struct sumi_allocator *a, struct sumi_graph **out, struct sumi_err *err);
+
+/* "int", "floats", ...: the standard's names; "?" for what is none. */
+const char *sumi_attr_type_label(enum sumi_attr_type type);
 
 /* Attributes. The getters return the default where the attribute is absent; types were checked by the
  * verifier. */

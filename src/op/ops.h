@@ -4,8 +4,6 @@
 
 #include "graph/op.h"
 
-enum { SUMI_NEWEST_OPSET = 27, SUMI_NEWEST_ML_OPSET = 5, SUMI_NEWEST_MS_OPSET = 1 };
-
 #define SUMI_OP(symbol) extern const struct sumi_op sumi_op_##symbol;
 #include "op/ops.def"
 #undef SUMI_OP

@@ -24,6 +24,7 @@ _Static_assert(SUMI_COUNT(rows) == SUMI_N_DTYPES, "dtype.def has a row for every
 static bool known(sumi_dtype d) { return (int)d > 0 && d < SUMI_N_DTYPES; }
 
 const char *sumi_dtype_label(sumi_dtype d) { return known(d) ? rows[d].name : "undefined"; }
+const char *sumi_dtype_onnx_label(sumi_dtype d) { return known(d) ? rows[d].onnx_name : "undefined"; }
 int sumi_dtype_bits(sumi_dtype d) { return known(d) ? rows[d].bits : 0; }
 char sumi_dtype_class(sumi_dtype d) { return known(d) ? rows[d].class : 0; }
 int sumi_dtype_to_onnx(sumi_dtype d) { return known(d) ? rows[d].onnx : 0; }

@@ -26,6 +26,7 @@
 #define SUMI_ANY ((UINT64_C(1) << SUMI_N_DTYPES) - 2) /* all but undefined */
 
 const char *sumi_dtype_label(sumi_dtype d);             /* "float32" */
+const char *sumi_dtype_onnx_label(sumi_dtype d);        /* "float" */
 sumi_dtype sumi_dtype_from_label(const char *s, size_t n); /* also ONNX's "float", "double"; UNDEFINED = unknown */
 sumi_dtype sumi_dtype_from_onnx(int64_t number);        /* TensorProto.DataType; UNDEFINED = unknown */
 int sumi_dtype_to_onnx(sumi_dtype d);
