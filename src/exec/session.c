@@ -162,9 +162,10 @@ static sumi_status set_input(struct sumi_session *s, size_t i, const struct sumi
   const struct sumi_value *v = s->graph->input[i];
   struct sumi_tensor *t = &s->input[i];
   if (view->kind != v->info.kind) SUMI_FAIL(err, SUMI_E_TYPE, "input '%s' is not of the kind (tensor, sequence, optional) that the model wants", v->name);
-  if (v->info.dtype != SUMI_UNDEFINED && view->dtype != v->info.dtype)
+  const bool empty = view->kind != SUMI_TENSOR && (view->absent || !view->n_items) && view->dtype == SUMI_UNDEFINED; /* nothing in it has a type */
+  if (v->info.dtype != SUMI_UNDEFINED && view->dtype != v->info.dtype && !empty)
     SUMI_FAIL(err, SUMI_E_TYPE, "input '%s' is %s, %s is wanted", v->name, sumi_dtype_label(view->dtype), sumi_dtype_label(v->info.dtype));
-  *t = (struct sumi_tensor){.kind = view->kind, .dtype = view->dtype, .absent = view->absent};
+  *t = (struct sumi_tensor){.kind = view->kind, .dtype = empty ? v->info.dtype : view->dtype, .absent = view->absent};
   if (view->absent && (view->kind == SUMI_OPTIONAL || view->kind == SUMI_OPTIONAL_SEQUENCE)) return SUMI_OK;
   if (view->kind == SUMI_SEQUENCE || view->kind == SUMI_OPTIONAL_SEQUENCE) return set_sequence(s, i, view, err);
   SUMI_TRY(check_dims(view, &v->info, err));
