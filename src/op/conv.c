@@ -8,6 +8,7 @@
 #include <inttypes.h>
 
 #include "base/size.h"
+#include "op/conv_lower.h"
 #include "op/widen.h"
 
 static sumi_status conv_infer(struct sumi_infer *ctx) {
@@ -197,6 +198,7 @@ const struct sumi_op sumi_op_conv = {
     .out = out,
     .infer = conv_infer,
     .ref = conv_ref,
+    .lower = sumi_conv_lower,
     .scratch = sumi_widen_scratch,
     .cost = conv_cost,
     .cases = conv_cases,
@@ -211,6 +213,7 @@ const struct sumi_op sumi_op_fused_conv = {
     .out = out,
     .infer = conv_infer,
     .ref = conv_ref,
+    .lower = sumi_conv_lower,
     .scratch = sumi_widen_scratch,
     .cost = conv_cost,
     .cases = fused_cases,

@@ -9,6 +9,7 @@
 
 #include "base/size.h"
 #include "op/matmul.h"
+#include "op/matmul_lower.h"
 #include "op/widen.h"
 
 static sumi_status activation(const struct sumi_node *node, struct sumi_activation *act,
@@ -209,6 +210,7 @@ const struct sumi_op sumi_op_gemm = {
     .out = out,
     .infer = gemm_infer,
     .ref = gemm_ref,
+    .lower = sumi_gemm_lower,
     .scratch = sumi_widen_scratch,
     .cost = gemm_cost,
     .cases = gemm_cases,
@@ -223,6 +225,7 @@ const struct sumi_op sumi_op_fused_gemm = {
     .out = out,
     .infer = gemm_infer,
     .ref = gemm_ref,
+    .lower = sumi_gemm_lower,
     .scratch = sumi_widen_scratch,
     .cost = gemm_cost,
     .cases = fused_cases,

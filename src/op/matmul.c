@@ -6,6 +6,7 @@
 #include "op/matmul.h"
 
 #include "base/size.h"
+#include "op/matmul_lower.h"
 #include "op/widen.h"
 
 static sumi_status matmul_infer(struct sumi_infer *ctx) {
@@ -122,6 +123,7 @@ const struct sumi_op sumi_op_matmul = {
     .out = out,
     .infer = matmul_infer,
     .ref = matmul_ref,
+    .lower = sumi_matmul_lower,
     .scratch = sumi_widen_scratch,
     .cost = matmul_cost,
     .cases = matmul_cases,
@@ -136,6 +138,7 @@ const struct sumi_op sumi_op_fused_matmul = {
     .out = fused_out,
     .infer = matmul_infer,
     .ref = matmul_ref,
+    .lower = sumi_matmul_lower,
     .scratch = sumi_widen_scratch,
     .cost = matmul_cost,
     .cases = fused_cases,

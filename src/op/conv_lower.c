@@ -1,0 +1,392 @@
+/* Conv, FusedConv in float32 on device cpu. One channel in, one out per group: family depthwise. Everything else:
+ * family spmm over the planes of x as they lie, where there is nothing to pad and no stride, else over a copy with a
+ * halo and one plane for every phase of the strides (family copy). A third spatial dimension is walked outside. */
+#include "op/conv_lower.h"
+
+#include <inttypes.h>
+
+#include "base/size.h"
+#include "kernel/copy/copy.h"
+#include "kernel/depthwise/depthwise.h"
+#include "op/conv.h"
+#include "op/spmm_lower.h"
+
+enum { X, W, B, Z, N_IN };
+enum { D, H, WIDTH, N_DIM };
+
+/* A convolution seen as one of three spatial dimensions; missing ones have size 1. */
+struct space {
+  int64_t in[N_DIM], out[N_DIM], kernel[N_DIM], stride[N_DIM], dilation[N_DIM], begin[N_DIM];
+};
+
+static bool is_pointwise(const struct sumi_conv *v) {
+  for (int i = 0; i < v->n; i++)
+    if (v->window.kernel[i] != 1 || v->window.stride[i] != 1 || v->window.begin[i] || v->window.end[i])
+      return false;
+  return true;
+}
+
+static struct space space_of(const struct sumi_conv *v) {
+  struct space s;
+  for (int d = 0; d < N_DIM; d++) {
+    s.in[d] = s.out[d] = s.kernel[d] = s.stride[d] = s.dilation[d] = 1;
+    s.begin[d] = 0;
+  }
+  if (is_pointwise(v)) { /* one long row, whatever the shape */
+    s.in[WIDTH] = s.out[WIDTH] = v->in_pixels;
+    return s;
+  }
+  for (int i = 0; i < v->n; i++) {
+    const int d = N_DIM - v->n + i;
+    s.in[d] = v->in[i];
+    s.out[d] = v->window.out[i];
+    s.kernel[d] = v->window.kernel[i];
+    s.stride[d] = v->window.stride[i];
+    s.dilation[d] = v->window.dilation[i];
+    s.begin[d] = v->window.begin[i];
+  }
+  return s;
+}
+
+/* ---- depthwise ------------------------------------------------------------------------------------------------ */
+
+struct depthwise_args {
+  struct sumi_depthwise d;
+  const struct sumi_depthwise_kernel *kernel;
+  struct sumi_epilogue epilogue;
+  int x, w, b, y; /* buffers */
+  int64_t planes, c_out, m_group, in_pixels, out_pixels, taps;
+};
+
+struct depthwise_run {
+  const struct depthwise_args *a;
+  const float *x, *w, *b;
+  float *y;
+};
+
+static void depthwise_planes(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct depthwise_run *r = user;
+  const struct depthwise_args *a = r->a;
+  for (int64_t i = begin; i < end;
+       i++) { /* output plane i = batch * c_out + m reads input plane i / m_group */
+    const int64_t m = i % a->c_out;
+    float *y = r->y + i * a->out_pixels;
+    a->kernel->run(&a->d, r->x + i / a->m_group * a->in_pixels, r->w + m * a->taps, r->b ? r->b[m] : 0, y);
+    if (a->epilogue.act) a->epilogue.act(y, a->out_pixels, a->epilogue.param);
+  }
+}
+
+static sumi_status run_depthwise(const void *args, const struct sumi_run *run) {
+  const struct depthwise_args *a = args;
+  struct depthwise_run r = {a, run->buffer[a->x], run->buffer[a->w], a->b < 0 ? NULL : run->buffer[a->b],
+                            run->buffer[a->y]};
+  sumi_par_for(run->par, a->planes, 1, depthwise_planes, &r);
+  return SUMI_OK;
+}
+
+static sumi_status lower_depthwise(struct sumi_lower *l, const struct sumi_conv *v, const struct space *s) {
+  struct depthwise_args *a = SUMI_NEW(l->arena, struct depthwise_args);
+  if (!a) SUMI_FAIL_MEMORY(l->err);
+  a->kernel = sumi_depthwise_pick(l->isa, s->out[WIDTH]);
+  SUMI_TRY(sumi_lower_epilogue(l, v->activation, &a->epilogue));
+  a->d = (struct sumi_depthwise){.h = s->in[H],
+                                 .w = s->in[WIDTH],
+                                 .h_out = s->out[H],
+                                 .w_out = s->out[WIDTH],
+                                 .kh = s->kernel[H],
+                                 .kw = s->kernel[WIDTH],
+                                 .stride_y = s->stride[H],
+                                 .stride_x = s->stride[WIDTH],
+                                 .dilation_y = s->dilation[H],
+                                 .dilation_x = s->dilation[WIDTH],
+                                 .top = s->begin[H],
+                                 .left = s->begin[WIDTH],
+                                 .lo = a->epilogue.lo,
+                                 .hi = a->epilogue.hi};
+  a->x = l->in_buffer[X];
+  a->w = l->in_buffer[W];
+  a->b = l->n_in > B && l->in[B] ? l->in_buffer[B] : -1;
+  a->y = l->out_buffer[0];
+  a->planes = v->batch * v->c_out;
+  a->c_out = v->c_out;
+  a->m_group = v->m_group;
+  a->in_pixels = v->in_pixels;
+  a->out_pixels = v->out_pixels;
+  a->taps = v->taps;
+  const int reads[] = {a->x, a->w, a->b};
+  return sumi_lower_emit(l, run_depthwise, a, a->kernel->name, reads, a->b < 0 ? 2 : 3, &a->y, 1);
+}
+
+/* ---- spmm ----------------------------------------------------------------------------------------------------- */
+
+struct spmm_args {
+  struct sumi_spmm_f32 s; /* pointers to buffers are set while running */
+  const struct sumi_spmm_f32_kernel *kernel;
+  const struct sumi_copy_kernel *copy; /* NULL = x is read as it lies */
+  struct sumi_copy_halo halo;
+  struct sumi_spmm_tiles tiles; /* of one group and slice */
+  int x, b, z, y, scratch;      /* buffers */
+  int64_t batch, c_in, c_out, group, blocks_group, in_pixels, out_pixels;
+  int64_t group_words; /* from one group's first plane to the next one's, in what spmm reads */
+  int64_t slices, slice_step,
+      slice_pixels; /* output slices; words from one's input to the next one's; pixels of one */
+  int64_t front, in_slices,
+      halo_slices;     /* the copy's third dimension: padding, slices of x, slices of the copy */
+  int64_t slice_words; /* words of one slice of the copy, all phases */
+};
+
+struct spmm_run {
+  const struct spmm_args *a;
+  const float *x; /* one image */
+  float *planes;  /* the copy of it */
+  struct sumi_spmm_f32 s;
+};
+
+static void copy_slices(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct spmm_run *r = user;
+  const struct spmm_args *a = r->a;
+  const int64_t in_slice = a->in_pixels / a->in_slices;
+  for (int64_t i = begin; i < end; i++) {
+    const int64_t channel = i / a->halo_slices, d = i % a->halo_slices - a->front;
+    float *to = r->planes + i * a->slice_words;
+    if (d >= 0 && d < a->in_slices)
+      a->copy->halo(&a->halo, r->x + channel * a->in_pixels + d * in_slice, to);
+    else
+      for (int64_t k = 0; k < a->slice_words; k++) to[k] = 0;
+  }
+}
+
+static void sum_tiles(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct spmm_run *r = user;
+  const struct spmm_args *a = r->a;
+  for (int64_t i = begin; i < end; i++) {
+    const int64_t tile = i % a->tiles.count, slice = i / a->tiles.count % a->slices;
+    const int64_t group = i / a->tiles.count / a->slices, first = group * a->blocks_group;
+    struct sumi_spmm_f32 s = r->s;
+    s.x += group * a->group_words + slice * a->slice_step;
+    s.y += slice * a->slice_pixels + first * s.block * s.y_row;
+    if (s.add) s.add += slice * a->slice_pixels + first * s.block * s.add_row;
+    if (s.bias) s.bias += first * s.block;
+    s.rows = SUMI_MIN(s.rows - first * s.block, a->blocks_group * s.block);
+    s.w += first * s.w_block;
+    if (s.start) s.start += first;
+    sumi_spmm_run_tile(a->kernel, &s, &a->tiles, tile);
+  }
+}
+
+static sumi_status run_spmm(const void *args, const struct sumi_run *run) {
+  const struct spmm_args *a = args;
+  struct spmm_run r = {.a = a, .s = a->s};
+  if (a->scratch >= 0) r.planes = run->buffer[a->scratch];
+  if (a->b >= 0) r.s.bias = run->buffer[a->b];
+  for (int64_t b = 0; b < a->batch; b++) {
+    r.x = (const float *)run->buffer[a->x] + b * a->c_in * a->in_pixels;
+    r.s.x = r.x;
+    if (a->copy) {
+      sumi_par_for(run->par, a->c_in * a->halo_slices, 1, copy_slices, &r);
+      r.s.x = r.planes;
+    }
+    r.s.y = (float *)run->buffer[a->y] + b * a->c_out * a->out_pixels;
+    if (a->z >= 0) r.s.add = (const float *)run->buffer[a->z] + b * a->c_out * a->out_pixels;
+    sumi_par_for(run->par, a->group * a->slices * a->tiles.count, 1, sum_tiles, &r);
+  }
+  return SUMI_OK;
+}
+
+/* The phases that taps k * dilation have modulo the stride, in rising order; false where there are too many. */
+static bool find_phases(int64_t kernel, int64_t dilation, int64_t stride, int *n, int *phase) {
+  *n = 0;
+  for (int64_t p = 0; p < stride; p++) {
+    bool used = false;
+    for (int64_t k = 0; k < kernel && !used && k < stride; k++) used = k * dilation % stride == p;
+    if (!used) continue;
+    if (*n == SUMI_COPY_PHASES) return false;
+    phase[(*n)++] = (int)p;
+  }
+  return true;
+}
+
+static int index_of(const int *phase, int n, int64_t p) {
+  int i = 0;
+  while (i + 1 < n && phase[i] != p) i++;
+  return i;
+}
+
+/* How far the last tap lies from the first in a phase plane. */
+static int64_t reach(const struct space *s, int d) {
+  return (s->kernel[d] - 1) * s->dilation[d] / s->stride[d];
+}
+
+static bool reads_in_place(const struct space *s) {
+  for (int d = 0; d < N_DIM; d++) {
+    if (s->begin[d] || (d != D && s->stride[d] != 1)) return false;
+    if ((s->out[d] - 1) * s->stride[d] + (s->kernel[d] - 1) * s->dilation[d] >= s->in[d]) return false;
+  }
+  return true;
+}
+
+/* The copy with a halo: rows of the pitch that lets the right halo of a row be the left one of the next. */
+static sumi_status plan_halo(struct sumi_lower *l, const struct space *s, struct spmm_args *a) {
+  struct sumi_copy_halo *h = &a->halo;
+  *h = (struct sumi_copy_halo){.h = s->in[H],
+                               .w = s->in[WIDTH],
+                               .top = s->begin[H],
+                               .left = s->begin[WIDTH],
+                               .step_y = s->stride[H],
+                               .step_x = s->stride[WIDTH]};
+  if (!find_phases(s->kernel[H], s->dilation[H], s->stride[H], &h->n_y, h->phase_y) ||
+      !find_phases(s->kernel[WIDTH], s->dilation[WIDTH], s->stride[WIDTH], &h->n_x, h->phase_x)) {
+    sumi_lower_refuse(l, a->kernel->name, "strides %" PRId64 " and %" PRId64 " need more than %d phases",
+                      s->stride[H], s->stride[WIDTH], SUMI_COPY_PHASES);
+    return SUMI_E_UNSUPPORTED;
+  }
+  const int64_t wide = s->out[WIDTH] + reach(s, WIDTH);
+  const int64_t right = wide - h->left - h->w;           /* halo columns behind a row, stride 1 */
+  const int64_t most = SUMI_MIN(right, reach(s, WIDTH)); /* the pitch stays as wide as an output row */
+  const int64_t shared = s->stride[WIDTH] == 1 ? SUMI_MAX(SUMI_MIN(h->left, most), 0) : 0;
+  h->rows = s->out[H] + reach(s, H);
+  h->pitch = wide - shared;
+  a->halo_slices = (s->out[D] - 1) * s->stride[D] + (s->kernel[D] - 1) * s->dilation[D] + 1;
+  a->front = s->begin[D];
+  int64_t words, planes = (int64_t)h->n_y * h->n_x;
+  if (!sumi_i64_mul(h->rows, h->pitch, &words) || !sumi_i64_add(words, shared, &h->plane) ||
+      !sumi_i64_mul(h->plane, planes, &a->slice_words) ||
+      !sumi_i64_mul(a->slice_words, a->halo_slices, &words) || !sumi_i64_mul(words, a->c_in, &words) ||
+      words > INT64_MAX / 8)
+    SUMI_FAIL(l->err, SUMI_E_LIMIT, "the padded input is too large");
+  a->copy = sumi_copy_pick(l->isa);
+  a->scratch = sumi_lower_scratch(l, (size_t)words * sizeof(float));
+  if (a->scratch < 0) SUMI_FAIL_MEMORY(l->err);
+  return SUMI_OK;
+}
+
+/* Byte offsets of [channel of a group, kernel...] in what spmm reads; NULL = refused or out of memory (*status). */
+static int32_t *make_offsets(struct sumi_lower *l, const struct sumi_conv *v, const struct space *s,
+                             const struct spmm_args *a, int64_t channel_words, sumi_status *status) {
+  const struct sumi_copy_halo *h = &a->halo;
+  int64_t last;
+  if (!sumi_i64_mul(channel_words, 4 * v->c_group, &last) || last > INT32_MAX) {
+    sumi_lower_refuse(l, a->kernel->name, "the planes of one group take more than 2 GiB");
+    *status = SUMI_E_UNSUPPORTED;
+    return NULL;
+  }
+  int32_t *off = SUMI_NEW_ARRAY(l->arena, (size_t)(v->c_group * v->taps), int32_t), *next = off;
+  *status = SUMI_E_MEMORY;
+  if (!off) return NULL;
+  const int64_t slice = a->copy ? a->slice_words : s->in[H] * s->in[WIDTH];
+  for (int64_t c = 0; c < v->c_group; c++)
+    for (int64_t kd = 0; kd < s->kernel[D]; kd++)
+      for (int64_t ky = 0; ky < s->kernel[H]; ky++)
+        for (int64_t kx = 0; kx < s->kernel[WIDTH]; kx++) {
+          const int64_t y = ky * s->dilation[H], x = kx * s->dilation[WIDTH];
+          int64_t at = c * channel_words + kd * s->dilation[D] * slice;
+          if (a->copy)
+            at += (index_of(h->phase_y, h->n_y, y % h->step_y) * h->n_x +
+                   index_of(h->phase_x, h->n_x, x % h->step_x)) *
+                      h->plane +
+                  y / h->step_y * h->pitch + x / h->step_x;
+          else
+            at += y * s->in[WIDTH] + x;
+          *next++ = (int32_t)(4 * at);
+        }
+  *status = SUMI_OK;
+  return off;
+}
+
+/* With groups a block must not reach into the next group: the largest divisor of its rows. */
+static int block_of(const struct sumi_conv *v) {
+  if (v->group == 1) return 0;
+  int block = SUMI_SPMM_BLOCK;
+  while (v->m_group % block) block--;
+  return block;
+}
+
+static const char *describe(struct sumi_lower *l, const struct spmm_args *a, const struct sumi_packed *p) {
+  return sumi_arena_printf(l->arena, "%s%s%s %s %d", a->copy ? a->copy->name : "", a->copy ? " + " : "",
+                           a->kernel->name, p->dense ? "dense" : "sparse", p->block);
+}
+
+static sumi_status emit_spmm(struct sumi_lower *l, const struct spmm_args *a,
+                             const struct sumi_packed *packed) {
+  int reads[3] = {a->x}, writes[2] = {a->y}, n_reads = 1, n_writes = 1;
+  if (a->b >= 0) reads[n_reads++] = a->b;
+  if (a->z >= 0) reads[n_reads++] = a->z;
+  if (a->scratch >= 0) writes[n_writes++] = a->scratch;
+  const char *name = describe(l, a, packed);
+  if (!name) SUMI_FAIL_MEMORY(l->err);
+  return sumi_lower_emit(l, run_spmm, a, name, reads, n_reads, writes, n_writes);
+}
+
+static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v, const struct space *s) {
+  struct spmm_args *a = SUMI_NEW(l->arena, struct spmm_args);
+  if (!a) SUMI_FAIL_MEMORY(l->err);
+  a->kernel = sumi_spmm_f32_pick(l->isa);
+  a->x = l->in_buffer[X];
+  a->b = l->n_in > B && l->in[B] ? l->in_buffer[B] : -1;
+  a->z = l->n_in > Z && l->in[Z] ? l->in_buffer[Z] : -1;
+  a->y = l->out_buffer[0];
+  a->scratch = -1;
+  a->batch = v->batch, a->c_in = v->c_in, a->c_out = v->c_out, a->group = v->group;
+  a->in_pixels = v->in_pixels, a->out_pixels = v->out_pixels;
+  a->slices = s->out[D], a->slice_pixels = s->out[H] * s->out[WIDTH];
+  a->in_slices = s->in[D];
+  int64_t channel_words = v->in_pixels, pitch = s->in[WIDTH];
+  if (reads_in_place(s)) {
+    a->slice_step = s->stride[D] * s->in[H] * s->in[WIDTH];
+  } else {
+    SUMI_TRY(plan_halo(l, s, a));
+    channel_words = a->slice_words * a->halo_slices;
+    pitch = a->halo.pitch;
+    a->slice_step = s->stride[D] * a->slice_words;
+  }
+  a->group_words = v->c_group * channel_words;
+  sumi_status status;
+  const int32_t *offset = make_offsets(l, v, s, a, channel_words, &status);
+  if (!offset) return status == SUMI_E_MEMORY ? sumi_err_set(l->err, status, "out of memory") : status;
+  const int64_t pixels = (s->out[H] - 1) * pitch + s->out[WIDTH], k = v->c_group * v->taps;
+  const struct sumi_matrix matrix = {l->in[W]->data, v->c_out, k, k, 1, 1};
+  struct sumi_spmm_weights weights;
+  SUMI_TRY(sumi_spmm_pack(l, a->kernel, matrix, block_of(v), pixels, "w", &weights));
+  SUMI_TRY(sumi_spmm_set_weights(l, &a->s, weights.packed, offset));
+  struct sumi_epilogue epilogue;
+  SUMI_TRY(sumi_lower_epilogue(l, v->activation, &epilogue));
+  a->s.rows = v->c_out, a->s.pixels = pixels, a->s.scale = 1;
+  a->s.act = epilogue.act, a->s.act_param = epilogue.param, a->s.lo = epilogue.lo, a->s.hi = epilogue.hi;
+  a->s.y_row = a->s.add_row = v->out_pixels;
+  a->s.pitch = pitch == s->out[WIDTH] ? pixels : pitch;
+  a->s.width = pitch == s->out[WIDTH] ? pixels : s->out[WIDTH];
+  a->blocks_group = (v->m_group + a->s.block - 1) / a->s.block;
+  a->tiles = sumi_spmm_tile(a->kernel, l->threads, a->blocks_group, pixels);
+  return emit_spmm(l, a, weights.packed);
+}
+
+sumi_status sumi_conv_lower(struct sumi_lower *l) {
+  struct sumi_conv v;
+  const struct sumi_tensor *x = l->in[X], *w = l->in[W];
+  if (!sumi_lower_is_f32(x)) {
+    sumi_lower_refuse(l, "spmm_f32", "element type %s", sumi_dtype_label(x->dtype));
+    return SUMI_E_UNSUPPORTED;
+  }
+  SUMI_TRY(sumi_conv_resolve(l->node, x, w, &v, l->err));
+  if (!v.batch || !v.c_group || !v.c_out || !v.out_pixels || !v.in_pixels) {
+    sumi_lower_refuse(l, "spmm_f32", "an empty tensor");
+    return SUMI_E_UNSUPPORTED;
+  }
+  if (v.n > N_DIM && !is_pointwise(&v)) {
+    sumi_lower_refuse(l, "spmm_f32", "%d spatial dimensions, at most %d", v.n, N_DIM);
+    return SUMI_E_UNSUPPORTED;
+  }
+  const struct space s = space_of(&v);
+  const bool residual = l->n_in > Z && l->in[Z];
+  if (v.c_group == 1 && s.in[D] == 1 && s.kernel[D] == 1 && s.begin[D] == 0 && s.out[D] == 1 && !residual &&
+      (v.group > 1 || v.m_group < 4))
+    return lower_depthwise(l, &v, &s);
+  if (!sumi_lower_is_constant(l, W)) {
+    sumi_lower_refuse(l, "spmm_f32", "the weights are not constant");
+    return SUMI_E_UNSUPPORTED;
+  }
+  return lower_spmm(l, &v, &s);
+}

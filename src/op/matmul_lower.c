@@ -1,0 +1,345 @@
+/* MatMul, FusedMatMul, Gemm, FusedGemm in float32 on device cpu, y[m, n] = a[m, k] * b[k, n]. Family spmm with roles
+ * swapped: the rows of b are the planes, n lies in lanes, words of a are broadcast. Constant sparse b with enough rows
+ * in a: m lies in lanes; a and y are transposed on the way (family copy). b whose rows are not contiguous is turned
+ * round, once where it is constant, else in every run. */
+#include "op/matmul_lower.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#include "base/size.h"
+#include "kernel/copy/copy.h"
+#include "op/gemm.h"
+#include "op/matmul.h"
+#include "op/spmm_lower.h"
+
+enum { A, B, C };
+
+/* The product with its epilogue, whichever operator it comes from. */
+struct product {
+  int64_t m, n, k, a_row, a_col, b_row, b_col;
+  int64_t n_batch, *a_at, *b_at; /* element offsets of every batch; y's follow each other */
+  float alpha;
+  bool has_c;
+  int64_t c_row, c_col;
+  float beta;
+  struct sumi_activation activation;
+};
+
+struct args {
+  struct sumi_spmm_f32 s; /* pointers to buffers are set while running */
+  const struct sumi_spmm_f32_kernel *kernel;
+  const struct sumi_copy_kernel *copy;
+  struct sumi_spmm_tiles tiles;
+  struct product p;
+  int a, b, c, y, scratch; /* buffers; b: -1 = packed */
+  const float *packed_b;   /* [k, n], NULL = buffer b */
+  const float *bias;       /* fixed bias, lane bias or addend instead of buffer c */
+  enum { NO_C, C_BIAS, C_LANE, C_ADD } use_c;
+  int64_t b_words; /* of b turned round, in front of scratch; 0 = not needed */
+};
+
+struct state {
+  const struct args *a;
+  const struct sumi_run *run;
+  const float *in;
+  float *out;
+  struct sumi_spmm_f32 s;
+};
+
+static void turn_rows(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct state *st = user;
+  const struct product *p = &st->a->p;
+  /* in is [n, k] with rows of b_col, out is [k, n]: rows [begin, end) of out */
+  st->a->copy->transpose(st->in + begin * p->b_row, p->b_col, p->n, end - begin, st->out + begin * p->n,
+                         p->n);
+}
+
+static void sum_tiles(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct state *st = user;
+  for (int64_t i = begin; i < end; i++) sumi_spmm_run_tile(st->a->kernel, &st->s, &st->a->tiles, i);
+}
+
+static const float *c_of(const struct args *a, const struct sumi_run *run) {
+  return a->bias ? a->bias : a->c >= 0 ? run->buffer[a->c] : NULL;
+}
+
+/* ---- n in lanes ------------------------------------------------------------------------------------------------ */
+
+static sumi_status run_dense(const void *args, const struct sumi_run *run) {
+  const struct args *a = args;
+  const struct product *p = &a->p;
+  struct state st = {.a = a, .run = run, .s = a->s};
+  const float *c = c_of(a, run), *b = a->packed_b ? a->packed_b : run->buffer[a->b], *turned = NULL;
+  st.s.bias = a->use_c == C_BIAS ? c : NULL;
+  st.s.lane_bias = a->use_c == C_LANE ? c : NULL;
+  st.s.add = a->use_c == C_ADD ? c : NULL;
+  for (int64_t i = 0; i < p->n_batch; i++) {
+    st.s.w = (const float *)run->buffer[a->a] + p->a_at[i];
+    st.s.x = b + p->b_at[i];
+    st.s.y = (float *)run->buffer[a->y] + i * p->m * p->n;
+    if (a->b_words) {
+      if (st.s.x != turned) {
+        turned = st.in = st.s.x;
+        st.out = run->buffer[a->scratch];
+        sumi_par_for(run->par, p->k, 64, turn_rows, &st);
+      }
+      st.s.x = run->buffer[a->scratch];
+    }
+    sumi_par_for(run->par, a->tiles.count, 1, sum_tiles, &st);
+  }
+  return SUMI_OK;
+}
+
+/* ---- m in lanes: sparse weights -------------------------------------------------------------------------------- */
+
+static sumi_status run_sparse(const void *args, const struct sumi_run *run) {
+  const struct args *a = args;
+  const struct product *p = &a->p;
+  struct state st = {.a = a, .run = run, .s = a->s};
+  float *x = run->buffer[a->scratch], *y = x + p->k * p->m;
+  st.s.x = x;
+  st.s.y = y;
+  if (a->use_c == C_BIAS) st.s.bias = c_of(a, run);
+  for (int64_t i = 0; i < p->n_batch; i++) {
+    const float *from = (const float *)run->buffer[a->a] + p->a_at[i];
+    a->copy->transpose(from, p->a_row, p->m, p->k, x, p->m);
+    sumi_par_for(run->par, a->tiles.count, 1, sum_tiles, &st);
+    a->copy->transpose(y, p->m, p->n, p->m, (float *)run->buffer[a->y] + i * p->m * p->n, p->n);
+  }
+  return SUMI_OK;
+}
+
+/* ---- lowering --------------------------------------------------------------------------------------------------- */
+
+static sumi_status refuse(struct sumi_lower *l, const char *why) {
+  sumi_lower_refuse(l, "spmm_f32", "%s", why);
+  return SUMI_E_UNSUPPORTED;
+}
+
+/* C and beta in the form that the lanes' side takes; what it cannot take is refused. lanes_n: n lies in lanes. */
+static sumi_status take_c(struct sumi_lower *l, struct args *a, bool lanes_n) {
+  const struct product *p = &a->p;
+  a->use_c = NO_C;
+  a->c = -1;
+  a->bias = NULL;
+  if (!p->has_c || p->beta == 0) return SUMI_OK;
+  if (p->alpha != 1) return refuse(l, "alpha and C together");
+  const bool over_n = p->c_row == 0 && p->c_col != 0, over_m = p->c_row != 0 && p->c_col == 0;
+  const bool one = p->c_row == 0 && p->c_col == 0;
+  a->c = l->in_buffer[C];
+  if (!lanes_n && !over_n && !one) return refuse(l, "C is not one value a column");
+  if (lanes_n)
+    a->use_c = over_m ? C_BIAS : over_n || one ? C_LANE : C_ADD;
+  else
+    a->use_c = C_BIAS;
+  if (p->beta == 1 && !one) return SUMI_OK;
+  if (!sumi_lower_is_constant(l, C)) return refuse(l, "C is scaled or a single value, and not constant");
+  const int64_t count = one ? p->n : sumi_tensor_count(l->in[C]);
+  float *copy = SUMI_NEW_ARRAY(l->arena, (size_t)count, float);
+  if (!copy) SUMI_FAIL_MEMORY(l->err);
+  for (int64_t i = 0; i < count; i++) copy[i] = p->beta * ((const float *)l->in[C]->data)[one ? 0 : i];
+  a->bias = copy;
+  return SUMI_OK;
+}
+
+struct turned {
+  const struct product *p;
+  const float *data;
+};
+
+static sumi_status make_turned(void *user, const struct sumi_allocator *allocator, struct sumi_blob **out,
+                               struct sumi_err *err) {
+  const struct turned *t = user;
+  const struct product *p = t->p;
+  struct sumi_blob *blob = sumi_blob_new(allocator, (size_t)(p->k * p->n) * sizeof(float));
+  if (!blob) SUMI_FAIL_MEMORY(err);
+  float *y = sumi_blob_bytes(blob);
+  for (int64_t k = 0; k < p->k; k++)
+    for (int64_t j = 0; j < p->n; j++) y[k * p->n + j] = t->data[k * p->b_row + j * p->b_col];
+  *out = blob;
+  return SUMI_OK;
+}
+
+static sumi_status emit(struct sumi_lower *l, struct args *a, sumi_step_fn fn, const char *form) {
+  int reads[3] = {a->a}, writes[2] = {a->y}, n_reads = 1, n_writes = 1;
+  if (a->b >= 0) reads[n_reads++] = a->b;
+  if (a->c >= 0) reads[n_reads++] = a->c;
+  if (a->scratch >= 0) writes[n_writes++] = a->scratch;
+  const char *name = sumi_arena_printf(l->arena, "%s%s%s %s", a->scratch >= 0 ? a->copy->name : "",
+                                       a->scratch >= 0 ? " + " : "", a->kernel->name, form);
+  if (!name) SUMI_FAIL_MEMORY(l->err);
+  return sumi_lower_emit(l, fn, a, name, reads, n_reads, writes, n_writes);
+}
+
+static bool fits_offsets(int64_t n, int64_t row) {
+  int64_t bytes;
+  return sumi_i64_mul(n, row, &bytes) && sumi_i64_mul(bytes, 4, &bytes) && bytes <= INT32_MAX;
+}
+
+static sumi_status lower_dense(struct sumi_lower *l, struct args *a) {
+  struct product *p = &a->p;
+  const bool constant = sumi_lower_is_constant(l, B);
+  a->b = l->in_buffer[B];
+  int64_t row = p->b_row;
+  if (p->b_col != 1 && p->n > 1) {
+    row = p->n;
+    if (constant && p->n_batch >= 1 && p->b_at[p->n_batch - 1] == 0) {
+      struct turned t = {p, l->in[B]->data};
+      const void *data = NULL;
+      SUMI_TRY(l->packs->get(l->packs->self, l->node, "f32 b turned", make_turned, &t, &data, l->err));
+      a->packed_b = data;
+      a->b = -1;
+    } else if (p->b_row != 1) {
+      return refuse(l, "b is contiguous in neither direction");
+    } else {
+      a->b_words = p->k * p->n;
+      a->scratch = sumi_lower_scratch(l, (size_t)a->b_words * sizeof(float));
+      if (a->scratch < 0) SUMI_FAIL_MEMORY(l->err);
+    }
+  }
+  if (!fits_offsets(p->k, row)) return refuse(l, "b takes more than 2 GiB");
+  int32_t *off = SUMI_NEW_ARRAY(l->arena, (size_t)p->k, int32_t);
+  if (!off) SUMI_FAIL_MEMORY(l->err);
+  for (int64_t k = 0; k < p->k; k++) off[k] = (int32_t)(4 * k * row);
+  a->s.rows = p->m, a->s.pixels = p->n, a->s.block = SUMI_SPMM_BLOCK, a->s.off = off, a->s.n_list = p->k;
+  a->s.w_row = p->a_row, a->s.w_entry = p->a_col, a->s.w_block = SUMI_SPMM_BLOCK * p->a_row;
+  a->s.scale = p->alpha, a->s.add_row = p->c_row, a->s.y_row = p->n, a->s.pitch = a->s.width = p->n;
+  a->tiles = sumi_spmm_tile(a->kernel, l->threads, (p->m + SUMI_SPMM_BLOCK - 1) / SUMI_SPMM_BLOCK, p->n);
+  SUMI_TRY(take_c(l, a, true));
+  return emit(l, a, run_dense, "dense, columns in lanes");
+}
+
+/* Seconds to move the words of a and y twice: two transpositions at 10 GB/s. */
+static double transpose_s(const struct product *p) { return (double)(p->m * (p->k + p->n)) * 8 / 10e9; }
+
+/* Tries m in lanes: *taken says whether it is expected to be faster. */
+static sumi_status lower_sparse(struct sumi_lower *l, struct args *a, bool *taken) {
+  struct product *p = &a->p;
+  *taken = false;
+  if (!sumi_lower_is_constant(l, B) || p->a_col != 1 || p->m < a->kernel->lanes / 2 ||
+      p->b_at[p->n_batch - 1] != 0 || !fits_offsets(p->k, p->m))
+    return SUMI_OK;
+  const sumi_status status = take_c(l, a, false);
+  if (status != SUMI_OK) return status == SUMI_E_UNSUPPORTED ? SUMI_OK : status;
+  const struct sumi_matrix w = {l->in[B]->data, p->n, p->k, p->b_col, p->b_row, 1};
+  const double n_blocks = (double)((p->m + 7) / 8);
+  const double dense_s = sumi_spmm_f32_predict(a->kernel, 8, n_blocks * (double)p->k, n_blocks, p->n);
+  struct sumi_spmm_weights weights;
+  SUMI_TRY(sumi_spmm_pack_if_below(l, a->kernel, w, p->m, dense_s - transpose_s(p), "b", &weights));
+  if (!weights.packed) return SUMI_OK;
+  int32_t *offset = SUMI_NEW_ARRAY(l->arena, (size_t)p->k, int32_t);
+  if (!offset) SUMI_FAIL_MEMORY(l->err);
+  for (int64_t k = 0; k < p->k; k++) offset[k] = (int32_t)(4 * k * p->m);
+  SUMI_TRY(sumi_spmm_set_weights(l, &a->s, weights.packed, offset));
+  a->scratch = sumi_lower_scratch(l, (size_t)(p->m * (p->k + p->n)) * sizeof(float));
+  if (a->scratch < 0) SUMI_FAIL_MEMORY(l->err);
+  a->b = -1;
+  a->s.rows = p->n, a->s.pixels = p->m, a->s.scale = p->alpha, a->s.y_row = p->m;
+  a->s.pitch = a->s.width = p->m;
+  a->tiles = sumi_spmm_tile(a->kernel, l->threads, (p->n + a->s.block - 1) / a->s.block, p->m);
+  *taken = true;
+  return emit(l, a, run_sparse, "sparse, rows in lanes");
+}
+
+static sumi_status lower_product(struct sumi_lower *l, const struct product *p) {
+  struct args *a = SUMI_NEW(l->arena, struct args);
+  if (!a) SUMI_FAIL_MEMORY(l->err);
+  a->p = *p;
+  a->kernel = sumi_spmm_f32_pick(l->isa);
+  a->copy = sumi_copy_pick(l->isa);
+  a->a = l->in_buffer[A];
+  a->y = l->out_buffer[0];
+  a->c = a->scratch = -1;
+  if (!p->m || !p->n || !p->k || !p->n_batch) return refuse(l, "an empty tensor");
+  if (p->n == 1 && p->m > 1) return refuse(l, "one column: nothing to put into lanes");
+  struct sumi_epilogue epilogue;
+  SUMI_TRY(sumi_lower_epilogue(l, p->activation, &epilogue));
+  a->s.act = epilogue.act, a->s.act_param = epilogue.param, a->s.lo = epilogue.lo, a->s.hi = epilogue.hi;
+  bool taken;
+  SUMI_TRY(lower_sparse(l, a, &taken));
+  return taken ? SUMI_OK : lower_dense(l, a);
+}
+
+static bool all_f32(struct sumi_lower *l) {
+  for (int i = 0; i < l->n_in; i++)
+    if (l->in[i] && !sumi_lower_is_f32(l->in[i])) {
+      sumi_lower_refuse(l, "spmm_f32", "element type %s", sumi_dtype_label(l->in[i]->dtype));
+      return false;
+    }
+  return true;
+}
+
+/* One b for all batches of a, and a's rows follow each other through the batches: one tall product. */
+static bool collapses(const struct sumi_matmul *mm) {
+  int64_t next = mm->m * mm->a_row;
+  for (int i = mm->n_batch - 1; i >= 0; i--) {
+    if (mm->b_batch[i] || (mm->batch[i] != 1 && mm->a_batch[i] != next)) return false;
+    next *= mm->batch[i];
+  }
+  return true;
+}
+
+static sumi_status batches(struct sumi_lower *l, const struct sumi_matmul *mm, struct product *p) {
+  p->n_batch = sumi_dims_count(mm->batch, 0, mm->n_batch);
+  const bool one = p->n_batch > 1 && collapses(mm);
+  if (one) {
+    p->m *= p->n_batch;
+    p->n_batch = 1;
+  }
+  p->a_at = SUMI_NEW_ARRAY(l->arena, (size_t)p->n_batch, int64_t);
+  p->b_at = SUMI_NEW_ARRAY(l->arena, (size_t)p->n_batch, int64_t);
+  if (!p->a_at || !p->b_at) SUMI_FAIL_MEMORY(l->err);
+  int64_t i = 0;
+  for (struct sumi_walk w =
+           sumi_walk_start(one ? 0 : mm->n_batch, mm->batch, mm->a_batch, mm->b_batch, NULL, NULL);
+       !w.done; sumi_walk_next(&w), i++) {
+    p->a_at[i] = w.offset[0];
+    p->b_at[i] = w.offset[1];
+  }
+  return SUMI_OK;
+}
+
+sumi_status sumi_matmul_lower(struct sumi_lower *l) {
+  if (!all_f32(l)) return SUMI_E_UNSUPPORTED;
+  struct sumi_matmul mm;
+  SUMI_TRY(sumi_matmul_resolve(l->node, l->in[A], l->in[B], &mm, l->err));
+  struct product p = {.m = mm.m,
+                      .n = mm.n,
+                      .k = mm.k,
+                      .a_row = mm.a_row,
+                      .a_col = mm.a_col,
+                      .b_row = mm.b_row,
+                      .b_col = mm.b_col,
+                      .alpha = mm.alpha};
+  SUMI_TRY(batches(l, &mm, &p));
+  return lower_product(l, &p);
+}
+
+sumi_status sumi_gemm_lower(struct sumi_lower *l) {
+  if (!all_f32(l)) return SUMI_E_UNSUPPORTED;
+  struct sumi_gemm g;
+  const struct sumi_tensor *c = l->n_in > C ? l->in[C] : NULL;
+  SUMI_TRY(sumi_gemm_resolve(l->node, l->in[A], l->in[B], c, &g, l->err));
+  int64_t *zero = SUMI_NEW_ARRAY(l->arena, 1, int64_t);
+  if (!zero) SUMI_FAIL_MEMORY(l->err);
+  const struct product p = {.m = g.m,
+                            .n = g.n,
+                            .k = g.k,
+                            .a_row = g.a_row,
+                            .a_col = g.a_col,
+                            .b_row = g.b_row,
+                            .b_col = g.b_col,
+                            .n_batch = 1,
+                            .a_at = zero,
+                            .b_at = zero,
+                            .alpha = g.alpha,
+                            .has_c = g.has_c,
+                            .c_row = g.c_row,
+                            .c_col = g.c_col,
+                            .beta = g.beta,
+                            .activation = g.activation};
+  return lower_product(l, &p);
+}

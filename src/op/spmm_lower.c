@@ -1,0 +1,168 @@
+/* Shared lowering to family spmm. Dense or sparse is decided here, once per layer, by predicted time: sparse lists are
+ * taken only where they are expected to be faster. */
+#include "op/spmm_lower.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/size.h"
+
+bool sumi_lower_is_constant(const struct sumi_lower *l, int i) {
+  const struct sumi_value *v = i < l->n_in ? l->node->in[i] : NULL;
+  return v && l->in[i] && v->constant && l->in[i]->data && l->in[i]->data == v->constant->data;
+}
+
+bool sumi_lower_is_f32(const struct sumi_tensor *t) {
+  return t && t->kind == SUMI_TENSOR && t->dtype == SUMI_FLOAT32;
+}
+
+/* ---- packing -------------------------------------------------------------------------------------------------- */
+
+struct form {
+  struct sumi_matrix matrix;
+  int block;
+  bool dense;
+};
+
+static sumi_status make_packed(void *user, const struct sumi_allocator *a, struct sumi_blob **out,
+                               struct sumi_err *err) {
+  const struct form *f = user;
+  return sumi_packed_make(f->matrix, f->block, f->dense, a, out, err);
+}
+
+static double density(struct sumi_matrix w) {
+  int64_t n = 0;
+  for (int64_t r = 0; r < w.rows; r++)
+    for (int64_t c = 0; c < w.cols; c++) n += w.data[r * w.row_stride + c * w.col_stride] != 0;
+  return w.rows && w.cols ? (double)n / (double)w.rows / (double)w.cols : 1;
+}
+
+static double blocks_of(int64_t rows, int block) { return (double)((rows + block - 1) / block); }
+
+/* The fastest sparse form; its predicted time, INFINITY where the weights are too dense to try. */
+static double best_sparse(const struct sumi_spmm_f32_kernel *k, struct sumi_matrix w, int only,
+                          int64_t pixels, struct form *out) {
+  static const int blocks[] = {8, 4, 2, 1};
+  double best = INFINITY;
+  if (density(w) > 0.8) return best;
+  for (size_t i = 0; i < SUMI_COUNT(blocks); i++) {
+    const int block = only ? only : blocks[i];
+    const double t = sumi_spmm_f32_predict(k, block, (double)sumi_packed_count(w, block),
+                                           blocks_of(w.rows, block), pixels);
+    if (t < best) {
+      best = t;
+      *out = (struct form){w, block, false};
+    }
+    if (only) break;
+  }
+  return best;
+}
+
+static sumi_status get(struct sumi_lower *l, struct form *form, const char *key,
+                       struct sumi_spmm_weights *out) {
+  char name[64];
+  snprintf(name, sizeof name, "f32 %s %s%d", key, form->dense ? "dense" : "sparse", form->block);
+  const void *data = NULL;
+  SUMI_TRY(l->packs->get(l->packs->self, l->node, name, make_packed, form, &data, l->err));
+  out->packed = data;
+  return SUMI_OK;
+}
+
+sumi_status sumi_spmm_pack(struct sumi_lower *l, const struct sumi_spmm_f32_kernel *kernel,
+                           struct sumi_matrix w, int block, int64_t pixels, const char *key,
+                           struct sumi_spmm_weights *out) {
+  struct form dense = {w, block ? block : SUMI_SPMM_BLOCK, true}, sparse = dense;
+  const double n = blocks_of(w.rows, dense.block);
+  const double dense_s = sumi_spmm_f32_predict(kernel, dense.block, n * (double)w.cols, n, pixels);
+  const double sparse_s = best_sparse(kernel, w, block, pixels, &sparse);
+  struct form *form = sparse_s < dense_s ? &sparse : &dense;
+  if (form == &dense && sparse_s < INFINITY)
+    sumi_lower_refuse(l, kernel->name, "sparse lists are predicted to take %.3g ms, dense %.3g ms",
+                      sparse_s * 1e3, dense_s * 1e3);
+  out->predicted_s = SUMI_MIN(dense_s, sparse_s);
+  return get(l, form, key, out);
+}
+
+sumi_status sumi_spmm_pack_if_below(struct sumi_lower *l, const struct sumi_spmm_f32_kernel *kernel,
+                                    struct sumi_matrix w, int64_t pixels, double limit_s, const char *key,
+                                    struct sumi_spmm_weights *out) {
+  struct form sparse;
+  *out = (struct sumi_spmm_weights){NULL, best_sparse(kernel, w, 0, pixels, &sparse)};
+  if (out->predicted_s < limit_s) return get(l, &sparse, key, out);
+  if (out->predicted_s < INFINITY)
+    sumi_lower_refuse(l, kernel->name, "sparse lists are predicted to take %.3g ms, dense less: %.3g ms",
+                      out->predicted_s * 1e3, limit_s * 1e3);
+  return SUMI_OK;
+}
+
+sumi_status sumi_spmm_set_weights(struct sumi_lower *l, struct sumi_spmm_f32 *s, const struct sumi_packed *p,
+                                  const int32_t *offset) {
+  s->block = p->block;
+  s->w = sumi_packed_value(p);
+  s->w_row = 1;
+  s->w_entry = p->block;
+  s->start = sumi_packed_start(p);
+  s->n_list = p->cols;
+  if (p->dense) {
+    s->w_block = p->cols * p->block;
+    s->off = offset;
+    return SUMI_OK;
+  }
+  int32_t *off = SUMI_NEW_ARRAY(l->arena, (size_t)p->n_entries, int32_t);
+  if (!off) SUMI_FAIL_MEMORY(l->err);
+  const int32_t *col = sumi_packed_col(p);
+  for (int64_t e = 0; e < p->n_entries; e++) off[e] = offset[col[e]];
+  s->w_block = 0;
+  s->off = off;
+  return SUMI_OK;
+}
+
+/* ---- epilogues ------------------------------------------------------------------------------------------------ */
+
+/* param holds a struct sumi_activation. */
+static void apply(float *v, int64_t n, const float *param) {
+  sumi_activation_apply(*(const struct sumi_activation *)(const void *)param, v, n);
+}
+
+sumi_status sumi_lower_epilogue(struct sumi_lower *l, struct sumi_activation a, struct sumi_epilogue *out) {
+  *out = (struct sumi_epilogue){-INFINITY, INFINITY, NULL, NULL};
+  if (a.kind == SUMI_ACTIVATION_NONE) return SUMI_OK;
+  if (a.kind == SUMI_ACTIVATION_RELU) {
+    out->lo = 0;
+  } else if (a.kind == SUMI_ACTIVATION_CLIP) {
+    out->lo = a.a;
+    out->hi = a.b;
+  } else {
+    struct sumi_activation *copy = SUMI_NEW(l->arena, struct sumi_activation);
+    if (!copy) SUMI_FAIL_MEMORY(l->err);
+    *copy = a;
+    out->act = apply;
+    out->param = (const float *)(const void *)copy;
+  }
+  return SUMI_OK;
+}
+
+/* ---- tiles ---------------------------------------------------------------------------------------------------- */
+
+struct sumi_spmm_tiles sumi_spmm_tile(const struct sumi_spmm_f32_kernel *kernel, int threads,
+                                      int64_t n_blocks, int64_t pixels) {
+  struct sumi_spmm_tiles t = {n_blocks, pixels, n_blocks, pixels, 1, 1};
+  if (threads > 1 && n_blocks > 0 && pixels > 0) {
+    const int64_t unit = 3 * kernel->lanes,
+                  want = 4 * (int64_t)threads; /* tiles wanted: a slow one does not matter */
+    const int64_t units = (pixels + unit - 1) / unit;
+    t.across = SUMI_MIN(units, want);
+    t.pixels_each = (units + t.across - 1) / t.across * unit;
+    t.across = (pixels + t.pixels_each - 1) / t.pixels_each;
+    const int64_t down = SUMI_MIN(n_blocks, (want + t.across - 1) / t.across);
+    t.blocks_each = (n_blocks + down - 1) / down;
+  }
+  t.count = t.across * (t.blocks_each > 0 ? (n_blocks + t.blocks_each - 1) / t.blocks_each : 0);
+  return t;
+}
+
+void sumi_spmm_run_tile(const struct sumi_spmm_f32_kernel *kernel, const struct sumi_spmm_f32 *s,
+                        const struct sumi_spmm_tiles *t, int64_t i) {
+  const int64_t b = i / t->across * t->blocks_each, p = i % t->across * t->pixels_each;
+  kernel->run(s, b, SUMI_MIN(b + t->blocks_each, t->n_blocks), p, SUMI_MIN(p + t->pixels_each, t->pixels));
+}

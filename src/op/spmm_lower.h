@@ -1,0 +1,58 @@
+/* What lowering to family spmm shares between convolutions and matrix products: packed weights, the choice between
+ * dense and sparse lists, epilogues, and splitting the work into tiles for threads. */
+#ifndef SUMI_OP_SPMM_LOWER_H
+#define SUMI_OP_SPMM_LOWER_H
+
+#include "kernel/spmm/spmm.h"
+#include "op/activation.h"
+#include "plan/lower.h"
+#include "sparse/packed.h"
+
+/* True when input i is a constant of the graph, the same for all plans: only such weights may be packed. */
+bool sumi_lower_is_constant(const struct sumi_lower *l, int i);
+
+/* True when input or output t is float32. */
+bool sumi_lower_is_f32(const struct sumi_tensor *t);
+
+struct sumi_spmm_weights {
+  const struct sumi_packed *packed;
+  double predicted_s; /* for the given pixels, once */
+};
+
+/* Packs the matrix of the node's constant weights, dense or in the sparse form that is predicted to be fastest over so
+ * many pixels; a refusal says why the other was not taken. block 0: 8 rows for dense, any for sparse; else this many
+ * rows in every block (groups). key names the matrix among the node's packed weights. */
+sumi_status sumi_spmm_pack(struct sumi_lower *l, const struct sumi_spmm_f32_kernel *kernel,
+                           struct sumi_matrix w, int block, int64_t pixels, const char *key,
+                           struct sumi_spmm_weights *out);
+
+/* The same for sparse lists alone, taken only where they are predicted to take less than limit_s; packed NULL else. */
+sumi_status sumi_spmm_pack_if_below(struct sumi_lower *l, const struct sumi_spmm_f32_kernel *kernel,
+                                    struct sumi_matrix w, int64_t pixels, double limit_s, const char *key,
+                                    struct sumi_spmm_weights *out);
+
+/* Sets s->block, w, strides, start and list from packed weights. offset[cols] are the columns' planes in bytes; the
+ * entries' offsets are made in l's arena. */
+sumi_status sumi_spmm_set_weights(struct sumi_lower *l, struct sumi_spmm_f32 *s,
+                                  const struct sumi_packed *packed, const int32_t *offset);
+
+/* How an activation is applied: by the clip where that can say it, else by a function over finished words. */
+struct sumi_epilogue {
+  float lo, hi;
+  sumi_act_fn act; /* NULL = none */
+  const float *param;
+};
+sumi_status sumi_lower_epilogue(struct sumi_lower *l, struct sumi_activation a, struct sumi_epilogue *out);
+
+/* Tiles of n_blocks x pixels for so many threads: enough for all, none too small. */
+struct sumi_spmm_tiles {
+  int64_t n_blocks, pixels, blocks_each, pixels_each; /* of the whole, of a tile */
+  int64_t across, count;                              /* tiles of pixels side by side, all tiles */
+};
+struct sumi_spmm_tiles sumi_spmm_tile(const struct sumi_spmm_f32_kernel *kernel, int threads,
+                                      int64_t n_blocks, int64_t pixels);
+/* Runs tile i. */
+void sumi_spmm_run_tile(const struct sumi_spmm_f32_kernel *kernel, const struct sumi_spmm_f32 *s,
+                        const struct sumi_spmm_tiles *t, int64_t i);
+
+#endif

@@ -1,0 +1,302 @@
+/* Lowering: random convolutions, matrix products and pools with constant weights, dense and sparse, on device cpu and
+ * audit at every instruction-set level and with several threads, against the reference device.
+ *   lowering [--seed N] [--count N]      one line a failure; exit 1 on any */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/random.h"
+#include "base/size.h"
+#include "exec/session.h"
+#include "op/ops.h"
+#include "pass/pass.h"
+
+struct maker {
+  struct sumi_random random;
+  struct sumi_graph *g;
+  char what[600];
+  double tolerance; /* of the output's largest magnitude */
+};
+
+static int pick(struct maker *m, int low, int high) {
+  return low + (int)(sumi_random_u64(&m->random) % (uint64_t)(high - low + 1));
+}
+
+static void describe(struct maker *m, const char *format, ...) SUMI_PRINTF(2, 3);
+static void describe(struct maker *m, const char *format, ...) {
+  const size_t n = strlen(m->what);
+  va_list args;
+  va_start(args, format);
+  vsnprintf(m->what + n, sizeof m->what - n, format, args);
+  va_end(args);
+}
+
+static struct sumi_tensor header(int rank, const int64_t *dim) {
+  struct sumi_tensor t = {.kind = SUMI_TENSOR, .dtype = SUMI_FLOAT32, .rank = rank};
+  for (int i = 0; i < rank; i++) t.dim[i] = dim[i];
+  return t;
+}
+
+static struct sumi_value *input(struct maker *m, int rank, const int64_t *dim) {
+  struct sumi_info info = {.kind = SUMI_TENSOR, .dtype = SUMI_FLOAT32, .rank = rank};
+  describe(m, " [");
+  for (int i = 0; i < rank; i++) {
+    info.dim[i] = dim[i];
+    describe(m, "%s%" PRId64, i ? "," : "", dim[i]);
+  }
+  describe(m, "]");
+  return sumi_graph_add_input(m->g, NULL, &info);
+}
+
+/* Random weights of which the given share is kept, in groups of `together` rows. */
+static struct sumi_value *constant(struct maker *m, int rank, const int64_t *dim, double density,
+                                   int together) {
+  struct sumi_tensor t = header(rank, dim);
+  const int64_t n = sumi_tensor_count(&t), each = rank && dim[0] ? n / dim[0] : 1;
+  struct sumi_blob *blob = sumi_blob_new(sumi_allocator_default(), (size_t)(n ? n : 1) * sizeof(float));
+  float *data = sumi_blob_bytes(blob);
+  for (int64_t i = 0; i < n; i++) {
+    const int64_t row = i / each / together * together;
+    const bool keep = density >= 1 || (double)(((uint64_t)(row * 7919 + i % each) * 2654435761u >> 7) %
+                                               1000) < density * 1000;
+    data[i] = keep ? (float)sumi_random_normal(&m->random) : 0;
+  }
+  t.data = data;
+  return sumi_graph_add_constant(m->g, NULL, &t, blob);
+}
+
+static struct sumi_node *finish(struct maker *m, const struct sumi_op *op, int version,
+                                struct sumi_value **in, int n_in) {
+  struct sumi_value *out = sumi_graph_add_value(m->g, "y");
+  struct sumi_node *node = sumi_graph_add_node(m->g, "node", op, op->name, version, in, n_in, &out, 1);
+  sumi_graph_add_output(m->g, out);
+  return node;
+}
+
+static double random_density(struct maker *m) { return pick(m, 0, 1) ? 1 : pick(m, 0, 1) ? 0.25 : 0.04; }
+
+static void make_conv(struct maker *m) {
+  const int n = pick(m, 0, 5) ? 2 : pick(m, 1, 3);
+  const int group = pick(m, 0, 2) ? 1 : pick(m, 1, 4), depthwise = pick(m, 0, 3) == 0;
+  const int64_t c_group = depthwise ? 1 : pick(m, 1, 9), m_group = depthwise ? pick(m, 1, 2) : pick(m, 1, 20);
+  int64_t x[5] = {pick(m, 1, 2), c_group * group}, w[5] = {m_group * group, c_group}, bias[1] = {w[0]};
+  int64_t strides[3], dilations[3], pads[6];
+  const bool point = pick(m, 0, 3) == 0;
+  m->what[0] = 0;
+  describe(m, "Conv, group %d,", group);
+  for (int i = 0; i < n; i++) {
+    w[2 + i] = point ? 1 : pick(m, 1, n == 3 ? 3 : 5);
+    strides[i] = pick(m, 0, 1) ? 1 : pick(m, 1, 3);
+    dilations[i] = pick(m, 0, 2) ? 1 : pick(m, 1, 3);
+    pads[i] = pick(m, 0, 1) ? 0 : pick(m, 0, 3);
+    pads[n + i] = pick(m, 0, 1) ? pads[i] : pick(m, 0, 3);
+    const int64_t least = (w[2 + i] - 1) * dilations[i] + 1 - pads[i] - pads[n + i];
+    x[2 + i] = SUMI_MAX(least, 1) + pick(m, 0, n == 3 ? 6 : pick(m, 0, 3) ? 12 : 60);
+    describe(m, " stride %" PRId64 " dilation %" PRId64 " pads %" PRId64 " %" PRId64 ",", strides[i],
+             dilations[i], pads[i], pads[n + i]);
+  }
+  const double density = random_density(m);
+  const int together = 1 << pick(m, 0, 3);
+  struct sumi_value *in[4] = {input(m, n + 2, x), constant(m, n + 2, w, density, together), NULL, NULL};
+  describe(m, ", weights [%" PRId64 ",%" PRId64 "", w[0], w[1]);
+  for (int i = 0; i < n; i++) describe(m, ",%" PRId64, w[2 + i]);
+  describe(m, "] density %g by %d", density, together);
+  if (pick(m, 0, 1)) in[2] = constant(m, 1, bias, 1, 1);
+  const int fused = pick(m, 0, 1), residual = fused && pick(m, 0, 1);
+  if (residual) {
+    int64_t y[5] = {x[0], w[0]};
+    for (int i = 0; i < n; i++)
+      y[2 + i] = (x[2 + i] + pads[i] + pads[n + i] - (w[2 + i] - 1) * dilations[i] - 1) / strides[i] + 1;
+    describe(m, ", residual");
+    in[3] = input(m, n + 2, y);
+  }
+  struct sumi_node *node =
+      fused ? finish(m, &sumi_op_fused_conv, 1, in, residual ? 4 : 3) : finish(m, &sumi_op_conv, 11, in, 3);
+  sumi_node_set_int(node, "group", group, NULL);
+  sumi_node_set_ints(node, "strides", strides, (size_t)n, NULL);
+  sumi_node_set_ints(node, "dilations", dilations, (size_t)n, NULL);
+  sumi_node_set_ints(node, "pads", pads, 2 * (size_t)n, NULL);
+  if (fused) {
+    static const char *const names[] = {"",          "Relu",    "LeakyRelu", "Clip",
+                                        "HardSwish", "Sigmoid", "Tanh",      "HardSigmoid"};
+    static const float clip[] = {-0.5f, 1.5f};
+    const char *name = names[pick(m, 0, 7)];
+    describe(m, ", %s", name);
+    sumi_node_set_string(node, "activation", name, NULL);
+    if (!strcmp(name, "Clip")) sumi_node_set_floats(node, "activation_params", clip, 2, NULL);
+  }
+  /* up to 9 * 125 products summed in two orders */
+  m->tolerance = 1e-5;
+}
+
+static void make_matmul(struct maker *m) {
+  const int batch = pick(m, 0, 2), b_batch = batch ? pick(m, 0, 1) : 0;
+  const int64_t r = pick(m, 1, pick(m, 0, 1) ? 8 : 70), n = pick(m, 1, 70), k = pick(m, 1, 90);
+  int64_t a[4] = {pick(m, 1, 3), pick(m, 1, 3)}, b[4] = {a[0], a[1]};
+  for (int i = 0; i < batch; i++) {
+    if (b_batch && pick(m, 0, 3) == 0) b[2 - batch + i] = 1;
+    a[2 - batch + i] = a[i];
+  }
+  for (int i = 0; i < batch; i++) b[2 - batch + i] = pick(m, 0, 3) ? a[2 - batch + i] : 1;
+  a[2] = r, a[3] = k, b[2] = k, b[3] = n;
+  m->what[0] = 0;
+  describe(m, "MatMul");
+  const double density = random_density(m);
+  struct sumi_value *in[2] = {input(m, 2 + batch, a + 2 - batch), NULL};
+  const int rank_b = b_batch ? 2 + batch : 2;
+  const bool fixed = pick(m, 0, 1);
+  in[1] = fixed ? constant(m, rank_b, b + 4 - rank_b, density, 1) : input(m, rank_b, b + 4 - rank_b);
+  if (fixed)
+    describe(m, ", constant b [.., %" PRId64 ",%" PRId64 "] of rank %d, density %g", k, n, rank_b, density);
+  finish(m, &sumi_op_matmul, 13, in, 2);
+  m->tolerance = 1e-5; /* up to 90 products in two orders */
+}
+
+static void make_gemm(struct maker *m) {
+  const int64_t r = pick(m, 1, pick(m, 0, 1) ? 4 : 60), n = pick(m, 1, 60), k = pick(m, 1, 80);
+  const int ta = pick(m, 0, 1), tb = pick(m, 0, 1), form = pick(m, 0, 6), fused = pick(m, 0, 1);
+  const int64_t a[2] = {ta ? k : r, ta ? r : k}, b[2] = {tb ? n : k, tb ? k : n};
+  m->what[0] = 0;
+  describe(m, "Gemm transA %d transB %d C form %d", ta, tb, form);
+  const double density = random_density(m);
+  struct sumi_value *in[3] = {input(m, 2, a), NULL, NULL};
+  in[1] = pick(m, 0, 2) ? constant(m, 2, b, density, 1) : input(m, 2, b);
+  describe(m, ", n %" PRId64 ", density %g", n, density);
+  const int64_t c[6][2] = {{n}, {r, n}, {1, n}, {r, 1}, {1}, {1, 1}};
+  const int rank[6] = {1, 2, 2, 2, 1, 2};
+  if (form < 6)
+    in[2] = pick(m, 0, 1) ? constant(m, rank[form], c[form], 1, 1) : input(m, rank[form], c[form]);
+  struct sumi_node *node =
+      finish(m, fused ? &sumi_op_fused_gemm : &sumi_op_gemm, fused ? 1 : 13, in, form < 6 ? 3 : 2);
+  sumi_node_set_int(node, "transA", ta, NULL);
+  sumi_node_set_int(node, "transB", tb, NULL);
+  if (fused) sumi_node_set_string(node, "activation", pick(m, 0, 1) ? "Relu" : "Tanh", NULL);
+  if (pick(m, 0, 3) == 0) sumi_node_set_float(node, "alpha", 0.5f, NULL);
+  if (pick(m, 0, 3) == 0) sumi_node_set_float(node, "beta", 2, NULL);
+  m->tolerance = 1e-5; /* up to 80 products in two orders */
+}
+
+static float *fill(struct maker *m, int64_t n) {
+  float *data = calloc((size_t)n + 16, sizeof *data);
+  for (int64_t i = 0; i < n; i++) data[i] = (float)sumi_random_normal(&m->random);
+  return data;
+}
+
+struct given {
+  struct sumi_view in[4];
+  int64_t dims[4][SUMI_MAX_RANK];
+  size_t n;
+};
+
+static sumi_status run(struct sumi_model *model, const char *device, const char *isa, int threads,
+                       const struct given *given, struct sumi_session **session, struct sumi_view *y,
+                       struct sumi_err *err) {
+  const struct sumi_session_options o = {.size = sizeof o, .device = device, .isa = isa, .threads = threads};
+  SUMI_TRY(sumi_session_init(model, &o, session, err));
+  *y = (struct sumi_view){.size = sizeof *y, .name = "y"};
+  return sumi_session_execute(*session, given->in, given->n, y, 1, err);
+}
+
+static int compare(const struct maker *m, const struct sumi_view *got, const struct sumi_view *want,
+                   const char *device, const char *isa, int threads) {
+  int64_t n = 1;
+  double most = 0;
+  for (int i = 0; i < want->rank; i++) n *= want->dims[i];
+  for (int64_t i = 0; i < n; i++) most = fmax(most, fabs((double)((const float *)want->data)[i]));
+  for (int64_t i = 0; i < n; i++) {
+    const double g = (double)((const float *)got->data)[i], w = (double)((const float *)want->data)[i];
+    if (fabs(g - w) <= m->tolerance * most) continue;
+    printf("FAIL on %s/%s x%d: element %" PRId64 " is %.9g, not %.9g\n  %s\n", device, isa, threads, i, g, w,
+           m->what);
+    return 1;
+  }
+  return 0;
+}
+
+/* Refusals must be the exception: counted by kernel name of the only step. */
+static bool uses_kernel(struct sumi_session *s, const struct given *given) {
+  struct sumi_stage *stage = NULL;
+  if (sumi_session_plan(s, given->in, given->n, &stage, NULL) != SUMI_OK) return false;
+  return stage->plan.n_step && strcmp(stage->plan.step[0].kernel, "ref") != 0;
+}
+
+static int check_one(struct maker *m, void (*make)(struct maker *), int *fast) {
+  struct sumi_err err = SUMI_ERR_INIT;
+  struct sumi_model *model = NULL;
+  struct sumi_session *ref = NULL;
+  struct sumi_view want;
+  static struct given given;
+  m->g = sumi_graph_new(sumi_allocator_default(), "g");
+  make(m);
+  if (sumi_graph_tidy(m->g, &err) != SUMI_OK || sumi_graph_verify(m->g, &err) != SUMI_OK ||
+      sumi_pass_infer(m->g, NULL, NULL, &err) != SUMI_OK ||
+      sumi_model_new(sumi_allocator_default(), m->g, &model, &err) != SUMI_OK) {
+    printf("FAIL: %s\n  %s\n", err.text, m->what);
+    return 1;
+  }
+  given.n = model->graph->n_input;
+  for (size_t i = 0; i < given.n; i++) {
+    const struct sumi_info *info = &model->graph->input[i]->info;
+    for (int k = 0; k < info->rank; k++) given.dims[i][k] = info->dim[k];
+    given.in[i] = (struct sumi_view){.size = sizeof given.in[i],
+                                     .name = model->graph->input[i]->name,
+                                     .dtype = SUMI_FLOAT32,
+                                     .rank = info->rank,
+                                     .dims = given.dims[i],
+                                     .data = fill(m, sumi_dims_count(info->dim, 0, info->rank))};
+  }
+  int failed = run(model, "ref", NULL, 1, &given, &ref, &want, &err) != SUMI_OK;
+  if (failed) printf("FAIL on ref: %s\n  %s\n", err.text, m->what);
+  static const int levels[] = {SUMI_ISA_AVX512, SUMI_ISA_AVX2, SUMI_ISA_REF};
+  for (size_t i = 0; !failed && i < SUMI_COUNT(levels); i++)
+    for (int form = 0; form < 3; form++) {
+      if (!sumi_cpu_has((enum sumi_isa)levels[i])) continue;
+      const char *isa = sumi_isa_label((enum sumi_isa)levels[i]), *device = form == 1 ? "audit" : "cpu";
+      struct sumi_session *s = NULL;
+      struct sumi_view got;
+      if (run(model, device, isa, form == 2 ? 3 : 1, &given, &s, &got, &err) != SUMI_OK) {
+        printf("FAIL on %s/%s: %s\n  %s\n", device, isa, err.text, m->what);
+        failed = 1;
+      } else {
+        failed += compare(m, &got, &want, device, isa, form == 2 ? 3 : 1);
+        if (form == 0 && i == 0) *fast += uses_kernel(s, &given);
+      }
+      sumi_session_fini(s);
+    }
+  sumi_session_fini(ref);
+  for (size_t i = 0; i < given.n; i++) free(given.in[i].data);
+  sumi_model_unref(model);
+  return failed > 0;
+}
+
+int main(int argc, char **argv) {
+  static const struct {
+    const char *name;
+    void (*make)(struct maker *);
+    double least; /* share that must find a kernel */
+  } kinds[] = {{"Conv", make_conv, 1}, {"MatMul", make_matmul, 0.9}, {"Gemm", make_gemm, 0.5}};
+  uint64_t seed = (uint64_t)time(NULL);
+  int count = 150, failed = 0;
+  for (int i = 1; i + 1 < argc; i += 2) {
+    if (!strcmp(argv[i], "--seed")) seed = strtoull(argv[i + 1], NULL, 0);
+    if (!strcmp(argv[i], "--count")) count = atoi(argv[i + 1]);
+  }
+  setvbuf(stdout, NULL, _IOLBF, 0); /* nothing is lost when a guard page faults */
+  printf("seed %" PRIu64 "\n", seed);
+  struct maker m = {0};
+  sumi_random_init(&m.random, seed);
+  for (size_t k = 0; k < SUMI_COUNT(kinds); k++) {
+    int fast = 0;
+    for (int i = 0; i < count; i++) failed += check_one(&m, kinds[k].make, &fast);
+    printf("%-8s %d cases, %d on kernels\n", kinds[k].name, count, fast);
+    if (fast < kinds[k].least * count) {
+      printf("FAIL: too many %s fell back to the reference\n", kinds[k].name);
+      failed++;
+    }
+  }
+  printf("%d failed\n", failed);
+  return failed != 0;
+}
