@@ -252,7 +252,8 @@ static sumi_status take_attr(struct sumi_onnx_importer *im, struct sumi_onnx_sco
   struct sumi_attr *a = sumi_node_add_attr(node, name, types[row].type);
   if (!a) SUMI_FAIL_MEMORY(err);
   const sumi_status status = take_value(im, scope, node->graph, p, a, err);
-  return status == SUMI_OK ? status : sumi_err_prefix(err, status, "attribute '%.128s'", a->name);
+  if (status == SUMI_OK || im->refusals.fatal) return status;
+  return sumi_err_prefix(err, status, "attribute '%.128s'", a->name);
 }
 
 const struct sumi_onnx_binding *sumi_onnx_binding_find(const struct sumi_onnx_frame *frame,

@@ -145,12 +145,17 @@ static sumi_status import_initializers(struct sumi_onnx_importer *im, struct sum
 
 /* ---- nodes ------------------------------------------------------------------------------------------------------ */
 
+/* A node without a name goes by its first output. */
 static struct sumi_onnx_place node_place(const struct sumi_onnx_scope *scope,
                                          const struct sumi_onnx_node *node) {
   const int64_t version = sumi_onnx_opset(scope->frame, node->domain);
-  return (struct sumi_onnx_place){scope->frame->prefix, node->name, node->domain,
-                                  node->op_type.data ? node->op_type : (struct sumi_str){"", 0},
-                                  version < 0 || version > INT32_MAX ? 0 : (int)version};
+  struct sumi_onnx_place place = {.prefix = scope->frame->prefix, .node = node->name, .domain = node->domain};
+  struct sumi_wire_list outputs = node->output;
+  struct sumi_wire first;
+  if (!place.node.size && sumi_wire_list_bytes(&outputs, &first)) place.node = sumi_wire_str(&first);
+  place.op = node->op_type.data ? node->op_type : (struct sumi_str){"", 0};
+  place.version = version < 0 || version > INT32_MAX ? 0 : (int)version;
+  return place;
 }
 
 const uint8_t *sumi_onnx_constant_node(const struct sumi_onnx_node *node) {

@@ -13,6 +13,7 @@ struct sumi_onnx_refusals {
   void (*on_refusal)(void *user, const struct sumi_refusal *refusal);
   void *user;
   sumi_status status; /* of the whole: damage outweighs what is only unsupported */
+  bool fatal;         /* one of them ends the import */
   size_t n, n_shown;
   size_t size; /* of text */
   char text[SUMI_ERR_TEXT];

@@ -39,6 +39,8 @@ static void add_line(struct sumi_onnx_refusals *r, const char *line) {
 
 sumi_status sumi_onnx_refuse(struct sumi_onnx_importer *im, const struct sumi_onnx_place *place,
                              const struct sumi_err *why, struct sumi_err *err) {
+  if (im->refusals.fatal)
+    return sumi_err_set(err, why->status, "%s", why->text); /* the innermost place was told */
   char node[NAME_BYTES] = "", op[2 * NAME_BYTES + 2] = "", reason[SUMI_ERR_TEXT], line[SUMI_ERR_TEXT];
   sumi_onnx_printable(reason, sizeof reason, (struct sumi_str){why->text, strlen(why->text)});
   snprintf(line, sizeof line, "%s", reason);
@@ -55,8 +57,10 @@ sumi_status sumi_onnx_refuse(struct sumi_onnx_importer *im, const struct sumi_on
     if (snprintf(line, sizeof line, "node '%s' (%s, version %d): %s", node, op, place->version, reason) < 0)
       line[0] = 0;
   }
-  if (why->status == SUMI_E_MEMORY || why->status == SUMI_E_LIMIT || why->status == SUMI_E_INTERNAL)
+  if (why->status == SUMI_E_MEMORY || why->status == SUMI_E_LIMIT || why->status == SUMI_E_INTERNAL) {
+    im->refusals.fatal = true;
     return sumi_err_set(err, why->status, "%s", line);
+  }
   struct sumi_onnx_refusals *r = &im->refusals;
   r->n++;
   if (r->status == SUMI_OK || r->status == SUMI_E_UNSUPPORTED) r->status = why->status;
