@@ -55,7 +55,7 @@ double sumi_minifloat_decode(const struct sumi_minifloat *m, unsigned bits) {
 unsigned sumi_minifloat_encode(const struct sumi_minifloat *m, double x, bool saturate) {
   const unsigned sign_bit = 1u << (m->ebits + m->mbits), top = largest_finite(m);
   const unsigned sign = m->sign && signbit(x) ? sign_bit : 0;
-  if (isnan(x)) return m->nan < 0 ? top : m->inf || m->fn ? sign | (unsigned)m->nan : (unsigned)m->nan;
+  if (isnan(x)) return m->nan < 0 ? sign_bit : m->inf || m->fn ? sign | (unsigned)m->nan : (unsigned)m->nan;
   const double a = fabs(x);
   unsigned body;
   if (isinf(a)) {
@@ -90,12 +90,12 @@ uint8_t sumi_e8m0_encode(double x, int round, bool saturate) {
   if (isnan(x)) return 255;
   const double a = fabs(x);
   if (isinf(a)) return saturate ? 254 : 255;
-  if (a == 0) return 0;
+  if (a == 0) return saturate ? 0 : 255;
   int e;
   const double f = frexp(a, &e); /* a = 2f * 2^(e-1), 2f in [1, 2) */
   int code = e - 1 + 127;
   if ((round > 0 && f > 0.5) || (round == 0 && f >= 0.75)) code++;
-  if (code < 0) return 0;
+  if (code < 0) return saturate ? 0 : 255;
   if (code > 254) return saturate ? 254 : 255;
   return (uint8_t)code;
 }

@@ -45,10 +45,12 @@ extern const struct sumi_minifloat sumi_float16, sumi_bfloat16, sumi_e4m3fn, sum
 
 double sumi_minifloat_decode(const struct sumi_minifloat *m, unsigned bits);
 
-/* saturate: what is too large becomes the largest finite value; otherwise infinity, or NaN where there is none. */
+/* saturate: what is too large becomes the largest finite value; otherwise infinity, or NaN where there is none. A
+ * format without NaN takes one as -0. */
 unsigned sumi_minifloat_encode(const struct sumi_minifloat *m, double x, bool saturate);
 
-/* E8M0: 2^(bits - 127), 255 = NaN. round: 0 to nearest (ties up), 1 up, -1 down; x is taken by magnitude. */
+/* E8M0: 2^(bits - 127), 255 = NaN. round: 0 to nearest (ties up), 1 up, -1 down; x is taken by magnitude. What is too
+ * large or too small becomes the largest or smallest when saturating, NaN otherwise. */
 double sumi_e8m0_decode(uint8_t bits);
 uint8_t sumi_e8m0_encode(double x, int round, bool saturate);
 

@@ -31,6 +31,18 @@ bool sumi_lane_direct(enum sumi_lane lane, sumi_dtype d) {
   LANE(SUMI_UINT8, uint8_t)   \
   LANE(SUMI_BOOL, uint8_t)
 
+static void load_f32(sumi_dtype d, const void *data, int64_t first, int64_t n, float *to) {
+  switch (d) {
+#define LANE(code, T)                                                            \
+  case code:                                                                     \
+    for (int64_t i = 0; i < n; i++) to[i] = (float)((const T *)data)[first + i]; \
+    break;
+    PLAIN_INTS(LANE)
+#undef LANE
+    default: sumi_to_f32(d, data, first, n, to);
+  }
+}
+
 static void load_f64(sumi_dtype d, const void *data, int64_t first, int64_t n, double *to) {
   switch (d) {
 #define LANE(code, T)                                                             \
@@ -60,7 +72,7 @@ static void load_i64(sumi_dtype d, const void *data, int64_t first, int64_t n, i
 
 void sumi_lane_load(enum sumi_lane lane, sumi_dtype d, const void *data, int64_t first, int64_t n, void *to) {
   if (lane == SUMI_LANE_F32)
-    sumi_to_f32(d, data, first, n, to);
+    load_f32(d, data, first, n, to);
   else if (lane == SUMI_LANE_F64)
     load_f64(d, data, first, n, to);
   else

@@ -148,6 +148,15 @@ void sumi_set_f64(sumi_dtype d, void *data, int64_t i, double x) {
   }
 }
 
+void sumi_set_tiny(sumi_dtype d, void *data, int64_t i, double x, bool saturate, int round) {
+  if (d == SUMI_FLOAT8E8M0)
+    ((uint8_t *)data)[i] = sumi_e8m0_encode(x, round, saturate);
+  else if (sumi_dtype_in(d, SUMI_FLOAT8S))
+    ((uint8_t *)data)[i] = (uint8_t)sumi_minifloat_encode(mini(d), x, saturate);
+  else
+    sumi_set_f64(d, data, i, x);
+}
+
 void sumi_set_i64(sumi_dtype d, void *data, int64_t i, int64_t x) {
   switch (d) {
     case SUMI_INT64:

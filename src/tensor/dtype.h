@@ -48,6 +48,10 @@ int64_t sumi_get_i64(sumi_dtype d, const void *data, int64_t i);
 void sumi_set_f64(sumi_dtype d, void *data, int64_t i, double x);
 void sumi_set_i64(sumi_dtype d, void *data, int64_t i, int64_t x);
 
+/* Writes a float8, float6 or float4 element. saturate as in sumi_minifloat_encode (types without infinity and NaN always
+ * do); round is for float8e8m0, as in sumi_e8m0_encode. Other types: as sumi_set_f64. */
+void sumi_set_tiny(sumi_dtype d, void *data, int64_t i, double x, bool saturate, int round);
+
 /* n elements as floats / from floats; the fast way for float16 and bfloat16 reference code. */
 void sumi_to_f32(sumi_dtype d, const void *src, int64_t first, int64_t n, float *dst);
 void sumi_from_f32(sumi_dtype d, const float *src, int64_t n, void *dst, int64_t first);

@@ -1,0 +1,274 @@
+/* Cast, CastLike: the elements of x in another type.
+ *   integer to integer   modulo 2^bits
+ *   float to integer     cut toward zero; out of range (undefined in the standard) saturates at 64 bits, for types of at
+ *                        most 32 bits (but uint32) at 32, and is then taken modulo 2^bits; NaN as the lowest number
+ *   number to float      one rounding, to nearest even; too large is infinity. float8: attributes saturate and round_mode
+ *   number to bool       0 is false, all else true
+ *   string               numbers as strtod reads them; written with the fewest digits that read back the same
+ * Strings are in cast_string.c. */
+#include "op/cast.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "op/lane.h"
+#include "op/ops.h"
+
+/* ---- plain loops for the pairs that networks use ---------------------------------------------------------------- */
+
+static inline int32_t to_i32(float v) {
+  return v >= 0x1p31f ? INT32_MAX : v > -0x1p31f ? (int32_t)v : INT32_MIN;
+}
+static inline int64_t to_i64(double v) {
+  return v >= 0x1p63 ? INT64_MAX : v > -0x1p63 ? (int64_t)v : INT64_MIN;
+}
+
+#define LOOP(name, S, D, expr)                              \
+  static void name(const void *from, void *to, int64_t n) { \
+    const S *x = from;                                      \
+    D *y = to;                                              \
+    SUMI_IVDEP for (int64_t i = 0; i < n; i++) {            \
+      const S v = x[i];                                     \
+      y[i] = (D)(expr);                                     \
+    }                                                       \
+  }
+
+/* PAIR(name, source type, its C type, destination type, its C type, expression in v) */
+#define PAIRS(PAIR)                                                              \
+  PAIR(f32_i64, SUMI_FLOAT32, float, SUMI_INT64, int64_t, to_i64((double)v))     \
+  PAIR(f32_i32, SUMI_FLOAT32, float, SUMI_INT32, int32_t, to_i32(v))             \
+  PAIR(f32_i8, SUMI_FLOAT32, float, SUMI_INT8, int8_t, to_i32(v))                \
+  PAIR(f32_u8, SUMI_FLOAT32, float, SUMI_UINT8, uint8_t, to_i32(v))              \
+  PAIR(f32_bool, SUMI_FLOAT32, float, SUMI_BOOL, uint8_t, v != 0)                \
+  PAIR(f32_f64, SUMI_FLOAT32, float, SUMI_FLOAT64, double, v)                    \
+  PAIR(f64_f32, SUMI_FLOAT64, double, SUMI_FLOAT32, float, v)                    \
+  PAIR(i64_f32, SUMI_INT64, int64_t, SUMI_FLOAT32, float, v)                     \
+  PAIR(u64_f32, SUMI_UINT64, uint64_t, SUMI_FLOAT32, float, v)                   \
+  PAIR(u64_f64, SUMI_UINT64, uint64_t, SUMI_FLOAT64, double, v)                  \
+  PAIR(i32_f32, SUMI_INT32, int32_t, SUMI_FLOAT32, float, v)                     \
+  PAIR(i8_f32, SUMI_INT8, int8_t, SUMI_FLOAT32, float, v)                        \
+  PAIR(u8_f32, SUMI_UINT8, uint8_t, SUMI_FLOAT32, float, v)                      \
+  PAIR(bool_f32, SUMI_BOOL, uint8_t, SUMI_FLOAT32, float, v != 0)                \
+  PAIR(bool_i64, SUMI_BOOL, uint8_t, SUMI_INT64, int64_t, v != 0)                \
+  PAIR(bool_i32, SUMI_BOOL, uint8_t, SUMI_INT32, int32_t, v != 0)                \
+  PAIR(i64_i32, SUMI_INT64, int64_t, SUMI_INT32, int32_t, (uint32_t)(uint64_t)v) \
+  PAIR(i32_i64, SUMI_INT32, int32_t, SUMI_INT64, int64_t, v)                     \
+  PAIR(i64_bool, SUMI_INT64, int64_t, SUMI_BOOL, uint8_t, v != 0)                \
+  PAIR(i32_bool, SUMI_INT32, int32_t, SUMI_BOOL, uint8_t, v != 0)
+
+#define PAIR(name, s, S, d, D, expr) LOOP(name, S, D, expr)
+PAIRS(PAIR)
+#undef PAIR
+
+static const struct {
+  sumi_dtype from, to;
+  void (*loop)(const void *from, void *to, int64_t n);
+} pairs[] = {
+#define PAIR(name, s, S, d, D, expr) {s, d, name},
+    PAIRS(PAIR)
+#undef PAIR
+};
+
+/* ---- any pair, in chunks ---------------------------------------------------------------------------------------- */
+
+/* How a chunk is written. */
+struct target {
+  sumi_dtype dtype;
+  bool saturate; /* float8 */
+  int round;     /* float8e8m0 */
+};
+
+static void store_ints(const struct target *t, const struct sumi_tensor *y, int64_t at, int64_t n,
+                       const double *f64) {
+  const bool narrow = sumi_dtype_bits(t->dtype) <= 32 && t->dtype != SUMI_UINT32;
+  for (int64_t i = 0; i < n; i++) {
+    const double v = f64[i];
+    int64_t whole = to_i64(v);
+    if (narrow) whole = v >= 0x1p31 ? INT32_MAX : v > -0x1p31 - 1 ? whole : INT32_MIN;
+    if (t->dtype == SUMI_UINT64 && v >= 0x1p63) whole = (int64_t)(v >= 0x1p64 ? UINT64_MAX : (uint64_t)v);
+    sumi_set_i64(t->dtype, y->data, at + i, whole);
+  }
+}
+
+static void store_floats(const struct target *t, const struct sumi_tensor *y, int64_t at, int64_t n,
+                         const double *f64) {
+  if (sumi_dtype_in(t->dtype, SUMI_FLOAT8S))
+    for (int64_t i = 0; i < n; i++) sumi_set_tiny(t->dtype, y->data, at + i, f64[i], t->saturate, t->round);
+  else
+    sumi_lane_store(SUMI_LANE_F64, t->dtype, y->data, at, n, f64);
+}
+
+/* 64-bit integers as doubles that round to any shorter float as the integers would: of bits beyond the 53, one that says
+ * whether any was set is kept. */
+static void load_wide_ints(const struct sumi_tensor *x, int64_t at, int64_t n, double *f64) {
+  for (int64_t i = 0; i < n; i++) {
+    const int64_t v = ((const int64_t *)x->data)[at + i];
+    const bool negative = x->dtype == SUMI_INT64 && v < 0;
+    uint64_t m = negative ? 0 - (uint64_t)v : (uint64_t)v;
+    if (m >> 53) m = (m >> 11 | ((m & 2047) != 0)) << 11;
+    f64[i] = negative ? -(double)m : (double)m;
+  }
+}
+
+static void convert(const struct target *t, const struct sumi_tensor *x, const struct sumi_tensor *y,
+                    int64_t at, int64_t n) {
+  union {
+    float f32[SUMI_LANE_CHUNK];
+    double f64[SUMI_LANE_CHUNK];
+    int64_t i64[SUMI_LANE_CHUNK];
+  } chunk;
+  const bool from_float = sumi_dtype_is_float(x->dtype), to_float = sumi_dtype_is_float(t->dtype);
+  const uint64_t usual = SUMI_FLOATS & ~SUMI_BIT(SUMI_FLOAT64);
+  if (!from_float && !to_float) {
+    sumi_lane_load(SUMI_LANE_I64, x->dtype, x->data, at, n, chunk.i64);
+    sumi_lane_store(SUMI_LANE_I64, t->dtype, y->data, at, n, chunk.i64);
+    return;
+  }
+  if (sumi_dtype_in(x->dtype, usual) && sumi_dtype_in(t->dtype, usual)) {
+    sumi_lane_load(SUMI_LANE_F32, x->dtype, x->data, at, n, chunk.f32);
+    sumi_lane_store(SUMI_LANE_F32, t->dtype, y->data, at, n, chunk.f32);
+    return;
+  }
+  if ((x->dtype == SUMI_INT64 || x->dtype == SUMI_UINT64) && t->dtype != SUMI_FLOAT64)
+    load_wide_ints(x, at, n, chunk.f64);
+  else
+    sumi_lane_load(SUMI_LANE_F64, x->dtype, x->data, at, n, chunk.f64);
+  if (to_float)
+    store_floats(t, y, at, n, chunk.f64);
+  else if (t->dtype == SUMI_BOOL)
+    for (int64_t i = 0; i < n; i++) ((uint8_t *)y->data)[at + i] = chunk.f64[i] != 0;
+  else
+    store_ints(t, y, at, n, chunk.f64);
+}
+
+/* Both have the same number of elements; neither is of strings. */
+static void cast_numbers(const struct target *t, const struct sumi_tensor *x, const struct sumi_tensor *y) {
+  const int64_t n = sumi_tensor_count(y);
+  for (size_t i = 0; i < SUMI_COUNT(pairs); i++)
+    if (pairs[i].from == x->dtype && pairs[i].to == t->dtype) {
+      pairs[i].loop(x->data, y->data, n);
+      return;
+    }
+  for (int64_t i = 0; i < n; i += SUMI_LANE_CHUNK) convert(t, x, y, i, SUMI_MIN(n - i, SUMI_LANE_CHUNK));
+}
+
+/* ---- the operators ---------------------------------------------------------------------------------------------- */
+
+/* What attribute "to" names: a number, before version 6 a word. */
+static sumi_status wanted_type(const struct sumi_node *node, sumi_dtype *dtype, struct sumi_err *err) {
+  const struct sumi_attr *to = sumi_node_attr(node, "to");
+  if (!to) SUMI_FAIL(err, SUMI_E_ARG, "attribute to is missing");
+  if (to->type == SUMI_ATTR_STRING) {
+    char word[24];
+    size_t n = 0;
+    for (; n < to->u.s.size && n < sizeof word; n++) {
+      const char c = to->u.s.data[n];
+      word[n] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+    }
+    *dtype = sumi_dtype_from_label(word, n);
+  } else {
+    *dtype = sumi_dtype_from_onnx(to->u.i);
+  }
+  if (*dtype == SUMI_UNDEFINED || sumi_dtype_class(*dtype) == 'C')
+    SUMI_FAIL(err, SUMI_E_TYPE, "attribute to names no type that can be cast to");
+  return SUMI_OK;
+}
+
+static sumi_status round_mode(const struct sumi_node *node, int *round, struct sumi_err *err) {
+  const char *mode = sumi_attr_string(node, "round_mode", "up");
+  *round = sumi_streq(mode, "up") ? 1 : sumi_streq(mode, "down") ? -1 : 0;
+  if (!*round && !sumi_streq(mode, "nearest")) SUMI_FAIL(err, SUMI_E_VALUE, "round_mode is '%s'", mode);
+  return SUMI_OK;
+}
+
+static sumi_status infer(struct sumi_infer *ctx, sumi_dtype to) {
+  int round;
+  SUMI_TRY(round_mode(ctx->node, &round, ctx->err));
+  sumi_infer_out_like(ctx, 0, &ctx->in[0], to);
+  const int n = sumi_content_count(&ctx->in[0]);
+  if (n < 0 || !sumi_dtype_is_int(to) || sumi_dtype_bits(to) < 32) return SUMI_OK;
+  sumi_dim content[SUMI_MAX_RANK];
+  for (int i = 0; i < n; i++) content[i] = sumi_content_at(&ctx->in[0], i);
+  return sumi_infer_content(ctx, 0, content, n);
+}
+
+static sumi_status cast_infer(struct sumi_infer *ctx) {
+  sumi_dtype to = SUMI_UNDEFINED;
+  SUMI_TRY(wanted_type(ctx->node, &to, ctx->err));
+  return infer(ctx, to);
+}
+
+static sumi_status cast_like_infer(struct sumi_infer *ctx) {
+  if (ctx->in[1].dtype != SUMI_UNDEFINED) return infer(ctx, ctx->in[1].dtype);
+  sumi_infer_out_like(ctx, 0, &ctx->in[0], SUMI_UNDEFINED);
+  if (ctx->n_out && !ctx->out[0].absent) ctx->out[0].dtype = SUMI_UNDEFINED;
+  return SUMI_OK;
+}
+
+static sumi_status cast_ref(const struct sumi_call *c) {
+  const struct sumi_tensor *x = c->in[0];
+  struct sumi_tensor *y = c->out[0];
+  struct target t = {.dtype = y->dtype, .saturate = sumi_attr_int(c->node, "saturate", 1) != 0};
+  SUMI_TRY(round_mode(c->node, &t.round, c->err));
+  if (y->dtype == SUMI_STRING) return sumi_cast_to_string(c, x, y);
+  if (x->dtype == SUMI_STRING) return sumi_cast_from_string(c, x, y);
+  if (x->dtype == y->dtype) {
+    if (x->data != y->data) sumi_copy(x->dtype, y->data, 0, x->data, 0, sumi_tensor_count(x));
+  } else {
+    cast_numbers(&t, x, y);
+  }
+  return SUMI_OK;
+}
+
+#define TYPES (SUMI_ANY & ~SUMI_COMPLEX)
+static const struct sumi_attr_spec cast_attrs[] = {{"to", SUMI_ATTR_INT},
+                                                   {"to", SUMI_ATTR_STRING, false, 6},
+                                                   {"saturate", SUMI_ATTR_INT},
+                                                   {"round_mode", SUMI_ATTR_STRING},
+                                                   {NULL}};
+static const struct sumi_attr_spec like_attrs[] = {
+    {"saturate", SUMI_ATTR_INT}, {"round_mode", SUMI_ATTR_STRING}, {NULL}};
+static const struct sumi_port cast_in[] = {{"input", TYPES}, {NULL}};
+static const struct sumi_port like_in[] = {{"input", TYPES}, {"target_type", TYPES}, {NULL}};
+static const struct sumi_port out[] = {{"output", TYPES}, {NULL}};
+
+static const struct sumi_case cast_cases[] = {
+    {"g (float[3,37] x) => (y) { y = Cast <to = 7> (x) }", .low = -9, .high = 9},
+    {"g (float[3,37] x) => (y) { y = Cast <to = 10> (x) }", .why = "to float16"},
+    {"g (int64[37] x) => (y) { y = Cast <to = 1> (x) }"},
+    {"g (float[37] x) => (y) { y = Cast <to = 22> (x) }", .low = -12, .high = 12,
+     .why = "to int4: packed, odd count, wraps"},
+    {"g (float[37] x) => (y) { y = Cast <to = 17> (x) }", .low = -600, .high = 600,
+     .why = "to float8: saturates"},
+    {"g (bool[37] x) => (y) { y = Cast <to = 1> (x) }"},
+    {NULL},
+};
+static const struct sumi_case like_cases[] = {
+    {"g (float[3,37] x, int8 t) => (y) { y = CastLike (x, t) }", .low = -9, .high = 9},
+    {NULL},
+};
+
+const struct sumi_op sumi_op_cast = {
+    .name = "Cast",
+    .formula = "x in another type",
+    .known_as = {{"", "Cast", {1, 6, 9, 13, 19, 21, 23, 24, 25, 28}}},
+    .attrs = cast_attrs,
+    .in = cast_in,
+    .out = out,
+    .infer = cast_infer,
+    .ref = cast_ref,
+    .cases = cast_cases,
+};
+
+const struct sumi_op sumi_op_cast_like = {
+    .name = "CastLike",
+    .formula = "x in the type of another",
+    .known_as = {{"", "CastLike", {15, 19, 21, 23, 24, 25}}},
+    .attrs = like_attrs,
+    .in = like_in,
+    .out = out,
+    .infer = cast_like_infer,
+    .ref = cast_ref,
+    .cases = like_cases,
+};

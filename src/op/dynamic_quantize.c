@@ -1,0 +1,70 @@
+/* DynamicQuantizeLinear: uint8 over the range of x widened to hold 0:
+ *   scale = (max(x, 0) - min(x, 0)) / 255 (1 where the range is empty), zero point = saturate(round(-min(x, 0) / scale)),
+ *   y = saturate(round(x / scale) + zero point), ties to even. */
+#include "base/fmath.h"
+#include "base/size.h"
+#include "op/lane.h"
+#include "op/ops.h"
+#include "op/quant.h"
+
+static sumi_status dynamic_infer(struct sumi_infer *ctx) {
+  sumi_infer_out_like(ctx, 0, &ctx->in[0], SUMI_UINT8);
+  sumi_infer_out(ctx, 1, SUMI_FLOAT32, 0, NULL);
+  sumi_infer_out(ctx, 2, SUMI_UINT8, 0, NULL);
+  return SUMI_OK;
+}
+
+static sumi_status dynamic_ref(const struct sumi_call *c) {
+  enum { WIDE = 8 };
+  const float *x = c->in[0]->data;
+  const int64_t n = sumi_tensor_count(c->in[0]);
+  float low[WIDE] = {0}, high[WIDE] = {0};
+  for (int64_t i = 0; i < n; i += WIDE)
+    for (int64_t k = 0; k < SUMI_MIN(n - i, WIDE); k++) {
+      low[k] = x[i + k] < low[k] ? x[i + k] : low[k];
+      high[k] = x[i + k] > high[k] ? x[i + k] : high[k];
+    }
+  for (int k = 1; k < WIDE; k++) {
+    low[0] = low[k] < low[0] ? low[k] : low[0];
+    high[0] = high[k] > high[0] ? high[k] : high[0];
+  }
+  const float scale = high[0] == low[0] ? 1.0f : (high[0] - low[0]) / 255.0f;
+  const float none = 0;
+  float first = -low[0] / scale;
+  uint8_t zero_point;
+  sumi_quant_store(SUMI_UINT8, &zero_point, 0, &first, &none, 0, 1);
+  if (sumi_call_wants(c, 1)) *(float *)c->out[1]->data = scale;
+  if (sumi_call_wants(c, 2)) *(uint8_t *)c->out[2]->data = zero_point;
+  if (!sumi_call_wants(c, 0)) return SUMI_OK;
+  const float zero = zero_point;
+  for (int64_t i = 0; i < n; i += SUMI_LANE_CHUNK) {
+    float chunk[SUMI_LANE_CHUNK];
+    const int64_t count = SUMI_MIN(n - i, SUMI_LANE_CHUNK);
+    for (int64_t k = 0; k < count; k++) chunk[k] = x[i + k] / scale;
+    sumi_quant_store(SUMI_UINT8, c->out[0]->data, i, chunk, &zero, 0, count);
+  }
+  return SUMI_OK;
+}
+
+static const struct sumi_port in[] = {{"x", SUMI_BIT(SUMI_FLOAT32)}, {NULL}};
+static const struct sumi_port out[] = {{"y", SUMI_BIT(SUMI_UINT8)},
+                                       {"y_scale", SUMI_BIT(SUMI_FLOAT32)},
+                                       {"y_zero_point", SUMI_BIT(SUMI_UINT8)},
+                                       {NULL}};
+static const struct sumi_case cases[] = {
+    {"g (float[3,301] x) => (y, s, z) { y, s, z = DynamicQuantizeLinear (x) }"},
+    {"g (float[13] x) => (y, s, z) { y, s, z = DynamicQuantizeLinear (x) }", .low = 1, .high = 9,
+     .why = "the range reaches down to 0"},
+    {NULL},
+};
+
+const struct sumi_op sumi_op_dynamic_quantize_linear = {
+    .name = "DynamicQuantizeLinear",
+    .formula = "x in uint8 over its own range",
+    .known_as = {{"", "DynamicQuantizeLinear", {11}}},
+    .in = in,
+    .out = out,
+    .infer = dynamic_infer,
+    .ref = dynamic_ref,
+    .cases = cases,
+};
