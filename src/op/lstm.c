@@ -1,7 +1,8 @@
 /* LSTM, gates in the order i, o, f, c and activations f (sigmoid), g, h (tanh):
  *   i = f(W x + R h + P_i c + b)    f = f(W x + R h + P_f c + b), or 1 - i with input_forget
  *   c' = f * c + i * g(W x + R h + b)    o = f(W x + R h + P_o c' + b)    h' = o * h(c')
- * clip bounds what goes into every activation. Shapes, directions, lengths: rnn.h. */
+ * clip bounds what goes into f and g, but not into h: the standard says "the input of activations", and the engines that
+ * have it leave the cell alone. Shapes, directions, lengths: rnn.h. */
 #include "op/rnn.h"
 
 enum { GATE_I, GATE_O, GATE_F, GATE_C }; /* of W, R, B */
@@ -24,7 +25,7 @@ static void lstm_step(struct sumi_rnn_state *s) {
     s->c[j] = f * s->c[j] + i * sumi_rnn_act(v, &s->act[1], s->gate[GATE_C * n + j]);
     const double peep_o = sumi_rnn_at(s, SUMI_RNN_P, PEEP_O * n + j);
     const double o = sumi_rnn_act(v, &s->act[0], s->gate[GATE_O * n + j] + peep_o * s->c[j]);
-    s->h[j] = o * sumi_rnn_act(v, &s->act[2], s->c[j]);
+    s->h[j] = o * s->act[2].f(s->c[j], s->act[2].alpha, s->act[2].beta);
   }
 }
 
