@@ -5,6 +5,7 @@
 
 #include "base/size.h"
 #include "op/pool.h"
+#include "op/pool_lower.h"
 
 static sumi_status global_infer(struct sumi_infer *ctx) {
   const struct sumi_info *x = &ctx->in[0];
@@ -91,6 +92,7 @@ const struct sumi_op sumi_op_global_average_pool = {
     .out = out,
     .infer = global_infer,
     .ref = average_ref,
+    .lower = sumi_global_average_pool_lower,
     .cases = average_cases,
 };
 
@@ -102,6 +104,7 @@ const struct sumi_op sumi_op_global_max_pool = {
     .out = out,
     .infer = global_infer,
     .ref = max_ref,
+    .lower = sumi_global_max_pool_lower,
     .cases = max_cases,
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/size.h"
 #include "op/pool.h"
+#include "op/pool_lower.h"
 
 sumi_status sumi_pool_p(const struct sumi_node *node, double *p, struct sumi_err *err) {
   const struct sumi_attr *a = sumi_node_attr(node, "p");
@@ -233,6 +234,7 @@ const struct sumi_op sumi_op_max_pool = {
     .out = max_out,
     .infer = pool_infer,
     .ref = max_ref,
+    .lower = sumi_max_pool_lower,
     .cases = max_cases,
 };
 
@@ -245,6 +247,7 @@ const struct sumi_op sumi_op_average_pool = {
     .out = out,
     .infer = pool_infer,
     .ref = average_ref,
+    .lower = sumi_average_pool_lower,
     .cases = average_cases,
 };
 
