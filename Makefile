@@ -1,12 +1,63 @@
 # The two commands a newcomer needs: make demo, make test. Everything is built by CMake and Ninja in build/.
 BUILD ?= build
 CMAKE_FLAGS ?=
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc 2> /dev/null || echo 2)
+FUZZ_SECONDS ?= 600
+# Test material that is not in the repository; tests that need it are skipped without it.
+SUMI_SHARED ?= $(abspath ../shared)
+export SUMI_SHARED
 
-all: $(BUILD)/build.ninja
-	@cmake --build $(BUILD)
+configure = cmake -S . -B $(1) -G Ninja $(CMAKE_FLAGS) $(2) > $(1)/configure.log || { cat $(1)/configure.log; exit 1; }
 
-$(BUILD)/build.ninja:
+all: ## build the library and the program, build/sumi
 	@tools/setup build
-	@cmake -S . -B $(BUILD) -G Ninja $(CMAKE_FLAGS)
+	@mkdir -p $(BUILD)
+	@test -f $(BUILD)/build.ninja || { $(call configure,$(BUILD),-DCMAKE_INSTALL_PREFIX=$(PREFIX)); }
+	@cmake --build $(BUILD) -j $(JOBS)
 
-.PHONY: all
+demo: all ## the main job on the embedded network and pictures
+	@tools/demo $(BUILD)
+
+test: ## all tests; the last line counts them
+	@tools/setup test
+	@$(MAKE) --no-print-directory all
+	@echo "compiling with clang" && mkdir -p $(BUILD)/clang
+	@$(call configure,$(BUILD)/clang,-DCMAKE_C_COMPILER=clang)
+	@cmake --build $(BUILD)/clang -j $(JOBS) > $(BUILD)/clang/build.log || { tail -40 $(BUILD)/clang/build.log; exit 1; }
+	@cmake $(BUILD) > /dev/null && cmake --build $(BUILD) -j $(JOBS)
+	@tools/setup oracles $(BUILD)/venv
+	@tools/run_tests $(BUILD) -j $(JOBS)
+
+test-asan: ## unit, operator, hostile and program tests under AddressSanitizer and UBSan
+	@tools/setup test
+	@mkdir -p $(BUILD)/asan
+	@$(call configure,$(BUILD)/asan,-DCMAKE_C_COMPILER=clang -DSUMI_SANITIZE=address$(,)undefined -DSUMI_HOSTILE=ON)
+	@cmake --build $(BUILD)/asan -j $(JOBS)
+	@tools/run_tests $(BUILD)/asan -j $(JOBS) -R '^(unit|ops|hostile|cli)/'
+
+fuzz: ## every libFuzzer target for FUZZ_SECONDS (600), from the corpus in the tree
+	@tools/setup test
+	@mkdir -p $(BUILD)/fuzz
+	@$(call configure,$(BUILD)/fuzz,-DCMAKE_C_COMPILER=clang -DSUMI_SANITIZE=address$(,)undefined -DSUMI_FUZZ=ON)
+	@cmake --build $(BUILD)/fuzz -j $(JOBS)
+	@tools/fuzz $(BUILD)/fuzz $(FUZZ_SECONDS)
+
+bench: all ## beside other engines
+	@tools/setup test && tools/setup oracles $(BUILD)/venv
+	@SUMI_PROGRAM=$(abspath $(BUILD))/sumi $(BUILD)/venv/bin/python bench/beside.py
+
+install: all ## to PREFIX (/usr/local); DESTDIR is honoured
+	@cmake --install $(BUILD) --prefix $(PREFIX)
+
+format: ## clang-format over all C files
+	@git ls-files '*.c' '*.h' | xargs clang-format -i
+
+clean:
+	@rm -rf $(BUILD)
+
+help:
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1: /p' Makefile
+
+, := ,
+.PHONY: all demo test test-asan fuzz bench install format clean help

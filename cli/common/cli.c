@@ -42,21 +42,36 @@ int cli_wrong(const char *format, ...) {
   return CLI_WRONG;
 }
 
-int cli_refuse(sumi_status status, const char *format, ...) {
-  va_list args;
-  va_start(args, format);
+static int refuse(sumi_status status, const char *key, json_t *take_value, const char *format, va_list args) {
   char *text = NULL;
   if (vasprintf(&text, format, args) < 0) text = NULL;
-  va_end(args);
   cli_note("%s", text ? text : "out of memory");
   if (json_wanted) {
     json_t *o = json_object();
     json_object_set_new(o, "error", cli_json_text(text ? text : "out of memory"));
     json_object_set_new(o, "status", json_string(sumi_status_name(status)));
+    if (key) json_object_set(o, key, take_value);
     cli_print_json(o);
   }
+  json_decref(take_value);
   free(text);
   return status == SUMI_E_MEMORY ? CLI_RESOURCE : CLI_REFUSED;
+}
+
+int cli_refuse(sumi_status status, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  const int result = refuse(status, NULL, NULL, format, args);
+  va_end(args);
+  return result;
+}
+
+int cli_refuse_with(sumi_status status, const char *key, json_t *take_value, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  const int result = refuse(status, key, take_value, format, args);
+  va_end(args);
+  return result;
 }
 
 int cli_print_json(json_t *take_object) {

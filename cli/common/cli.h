@@ -41,6 +41,9 @@ int cli_wrong(const char *format, ...) CLI_PRINTF(1, 2);
 /* Says on stderr why the input was refused, or what ran out; with --json also prints {"error", "status"}.
  * Returns the exit status that belongs to the library's status. */
 int cli_refuse(sumi_status status, const char *format, ...) CLI_PRINTF(2, 3);
+/* The same with one more key in the JSON object. */
+int cli_refuse_with(sumi_status status, const char *key, json_t *take_value, const char *format, ...)
+    CLI_PRINTF(4, 5);
 
 /* Prints the object on stdout and gives it back; CLI_DONE, or CLI_RESOURCE where stdout cannot be written. */
 int cli_print_json(json_t *take_object);

@@ -7,28 +7,43 @@
 
 enum { MAX_SHOWN = 50 }; /* refusals printed one by one */
 
-static void show_refusal(void *user, const struct sumi_refusal *r) {
-  size_t *count = user;
-  if (++*count > MAX_SHOWN) return;
-  if (*r->node || *r->op)
+struct refusals {
+  size_t n;
+  json_t *list;
+};
+
+static void take_refusal(void *user, const struct sumi_refusal *r) {
+  struct refusals *all = user;
+  const bool node = *r->node || *r->op;
+  if (++all->n > MAX_SHOWN) return;
+  if (node)
     cli_note("node '%s' (%s, version %d): %s", r->node, r->op, r->version, r->reason);
   else
     cli_note("%s", r->reason);
+  json_t *j = json_object();
+  json_object_set_new(j, "node", cli_json_text(r->node));
+  json_object_set_new(j, "op", cli_json_text(r->op));
+  json_object_set_new(j, "version", json_integer(r->version));
+  json_object_set_new(j, "reason", cli_json_text(r->reason));
+  json_array_append_new(all->list, j);
 }
 
 int cli_open_model(const char *path, struct sumi_model **model) {
-  size_t refusals = 0;
+  struct refusals all = {0, json_array()};
   struct sumi_err err = SUMI_ERR_INIT;
   const struct sumi_model_options options = {
-      .size = sizeof options, .on_refusal = show_refusal, .user = &refusals};
+      .size = sizeof options, .on_refusal = take_refusal, .user = &all};
   const sumi_status status = sumi_model_load_file(path, &options, model, &err);
-  if (status == SUMI_OK) return CLI_GO_ON;
-  if (refusals > MAX_SHOWN) cli_note("... and %zu more", refusals - MAX_SHOWN);
-  if (refusals > 1 && !cli_wants_json()) {
-    cli_note("'%s' was refused for %zu reasons", path, refusals);
-    return status == SUMI_E_MEMORY ? CLI_RESOURCE : CLI_REFUSED;
+  int result = CLI_GO_ON;
+  if (status != SUMI_OK && !all.n) {
+    result = cli_refuse(status, "'%s': %s", path, err.text);
+  } else if (status != SUMI_OK) {
+    if (all.n > MAX_SHOWN) cli_note("... and %zu more", all.n - MAX_SHOWN);
+    result = cli_refuse_with(status, "refusals", json_incref(all.list), "'%s' was refused for %zu reason%s",
+                             path, all.n, all.n > 1 ? "s" : "");
   }
-  return cli_refuse(status, "'%s': %s", path, err.text);
+  json_decref(all.list);
+  return result;
 }
 
 sumi_status cli_try_model(const char *path, struct sumi_model **model, struct sumi_err *err) {

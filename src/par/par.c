@@ -9,12 +9,12 @@
 #include "par/par.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 
 #include "base/size.h"
-#include "cpu/cpu.h"
 
 enum { SPINS = 4000 }; /* about 50 us with PAUSE: longer than the serial gap between two steps of a network */
 #define CLOSED (UINT64_C(1) << 31)
@@ -127,7 +127,9 @@ sumi_status sumi_par_new(const struct sumi_allocator *a, int threads, struct sum
   par->allocator = a;
   par->bytes = bytes;
   par->threads = threads;
-  par->spins = threads <= sumi_cpu_info()->cores ? SPINS : 0;
+  cpu_set_t mine;
+  const int cores = sched_getaffinity(0, sizeof mine, &mine) == 0 ? CPU_COUNT(&mine) : 1;
+  par->spins = threads <= cores ? SPINS : 0;
   par->run = (struct run *)(par + 1);
   par->worker = (struct worker *)(par->run + n);
   atomic_store(&par->gate, CLOSED);
