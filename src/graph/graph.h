@@ -197,12 +197,13 @@ struct sumi_node *sumi_graph_find_node(const struct sumi_graph *g, const char *n
 /* The value that a name means inside g: g's own, else that of the nearest enclosing graph. */
 struct sumi_value *sumi_graph_find_in_scope(const struct sumi_graph *g, const char *name);
 
-/* Makes captures explicit. While a graph is built, nodes and outputs of a body may use values of the enclosing graphs
- * as they are (what a name means: sumi_graph_find_in_scope). This call, on the root when all is built, gives every body
- * an input for each value that it or a body inside it, or another body of the same node, takes from outside, behind
- * its own inputs and in the order of first use; the node that holds the body gets the values behind its own inputs
- * (n_captured). Names of such inputs are those of the captured values unless the body has them already. A second call
- * changes nothing. SUMI_E_FORMAT where a value is used that no enclosing graph holds; then only freeing is left. */
+/* Makes captures explicit. While a graph is built, nodes and outputs of a body may use values of the enclosing
+ * graphs as they are (what a name means: sumi_graph_find_in_scope). This call, on the root when all is built,
+ * gives every body an input for each value that it or a body inside it, or another body of the same node, takes
+ * from outside, behind its own inputs and in the order of first use; the node that holds the body gets the
+ * values behind its own inputs (n_captured). Names of such inputs are those of the captured values unless the
+ * body has them already. A second call changes nothing. SUMI_E_FORMAT where a value is used that no enclosing
+ * graph holds; then only freeing is left. */
 sumi_status sumi_graph_close_bodies(struct sumi_graph *g, struct sumi_err *err);
 
 /* For passes. */
@@ -246,8 +247,9 @@ typedef const struct sumi_op *(*sumi_op_lookup)(const char *domain, const char *
  *   }
  * Names that are no identifiers stand in double quotes, as strings do; a backslash takes the next byte as it is
  * ("\"", "\\"; "\n" is "n"). A value stands before its uses. Bodies may use values from around them.
- * Types: ONNX's names or Sumi's (float, float32); "float" is a scalar, "float[]" of unknown rank, "float[2,?,N]";
- * seq(T), optional(T). A dimension in quotes is an expression ("past + seq"). "undefined" is a type that is not known.
+ * Types: ONNX's names or Sumi's (float, float32); "float" is a scalar, "float[]" of unknown rank (a
+ * constant: a scalar too), "float[2,?,N]"; seq(T), optional(T). A dimension in quotes is an expression
+ * ("past + seq"). "undefined" is a type that is not known.
  * Elements: whole numbers of the short floating-point types (float16, bfloat16, float8...) are bit patterns, as in
  * onnx.parser; with a point or an exponent they are values ("1.0"). complex64 takes two numbers an element.
  * Beyond the standard: "Op:v11" states a node's own operator set version; "_captured = 2" among a node's attributes

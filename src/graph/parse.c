@@ -257,6 +257,7 @@ static sumi_status parse_input(struct sumi_parser *p, struct sumi_graph *g) {
   if (!t) SUMI_FAIL_MEMORY(p->r.err);
   SUMI_TRY(sumi_read_tensor(&p->r, &d.info, g->arena, t, &v->blob));
   v->constant = t;
+  v->info.rank = t->rank;
   return SUMI_OK;
 }
 

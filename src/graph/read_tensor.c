@@ -179,24 +179,23 @@ sumi_status sumi_read_tensor(struct sumi_reader *r, const struct sumi_info *type
                              struct sumi_tensor *out, struct sumi_blob **blob) {
   sumi_read_peek(r);
   const char *at = r->p;
-  bool known = type->kind == SUMI_TENSOR && type->dtype != SUMI_UNDEFINED && type->rank >= 0;
-  for (int i = 0; i < type->rank; i++) known &= type->dim[i] >= 0;
+  const int rank = type->rank < 0 ? 0 : type->rank; /* "float[] x = {1}" can only mean a scalar */
+  bool known = type->kind == SUMI_TENSOR && type->dtype != SUMI_UNDEFINED;
+  for (int i = 0; i < rank; i++) known &= type->dim[i] >= 0;
   if (!known)
-    return sumi_read_fail(r, at, SUMI_E_TYPE,
-                          "a tensor needs an element type and a shape of numbers (\"float\" is a scalar, "
-                          "\"float[]\" of any rank)");
+    return sumi_read_fail(r, at, SUMI_E_TYPE, "a tensor needs an element type and a shape of numbers");
   if (sumi_read_peek(r) == '[') return sumi_read_fail(r, at, SUMI_E_UNSUPPORTED, "external data in text");
   SUMI_TRY(sumi_read_expect(r, '{'));
   int64_t n;
   size_t bytes;
   struct sumi_err why = SUMI_ERR_INIT;
-  if (sumi_shape_count(type->dim, type->rank, &n, &why) != SUMI_OK ||
-      sumi_shape_bytes(type->dtype, type->dim, type->rank, &bytes, &why) != SUMI_OK)
+  if (sumi_shape_count(type->dim, rank, &n, &why) != SUMI_OK ||
+      sumi_shape_bytes(type->dtype, type->dim, rank, &bytes, &why) != SUMI_OK)
     return sumi_read_fail(r, at, why.status, "%s", why.text);
   if ((uint64_t)n > (uint64_t)(r->end - r->p)) /* an element takes a byte at least */
     return sumi_read_fail(r, at, SUMI_E_SHAPE, "%" PRId64 " elements do not stand here", n);
-  *out = (struct sumi_tensor){.dtype = type->dtype, .rank = type->rank};
-  for (int i = 0; i < type->rank; i++) out->dim[i] = type->dim[i];
+  *out = (struct sumi_tensor){.dtype = type->dtype, .rank = rank};
+  for (int i = 0; i < rank; i++) out->dim[i] = type->dim[i];
   struct sumi_blob *b = sumi_blob_new(arena->allocator, bytes);
   if (!b) SUMI_FAIL_MEMORY(r->err);
   out->data = sumi_blob_bytes(b);

@@ -288,7 +288,7 @@ static const struct sumi_case cases[] = {
     {"g (float[2,5,2,3,4] q, int32[2] m) => (y, k, v) { y, k, v" MHA("num_heads = 2, unidirectional = 1",
                                                                      "q, , , , m"),
      .rtol = 1e-5, .why = "q, k, v in one"},
-    {"g (float[2,3,8] q, float[2,5,2,2,4] k, float[1,1,3,5] r) => (y, , , s) { y, , , s" MHA(
+    {"g (float[2,3,8] q, float[2,5,2,2,4] k, float[1,1,3,5] r) => (y, s) { y, , , s" MHA(
          "num_heads = 2, scale = 0.25", "q, k, , , , r"),
      .rtol = 1e-5, .why = "k, v in one; scores"},
     {"g (float[2,3,8] q, float[2,2,5,4] k, float[2,2,5,4] v) => (y) { y" MHA("num_heads = 2", "q, k, v"),
