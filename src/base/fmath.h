@@ -1,7 +1,8 @@
-/* Float exp, erf, tanh and the logistic function without branches, calls or tables, so that loops over arrays
- * vectorise at any instruction-set level. The errors stated are the largest over all floats against double
- * precision, in units of the last place (test_fmath.c measures them); NaN stays NaN, infinities go to the limits.
- * The polynomials are minimax fits (Lawson iteration, coefficients rounded one after the other). */
+/* Float exp, erf, tanh and the logistic function without branches, calls or tables, so that loops over
+ * arrays vectorise at any instruction-set level. The errors stated are the largest over all floats against
+ * double precision, in units of the last place (test_fmath.c measures them); NaN stays NaN, infinities go
+ * to the limits. The polynomials are minimax fits (Lawson iteration, coefficients rounded one after the
+ * other). */
 #ifndef SUMI_BASE_FMATH_H
 #define SUMI_BASE_FMATH_H
 
@@ -26,7 +27,8 @@ static inline float sumi_exp_f32(float x) {
   const float r = x - k * 0x1.63p-1f + k * 0x1.bd0106p-13f; /* k * 0x1.63p-1 is exact */
   const float q = ((0x1.6a3fb6p-10f * r + 0x1.1239ep-7f) * r + 0x1.5558bep-5f) * r + 0x1.555492p-3f;
   const float p = 1.0f + (r + r * r * (q * r + 0x1.fffffcp-2f));
-  /* 2^k in two factors, as k reaches from -150 to 128; t is 1.5 * 2^23 + k, so its bits are the constant's plus k */
+  /* 2^k in two factors, as k reaches from -150 to 128; t is 1.5 * 2^23 + k, so its bits are the constant's
+   * plus k */
   const int32_t n = (int32_t)(sumi_f32_bits(t) - 0x4b400000u), half = n >> 1;
   return p * sumi_f32_from_bits((uint32_t)(half + 127) << 23) *
          sumi_f32_from_bits((uint32_t)(n - half + 127) << 23);
@@ -45,7 +47,8 @@ static inline float sumi_erf_f32(float x) {
   return sumi_f32_from_bits(sumi_f32_bits(a > 1.0f ? large : small) | sign); /* NaN: small, a NaN */
 }
 
-/* tanh(x) below 1.5 ulp: x + x^3 P(x^2) up to 0.625, 1 - 2 / (e^2x + 1) beyond; of |x|, the sign is put back. */
+/* tanh(x) below 1.5 ulp: x + x^3 P(x^2) up to 0.625, 1 - 2 / (e^2x + 1) beyond; of |x|, the sign is put
+ * back. */
 static inline float sumi_tanh_f32(float x) {
   const uint32_t sign = sumi_f32_bits(x) & 0x80000000u;
   const float a = sumi_f32_from_bits(sumi_f32_bits(x) ^ sign), z = a * a;

@@ -1,4 +1,5 @@
-/* The float functions against double precision: the largest error over a sweep of all floats, and the edges. */
+/* The float functions against double precision: the largest error over a sweep of all floats, and the
+ * edges. */
 #include "base/fmath.h"
 
 #include <math.h>
@@ -10,8 +11,8 @@
 
 static double logistic(double x) { return 1 / (1 + exp(-x)); }
 
-/* Largest error of f in units of the last place of the float nearest to the exact value; at least down to the smallest
- * subnormal where flush is 0, else results below flush count as right when they are as small. */
+/* Largest error of f in units of the last place of the float nearest to the exact value; at least down to
+ * the smallest subnormal where flush is 0, else results below flush count as right when they are as small. */
 static double largest_error(float (*f)(float), double (*exact)(double), double flush) {
   double worst = 0;
   for (uint64_t bits = 0; bits < UINT64_C(1) << 32;

@@ -1,12 +1,13 @@
-/* ArgMax, ArgMin: along an axis, the index of the largest or smallest element: the first such, or the last where
- * select_last_index is set. A NaN counts as the largest and as the smallest, the first one wins. */
+/* ArgMax, ArgMin: along an axis, the index of the largest or smallest element: the first such, or the last
+ * where select_last_index is set. A NaN counts as the largest and as the smallest, the first one wins. */
 #include "base/size.h"
 #include "op/lane.h"
 #include "op/op_util.h"
 
 enum { COLUMNS = 128 };
 
-/* best[i] and index[i] are updated from x[i], the elements of row k. nan: whether v and b make v the first NaN. */
+/* best[i] and index[i] are updated from x[i], the elements of row k. nan: whether v and b make v the first
+ * NaN. */
 #define LOOP(name, T, nan)                                                                         \
   static void name(const void *from, int64_t width, int64_t k, bool smallest, bool last, void *to, \
                    int64_t *index) {                                                               \

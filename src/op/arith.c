@@ -1,6 +1,6 @@
-/* Add, Sub, Mul, Div: two inputs, NumPy broadcasting from version 7 on, attributes axis and broadcast before.
- * Integers wrap modulo 2^bits; Div truncates toward zero, and x / 0 is 0 for integers. float16 and bfloat16 are computed
- * in float32 and rounded once. */
+/* Add, Sub, Mul, Div: two inputs, NumPy broadcasting from version 7 on, attributes axis and broadcast
+ * before. Integers wrap modulo 2^bits; Div truncates toward zero, and x / 0 is 0 for integers. float16 and
+ * bfloat16 are computed in float32 and rounded once. */
 #include "op/lane.h"
 #include "op/ops.h"
 
@@ -33,8 +33,8 @@ static sumi_status run(const struct sumi_call *c, const sumi_loop *loop) {
   return SUMI_OK;
 }
 
-/* ARITH(symbol, name, formula, operator on floats, int64_t expression, uint64_t expression, operator on symbolic dims,
- * cases) */
+/* ARITH(symbol, name, formula, operator on floats, int64_t expression, uint64_t expression, operator on
+ * symbolic dims, cases) */
 #define ARITH(symbol, label, text, op, i64, u64, dim_op, case_list)                                   \
   SUMI_BINARY_LOOP(symbol##_f32, float, float, a op b)                                                \
   SUMI_BINARY_LOOP(symbol##_f64, double, double, a op b)                                              \

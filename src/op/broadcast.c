@@ -44,7 +44,7 @@ struct sumi_walk sumi_bcast_rows(const struct sumi_bcast *b) {
   return w;
 }
 
-/* ---- before operator set 7 ------------------------------------------------------------------------------------ */
+/* ---- before operator set 7 ----------------------------------------------------------------------------- */
 
 /* Where the second input's dims begin among the first's. */
 static int64_t old_axis(const struct sumi_node *node, int rank_a, int rank_b) {
@@ -88,7 +88,7 @@ struct sumi_tensor sumi_second_operand(const struct sumi_call *c) {
   return b;
 }
 
-/* ---- types and contents --------------------------------------------------------------------------------------- */
+/* ---- types and contents -------------------------------------------------------------------------------- */
 
 sumi_dtype sumi_infer_dtype(const struct sumi_infer *ctx, int first, int last) {
   for (int i = first; i < last; i++)

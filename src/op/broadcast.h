@@ -1,5 +1,5 @@
-/* Broadcasting for element-wise operators: shapes reduced to few loops, the rules from before operator set 7, and
- * symbolic contents of what shape arithmetic computes. */
+/* Broadcasting for element-wise operators: shapes reduced to few loops, the rules from before operator set
+ * 7, and symbolic contents of what shape arithmetic computes. */
 #ifndef SUMI_OP_BROADCAST_H
 #define SUMI_OP_BROADCAST_H
 
@@ -7,8 +7,8 @@
 
 enum { SUMI_BCAST_MAX = 3 };
 
-/* Loop vectorisation hint: iterations do not depend on each other (an output lies apart from the inputs or exactly
- * over one of them). */
+/* Loop vectorisation hint: iterations do not depend on each other (an output lies apart from the inputs or
+ * exactly over one of them). */
 #if defined(__clang__)
 #pragma clang diagnostic ignored "-Wpass-failed" /* a hint: loops with divisions stay as they are */
 #define SUMI_IVDEP _Pragma("clang loop vectorize(assume_safety)")
@@ -18,8 +18,8 @@ enum { SUMI_BCAST_MAX = 3 };
 #define SUMI_IVDEP
 #endif
 
-/* n tensors seen with one shape. Neighbouring dims that all of them walk alike are one; dims of 1 are gone. The last
- * dim is the inner loop, where every stride is 0 or 1. rank >= 1. */
+/* n tensors seen with one shape. Neighbouring dims that all of them walk alike are one; dims of 1 are gone.
+ * The last dim is the inner loop, where every stride is 0 or 1. rank >= 1. */
 struct sumi_bcast {
   int n, rank;
   int64_t dim[SUMI_MAX_RANK];
@@ -33,11 +33,13 @@ void sumi_bcast_init(struct sumi_bcast *b, int rank, const int64_t *dim, const s
 /* The rows of b: a walk over all dims but the last, offsets of the n tensors in .offset. */
 struct sumi_walk sumi_bcast_rows(const struct sumi_bcast *b);
 
-/* A binary operator's shapes: NumPy's rules from version 7 on, before that attributes broadcast and axis (the second
- * input is a stretch of the first's dims that starts at axis, by default at the end; or one element). */
+/* A binary operator's shapes: NumPy's rules from version 7 on, before that attributes broadcast and axis
+ * (the second input is a stretch of the first's dims that starts at axis, by default at the end; or one
+ * element). */
 sumi_status sumi_infer_binary(struct sumi_infer *ctx, sumi_dtype dtype);
 
-/* The second input's header as NumPy's rules want it: before version 7 with the dims of 1 that axis stands for. */
+/* The second input's header as NumPy's rules want it: before version 7 with the dims of 1 that axis stands
+ * for. */
 struct sumi_tensor sumi_second_operand(const struct sumi_call *c);
 
 /* The first input that has an element type gives it. */

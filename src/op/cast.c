@@ -1,10 +1,10 @@
 /* Cast, CastLike: the elements of x in another type.
- *   integer to integer   modulo 2^bits
- *   float to integer     cut toward zero; out of range (undefined in the standard) saturates at 64 bits, for types of at
- *                        most 32 bits (but uint32) at 32, and is then taken modulo 2^bits; NaN as the lowest number
- *   number to float      one rounding, to nearest even; too large is infinity. float8: attributes saturate and round_mode
- *   number to bool       0 is false, all else true
- *   string               numbers as strtod reads them; written with the fewest digits that read back the same
+ *   integer to integer  modulo 2^bits
+ *   float to integer    cut toward zero. Out of range (undefined in the standard): held to 32 bits for types of at
+ *                       most 32 bits but uint32, else to 64, then modulo 2^bits; NaN as the lowest number
+ *   number to float     rounded once, to nearest even; too large is infinity. float8: attributes saturate, round_mode
+ *   number to bool      0 is false, all else true
+ *   string              numbers as strtod reads them; written with the fewest digits that read back the same
  * Strings are in cast_string.c. */
 #include "op/cast.h"
 
@@ -15,7 +15,7 @@
 #include "op/lane.h"
 #include "op/ops.h"
 
-/* ---- plain loops for the pairs that networks use ---------------------------------------------------------------- */
+/* ---- plain loops for the pairs that networks use ------------------------------------------------------- */
 
 static inline int32_t to_i32(float v) {
   return v >= 0x1p31f ? INT32_MAX : v > -0x1p31f ? (int32_t)v : INT32_MIN;
@@ -70,7 +70,7 @@ static const struct {
 #undef PAIR
 };
 
-/* ---- any pair, in chunks ---------------------------------------------------------------------------------------- */
+/* ---- any pair, in chunks ------------------------------------------------------------------------------- */
 
 /* How a chunk is written. */
 struct target {
@@ -99,8 +99,8 @@ static void store_floats(const struct target *t, const struct sumi_tensor *y, in
     sumi_lane_store(SUMI_LANE_F64, t->dtype, y->data, at, n, f64);
 }
 
-/* 64-bit integers as doubles that round to any shorter float as the integers would: of bits beyond the 53, one that says
- * whether any was set is kept. */
+/* 64-bit integers as doubles that round to any shorter float as the integers would: of bits beyond the 53,
+ * one that says whether any was set is kept. */
 static void load_wide_ints(const struct sumi_tensor *x, int64_t at, int64_t n, double *f64) {
   for (int64_t i = 0; i < n; i++) {
     const int64_t v = ((const int64_t *)x->data)[at + i];
@@ -153,7 +153,7 @@ static void cast_numbers(const struct target *t, const struct sumi_tensor *x, co
   for (int64_t i = 0; i < n; i += SUMI_LANE_CHUNK) convert(t, x, y, i, SUMI_MIN(n - i, SUMI_LANE_CHUNK));
 }
 
-/* ---- the operators ---------------------------------------------------------------------------------------------- */
+/* ---- the operators ------------------------------------------------------------------------------------- */
 
 /* What attribute "to" names: a number, before version 6 a word. */
 static sumi_status wanted_type(const struct sumi_node *node, sumi_dtype *dtype, struct sumi_err *err) {

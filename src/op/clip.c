@@ -1,5 +1,6 @@
-/* Clip: y = min(max(x, low), high), so high wins where low > high. The limits are attributes before version 11 and scalar
- * inputs from then on; what is not given is the type's lowest or largest finite number. A NaN stays a NaN. */
+/* Clip: y = min(max(x, low), high), so high wins where low > high. The limits are attributes before version
+ * 11 and scalar inputs from then on; what is not given is the type's lowest or largest finite number. A NaN
+ * stays a NaN. */
 #include <float.h>
 
 #include "op/lane.h"

@@ -1,5 +1,5 @@
-/* Equal, Greater, GreaterOrEqual, Less, LessOrEqual: bool[i] = a[i] ? b[i], broadcast as arith.c does. A NaN is neither
- * equal, less nor greater; strings compare equal byte by byte. */
+/* Equal, Greater, GreaterOrEqual, Less, LessOrEqual: bool[i] = a[i] ? b[i], broadcast as arith.c does. A
+ * NaN is neither equal, less nor greater; strings compare equal byte by byte. */
 #include <string.h>
 
 #include "op/lane.h"

@@ -1,5 +1,5 @@
-/* CumSum, CumProd: along an axis, y[k] = x[0] + ... + x[k] (or the product). exclusive leaves x[k] out, reverse starts from the
- * end. Floats accumulate in double precision, integers modulo 2^64. */
+/* CumSum, CumProd: along an axis, y[k] = x[0] + ... + x[k] (or the product). exclusive leaves x[k] out,
+ * reverse starts from the end. Floats accumulate in double precision, integers modulo 2^64. */
 #include "op/lane.h"
 #include "op/op_util.h"
 

@@ -1,5 +1,6 @@
-/* DequantizeLinear: y = (x - zero point) * scale; one scale, one for each entry along an axis, or one for each block along it.
- * Computed in float32 and rounded once to the output's type: output_dtype's, else the scale's. */
+/* DequantizeLinear: y = (x - zero point) * scale; one scale, one for each entry along an axis, or one for
+ * each block along it. Computed in float32 and rounded once to the output's type: output_dtype's, else the
+ * scale's. */
 #include "base/size.h"
 #include "op/lane.h"
 #include "op/ops.h"

@@ -1,5 +1,6 @@
 /* DynamicQuantizeLinear: uint8 over the range of x widened to hold 0:
- *   scale = (max(x, 0) - min(x, 0)) / 255 (1 where the range is empty), zero point = saturate(round(-min(x, 0) / scale)),
+ *   scale = (max(x, 0) - min(x, 0)) / 255, 1 where the range is empty
+ *   zero point = saturate(round(-min(x, 0) / scale))
  *   y = saturate(round(x / scale) + zero point), ties to even. */
 #include "base/fmath.h"
 #include "base/size.h"

@@ -1,5 +1,5 @@
-/* ImageScaler, experimental in operator set 1 and still met in old files: y[n, c, h, w] = scale * x[n, c, h, w] + bias[c].
- * No bias means 0. */
+/* ImageScaler, experimental in operator set 1 and still met in old files: y[n, c, h, w] = scale * x[n, c,
+ * h, w] + bias[c]. No bias means 0. */
 #include <inttypes.h>
 
 #include "op/lane.h"

@@ -1,5 +1,5 @@
-/* IsNaN, IsInf: bool[i] = x[i] is not a number; is infinite, of the signs that attributes detect_positive and detect_negative
- * ask for. */
+/* IsNaN, IsInf: bool[i] = x[i] is not a number; is infinite, of the signs that attributes detect_positive
+ * and detect_negative ask for. */
 #include <math.h>
 
 #include "op/lane.h"

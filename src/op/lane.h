@@ -1,11 +1,13 @@
-/* Element-wise loops over any element type: four computing types ("lanes"), conversion to and from them in chunks,
- * and one driver that broadcasts. Elements whose type is the lane's are read and written where they lie. */
+/* Element-wise loops over any element type: four computing types ("lanes"), conversion to and from them in
+ * chunks, and one driver that broadcasts. Elements whose type is the lane's are read and written where they
+ * lie. */
 #ifndef SUMI_OP_LANE_H
 #define SUMI_OP_LANE_H
 
 #include "op/broadcast.h"
 
-/* Integers are computed modulo 2^64 and cut to their type when stored; float16, bfloat16 and shorter in float32. */
+/* Integers are computed modulo 2^64 and cut to their type when stored; float16, bfloat16 and shorter in
+ * float32. */
 enum sumi_lane { SUMI_LANE_F32, SUMI_LANE_F64, SUMI_LANE_I64, SUMI_LANE_U64, SUMI_N_LANES };
 enum { SUMI_LANE_CHUNK = 256 };
 
@@ -20,8 +22,8 @@ void sumi_lane_load(enum sumi_lane lane, sumi_dtype d, const void *data, int64_t
 void sumi_lane_store(enum sumi_lane lane, sumi_dtype d, void *data, int64_t first, int64_t n,
                      const void *from);
 
-/* y[i] = f(in[0][i * step[0]], in[1][i * step[1]], ...) for i in 0..n, steps 0 or 1, everything of the lane's type (y of
- * bytes where the map says so). y may lie exactly over in[0]. */
+/* y[i] = f(in[0][i * step[0]], in[1][i * step[1]], ...) for i in 0..n, steps 0 or 1, everything of the
+ * lane's type (y of bytes where the map says so). y may lie exactly over in[0]. */
 typedef void (*sumi_loop)(const void *const *in, const int64_t *step, void *y, int64_t n, const void *param);
 
 struct sumi_map {

@@ -1,5 +1,5 @@
-/* And, Or, Xor, Not on bool, and BitwiseAnd, BitwiseOr, BitwiseXor, BitwiseNot, BitShift on integers. A bool read from
- * outside counts as true whatever its bits. */
+/* And, Or, Xor, Not on bool, and BitwiseAnd, BitwiseOr, BitwiseXor, BitwiseNot, BitShift on integers. A
+ * bool read from outside counts as true whatever its bits. */
 #include "op/lane.h"
 #include "op/ops.h"
 
@@ -27,7 +27,8 @@ static sumi_status run(const struct sumi_call *c, sumi_loop loop, enum sumi_lane
   return SUMI_OK;
 }
 
-/* BINARY(symbol, name, formula, versions, attributes, in, out, element type of the cases, expression, its output type) */
+/* BINARY(symbol, name, formula, versions, attributes, in, out, element type of the cases, expression, its
+ * output type) */
 #define LIST(...) \
   { __VA_ARGS__ }
 #define BINARY(symbol, label, text, versions, attr_list, in_ports, out_ports, type, expr, O) \
@@ -57,7 +58,7 @@ BINARY(bitwise_and, "BitwiseAnd", "a & b", (18), NULL, int_in, int_out, "int32",
 BINARY(bitwise_or, "BitwiseOr", "a | b", (18), NULL, int_in, int_out, "uint8", a | b, uint64_t)
 BINARY(bitwise_xor, "BitwiseXor", "a ^ b", (18), NULL, int_in, int_out, "int16", a ^ b, uint64_t)
 
-/* ---- one input ------------------------------------------------------------------------------------------------- */
+/* ---- one input ----------------------------------------------------------------------------------------- */
 
 SUMI_UNARY_LOOP(not_loop, uint64_t, uint8_t, !a)
 SUMI_UNARY_LOOP(bitwise_not_loop, uint64_t, uint64_t, ~a)
@@ -103,7 +104,7 @@ const struct sumi_op sumi_op_bitwise_not = {
     .cases = bitwise_not_cases,
 };
 
-/* ---- BitShift: vacated bits are the sign (0 for unsigned types); shifts beyond the width leave only those --------- */
+/* BitShift: vacated bits are the sign (0 for unsigned types); shifts beyond the width leave only those. */
 
 SUMI_BINARY_LOOP(left_loop, uint64_t, uint64_t, b < 64 ? a << b : 0)
 SUMI_BINARY_LOOP(right_i64_loop, int64_t, int64_t, b >= 0 && b < 64 ? a >> b : a < 0 ? -1 : 0)

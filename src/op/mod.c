@@ -1,5 +1,5 @@
-/* Mod: the remainder of a / b. fmod = 0: the sign of the divisor (Python's %); fmod = 1: the sign of the dividend (C's %
- * and fmod). An integer modulo 0 is 0. */
+/* Mod: the remainder of a / b. fmod = 0: the sign of the divisor (Python's %); fmod = 1: the sign of the
+ * dividend (C's % and fmod). An integer modulo 0 is 0. */
 #include <math.h>
 
 #include "op/lane.h"

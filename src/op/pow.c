@@ -1,6 +1,7 @@
-/* Pow: z[i] = x[i] ^ y[i], broadcast as arith.c does; from version 12 on the exponent may be of another type. Integer to the
- * power of integer wraps modulo 2^bits; a negative exponent gives 1 / x^|y| cut to an integer, 0 for x = 0. Mixed types
- * compute in float64. The exponents 1, 2 and 3 of float32 are products (below 1.1 ulp); others are the C library's powf. */
+/* Pow: z[i] = x[i] ^ y[i], broadcast as arith.c does; from version 12 on the exponent may be of another
+ * type. Integer to the power of integer wraps modulo 2^bits; a negative exponent gives 1 / x^|y| cut to an
+ * integer, 0 for x = 0. Mixed types compute in float64. The exponents 1, 2 and 3 of float32 are products
+ * (below 1.1 ulp); others are the C library's powf. */
 #include <math.h>
 
 #include "op/lane.h"

@@ -1,5 +1,5 @@
-/* PRelu: y = x < 0 ? slope * x : x. From version 7 on slope broadcasts to x; before, it has one entry or one for each
- * channel (dimension 1 of x). */
+/* PRelu: y = x < 0 ? slope * x : x. From version 7 on slope broadcasts to x; before, it has one entry or
+ * one for each channel (dimension 1 of x). */
 #include <inttypes.h>
 
 #include "op/lane.h"

@@ -7,7 +7,7 @@
 #include "base/size.h"
 #include "op/lane.h"
 
-/* ---- shapes ------------------------------------------------------------------------------------------------------ */
+/* ---- shapes -------------------------------------------------------------------------------------------- */
 
 static bool one_element(const struct sumi_info *in) {
   for (int i = 0; i < in->rank; i++)
@@ -39,7 +39,8 @@ static sumi_status check_blocked(struct sumi_infer *ctx, int64_t block, int axis
 static sumi_status check_zero_point(struct sumi_infer *ctx) {
   const struct sumi_info *scale = &ctx->in[1], *zero = &ctx->in[2];
   if (!sumi_infer_has(ctx, 2) || scale->rank < 0 || zero->rank < 0) return SUMI_OK;
-  if (perhaps_one_element(scale) && perhaps_one_element(zero)) return SUMI_OK; /* a scalar and [1] are taken for each other */
+  if (perhaps_one_element(scale) && perhaps_one_element(zero))
+    return SUMI_OK; /* a scalar and [1] are taken for each other */
   bool same = scale->rank == zero->rank;
   for (int i = 0; i < scale->rank && same; i++)
     same = scale->dim[i] < 0 || zero->dim[i] < 0 || scale->dim[i] == zero->dim[i];
@@ -106,7 +107,7 @@ void sumi_quant_each(const struct sumi_quant_shape *s, sumi_quant_row row, const
   }
 }
 
-/* ---- rows -------------------------------------------------------------------------------------------------------- */
+/* ---- rows ---------------------------------------------------------------------------------------------- */
 
 bool sumi_quant_range(sumi_dtype d, float *low, float *high) {
   const char class = sumi_dtype_class(d);
@@ -117,8 +118,8 @@ bool sumi_quant_range(sumi_dtype d, float *low, float *high) {
   return true;
 }
 
-/* Held between the limits less the zero point before rounding: the same as after it, as all three are integers, and
- * small enough for the short way of rounding. */
+/* Held between the limits less the zero point before rounding: the same as after it, as all three are
+ * integers, and small enough for the short way of rounding. */
 static inline float round_held(float x, float zero, float low, float high) {
   const float number = x == x ? x : 0.0f;
   const float above = number > low - zero ? number : low - zero;

@@ -1,7 +1,8 @@
-/* QuantizeLinear: y = saturate(round(x / scale) + zero point), ties to even; one scale, one for each entry along an axis, or one
- * for each block along it. The quotient is taken in float32, or in float16 or bfloat16 where attribute precision or the types of
- * both x and scale say so. To float8 and shorter floats: (x / scale) + zero point in that type, attribute saturate as in Cast.
- * The output's type: the zero point's, else output_dtype's, else uint8. A division by 0 gives infinity, and so the limit. */
+/* QuantizeLinear: y = saturate(round(x / scale) + zero point), ties to even; one scale, one for each entry
+ * along an axis, or one for each block along it. The quotient is taken in float32, or in float16 or
+ * bfloat16 where attribute precision or the types of both x and scale say so. To float8 and shorter floats:
+ * (x / scale) + zero point in that type, attribute saturate as in Cast. The output's type: the zero
+ * point's, else output_dtype's, else uint8. A division by 0 gives infinity, and so the limit. */
 #include "base/half.h"
 #include "base/size.h"
 #include "op/lane.h"

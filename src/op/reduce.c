@@ -1,15 +1,15 @@
-/* The Reduce operators: combine the elements along axes (all axes where none are given) into one.
- * Floats accumulate in double precision, integers modulo 2^64 (L2, LogSum and LogSumExp of integers in double). The mean of
- * integers truncates. Over no elements: the operation's neutral element, or the type's lowest or largest.
- * Axes are an attribute before version 18 (ReduceSum: 13) and an input from then on. */
+/* The Reduce operators: combine the elements along axes (all axes where none are given) into one. Floats
+ * accumulate in double precision, integers modulo 2^64 (L2, LogSum and LogSumExp of integers in double).
+ * The mean of integers truncates. Over no elements: the operation's neutral element, or the type's lowest
+ * or largest. Axes are an attribute before version 18 (ReduceSum: 13) and an input from then on. */
 #include <math.h>
 
 #include "base/size.h"
 #include "op/lane.h"
 #include "op/op_util.h"
 
-/* x seen as loops over kept dims and loops over reduced dims, neighbours of a kind joined. inner: the last loop of either
- * kind that is contiguous in memory; it is not among the others. */
+/* x seen as loops over kept dims and loops over reduced dims, neighbours of a kind joined. inner: the last
+ * loop of either kind that is contiguous in memory; it is not among the others. */
 struct loops {
   int n_keep, n_reduce;
   int64_t keep[SUMI_MAX_RANK], keep_stride[SUMI_MAX_RANK];
@@ -79,7 +79,8 @@ enum { WIDE = 8, BLOCK = 128 };
 #define ALL(name) \
   { PARTS(name##_f32), PARTS(name##_f64), PARTS(name##_i64), PARTS(name##_u64) }
 
-/* REDUCTION(name, neutral, neutral of int64_t and of uint64_t, step, its form for integers, join, its form for integers) */
+/* REDUCTION(name, neutral, neutral of int64_t and of uint64_t, step, its form for integers, join, its form
+ * for integers) */
 #define REDUCTION(name, zero, zero_i, zero_u, step, step_i, join, join_i) \
   COMBINE(name##_f32, float, double, zero, step, join)                    \
   COMBINE(name##_f64, double, double, zero, step, join)                   \
@@ -99,7 +100,7 @@ REDUCTION(largest, -INFINITY, INT64_MIN, 0, ((x > a) | (x != x)) ? x : a, x > a 
 REDUCTION(smallest, INFINITY, INT64_MAX, UINT64_MAX, ((x < a) | (x != x)) ? x : a, x < a ? x : a,
           ((x < a) | (x != x)) ? x : a, x < a ? x : a)
 
-/* ---- shapes ---------------------------------------------------------------------------------------------------- */
+/* ---- shapes -------------------------------------------------------------------------------------------- */
 
 /* Whether axes are an input at this version. */
 static bool axes_are_input(const struct sumi_node *node) {
@@ -199,7 +200,7 @@ static sumi_status find_loops(const struct sumi_call *c, struct loops *l) {
   return SUMI_OK;
 }
 
-/* ---- running --------------------------------------------------------------------------------------------------- */
+/* ---- running ------------------------------------------------------------------------------------------- */
 
 union accumulators {
   double f64[BLOCK];
@@ -317,7 +318,7 @@ static sumi_status log_sum_exp_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
-/* ---- descriptors ----------------------------------------------------------------------------------------------- */
+/* ---- descriptors --------------------------------------------------------------------------------------- */
 
 static const struct sumi_attr_spec attrs_18[] = {{"axes", SUMI_ATTR_INTS, false, 18},
                                                  {"keepdims", SUMI_ATTR_INT},
@@ -365,7 +366,8 @@ static const struct sumi_port bool_out[] = {{"reduced", TYPES, 'T'}, {NULL}};
       .cases = symbol##_cases,                                                                         \
   };
 
-/* REDUCE(symbol, name, formula, versions, attributes, what is combined, then, only in double, over no elements, symbolic dims, ports) */
+/* REDUCE(symbol, name, formula, versions, attributes, what is combined, then, only in double, over no
+ * elements, symbolic dims, ports) */
 #define REDUCE(symbol, label, text, versions, attr_list, how, then, in_double, none, symbolic, in_ports, \
                out_ports)                                                                                \
   static const struct reduction symbol##_how = {                                                         \

@@ -1,6 +1,7 @@
-/* Softmax, LogSoftmax, Hardmax along an axis: y = exp(x - max) / sum(exp(x - max)), its logarithm, and 1 at the first largest
- * element and 0 elsewhere. From version 13 the axis is one dimension (default -1); before, everything from the axis on is
- * one long dimension (default 1). Sums are taken in double precision. */
+/* Softmax, LogSoftmax, Hardmax along an axis: y = exp(x - max) / sum(exp(x - max)), its logarithm, and 1 at
+ * the first largest element and 0 elsewhere. From version 13 the axis is one dimension (default -1);
+ * before, everything from the axis on is one long dimension (default 1). Sums are taken in double
+ * precision. */
 #include <math.h>
 
 #include "base/fmath.h"
@@ -32,7 +33,7 @@ static sumi_status find_shape(const struct sumi_call *c, struct shape *s) {
   return SUMI_OK;
 }
 
-/* ---- float32: rows where the axis is the last, else tiles of columns -------------------------------------------- */
+/* ---- float32: rows where the axis is the last, else tiles of columns ----------------------------------- */
 
 enum { WIDE = 8, COLUMNS = 64 };
 
@@ -57,7 +58,8 @@ static double row_sum(const float *x, int64_t n) {
   return sum;
 }
 
-/* y may be x. A NaN in x makes the sum and so all of the row NaN; the largest element's exp is 1, so the sum is not 0. */
+/* y may be x. A NaN in x makes the sum and so all of the row NaN; the largest element's exp is 1, so the
+ * sum is not 0. */
 static void row_f32(const float *x, float *y, int64_t n, bool log_form) {
   const float max = row_max(x, n);
   if (!log_form) {
@@ -109,7 +111,7 @@ static void softmax_f32(const float *x, float *y, struct shape s, bool log_form)
   }
 }
 
-/* ---- any type ---------------------------------------------------------------------------------------------------- */
+/* ---- any type ------------------------------------------------------------------------------------------ */
 
 static void softmax_plain(const struct sumi_tensor *x, const struct sumi_tensor *y, struct shape s,
                           bool log_form) {

@@ -1,10 +1,10 @@
-/* Cast, QuantizeLinear and DequantizeLinear where cases cannot say it: single roundings, values out of range, strings, ties,
- * saturation, and every layout of scales against the formula. */
+/* Cast, QuantizeLinear and DequantizeLinear where cases cannot say it: single roundings, values out of
+ * range, strings, ties, saturation, and every layout of scales against the formula. */
 #include "op/test_probe.h"
 
 #include "base/random.h"
 
-/* ---- Cast ---------------------------------------------------------------------------------------------------------- */
+/* ---- Cast ---------------------------------------------------------------------------------------------- */
 
 static void cast(struct probe *p, sumi_dtype from, const void *x, int n, sumi_dtype to) {
   probe_init(p, "Cast");
@@ -42,7 +42,8 @@ static void numbers(void **state) {
   (void)state;
   int_to(16777217, SUMI_INT64, SUMI_FLOAT32, 16777216);
   int_to(16777219, SUMI_INT32, SUMI_FLOAT32, 16777220);
-  /* just above a tie of bfloat16, by a bit that a double does not hold: up, though rounding twice would go down */
+  /* just above a tie of bfloat16, by a bit that a double does not hold: up, though rounding twice would go
+   * down */
   int_to((INT64_C(1) << 62) + (INT64_C(1) << 54) + 1, SUMI_INT64, SUMI_BFLOAT16, 0x1p62 + 0x1p55);
   int_to(-(INT64_C(1) << 62) - (INT64_C(1) << 54) - 1, SUMI_INT64, SUMI_BFLOAT16, -0x1p62 - 0x1p55);
   int_to(-1, SUMI_UINT64, SUMI_FLOAT32, 0x1p64);
@@ -158,7 +159,7 @@ static void wanted_types(void **state) {
   }
 }
 
-/* ---- QuantizeLinear and DequantizeLinear ---------------------------------------------------------------------------- */
+/* ---- QuantizeLinear and DequantizeLinear --------------------------------------------------------------- */
 
 static void quantize_one(float x, float scale, sumi_dtype d, int64_t zero, int64_t want) {
   struct probe p;

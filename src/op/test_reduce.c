@@ -1,4 +1,5 @@
-/* Reductions, ArgMax and Softmax against plain index arithmetic on random shapes and axes; neutral elements; NaN. */
+/* Reductions, ArgMax and Softmax against plain index arithmetic on random shapes and axes; neutral
+ * elements; NaN. */
 #include "op/test_probe.h"
 
 #include "base/random.h"
@@ -67,11 +68,15 @@ static const char *const all[] = {"ReduceSum",    "ReduceMean",     "ReduceProd"
 
 static void reductions(void **state) {
   (void)state;
-  static float x[MOST];
-  for (int i = 0; i < MOST; i++) x[i] = 0.5f + (float)draw(1000) / 1000;
+  static float both[2][MOST]; /* positive, for logarithms, and negative */
+  for (int i = 0; i < MOST; i++) {
+    both[0][i] = 0.5f + (float)draw(1000) / 1000;
+    both[1][i] = -both[0][i];
+  }
   for (int round = 0; round < 800; round++) {
     struct trial t;
     const char *op = all[round % (int)SUMI_COUNT(all)];
+    const float *x = both[!strstr(op, "LogSum") && draw(2)];
     start(&t, op, 11, SUMI_FLOAT32, x);
     const bool keep = draw(2);
     probe_int(&t.p, "keepdims", keep);
@@ -212,7 +217,8 @@ static void softmax(void **state) {
           for (int k = 0; k < n; k++) {
             const double d = (double)x[k * inner + j] - max, want = form ? d - log(sum) : exp(d) / sum,
                          got = (double)y[k * inner + j];
-            /* exp 1.1 ulp and two roundings, and x - max rounded: the logarithm at that size, exp by that factor */
+            /* exp 1.1 ulp and two roundings, and x - max rounded: the logarithm at that size, exp by that
+             * factor */
             if (!(got == want ||
                   fabs(got - want) <= (form ? 3e-7 * fmax(1, fabs(want)) : (3e-7 - 6e-8 * d) * want)))
               fail_msg("%.9g, not %.9g", got, want);

@@ -1,5 +1,5 @@
-/* Trilu: of each matrix (the last two dims), the part on and above the k-th diagonal (upper = 1) or on and below it; the rest is
- * 0. k > 0 lies above the main diagonal. */
+/* Trilu: of each matrix (the last two dims), the part on and above the k-th diagonal (upper = 1) or on and
+ * below it; the rest is 0. k > 0 lies above the main diagonal. */
 #include <string.h>
 
 #include "base/size.h"

@@ -1,6 +1,7 @@
-/* Functions of one number, y = f(x), without attributes. Float types compute in float32 or float64; what takes
- * integers beside them says so. Float32 exp, erf, tanh and the logistic function are base/fmath.h's (below 2.5 ulp); the
- * others are the C library's. Integers under a float formula (Erf before version 13) go through float64. */
+/* Functions of one number, y = f(x), without attributes. Float types compute in float32 or float64; what
+ * takes integers beside them says so. Float32 exp, erf, tanh and the logistic function are base/fmath.h's
+ * (below 2.5 ulp); the others are the C library's. Integers under a float formula (Erf before version 13)
+ * go through float64. */
 #include <math.h>
 
 #include "base/fmath.h"
@@ -60,7 +61,8 @@ static const struct sumi_attr_spec attrs[] = {{"consumed_inputs", SUMI_ATTR_INTS
       .cases = symbol##_cases,                                                                               \
   };
 
-/* FUNCTION(symbol, name, formula, versions, types, attributes, case tolerance and input range, float32 and float64 expressions) */
+/* FUNCTION(symbol, name, formula, versions, types, attributes, case tolerance and input range, float32 and
+ * float64 expressions) */
 #define FUNCTION(symbol, label, text, versions, types, attr_list, tolerance, from, to, f32, f64) \
   SUMI_UNARY_LOOP(symbol##_f32_loop, float, float, f32)                                          \
   SUMI_UNARY_LOOP(symbol##_f64_loop, double, double, f64)                                        \
@@ -77,7 +79,8 @@ static const struct sumi_attr_spec attrs[] = {{"consumed_inputs", SUMI_ATTR_INTS
                                                          symbol##_i64_loop, symbol##_u64_loop}; \
   DESCRIPTOR(symbol, label, text, versions, types, attr_list, 0, -8, 8)
 
-/* Comparisons are written so that a NaN gives a NaN. Tolerances: 0 where the result is exact or correctly rounded. */
+/* Comparisons are written so that a NaN gives a NaN. Tolerances: 0 where the result is exact or correctly
+ * rounded. */
 NUMBER_FUNCTION(abs, "Abs", "|x|", (1, 6, 13), SUMI_NUMBERS, attrs, fabsf(a), fabs(a),
                 (int64_t)(a < 0 ? 0 - (uint64_t)a : (uint64_t)a), a)
 NUMBER_FUNCTION(neg, "Neg", "-x", (1, 6, 13), SIGNED_NUMBERS, attrs, -a, -a, (int64_t)(0 - (uint64_t)a), a)

@@ -1,6 +1,6 @@
-/* Functions of one number with up to two constants alpha and beta from attributes: LeakyRelu and its relatives, and
- * Affine, ParametricSoftplus and ScaledTanh, which were experimental in operator set 1 and are still met in old files.
- * Computes as unary.c does; integers (Shrink) go through float64. */
+/* Functions of one number with up to two constants alpha and beta from attributes: LeakyRelu and its
+ * relatives, and Affine, ParametricSoftplus and ScaledTanh, which were experimental in operator set 1 and
+ * are still met in old files. Computes as unary.c does; integers (Shrink) go through float64. */
 #include <math.h>
 
 #include "base/fmath.h"
@@ -45,7 +45,8 @@ static sumi_status run(const struct sumi_call *c, const struct constant *constan
 #define LIST(...) \
   { __VA_ARGS__ }
 
-/* ACTIVATION(symbol, name, formula, versions, types, constants, attributes, case, its tolerance, float32 and float64 expressions) */
+/* ACTIVATION(symbol, name, formula, versions, types, constants, attributes, case, its tolerance, float32
+ * and float64 expressions) */
 #define ACTIVATION(symbol, label, text, versions, types, constants, attr_list, case_text, tolerance, f32,  \
                    f64)                                                                                    \
   LOOP(symbol##_f32, float, f32)                                                                           \
@@ -132,7 +133,7 @@ ACTIVATION(parametric_softplus, "ParametricSoftplus", "alpha ln(1 + exp(beta x))
            alpha_beta_attrs, "ParametricSoftplus <alpha = 1.5, beta = 0.7> (x)", 3e-7,
            alpha *(float)softplus(beta *a), alpha *softplus(beta *a))
 
-/* ---- Gelu: attribute approximate chooses the formula ----------------------------------------------------------- */
+/* ---- Gelu: attribute approximate chooses the formula --------------------------------------------------- */
 
 LOOP(gelu_erf_f32, float, 0.5f * a * (1.0f + sumi_erf_f32(a * (float)M_SQRT1_2)))
 LOOP(gelu_erf_f64, double, 0.5 * a * (1 + erf(a * M_SQRT1_2)))

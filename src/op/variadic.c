@@ -1,5 +1,5 @@
-/* Min, Max, Sum, Mean: any number of inputs of one type, broadcast together, combined from the first to the last.
- * A NaN anywhere gives a NaN. float16 and bfloat16 are rounded after each combination, as NumPy does. */
+/* Min, Max, Sum, Mean: any number of inputs of one type, broadcast together, combined from the first to the
+ * last. A NaN anywhere gives a NaN. float16 and bfloat16 are rounded after each combination, as in NumPy. */
 #include "op/lane.h"
 #include "op/ops.h"
 
@@ -32,7 +32,8 @@ static void run(const struct sumi_call *c, const sumi_loop *loop) {
   }
 }
 
-/* The order of the comparison lets a NaN on either side through: b when the comparison fails, a when a is a NaN. */
+/* The order of the comparison lets a NaN on either side through: b when the comparison fails, a when a is a
+ * NaN. */
 #define LOOPS(symbol, f, i)                             \
   SUMI_BINARY_LOOP(symbol##_f32, float, float, f)       \
   SUMI_BINARY_LOOP(symbol##_f64, double, double, f)     \

@@ -1,5 +1,5 @@
-/* Where: z[i] = condition[i] ? x[i] : y[i], all three broadcast to one shape. Elements are moved, not looked at, so one
- * loop per element size serves all types. */
+/* Where: z[i] = condition[i] ? x[i] : y[i], all three broadcast to one shape. Elements are moved, not
+ * looked at, so one loop per element size serves all types. */
 #include <string.h>
 
 #include "op/broadcast.h"
