@@ -16,6 +16,20 @@ static sumi_status refuse_part(struct sumi_onnx_importer *im, const char *what, 
   return sumi_onnx_refuse(im, &nowhere, why, err);
 }
 
+/* Refuses an input or initializer. Its name then stands for something after all, so that nodes which use it do not
+ * complain again; the graph comes to nothing anyway. */
+static sumi_status refuse_value(struct sumi_onnx_importer *im, struct sumi_onnx_scope *scope,
+                                const char *what, struct sumi_str name, struct sumi_err *why,
+                                struct sumi_err *err) {
+  SUMI_TRY(refuse_part(im, what, name, why, err));
+  const char *text;
+  if (!name.size || sumi_onnx_name(im, name, &text, NULL) != SUMI_OK || sumi_onnx_scope_own(scope, text))
+    return SUMI_OK;
+  struct sumi_value *v = sumi_graph_add_value(scope->graph, NULL);
+  if (!v) SUMI_FAIL_MEMORY(err);
+  return sumi_onnx_scope_add(im, scope, text, v, true, err);
+}
+
 sumi_status sumi_onnx_import_tensor(struct sumi_onnx_importer *im, const struct sumi_onnx_stored *stored,
                                     struct sumi_tensor *tensor, struct sumi_blob **take_blob,
                                     struct sumi_err *err) {
@@ -72,7 +86,7 @@ static sumi_status import_inputs(struct sumi_onnx_importer *im, struct sumi_onnx
     struct sumi_onnx_value_info p;
     sumi_status status = sumi_onnx_read_value_info(item, &p, &why);
     if (status == SUMI_OK) status = add_input(im, scope, &p, &why);
-    if (status != SUMI_OK) SUMI_TRY(refuse_part(im, "input", p.name, &why, err));
+    if (status != SUMI_OK) SUMI_TRY(refuse_value(im, scope, "input", p.name, &why, err));
   }
   return SUMI_OK;
 }
@@ -138,7 +152,7 @@ static sumi_status import_initializers(struct sumi_onnx_importer *im, struct sum
       if (status == SUMI_OK) status = sumi_onnx_tensor_find(&p, &im->limits, &im->external, &stored, &why);
     }
     if (status == SUMI_OK) status = add_initializer(im, scope, &stored, &why);
-    if (status != SUMI_OK) SUMI_TRY(refuse_part(im, "initializer", stored.name, &why, err));
+    if (status != SUMI_OK) SUMI_TRY(refuse_value(im, scope, "initializer", stored.name, &why, err));
   }
   return SUMI_OK;
 }

@@ -257,6 +257,13 @@ static void tells_every_reason(void **state) {
   assert_int_equal(sscanf(tail, "\nand %u more", &more), 1);
   assert_int_equal(lines - 1 + more, 100);
   assert_true(lines > 15); /* as many as fit */
+  /* what uses a refused value does not complain as well */
+  b = good_graph();
+  put_message(&b, 5, tensor_bytes("w", 99, "2"));
+  put_message(&b, 1, node_bytes("Add", "x,w", "z"));
+  told.n = 0;
+  assert_int_equal(import_model(model_of(b), src, &g, NULL), SUMI_E_UNSUPPORTED);
+  assert_int_equal(told.n, 1);
   /* damage outweighs what is only unsupported, wherever it stands */
   b = good_graph();
   put_message(&b, 1, node_bytes("Nope", "x", "p"));
