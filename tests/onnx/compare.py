@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Compares what Sumi reads in ONNX files with what the onnx package reads.
 
-usage: compare.py DUMP PATH...     (files or folders; DUMP is the program tests/onnx/dump)
+usage: compare.py DUMP PATH...     (files or folders; --shared: the networks of the test material; DUMP is the
+                                    program made of tests/onnx/dump.c)
 
 Every field of every message, then the imported graph: inputs with types and shapes, constants by CRC-32, nodes with
 operator, version, inputs, outputs and attributes. A model that the importer refuses is counted, not failed.
@@ -266,7 +267,11 @@ def main():
     schema = read_schema(dump)
     paths = []
     for p in sys.argv[2:]:
-        if os.path.isdir(p):
+        if p == "--shared":
+            sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "python"))
+            import oracle  # ends as skipped where the material is missing
+            paths += [str(f) for d in ("networks", "trained") for f in (oracle.shared() / d).glob("*.onnx")]
+        elif os.path.isdir(p):
             paths += [os.path.join(d, f) for d, _, files in os.walk(p) for f in files if f.endswith(".onnx")]
         else:
             paths.append(p)

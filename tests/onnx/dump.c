@@ -161,7 +161,8 @@ static void print_constant(const char *what, const struct sumi_tensor *t) {
   sumi_dtype_bytes(t->dtype, n, &bytes);
   if (t->dtype == SUMI_STRING)
     for (int64_t i = 0; i < n; i++)
-      crc = crc32_add(crc, ((const struct sumi_str *)t->data)[i].data, ((const struct sumi_str *)t->data)[i].size);
+      crc = crc32_add(crc, ((const struct sumi_str *)t->data)[i].data,
+                      ((const struct sumi_str *)t->data)[i].size);
   else
     crc = crc32_add(0, t->data, bytes);
   printf("constant\t%s\t%s\t%s\t%08" PRIx32 "\n", what, sumi_dtype_label(t->dtype),
@@ -193,7 +194,8 @@ static void print_graph(const struct sumi_graph *g) {
   for (size_t i = 0; i < g->n_node; i++) {
     const struct sumi_node *n = g->node[i];
     printf("node\t%s\t%d\t", n->op_name, n->version);
-    for (int k = 0; k < n->n_in - n->n_captured; k++) printf("%s%s", k ? "," : "", n->in[k] ? n->in[k]->name : "");
+    for (int k = 0; k < n->n_in - n->n_captured; k++)
+      printf("%s%s", k ? "," : "", n->in[k] ? n->in[k]->name : "");
     printf("\t");
     for (int k = 0; k < n->n_out; k++) printf("%s%s", k ? "," : "", n->out[k] ? n->out[k]->name : "");
     printf("\t");
@@ -240,9 +242,9 @@ int main(int argc, char **argv) {
     fprintf(stderr, "%s\n", err.text);
     return 3;
   }
-  const int status = strcmp(argv[1], "graph") ? print_message(&sumi_onnx_model_message,
-                                                              sumi_wire_over(file->data, file->bytes), 0)
-                                              : import_and_print(file, argv[2]);
+  const int status = strcmp(argv[1], "graph")
+                         ? print_message(&sumi_onnx_model_message, sumi_wire_over(file->data, file->bytes), 0)
+                         : import_and_print(file, argv[2]);
   sumi_blob_unref(file);
   return status;
 }
