@@ -195,40 +195,6 @@ static double normal(uint64_t *state) {
   return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
 }
 
-static uint16_t to_half(
-    float f) { /* for magnitudes of random inputs; beyond 65504 saturates, below 2^-14 is zero */
-  uint32_t u;
-  memcpy(&u, &f, 4);
-  const uint32_t sign = u >> 16 & 0x8000, m = u & 0x7fffffff;
-  if (m >= 0x477fe000) return (uint16_t)(sign | 0x7bff);
-  if (m < 0x38800000) return (uint16_t)sign;
-  return (uint16_t)(sign | ((m - 0x38000000 + 0xfff + (m >> 13 & 1)) >> 13));
-}
-
-static void put(struct cli_tensor *t, int64_t i, double x) {
-  void *data = t->memory;
-  switch (t->view.dtype) {
-    case SUMI_FLOAT64: ((double *)data)[i] = x; break;
-    case SUMI_FLOAT32: ((float *)data)[i] = (float)x; break;
-    case SUMI_FLOAT16: ((uint16_t *)data)[i] = to_half((float)x); break;
-    case SUMI_BFLOAT16: {
-      const float f = (float)x;
-      memcpy((uint16_t *)data + i, (const char *)&f + 2, 2); /* cut: inputs need no rounding */
-      break;
-    }
-    case SUMI_INT64: ((int64_t *)data)[i] = (int64_t)x; break;
-    case SUMI_INT32: ((int32_t *)data)[i] = (int32_t)x; break;
-    case SUMI_INT16: ((int16_t *)data)[i] = (int16_t)x; break;
-    case SUMI_INT8: ((int8_t *)data)[i] = (int8_t)x; break;
-    case SUMI_UINT64: ((uint64_t *)data)[i] = (uint64_t)x; break;
-    case SUMI_UINT32: ((uint32_t *)data)[i] = (uint32_t)x; break;
-    case SUMI_UINT16: ((uint16_t *)data)[i] = (uint16_t)x; break;
-    case SUMI_UINT8:
-    case SUMI_BOOL: ((uint8_t *)data)[i] = (uint8_t)x; break;
-    default: break; /* other types keep zeros */
-  }
-}
-
 void cli_fill_random(struct cli_tensor *t, uint64_t seed, double low, double high) {
   const sumi_dtype d = t->view.dtype;
   const bool floats = d == SUMI_FLOAT32 || d == SUMI_FLOAT64 || d == SUMI_FLOAT16 || d == SUMI_BFLOAT16;
@@ -237,9 +203,9 @@ void cli_fill_random(struct cli_tensor *t, uint64_t seed, double low, double hig
   const int64_t n = sumi_view_count(&t->view);
   for (int64_t i = 0; i < n; i++) {
     if (floats)
-      put(t, i, given ? low + (high - low) * uniform(&seed) : normal(&seed));
+      cli_tensor_put(t, i, given ? low + (high - low) * uniform(&seed) : normal(&seed));
     else
-      put(t, i, floor(low + (high - low + 1) * uniform(&seed)));
+      cli_tensor_put(t, i, floor(low + (high - low + 1) * uniform(&seed)));
   }
 }
 

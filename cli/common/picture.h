@@ -20,6 +20,8 @@ struct cli_picture_options {
       "size", 0, CLI_TEXT, &(p).size, "S|WxH", "pictures: short side, or width x height, after resizing",    \
       0,      0},                                                                                            \
       {"crop", 0, CLI_TEXT, &(p).crop, "S|WxH", "pictures: cut from the centre", 0, 0},                      \
+      {"filter", 0, CLI_TEXT, &(p).filter, "F", "pictures: resize by nearest, bilinear (default), bicubic",  \
+       0,        0},                                                                                         \
       {"scale", 0, CLI_NUMBER, &(p).scale, "F", "pictures: factor of 0..255 before mean and std (1)", 0, 0}, \
       {"mean", 0, CLI_TEXT, &(p).mean, "M,M,M", "pictures: taken off each channel", 0, 0},                   \
       {"std", 0, CLI_TEXT, &(p).std, "S,S,S", "pictures: each channel is divided by it", 0, 0},              \

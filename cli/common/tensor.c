@@ -1,6 +1,7 @@
 /* Tensors that own their memory. Sizes come from files: every product is checked. */
 #include "common/tensor.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -94,4 +95,53 @@ bool cli_tensor_adopt(struct cli_tensor *t, sumi_dtype dtype) {
   t->view.dtype = dtype;
   t->opaque_bytes = 0;
   return true;
+}
+
+static double between(double x, double low, double high) { return x > low ? x < high ? x : high : low; }
+
+/* For magnitudes of inputs: beyond 65504 saturates, below 2^-14 is zero. */
+static uint16_t to_half(float f) {
+  uint32_t u;
+  memcpy(&u, &f, 4);
+  const uint32_t sign = u >> 16 & 0x8000, m = u & 0x7fffffff;
+  if (m >= 0x477fe000) return (uint16_t)(sign | 0x7bff);
+  if (m < 0x38800000) return (uint16_t)sign;
+  return (uint16_t)(sign | ((m - 0x38000000 + 0xfff + (m >> 13 & 1)) >> 13));
+}
+
+void cli_tensor_put(struct cli_tensor *t, int64_t i, double x) {
+  void *data = t->memory;
+  switch (t->view.dtype) {
+    case SUMI_FLOAT64: ((double *)data)[i] = x; break;
+    case SUMI_FLOAT32: ((float *)data)[i] = (float)x; break;
+    case SUMI_FLOAT16: ((uint16_t *)data)[i] = to_half((float)x); break;
+    case SUMI_BFLOAT16: {
+      const float f = (float)x;
+      memcpy((uint16_t *)data + i, (const char *)&f + 2, 2); /* cut: inputs need no rounding */
+      break;
+    }
+    case SUMI_INT64: ((int64_t *)data)[i] = (int64_t)between(x, -0x1p62, 0x1p62); break;
+    case SUMI_INT32: ((int32_t *)data)[i] = (int32_t)between(x, INT32_MIN, INT32_MAX); break;
+    case SUMI_INT16: ((int16_t *)data)[i] = (int16_t)between(x, INT16_MIN, INT16_MAX); break;
+    case SUMI_INT8: ((int8_t *)data)[i] = (int8_t)between(x, INT8_MIN, INT8_MAX); break;
+    case SUMI_UINT64: ((uint64_t *)data)[i] = (uint64_t)between(x, 0, 0x1p63); break;
+    case SUMI_UINT32: ((uint32_t *)data)[i] = (uint32_t)between(x, 0, UINT32_MAX); break;
+    case SUMI_UINT16: ((uint16_t *)data)[i] = (uint16_t)between(x, 0, UINT16_MAX); break;
+    case SUMI_UINT8: ((uint8_t *)data)[i] = (uint8_t)nearbyint(between(x, 0, UINT8_MAX)); break;
+    case SUMI_BOOL: ((uint8_t *)data)[i] = x != 0; break;
+    default: break; /* other types keep zeros */
+  }
+}
+
+bool cli_tensor_puts(sumi_dtype dtype) {
+  switch (dtype) {
+    case SUMI_FLOAT64:
+    case SUMI_FLOAT32:
+    case SUMI_FLOAT16:
+    case SUMI_BFLOAT16:
+    case SUMI_UINT8:
+    case SUMI_INT32:
+    case SUMI_INT64: return true;
+    default: return false;
+  }
 }

@@ -31,4 +31,9 @@ bool cli_tensor_bytes(sumi_dtype dtype, int64_t n, size_t *bytes);
  * one- and two-byte elements, int8 for int4 and int2). False where t's type is another one; then t is unchanged. */
 bool cli_tensor_adopt(struct cli_tensor *t, sumi_dtype dtype);
 
+/* Writes x as element i of a row-major tensor, as its type has it (integers cut, uint8 rounded and kept in range, short
+ * floats kept finite). Types that cli_tensor_puts() does not know keep their zeros. */
+void cli_tensor_put(struct cli_tensor *t, int64_t i, double x);
+bool cli_tensor_puts(sumi_dtype dtype);
+
 #endif
