@@ -1,5 +1,7 @@
 # make install: headers, static and shared library, the program, pkg-config and CMake package files.
 include(CMakePackageConfigHelpers)
+string(REGEX REPLACE "::[A-Z]+" "" SUMI_PICTURE_PACKAGES "${SUMI_PICTURES}") # what the static library wants
+string(REPLACE ";" " " SUMI_PICTURE_PACKAGES "${SUMI_PICTURE_PACKAGES}")
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/sumi)
 
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/sumi DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
@@ -12,6 +14,8 @@ write_basic_package_version_file(${CMAKE_BINARY_DIR}/sumiConfigVersion.cmake COM
 install(FILES ${CMAKE_BINARY_DIR}/sumiConfig.cmake ${CMAKE_BINARY_DIR}/sumiConfigVersion.cmake DESTINATION ${package})
 
 file(RELATIVE_PATH up /${CMAKE_INSTALL_LIBDIR}/pkgconfig /) # the files may be moved as a whole
+string(TOLOWER "lib${SUMI_PICTURE_PACKAGES}" pc_requires)
+string(REPLACE " " " lib" pc_requires "${pc_requires}")
 configure_file(${CMAKE_CURRENT_LIST_DIR}/sumi.pc.in ${CMAKE_BINARY_DIR}/sumi.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/sumi.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})

@@ -152,7 +152,7 @@ static void fill(struct cli_tensor *t, const struct place *p, const struct cli_p
 
 sumi_status cli_picture_parse(const struct sumi_port_info *port, const struct cli_picture_options *o,
                               const uint8_t *bytes, size_t n, struct cli_tensor **out, struct sumi_err *err) {
-  struct place place;
+  struct place place = {0};
   struct sumi_image image = {.size = sizeof image};
   int64_t width = 0, height = 0, dims[SUMI_MAX_RANK] = {1};
   sumi_status status = find_place(port, o->layout, &place, err);

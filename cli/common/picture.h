@@ -10,6 +10,7 @@ struct cli_picture_options {
   const char *size;   /* "256": short side; "320x240": width x height; NULL = as crop or the model wants */
   const char *crop;   /* "224" or "320x240", from the centre; NULL = what the model's shape asks for */
   const char *layout; /* "NCHW" or "NHWC"; NULL = by the model's shape */
+  const char *filter; /* "nearest", "bilinear", "bicubic"; NULL = bilinear */
   double scale;       /* 0 = 1 */
   bool bgr;
 };
