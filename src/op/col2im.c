@@ -1,0 +1,159 @@
+/* Col2Im: x is [N, C * product(block), L]: L blocks, each a window of the image [N, C, image...]. y is the sum of the
+ * windows put back where they were taken: strides, dilations and pads as of a convolution with that block. */
+#include <inttypes.h>
+
+#include "base/size.h"
+#include "op/dims.h"
+#include "op/op_util.h"
+
+/* Strides, dilations and pads; the numbers of blocks along each spatial dim. */
+struct geometry {
+  int n;
+  int64_t image[SUMI_MAX_RANK], block[SUMI_MAX_RANK], stride[SUMI_MAX_RANK], dilation[SUMI_MAX_RANK],
+      pad[SUMI_MAX_RANK];
+  int64_t blocks[SUMI_MAX_RANK];
+};
+
+static sumi_status list(const struct sumi_node *node, const char *name, int n, int64_t low, int64_t otherwise,
+                        int64_t *out, struct sumi_err *err) {
+  int have;
+  const int64_t *v = sumi_attr_ints(node, name, &have);
+  if (v && have && have != n) SUMI_FAIL(err, SUMI_E_VALUE, "%s has %d entries, not %d", name, have, n);
+  for (int i = 0; i < n; i++) {
+    out[i] = v && have ? v[i] : otherwise;
+    if (out[i] < low || out[i] > INT32_MAX)
+      SUMI_FAIL(err, SUMI_E_VALUE, "%s[%d] is %" PRId64, name, i, out[i]);
+  }
+  return SUMI_OK;
+}
+
+static sumi_status read_geometry(const struct sumi_node *node, int n, const int64_t *image,
+                                 const int64_t *block, struct geometry *g, struct sumi_err *err) {
+  int64_t pads[2 * SUMI_MAX_RANK];
+  g->n = n;
+  SUMI_TRY(list(node, "strides", n, 1, 1, g->stride, err));
+  SUMI_TRY(list(node, "dilations", n, 1, 1, g->dilation, err));
+  SUMI_TRY(list(node, "pads", 2 * n, 0, 0, pads, err));
+  for (int i = 0; i < n; i++) {
+    g->image[i] = image[i];
+    g->block[i] = block[i];
+    g->pad[i] = pads[i];
+    if (image[i] < 1 || image[i] > INT32_MAX || block[i] < 1 || block[i] > INT32_MAX)
+      SUMI_FAIL(err, SUMI_E_VALUE, "the image is %" PRId64 " and the block %" PRId64 " along spatial dim %d",
+                image[i], block[i], i);
+    const int64_t room = image[i] + pads[i] + pads[n + i] - g->dilation[i] * (block[i] - 1) - 1;
+    if (room < 0) SUMI_FAIL(err, SUMI_E_SHAPE, "the block does not fit in the image along spatial dim %d", i);
+    g->blocks[i] = room / g->stride[i] + 1;
+  }
+  return SUMI_OK;
+}
+
+/* The columns' second and third dim must be what the geometry says; the number of channels. */
+static sumi_status channels(const struct geometry *g, int64_t rows, int64_t columns, int64_t *c,
+                            struct sumi_err *err) {
+  int64_t block, blocks;
+  SUMI_TRY(sumi_shape_count(g->block, g->n, &block, err));
+  SUMI_TRY(sumi_shape_count(g->blocks, g->n, &blocks, err));
+  if (rows % block)
+    SUMI_FAIL(err, SUMI_E_SHAPE, "%" PRId64 " rows are no multiple of the block's %" PRId64 " elements", rows,
+              block);
+  if (columns != blocks)
+    SUMI_FAIL(err, SUMI_E_SHAPE, "there are %" PRId64 " columns, the image has %" PRId64 " blocks", columns,
+              blocks);
+  *c = rows / block;
+  return SUMI_OK;
+}
+
+static sumi_status col2im_infer(struct sumi_infer *ctx) {
+  const struct sumi_info *x = &ctx->in[0];
+  const int64_t *image, *block;
+  int n_image, n_block, n, n_other;
+  struct geometry g;
+  SUMI_TRY(sumi_op_want_rank(ctx, 0, 3));
+  SUMI_TRY(sumi_op_list_length(ctx, 1, &n));
+  SUMI_TRY(sumi_op_list_length(ctx, 2, &n_other));
+  if (n >= 0 && n_other >= 0 && n != n_other)
+    SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "image_shape has %d entries, block_shape %d", n, n_other);
+  SUMI_TRY(sumi_infer_ints(ctx, 1, &image, &n_image));
+  SUMI_TRY(sumi_infer_ints(ctx, 2, &block, &n_block));
+  if (n < 0) {
+    sumi_infer_out_unknown(ctx, 0, x->dtype);
+    return SUMI_OK;
+  }
+  if (n < 1 || n + 2 > SUMI_MAX_RANK) SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "%d spatial dims", n);
+  sumi_dim dim[SUMI_MAX_RANK];
+  dim[0] = x->rank < 0 ? SUMI_DIM_UNKNOWN : x->dim[0];
+  dim[1] = SUMI_DIM_UNKNOWN;
+  for (int i = 0; i < n; i++)
+    dim[2 + i] = n_image < 0 ? SUMI_DIM_UNKNOWN : sumi_op_dim(image[i], ctx->in[1].data);
+  if (ctx->in[1].data && ctx->in[2].data) {
+    SUMI_TRY(read_geometry(ctx->node, n, image, block, &g, ctx->err));
+    if (x->rank == 3 && x->dim[1] >= 0 && x->dim[2] >= 0)
+      SUMI_TRY(channels(&g, x->dim[1], x->dim[2], &dim[1], ctx->err));
+  }
+  sumi_infer_out(ctx, 0, x->dtype, 2 + n, dim);
+  return SUMI_OK;
+}
+
+/* What the pixel at index[n] of a channel gathers: rows of x from `row` on, one for each place in the block. */
+static double pixel(const struct sumi_tensor *x, const struct geometry *g, int64_t row,
+                    const int64_t *index) {
+  const int64_t columns = x->dim[2];
+  int64_t place = 0;
+  double sum = 0;
+  for (struct sumi_walk w = sumi_walk_start(g->n, g->block, NULL, NULL, NULL, NULL); !w.done;
+       sumi_walk_next(&w), place++) {
+    int64_t column = 0;
+    bool hit = true;
+    for (int i = 0; i < g->n && hit; i++) {
+      const int64_t from = index[i] + g->pad[i] - w.index[i] * g->dilation[i], b = from / g->stride[i];
+      hit = from >= 0 && from % g->stride[i] == 0 && b < g->blocks[i];
+      column = column * g->blocks[i] + b;
+    }
+    if (hit) sum += sumi_get_f64(x->dtype, x->data, (row + place) * columns + column);
+  }
+  return sum;
+}
+
+static sumi_status col2im_ref(const struct sumi_call *c) {
+  const struct sumi_tensor *x = c->in[0], *y = c->out[0];
+  struct geometry g;
+  SUMI_TRY(read_geometry(c->node, y->rank - 2, c->in[1]->data, c->in[2]->data, &g, c->err));
+  const int64_t block = sumi_dims_count(g.block, 0, g.n), planes = y->dim[0] * y->dim[1];
+  int64_t at = 0;
+  for (int64_t p = 0; p < planes; p++)
+    for (struct sumi_walk w = sumi_walk_start(g.n, g.image, NULL, NULL, NULL, NULL); !w.done;
+         sumi_walk_next(&w), at++)
+      sumi_set_f64(y->dtype, y->data, at, pixel(x, &g, p * block, w.index));
+  return SUMI_OK;
+}
+
+static const struct sumi_attr_spec attrs[] = {
+    {"strides", SUMI_ATTR_INTS}, {"pads", SUMI_ATTR_INTS}, {"dilations", SUMI_ATTR_INTS}, {NULL}};
+static const struct sumi_port in[] = {
+    {"input", SUMI_NUMBERS, 'T'},
+    {"image_shape", SUMI_BIT(SUMI_INT64)},
+    {"block_shape", SUMI_BIT(SUMI_INT64)},
+    {NULL},
+};
+static const struct sumi_port out[] = {{"output", SUMI_NUMBERS, 'T'}, {NULL}};
+static const struct sumi_case cases[] = {
+    {"g (float[1,8,9] x) => (y) <int64[2] i = {4, 4}, int64[2] b = {2, 2}> { y = Col2Im (x, i, b) }",
+     .rtol = 1e-6, .why = "double sums rounded once"},
+    {"g (float[2,6,5] x) => (y) <int64[1] i = {9}, int64[1] b = {3}> { y = Col2Im <strides = [2], dilations "
+     "= [2], pads = [2, 2]> (x, i, b) }",
+     .rtol = 1e-6, .why = "double sums rounded once"},
+    {NULL},
+};
+
+const struct sumi_op sumi_op_col2im = {
+    .name = "Col2Im",
+    .formula = "sum of windows put back into an image",
+    .known_as = {{"", "Col2Im", {18}}},
+    .attrs = attrs,
+    .in = in,
+    .out = out,
+    .infer = col2im_infer,
+    .ref = col2im_ref,
+    .cases = cases,
+};

@@ -1,0 +1,300 @@
+/* Einsum: y[output labels] = sum over all other labels of the product of the inputs, each indexed by its own labels.
+ * Labels are letters; "..." stands for the dims between them, the same number everywhere it is written. A label
+ * repeated in one input takes its diagonal; a dim of 1 broadcasts. Sums are taken in double precision (integers: exact,
+ * wrapping). */
+#include <ctype.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "op/dims.h"
+#include "op/op_util.h"
+
+/* Letters take labels 0..51; dim i of the ellipsis, counted from its end, takes FIRST_DOT + i. */
+enum { FIRST_DOT = 52, LABELS = FIRST_DOT + SUMI_MAX_RANK, MAX_INPUTS = 16 };
+
+struct term {
+  int n; /* -1: the rank is unknown */
+  int label[SUMI_MAX_RANK];
+};
+
+struct equation {
+  int n_in;
+  struct term in[MAX_INPUTS], out;
+};
+
+static int label_of(char c) {
+  return c >= 'a' && c <= 'z' ? c - 'a' + 26 : c >= 'A' && c <= 'Z' ? c - 'A' : -1;
+}
+
+/* Reads one term up to ',' or '-' or the end; dots: how many dims its "..." stands for. */
+static sumi_status read_term(const char **at, int dots, struct term *t, bool *has_dots,
+                             struct sumi_err *err) {
+  const char *s = *at;
+  t->n = 0;
+  *has_dots = false;
+  for (; *s && *s != ',' && *s != '-'; s++) {
+    if (*s == ' ') continue;
+    const bool is_dots = s[0] == '.' && s[1] == '.' && s[2] == '.';
+    if (!is_dots && label_of(*s) < 0)
+      SUMI_FAIL(err, SUMI_E_VALUE, "the equation has '%c'", isprint((unsigned char)*s) ? *s : '?');
+    const int more = is_dots ? dots : 1;
+    if (t->n + more > SUMI_MAX_RANK)
+      SUMI_FAIL(err, SUMI_E_LIMIT, "a term of the equation has more than %d labels", SUMI_MAX_RANK);
+    if (is_dots && *has_dots) SUMI_FAIL(err, SUMI_E_VALUE, "a term of the equation has two ellipses");
+    for (int i = 0; i < more; i++) t->label[t->n++] = is_dots ? FIRST_DOT + dots - 1 - i : label_of(*s);
+    if (is_dots) *has_dots = true, s += 2;
+  }
+  *at = s;
+  return SUMI_OK;
+}
+
+/* How many dims an ellipsis stands for: from the first input of known rank that has one. */
+static sumi_status count_dots(const char *s, const int *rank, int n_in, int *dots, struct sumi_err *err) {
+  *dots = 0;
+  for (int i = 0; i < n_in; i++) {
+    struct term t;
+    bool has_dots;
+    SUMI_TRY(read_term(&s, 0, &t, &has_dots, err));
+    if (has_dots && rank[i] >= 0) *dots = SUMI_MAX(*dots, rank[i] - t.n);
+    if (has_dots && rank[i] >= 0 && rank[i] < t.n)
+      SUMI_FAIL(err, SUMI_E_SHAPE, "input %d has rank %d, its term %d labels", i, rank[i], t.n);
+    if (*s == ',') s++;
+  }
+  return SUMI_OK;
+}
+
+/* Without "->": the ellipsis, then the letters that occur once, in the order of their characters. */
+static void implicit_output(struct equation *e, int dots) {
+  int seen[LABELS] = {0};
+  for (int i = 0; i < e->n_in; i++)
+    for (int k = 0; k < e->in[i].n; k++) seen[e->in[i].label[k]]++;
+  e->out.n = 0;
+  for (int i = 0; i < dots; i++)
+    if (seen[FIRST_DOT + dots - 1 - i]) e->out.label[e->out.n++] = FIRST_DOT + dots - 1 - i;
+  for (int l = 0; l < FIRST_DOT && e->out.n < SUMI_MAX_RANK; l++)
+    if (seen[l] == 1) e->out.label[e->out.n++] = l;
+}
+
+static sumi_status read_output(const char *s, int dots, struct equation *e, struct sumi_err *err) {
+  bool has_dots;
+  if (s[0] != '-' || s[1] != '>')
+    SUMI_FAIL(err, SUMI_E_VALUE, "the equation has more terms than inputs, or no '->' after them");
+  s += 2;
+  SUMI_TRY(read_term(&s, dots, &e->out, &has_dots, err));
+  if (*s) SUMI_FAIL(err, SUMI_E_VALUE, "the equation has more than one output");
+  bool used[LABELS] = {false}, seen[LABELS] = {false};
+  for (int i = 0; i < e->n_in; i++)
+    for (int k = 0; k < e->in[i].n; k++) seen[e->in[i].label[k]] = true;
+  for (int k = 0; k < e->out.n; k++) {
+    const int l = e->out.label[k];
+    if (used[l] || !seen[l]) SUMI_FAIL(err, SUMI_E_VALUE, "an output label is repeated or in no input");
+    used[l] = true;
+  }
+  return SUMI_OK;
+}
+
+/* rank[n_in]: of the inputs; all known, or the output's labels are not to be trusted where there is an ellipsis. */
+static sumi_status parse(const struct sumi_node *node, const int *rank, int n_in, struct equation *e,
+                         struct sumi_err *err) {
+  const char *s = sumi_attr_string(node, "equation", "");
+  int dots;
+  if (n_in < 1) SUMI_FAIL(err, SUMI_E_ARG, "there are no inputs");
+  if (n_in > MAX_INPUTS)
+    SUMI_FAIL(err, SUMI_E_LIMIT, "%d inputs; at most %d are supported", n_in, MAX_INPUTS);
+  SUMI_TRY(count_dots(s, rank, n_in, &dots, err));
+  e->n_in = n_in;
+  for (int i = 0; i < n_in; i++) {
+    const char *begin = s;
+    bool has_dots;
+    /* this input's own ellipsis may be shorter than the longest: its dims are the last ones */
+    SUMI_TRY(read_term(&s, 0, &e->in[i], &has_dots, err));
+    if (rank[i] >= 0 && !has_dots && e->in[i].n != rank[i])
+      SUMI_FAIL(err, SUMI_E_SHAPE, "input %d has rank %d, its term %d labels", i, rank[i], e->in[i].n);
+    const int own = !has_dots ? 0 : rank[i] >= 0 ? rank[i] - e->in[i].n : dots;
+    s = begin;
+    SUMI_TRY(read_term(&s, own, &e->in[i], &has_dots, err));
+    if (i < n_in - 1 && *s++ != ',') SUMI_FAIL(err, SUMI_E_VALUE, "the equation has fewer terms than inputs");
+  }
+  if (*s) return read_output(s, dots, e, err);
+  implicit_output(e, dots);
+  return SUMI_OK;
+}
+
+static sumi_status einsum_infer(struct sumi_infer *ctx) {
+  struct equation e;
+  int rank[MAX_INPUTS] = {0};
+  bool known = true;
+  sumi_dim size[LABELS], dim[SUMI_MAX_RANK];
+  for (int i = 0; i < ctx->n_in && i < MAX_INPUTS; i++) {
+    if (ctx->in[i].absent) SUMI_FAIL(ctx->err, SUMI_E_ARG, "input %d is missing", i);
+    rank[i] = ctx->in[i].rank;
+    known &= rank[i] >= 0;
+  }
+  SUMI_TRY(parse(ctx->node, rank, ctx->n_in, &e, ctx->err));
+  if (!known) {
+    sumi_infer_out_unknown(ctx, 0, ctx->in[0].dtype);
+    return SUMI_OK;
+  }
+  for (int l = 0; l < LABELS; l++) size[l] = 1;
+  for (int i = 0; i < e.n_in; i++)
+    for (int k = 0; k < e.in[i].n; k++) {
+      sumi_dim *s = &size[e.in[i].label[k]];
+      const sumi_dim d = ctx->in[i].dim[k];
+      if (d == 1 || d == *s) continue;
+      if (*s == 1)
+        *s = d;
+      else if (*s >= 0 && d >= 0)
+        SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "a label is %" PRId64 " and %" PRId64, *s, d);
+      else
+        *s = d >= 0 ? d : *s >= 0 ? *s : SUMI_DIM_UNKNOWN;
+    }
+  for (int k = 0; k < e.out.n; k++) dim[k] = size[e.out.label[k]];
+  sumi_infer_out(ctx, 0, ctx->in[0].dtype, e.out.n, dim);
+  return SUMI_OK;
+}
+
+/* Loops over labels: their sizes, and the step of every input for each. */
+struct loops {
+  int n;
+  int64_t size[LABELS], step[LABELS][MAX_INPUTS];
+};
+
+/* Advances index and every input's offset; false after the last. */
+static bool advance(const struct loops *l, int n_in, int64_t *index, int64_t *offset) {
+  for (int i = l->n - 1; i >= 0; i--) {
+    for (int k = 0; k < n_in; k++) offset[k] += l->step[i][k];
+    if (++index[i] < l->size[i]) return true;
+    for (int k = 0; k < n_in; k++) offset[k] -= l->size[i] * l->step[i][k];
+    index[i] = 0;
+  }
+  return false;
+}
+
+static void set_loops(const struct sumi_call *c, const struct equation *e, struct loops *outer,
+                      struct loops *inner) {
+  int64_t size[LABELS], stride[MAX_INPUTS][LABELS] = {{0}};
+  bool in_output[LABELS] = {false}, used[LABELS] = {false};
+  for (int l = 0; l < LABELS; l++) size[l] = 1;
+  for (int i = 0; i < e->n_in; i++) {
+    int64_t own[SUMI_MAX_RANK];
+    sumi_strides(c->in[i]->dim, c->in[i]->rank, own);
+    for (int k = 0; k < e->in[i].n; k++) {
+      const int l = e->in[i].label[k];
+      used[l] = true;
+      if (c->in[i]->dim[k] != 1) size[l] = c->in[i]->dim[k];
+      if (c->in[i]->dim[k] != 1) stride[i][l] += own[k];
+    }
+  }
+  outer->n = inner->n = 0;
+  for (int k = 0; k < e->out.n; k++) in_output[e->out.label[k]] = true;
+  for (int k = 0; k < e->out.n + LABELS; k++) {
+    const int l = k < e->out.n ? e->out.label[k] : k - e->out.n;
+    if (k >= e->out.n && (in_output[l] || !used[l])) continue;
+    struct loops *to = k < e->out.n ? outer : inner;
+    to->size[to->n] = size[l];
+    for (int i = 0; i < e->n_in; i++) to->step[to->n][i] = stride[i][l];
+    to->n++;
+  }
+}
+
+/* The sum over the inner loops from the inputs' offsets on. */
+static double sum_f64(const struct sumi_call *c, const struct loops *l, const int64_t *first) {
+  int64_t index[LABELS] = {0}, offset[MAX_INPUTS];
+  double sum = 0;
+  memcpy(offset, first, (size_t)c->n_in * sizeof *offset);
+  if (l->n == 1 && c->n_in == 2 && c->in[0]->dtype == SUMI_FLOAT32) { /* a matrix product, most likely */
+    const float *a = (const float *)c->in[0]->data + offset[0],
+                *b = (const float *)c->in[1]->data + offset[1];
+    for (int64_t i = 0; i < l->size[0]; i++)
+      sum += (double)a[i * l->step[0][0]] * (double)b[i * l->step[0][1]];
+    return sum;
+  }
+  do {
+    double product = 1;
+    for (int k = 0; k < c->n_in; k++) product *= sumi_get_f64(c->in[k]->dtype, c->in[k]->data, offset[k]);
+    sum += product;
+  } while (advance(l, c->n_in, index, offset));
+  return sum;
+}
+
+static int64_t sum_i64(const struct sumi_call *c, const struct loops *l, const int64_t *first) {
+  int64_t index[LABELS] = {0}, offset[MAX_INPUTS];
+  uint64_t sum = 0;
+  memcpy(offset, first, (size_t)c->n_in * sizeof *offset);
+  do {
+    uint64_t product = 1;
+    for (int k = 0; k < c->n_in; k++)
+      product *= (uint64_t)sumi_get_i64(c->in[k]->dtype, c->in[k]->data, offset[k]);
+    sum += product;
+  } while (advance(l, c->n_in, index, offset));
+  return (int64_t)sum;
+}
+
+static sumi_status einsum_ref(const struct sumi_call *c) {
+  const struct sumi_tensor *y = c->out[0];
+  struct equation e;
+  struct loops outer, inner;
+  int rank[MAX_INPUTS] = {0};
+  for (int i = 0; i < c->n_in && i < MAX_INPUTS; i++) rank[i] = c->in[i]->rank;
+  SUMI_TRY(parse(c->node, rank, c->n_in, &e, c->err));
+  set_loops(c, &e, &outer, &inner);
+  const int64_t n = sumi_tensor_count(y);
+  bool nothing = false;
+  for (int i = 0; i < inner.n; i++) nothing |= inner.size[i] == 0;
+  int64_t index[LABELS] = {0}, offset[MAX_INPUTS] = {0};
+  for (int64_t i = 0; i < n; i++) {
+    if (nothing)
+      sumi_set_f64(y->dtype, y->data, i, 0);
+    else if (sumi_dtype_is_float(y->dtype))
+      sumi_set_f64(y->dtype, y->data, i, sum_f64(c, &inner, offset));
+    else
+      sumi_set_i64(y->dtype, y->data, i, sum_i64(c, &inner, offset));
+    advance(&outer, c->n_in, index, offset);
+  }
+  return SUMI_OK;
+}
+
+static void einsum_cost(const struct sumi_call *c, struct sumi_cost *cost) {
+  struct equation e;
+  struct loops outer, inner;
+  int rank[MAX_INPUTS] = {0};
+  for (int i = 0; i < c->n_in && i < MAX_INPUTS; i++) rank[i] = c->in[i]->rank;
+  if (parse(c->node, rank, c->n_in, &e, NULL) != SUMI_OK) return;
+  set_loops(c, &e, &outer, &inner);
+  double macs = 1;
+  for (int i = 0; i < outer.n; i++) macs *= (double)outer.size[i];
+  for (int i = 0; i < inner.n; i++) macs *= (double)inner.size[i];
+  cost->dense_macs = cost->macs = macs;
+}
+
+static const struct sumi_attr_spec attrs[] = {{"equation", SUMI_ATTR_STRING, true}, {NULL}};
+static const struct sumi_port in[] = {{"Inputs", SUMI_NUMBERS, 'T', SUMI_PORT_VARIADIC}, {NULL}};
+static const struct sumi_port out[] = {{"Output", SUMI_NUMBERS, 'T'}, {NULL}};
+
+#define WHY "double sums rounded once"
+static const struct sumi_case cases[] = {
+    {"g (float[3,4] x, float[4,5] y) => (z) { z = Einsum <equation = \"ij,jk->ik\"> (x, y) }", .rtol = 1e-6,
+     .why = WHY},
+    {"g (float[2,3,4,5] x, float[3,5,6] y) => (z) { z = Einsum <equation = \"b...ik, ...kj -> b...ij\"> (x, "
+     "y) }",
+     .rtol = 1e-6, .why = WHY},
+    {"g (float[3,4,3] x) => (z) { z = Einsum <equation = \"iji\"> (x) }", .rtol = 1e-6,
+     .why = "diagonal, implicit output"},
+    {"g (int64[3] x, int64[4] y, int64[1] s) => (z) { z = Einsum <equation = \"a,B,a->Ba\"> (x, y, s) }",
+     .why = "outer, broadcast"},
+    {NULL},
+};
+
+const struct sumi_op sumi_op_einsum = {
+    .name = "Einsum",
+    .formula = "sum over labels of products",
+    .known_as = {{"", "Einsum", {12, 28}}},
+    .attrs = attrs,
+    .in = in,
+    .out = out,
+    .infer = einsum_infer,
+    .ref = einsum_ref,
+    .cost = einsum_cost,
+    .cases = cases,
+};

@@ -1,0 +1,200 @@
+/* GridSample: x is [N, C, spatial...] with r spatial dims, grid [N, out..., r], y is [N, C, out...]. Each grid entry is
+ * a place in [-1, 1], last spatial dim first; -1 and 1 are the centres (align_corners) or the outer edges of the first
+ * and last pixel. y is the pixel nearest to it (ties to even), or an interpolation, linear or cubic (Keys 1981,
+ * a = -0.75), along every dim. padding_mode says what lies outside: zeros, the border, or reflections. */
+#include <inttypes.h>
+#include <math.h>
+
+#include "base/size.h"
+#include "op/dims.h"
+#include "op/op_util.h"
+
+enum mode { NEAREST, LINEAR, CUBIC };
+enum padding { ZEROS, BORDER, REFLECTION };
+
+struct settings {
+  enum mode mode;
+  enum padding padding;
+  bool align;
+};
+
+static sumi_status read_settings(const struct sumi_node *node, struct settings *s, struct sumi_err *err) {
+  static const char *const modes[] = {"nearest", "linear", "cubic", "bilinear", "bicubic"};
+  static const char *const paddings[] = {"zeros", "border", "reflection"};
+  const char *mode = sumi_attr_string(node, "mode", "linear"),
+             *padding = sumi_attr_string(node, "padding_mode", "zeros");
+  int m = 0, p = 0;
+  while (m < 5 && !sumi_streq(mode, modes[m])) m++; /* version 16 says bilinear and bicubic */
+  while (p < 3 && !sumi_streq(padding, paddings[p])) p++;
+  if (m == 5) SUMI_FAIL(err, SUMI_E_VALUE, "mode is '%s'", mode);
+  if (p == 3) SUMI_FAIL(err, SUMI_E_VALUE, "padding_mode is '%s'", padding);
+  *s = (struct settings){(enum mode)(m > CUBIC ? m - 2 : m), (enum padding)p,
+                         sumi_attr_int(node, "align_corners", 0) != 0};
+  return SUMI_OK;
+}
+
+static sumi_status grid_infer(struct sumi_infer *ctx) {
+  const struct sumi_info *x = &ctx->in[0], *grid = &ctx->in[1];
+  struct settings s = {0};
+  SUMI_TRY(read_settings(ctx->node, &s, ctx->err));
+  const int rank = x->rank >= 0 ? x->rank : grid->rank;
+  if (rank >= 0 && rank < 3) SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "the rank is %d, at least 3 is wanted", rank);
+  if (x->rank >= 0) SUMI_TRY(sumi_op_want_rank(ctx, 1, x->rank));
+  if (s.mode != NEAREST && sumi_dtype_in(x->dtype, SUMI_COMPLEX | SUMI_BIT(SUMI_STRING)))
+    SUMI_FAIL(ctx->err, SUMI_E_UNSUPPORTED, "interpolation of %s", sumi_dtype_label(x->dtype));
+  sumi_dim dim[SUMI_MAX_RANK];
+  for (int i = 0; i < rank; i++)
+    dim[i] = i >= 2 && grid->rank == rank ? grid->dim[i - 1]
+             : x->rank == rank && i < 2   ? x->dim[i]
+                                          : SUMI_DIM_UNKNOWN;
+  if (x->rank == rank && grid->rank == rank && rank >= 0) {
+    if (grid->dim[rank - 1] >= 0 && grid->dim[rank - 1] != rank - 2)
+      SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "a grid entry has %" PRId64 " numbers for %d spatial dims",
+                grid->dim[rank - 1], rank - 2);
+    if (grid->dim[0] >= 0 && x->dim[0] >= 0 && grid->dim[0] != x->dim[0])
+      SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "the batch is %" PRId64 " and %" PRId64, x->dim[0], grid->dim[0]);
+    for (int i = 2; i < rank; i++)
+      if (x->dim[i] == 0) SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "spatial dim %d is 0", i);
+  }
+  sumi_infer_out(ctx, 0, x->dtype, rank, dim);
+  return SUMI_OK;
+}
+
+/* x reflected at low and high until it lies between them. */
+static double reflect(double x, double low, double high) {
+  const double range = high - low;
+  if (x >= low && x <= high) return x;
+  if (!(range > 0)) return low;
+  const double away = fmod(x < low ? low - x : x - high, 2 * range);
+  const bool turned = away > range; /* an odd number of whole ranges further */
+  const double back = turned ? 2 * range - away : away;
+  return x < low ? low + back : high - back;
+}
+
+/* Where a grid coordinate lies among n pixels. */
+static double place(const struct settings *s, double g, int64_t n) {
+  const double low = s->align ? 0 : -0.5, high = (double)n - (s->align ? 1 : 0.5);
+  float at = (float)(s->align ? (g + 1) / 2 * (double)(n - 1) : ((g + 1) * (double)n - 1) / 2);
+  if (isnan(at)) at = -4; /* somewhere outside */
+  if (s->mode == NEAREST) at = nearbyintf(at);
+  if (at >= low && at <= high) return at;
+  if (s->padding == BORDER) return fmax(0, fmin(at, (double)(n - 1)));
+  if (s->padding == REFLECTION) return isinf(at) ? low : reflect(at, low, high);
+  return fmax(-4, fmin(at, (double)n + 4)); /* all zeros there */
+}
+
+/* The pixel that index i stands for; -1: a zero. */
+static int64_t pixel(const struct settings *s, int64_t i, int64_t n) {
+  if (i >= 0 && i < n) return i;
+  if (s->padding == ZEROS) return -1;
+  if (s->padding == BORDER) return i < 0 ? 0 : n - 1;
+  const double r = reflect((double)i, s->align ? 0 : -0.5, (double)n - (s->align ? 1 : 0.5));
+  return SUMI_MAX(0, SUMI_MIN((int64_t)r, n - 1));
+}
+
+/* The pixels along one dim and their weights. */
+struct taps {
+  int n;
+  int64_t at[4];
+  double weight[4];
+};
+
+static double cubic(double x) {
+  const double a = -0.75;
+  x = fabs(x);
+  return x <= 1 ? ((a + 2) * x - (a + 3)) * x * x + 1 : x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0;
+}
+
+static void set_taps(const struct settings *s, double at, int64_t n, struct taps *t) {
+  const int64_t base = (int64_t)floor(at);
+  t->n = s->mode == NEAREST ? 1 : s->mode == LINEAR ? 2 : 4;
+  for (int k = 0; k < t->n; k++) {
+    const int64_t i = base + k - (s->mode == CUBIC);
+    const double d = fabs(at - (double)i);
+    t->at[k] = pixel(s, i, n);
+    t->weight[k] = s->mode == NEAREST ? 1 : s->mode == LINEAR ? 1 - d : cubic(d);
+  }
+}
+
+/* The weighted sum over all combinations of taps of r dims, from element `first` of x on. */
+static double interpolate(const struct sumi_tensor *x, int r, const struct taps *t, const int64_t *stride,
+                          int64_t first) {
+  int64_t size[SUMI_MAX_RANK];
+  double sum = 0;
+  for (int i = 0; i < r; i++) size[i] = t[i].n;
+  for (struct sumi_walk w = sumi_walk_start(r, size, NULL, NULL, NULL, NULL); !w.done; sumi_walk_next(&w)) {
+    int64_t at = first;
+    double weight = 1;
+    bool inside = true;
+    for (int i = 0; i < r; i++) {
+      inside &= t[i].at[w.index[i]] >= 0;
+      at += t[i].at[w.index[i]] * stride[i];
+      weight *= t[i].weight[w.index[i]];
+    }
+    if (inside) sum += weight * sumi_get_f64(x->dtype, x->data, at);
+  }
+  return sum;
+}
+
+static sumi_status grid_ref(const struct sumi_call *c) {
+  const struct sumi_tensor *x = c->in[0], *grid = c->in[1], *y = c->out[0];
+  const int r = x->rank - 2;
+  struct settings s = {0};
+  int64_t stride[SUMI_MAX_RANK];
+  SUMI_TRY(read_settings(c->node, &s, c->err));
+  sumi_strides(x->dim, x->rank, stride);
+  const int64_t places = sumi_dims_count(y->dim, 2, y->rank), channels = x->dim[1];
+  for (int64_t b = 0; b < x->dim[0]; b++)
+    for (int64_t p = 0; p < places; p++) {
+      struct taps t[SUMI_MAX_RANK];
+      bool inside = true;
+      int64_t at = 0;
+      for (int i = 0; i < r; i++) {
+        const double g = sumi_get_f64(grid->dtype, grid->data, (b * places + p) * r + (r - 1 - i));
+        set_taps(&s, place(&s, g, x->dim[2 + i]), x->dim[2 + i], &t[i]);
+        inside &= t[i].at[0] >= 0;
+        at += t[i].at[0] * stride[2 + i];
+      }
+      for (int64_t k = 0; k < channels; k++) {
+        const int64_t first = b * stride[0] + k * stride[1], to = (b * channels + k) * places + p;
+        if (s.mode == NEAREST && inside)
+          sumi_copy(x->dtype, y->data, to, x->data, first + at, 1);
+        else
+          sumi_set_f64(y->dtype, y->data, to,
+                       s.mode == NEAREST ? 0 : interpolate(x, r, t, stride + 2, first));
+      }
+    }
+  return SUMI_OK;
+}
+
+#define TYPES (SUMI_NUMBERS | SUMI_BIT(SUMI_BOOL))
+static const struct sumi_attr_spec attrs[] = {
+    {"mode", SUMI_ATTR_STRING}, {"padding_mode", SUMI_ATTR_STRING}, {"align_corners", SUMI_ATTR_INT}, {NULL}};
+static const struct sumi_port in[] = {{"X", TYPES, 'T'}, {"grid", SUMI_FLOATS}, {NULL}};
+static const struct sumi_port out[] = {{"Y", TYPES, 'T'}, {NULL}};
+
+#define WHY "double sums rounded once"
+static const struct sumi_case cases[] = {
+    {"g (float[2,3,5,6] x, float[2,4,3,2] g) => (y) { y = GridSample (x, g) }", .rtol = 1e-6, .why = WHY},
+    {"g (float[1,2,5,6] x, float[1,4,3,2] g) => (y) { y = GridSample <mode = \"cubic\", padding_mode = "
+     "\"reflection\"> (x, g) }",
+     .rtol = 1e-6, .why = WHY},
+    {"g (float[1,2,5,6] x, float[1,4,3,2] g) => (y) { y = GridSample <mode = \"nearest\", padding_mode = "
+     "\"border\", align_corners = 1> (x, g) }"},
+    {"g (float[1,2,3,5,6] x, float[1,2,4,3,3] g) => (y) { y = GridSample <padding_mode = \"border\"> (x, g) "
+     "}",
+     .rtol = 1e-6, .why = WHY},
+    {NULL},
+};
+
+const struct sumi_op sumi_op_grid_sample = {
+    .name = "GridSample",
+    .formula = "x interpolated at the grid's places",
+    .known_as = {{"", "GridSample", {16, 20, 22}}},
+    .attrs = attrs,
+    .in = in,
+    .out = out,
+    .infer = grid_infer,
+    .ref = grid_ref,
+    .cases = cases,
+};
