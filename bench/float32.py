@@ -12,6 +12,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 
@@ -20,7 +21,8 @@ import onnxruntime
 
 DEFAULT = ["trained/cifar10_resnet.onnx", "trained/efficientnet_lite0.onnx", "networks/yolox_nano.onnx",
            "networks/retinaface_mbnet0.25.onnx", "networks/scrfd_500m_bnkps.onnx", "networks/version-RFB-320.onnx",
-           "networks/super_resolution.onnx", "networks/yunet_yunet_final_dynamic_simplify.onnx"]
+           "networks/yunet_yunet_final_dynamic_simplify.onnx", "architectures/torchvision_resnet18",
+           "architectures/torchvision_resnet50", "architectures/torchvision_dynamic_mobilenet_v2"]
 TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(int32)": np.int32, "tensor(float16)": np.float16}
 SIZES = {"batch": 1, "batch_size": 1, "N": 1, "height": 320, "width": 320, "?": 320}
 
@@ -79,6 +81,24 @@ def largest_error(sumi, path, session, feed):
         return worst
 
 
+def located(shared, name):
+    """The path of a network; one of the architectures is unpacked and given its seeded weights under build/bench."""
+    folder, base = os.path.split(name)
+    if folder != "architectures":
+        return os.path.join(shared, name)
+    out = os.path.join("build", "bench", base + ".onnx")
+    if not os.path.exists(out):
+        os.makedirs(os.path.dirname(out), exist_ok=True)
+        bare = out + ".bare"
+        with tarfile.open(os.path.join(shared, folder, "architectures.tar.xz")) as tar:
+            member = next(m for m in tar if os.path.basename(m.name) == base + ".onnx")
+            with open(bare, "wb") as f:
+                f.write(tar.extractfile(member).read())
+        subprocess.run([sys.executable, os.path.join(shared, folder, "fill.py"), bare, out], check=True)
+        os.remove(bare)
+    return out
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("networks", nargs="*")
@@ -89,7 +109,7 @@ def main():
     a = p.parse_args()
     shared = os.environ.get("SUMI_SHARED", "../shared")
     rows = []
-    for path in a.networks or [os.path.join(shared, n) for n in DEFAULT]:
+    for path in a.networks or [located(shared, n) for n in DEFAULT]:
         session = peer(path)
         shapes = shapes_of(session)
         rng = np.random.default_rng(1)
