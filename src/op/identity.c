@@ -67,7 +67,7 @@ static const struct sumi_port any_out[] = {{"output", SUMI_ANY, 'V', SUMI_PORT_A
 
 static const struct sumi_case identity_cases[] = {
     {"g (float[2,3] x) => (y) { y = Identity (x) }"},
-    {"g (int64[] x) => (y) { y = Identity (x) }", .why = "rank 0"},
+    {"g (int64 x) => (y) { y = Identity (x) }", .why = "rank 0"},
     {NULL},
 };
 

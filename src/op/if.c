@@ -73,7 +73,7 @@ static const struct sumi_port out[] = {
     {"outputs", SUMI_ANY, 0, SUMI_PORT_VARIADIC | SUMI_PORT_MIXED | SUMI_PORT_ANY_KIND}, {NULL}};
 
 static const struct sumi_case cases[] = {
-    {"g (bool[] c, float[2,3] x) => (y) {"
+    {"g (bool c, float[2,3] x) => (y) {"
      " y = If <then_branch = a () => (float[2,3] p) { p = Identity (x) },"
      " else_branch = b () => (float[3,2] q) { q = Transpose (x) }> (c) }"},
     {NULL},
