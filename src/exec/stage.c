@@ -139,7 +139,7 @@ static bool share_view(struct builder *b, const struct sumi_node *node) {
 
 static bool share_in_place(struct builder *b, const struct sumi_node *node) {
   struct sumi_plan *plan = &b->stage->plan;
-  if (!(node->op->flags & SUMI_OP_IN_PLACE) || (node->op->lower && b->exec->session->device->machine_passes)) return false;
+  if (!(node->op->flags & SUMI_OP_IN_PLACE)) return false;
   if (!node->in[0] || !node->out[0]) return false;
   const size_t from = node->in[0]->id, to = node->out[0]->id;
   const int r = root(plan, from);

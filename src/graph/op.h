@@ -45,7 +45,7 @@ enum {
   SUMI_OP_DYNAMIC = 2,     /* its outputs' shapes are known only after it ran: ref makes them with sumi_call_output() */
   SUMI_OP_RANDOM = 4,      /* not a function of its inputs: never folded */
   SUMI_OP_VIEW = 8,        /* output 0 has the bytes of input 0 in their order (Reshape, Identity): may share memory */
-  SUMI_OP_IN_PLACE = 16    /* ref allows output 0 to lie over input 0 when their bytes agree */
+  SUMI_OP_IN_PLACE = 16    /* ref and lower allow output 0 to lie over input 0 when their bytes agree */
 };
 
 /* A test case: a graph in text form whose one graph runs on every device; inputs are filled at random. */

@@ -3,6 +3,7 @@
 
 #include "kernel/copy/copy.h"
 #include "kernel/depthwise/depthwise.h"
+#include "kernel/eltwise/eltwise.h"
 #include "kernel/pool/pool.h"
 #include "kernel/spmm/spmm.h"
 
@@ -27,6 +28,7 @@ ADD_FAMILY(spmm, sumi_spmm_f32_kernels, sumi_spmm_f32_kernel)
 ADD_FAMILY(depthwise, sumi_depthwise_kernels, sumi_depthwise_kernel)
 ADD_FAMILY(pool, sumi_pool_kernels, sumi_pool_kernel)
 ADD_FAMILY(copy, sumi_copy_kernels, sumi_copy_kernel)
+ADD_FAMILY(eltwise, sumi_eltwise_kernels, sumi_eltwise_kernel)
 
 size_t sumi_kernel_rows(struct sumi_kernel_row *rows, size_t most) {
   struct table t = {rows, 0, most};
@@ -34,5 +36,6 @@ size_t sumi_kernel_rows(struct sumi_kernel_row *rows, size_t most) {
   add_depthwise(&t);
   add_pool(&t);
   add_copy(&t);
+  add_eltwise(&t);
   return t.n;
 }

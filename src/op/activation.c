@@ -14,7 +14,8 @@
   X(HARD_SIGMOID, "HardSigmoid", 2, 0.2f, 0.5f, a *x + b < 0 ? 0 : a * x + b > 1 ? 1 : a * x + b) \
   X(SIGMOID, "Sigmoid", 0, 0, 0, 1 / (1 + (real)exp(-(double)x)))                                 \
   X(TANH, "Tanh", 0, 0, 0, (real)tanh((double)x))                                                 \
-  X(HARD_SWISH, "HardSwish", 0, 0, 0, x *(x + 3 < 0 ? 0 : x + 3 > 6 ? 1 : (x + 3) / 6))
+  X(HARD_SWISH, "HardSwish", 0, 0, 0, x *(x + 3 < 0 ? 0 : x + 3 > 6 ? 1 : (x + 3) / 6))           \
+  X(SWISH, "Swish", 1, 1, 0, x / (1 + (real)exp(-(double)(a * x))))
 
 static const struct {
   const char *name;

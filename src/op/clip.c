@@ -3,6 +3,7 @@
  * stays a NaN. */
 #include <float.h>
 
+#include "op/eltwise_lower.h"
 #include "op/lane.h"
 #include "op/ops.h"
 
@@ -101,5 +102,6 @@ const struct sumi_op sumi_op_clip = {
     .flags = SUMI_OP_IN_PLACE,
     .infer = clip_infer,
     .ref = clip_ref,
+    .lower = sumi_unary_lower,
     .cases = cases,
 };

@@ -9,6 +9,7 @@
 #include "kernel/copy/copy.h"
 #include "kernel/depthwise/depthwise.h"
 #include "op/conv.h"
+#include "op/eltwise_lower.h"
 #include "op/spmm_lower.h"
 
 enum { X, W, B, Z, N_IN };
@@ -73,7 +74,7 @@ static void depthwise_planes(void *user, int64_t begin, int64_t end, int worker)
     const int64_t m = i % a->c_out;
     float *y = r->y + i * a->out_pixels;
     a->kernel->run(&a->d, r->x + i / a->m_group * a->in_pixels, r->w + m * a->taps, r->b ? r->b[m] : 0, y);
-    if (a->epilogue.act) a->epilogue.act(y, a->out_pixels, a->epilogue.param);
+    if (a->epilogue.act) a->epilogue.act(y, y, a->out_pixels, a->epilogue.param);
   }
 }
 

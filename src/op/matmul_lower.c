@@ -9,6 +9,7 @@
 
 #include "base/size.h"
 #include "kernel/copy/copy.h"
+#include "op/eltwise_lower.h"
 #include "op/gemm.h"
 #include "op/matmul.h"
 #include "op/spmm_lower.h"

@@ -2,6 +2,7 @@
  * one for each channel (dimension 1 of x). */
 #include <inttypes.h>
 
+#include "op/eltwise_lower.h"
 #include "op/lane.h"
 #include "op/ops.h"
 
@@ -67,5 +68,6 @@ const struct sumi_op sumi_op_prelu = {
     .flags = SUMI_OP_IN_PLACE,
     .infer = prelu_infer,
     .ref = prelu_ref,
+    .lower = sumi_binary_lower,
     .cases = cases,
 };

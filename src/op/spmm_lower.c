@@ -117,31 +117,6 @@ sumi_status sumi_spmm_set_weights(struct sumi_lower *l, struct sumi_spmm_f32 *s,
   return SUMI_OK;
 }
 
-/* ---- epilogues ------------------------------------------------------------------------------------------------ */
-
-/* param holds a struct sumi_activation. */
-static void apply(float *v, int64_t n, const float *param) {
-  sumi_activation_apply(*(const struct sumi_activation *)(const void *)param, v, n);
-}
-
-sumi_status sumi_lower_epilogue(struct sumi_lower *l, struct sumi_activation a, struct sumi_epilogue *out) {
-  *out = (struct sumi_epilogue){-INFINITY, INFINITY, NULL, NULL};
-  if (a.kind == SUMI_ACTIVATION_NONE) return SUMI_OK;
-  if (a.kind == SUMI_ACTIVATION_RELU) {
-    out->lo = 0;
-  } else if (a.kind == SUMI_ACTIVATION_CLIP) {
-    out->lo = a.a;
-    out->hi = a.b;
-  } else {
-    struct sumi_activation *copy = SUMI_NEW(l->arena, struct sumi_activation);
-    if (!copy) SUMI_FAIL_MEMORY(l->err);
-    *copy = a;
-    out->act = apply;
-    out->param = (const float *)(const void *)copy;
-  }
-  return SUMI_OK;
-}
-
 /* ---- tiles ---------------------------------------------------------------------------------------------------- */
 
 struct sumi_spmm_tiles sumi_spmm_tile(const struct sumi_spmm_f32_kernel *kernel, int threads,

@@ -1,10 +1,9 @@
 /* What lowering to family spmm shares between convolutions and matrix products: packed weights, the choice between
- * dense and sparse lists, epilogues, and splitting the work into tiles for threads. */
+ * dense and sparse lists, and splitting the work into tiles for threads. */
 #ifndef SUMI_OP_SPMM_LOWER_H
 #define SUMI_OP_SPMM_LOWER_H
 
 #include "kernel/spmm/spmm.h"
-#include "op/activation.h"
 #include "plan/lower.h"
 #include "sparse/packed.h"
 
@@ -35,14 +34,6 @@ sumi_status sumi_spmm_pack_if_below(struct sumi_lower *l, const struct sumi_spmm
  * entries' offsets are made in l's arena. */
 sumi_status sumi_spmm_set_weights(struct sumi_lower *l, struct sumi_spmm_f32 *s,
                                   const struct sumi_packed *packed, const int32_t *offset);
-
-/* How an activation is applied: by the clip where that can say it, else by a function over finished words. */
-struct sumi_epilogue {
-  float lo, hi;
-  sumi_act_fn act; /* NULL = none */
-  const float *param;
-};
-sumi_status sumi_lower_epilogue(struct sumi_lower *l, struct sumi_activation a, struct sumi_epilogue *out);
 
 /* Tiles of n_blocks x pixels for so many threads: enough for all, none too small. */
 struct sumi_spmm_tiles {

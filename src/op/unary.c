@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "base/fmath.h"
+#include "op/eltwise_lower.h"
 #include "op/lane.h"
 #include "op/ops.h"
 
@@ -58,6 +59,7 @@ static const struct sumi_attr_spec attrs[] = {{"consumed_inputs", SUMI_ATTR_INTS
       .flags = SUMI_OP_IN_PLACE,                                                                             \
       .infer = sumi_infer_same,                                                                              \
       .ref = symbol##_ref,                                                                                   \
+      .lower = sumi_unary_lower,                                                                             \
       .cases = symbol##_cases,                                                                               \
   };
 
@@ -124,7 +126,7 @@ FUNCTION(softsign, "Softsign", "x / (1 + |x|)", (1, 22), SUMI_FLOATS, NULL, 0, -
          a / (1 + fabs(a)))
 FUNCTION(mish, "Mish", "x * tanh(ln(1 + exp(x)))", (18, 22), SUMI_FLOATS, NULL, 5e-7, -20, 20,
          a *sumi_tanh_f32(softplus_f32(a)), a *tanh(softplus_f64(a)))
-FUNCTION(hard_swish, "HardSwish", "x * max(0, min(1, x / 6 + 0.5))", (14, 22), SUMI_FLOATS, NULL, 0, -5, 5,
+FUNCTION(hard_swish, "HardSwish", "x * max(0, min(1, x / 6 + 0.5))", (14, 22), SUMI_FLOATS, NULL, 2e-7, -5, 5,
          a *(a *(1 / 6.f) + 0.5f < 0    ? 0
              : a * (1 / 6.f) + 0.5f > 1 ? 1
                                         : a * (1 / 6.f) + 0.5f),

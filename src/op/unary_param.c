@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/fmath.h"
+#include "op/eltwise_lower.h"
 #include "op/lane.h"
 #include "op/ops.h"
 
@@ -67,6 +68,7 @@ static sumi_status run(const struct sumi_call *c, const struct constant *constan
       .flags = SUMI_OP_IN_PLACE,                                                                           \
       .infer = sumi_infer_same,                                                                            \
       .ref = symbol##_ref,                                                                                 \
+      .lower = sumi_unary_lower,                                                                           \
       .cases = symbol##_cases,                                                                             \
   };
 
@@ -172,5 +174,6 @@ const struct sumi_op sumi_op_gelu = {
     .flags = SUMI_OP_IN_PLACE,
     .infer = gelu_infer,
     .ref = gelu_ref,
+    .lower = sumi_unary_lower,
     .cases = gelu_cases,
 };

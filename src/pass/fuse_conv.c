@@ -1,6 +1,8 @@
-/* fuse-conv: a residual Add and an activation behind a Conv become part of it (com.microsoft.FusedConv), so that the
- * kernel's epilogue does them while the result is still in registers. Both only where nobody else uses what is in
+/* fuse-conv: a residual Add and an activation (also x * Sigmoid(x), x * HardSigmoid(x)) behind a Conv become part of it
+ * (com.microsoft.FusedConv), so that the kernel's epilogue does them while the result is still hot. Only where nobody else uses what is in
  * between; the Add only where both of its inputs have the same shape, and float32 throughout. */
+#include <math.h>
+
 #include "op/ops.h"
 #include "pass/pass.h"
 
@@ -87,6 +89,30 @@ static sumi_status add_activation(struct sumi_graph *g, struct sumi_node *conv, 
   return SUMI_OK;
 }
 
+/* The node that multiplies v by gate(v), where nobody else uses either: x * Sigmoid(x) and its relatives. */
+static struct sumi_node *gated(const struct sumi_value *v, struct sumi_node **gate) {
+  if (v->n_use != 2 || v->is_output) return NULL;
+  struct sumi_node *a = v->first_use->node, *b = v->first_use->next->node;
+  struct sumi_node *mul = is_op(a, "Mul") ? a : b;
+  *gate = mul == a ? b : a;
+  if (!is_op(mul, "Mul") || mul->version < 7 || *gate == mul || !(*gate)->out[0] || only_user((*gate)->out[0]) != mul) return NULL;
+  return mul->in[0] == (*gate)->out[0] || mul->in[1] == (*gate)->out[0] ? mul : NULL;
+}
+
+static sumi_status add_gate(struct sumi_graph *g, struct sumi_node *conv, struct sumi_err *err) {
+  struct sumi_node *gate, *mul = gated(conv->out[0], &gate);
+  if (!mul || *sumi_attr_string(conv, "activation", "")) return SUMI_OK;
+  const bool hard = is_op(gate, "HardSigmoid") && fabsf(sumi_attr_float(gate, "alpha", 0.2f) * 6 - 1) < 1e-6f &&
+                    sumi_attr_float(gate, "beta", 0.5f) == 0.5f;
+  if (!hard && !is_op(gate, "Sigmoid")) return SUMI_OK;
+  SUMI_TRY(become_fused(conv, err));
+  SUMI_TRY(sumi_node_set_string(conv, "activation", hard ? "HardSwish" : "Swish", err));
+  if (!sumi_graph_replace_uses(g, mul->out[0], conv->out[0])) return SUMI_OK;
+  sumi_graph_remove_node(g, mul);
+  sumi_graph_remove_node(g, gate);
+  return SUMI_OK;
+}
+
 static sumi_status run(struct sumi_graph *g, struct sumi_err *err) {
   for (size_t i = 0; i < g->n_node; i++) {
     struct sumi_node *node = g->node[i];
@@ -94,6 +120,7 @@ static sumi_status run(struct sumi_graph *g, struct sumi_err *err) {
     if (!node->out[0] || node->out[0]->info.dtype != SUMI_FLOAT32) continue;
     SUMI_TRY(add_residual(g, node, err));
     SUMI_TRY(add_activation(g, node, err));
+    SUMI_TRY(add_gate(g, node, err));
   }
   return sumi_graph_tidy(g, err);
 }

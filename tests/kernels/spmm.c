@@ -20,8 +20,8 @@ static int64_t place(const struct sumi_spmm_f32 *s, int64_t p) {
   return p / s->pitch * s->width + p % s->pitch;
 }
 
-static void double_it(float *v, int64_t n, const float *param) {
-  for (int64_t i = 0; i < n; i++) v[i] = param[0] * v[i];
+static void double_it(const float *x, float *y, int64_t n, const float *param) {
+  for (int64_t i = 0; i < n; i++) y[i] = param[0] * x[i];
 }
 
 /* The loop of the header for one word; *size receives the sum of magnitudes, for the tolerance of ref. */
@@ -38,7 +38,7 @@ static float want(const struct sumi_spmm_f32 *s, int64_t m, int64_t p, float *si
   v *= s->scale;
   *size *= fabsf(s->scale);
   if (s->add) v += s->add[m * s->add_row + place(s, p)];
-  if (s->act) s->act(&v, 1, s->act_param);
+  if (s->act) s->act(&v, &v, 1, s->act_param);
   return v < s->lo ? s->lo : v > s->hi ? s->hi : v;
 }
 

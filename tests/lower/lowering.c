@@ -205,6 +205,40 @@ static void make_pool(struct maker *m) {
   if (which == 1) sumi_node_set_int(node, "count_include_pad", pick(m, 0, 1), NULL);
 }
 
+/* What pass fuse-conv joins: a residual or not, then an activation, a gate, or nothing; sometimes somebody else looks at
+ * a value in between. */
+static void make_chain(struct maker *m) {
+  static const struct sumi_op *const gates[] = {&sumi_op_sigmoid, &sumi_op_hard_sigmoid};
+  static const struct sumi_op *const acts[] = {&sumi_op_relu, &sumi_op_tanh, &sumi_op_leaky_relu};
+  const int64_t c = pick(m, 1, 9), x[4] = {1, c, pick(m, 3, 12), pick(m, 3, 12)}, w[4] = {c, c, 1, 1};
+  const int residual = pick(m, 0, 1), kind = pick(m, 0, 2), which = pick(m, 0, 2), peek = pick(m, 0, 3) == 0;
+  m->what[0] = 0;
+  describe(m, "chain, residual %d, kind %d %d, seen from outside %d,", residual, kind, which, peek);
+  struct sumi_value *in = input(m, 4, x), *t = sumi_graph_add_value(m->g, NULL), *u;
+  sumi_graph_add_node(m->g, NULL, &sumi_op_conv, "Conv", 11,
+                      (struct sumi_value *[]){in, constant(m, 4, w, 1, 1)}, 2, &t, 1);
+  if (peek) sumi_graph_add_output(m->g, t);
+  if (residual) {
+    u = sumi_graph_add_value(m->g, NULL);
+    sumi_graph_add_node(m->g, NULL, &sumi_op_add, "Add", 13, (struct sumi_value *[]){t, in}, 2, &u, 1);
+    t = u;
+  }
+  if (kind == 1) {
+    finish(m, acts[which], 13, &t, 1);
+  } else if (kind == 2) {
+    u = sumi_graph_add_value(m->g, NULL);
+    const struct sumi_op *op = gates[which > 0];
+    struct sumi_node *gate = sumi_graph_add_node(m->g, NULL, op, op->name, 13, &t, 1, &u, 1);
+    if (which)
+      sumi_node_set_float(gate, "alpha", which == 2 ? 0.2f : 1 / 6.f, NULL); /* HardSwish's, or not */
+    finish(m, &sumi_op_mul, 13, pick(m, 0, 1) ? (struct sumi_value *[]){t, u} : (struct sumi_value *[]){u, t},
+           2);
+  } else {
+    finish(m, &sumi_op_relu, 13, &t, 1);
+  }
+  m->tolerance = 1e-5;
+}
+
 static float *fill(struct maker *m, int64_t n) {
   float *data = calloc((size_t)n + 16, sizeof *data);
   for (int64_t i = 0; i < n; i++) data[i] = (float)sumi_random_normal(&m->random);
@@ -307,7 +341,8 @@ int main(int argc, char **argv) {
   } kinds[] = {{"Conv", make_conv, 1},
                {"MatMul", make_matmul, 0.9},
                {"Gemm", make_gemm, 0.5},
-               {"pools", make_pool, 1}};
+               {"pools", make_pool, 1},
+               {"chains", make_chain, 1}};
   uint64_t seed = (uint64_t)time(NULL);
   int count = 150, failed = 0;
   for (int i = 1; i + 1 < argc; i += 2) {

@@ -27,13 +27,11 @@
 #include <stdint.h>
 
 #include "cpu/cpu.h"
+#include "kernel/eltwise/eltwise.h"
 
 enum {
   SUMI_SPMM_BLOCK = 8
 }; /* the largest block: rows that share a list and lie together in packed weights */
-
-/* v[i] = f(v[i]), i < n; param as the function says. */
-typedef void (*sumi_act_fn)(float *v, int64_t n, const float *param);
 
 struct sumi_spmm_f32 {
   int64_t rows, pixels;
@@ -50,7 +48,7 @@ struct sumi_spmm_f32 {
   float scale;            /* 1 = none */
   const float *add;       /* NULL = none */
   int64_t add_row;        /* elements */
-  sumi_act_fn act;        /* NULL = none */
+  sumi_unary_fn act;      /* NULL = none */
   const float *act_param;
   float lo, hi; /* -INFINITY, INFINITY = none */
   float *y;

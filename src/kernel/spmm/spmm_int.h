@@ -43,7 +43,7 @@ static __attribute__((noinline, unused)) void spmm_finish(const struct sumi_spmm
         for (int64_t j = 0; j < n; j++) v[p - t->p + j] += add[j];
         p = next;
       }
-    if (s->act) s->act(v, t->n_pixels, s->act_param);
+    if (s->act) s->act(v, v, t->n_pixels, s->act_param);
     for (int64_t p = t->p, scan = scan0; p < p1; scan++) {
       const int64_t col = p - scan * s->pitch, next = (scan + 1) * s->pitch,
                     n = spmm_min(s->width - col, p1 - p);
