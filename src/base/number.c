@@ -100,7 +100,7 @@ static char *special(double x, char *buf) {
 
 char *sumi_number_print_f32(float x, char *buf) {
   if (!isfinite(x)) return special(x, buf);
-  for (int precision = 1; precision <= 9; precision++) {
+  for (int precision = 6; precision <= 9; precision++) { /* %g leaves zeros at the end out */
     snprintf(buf, SUMI_NUMBER_TEXT, "%.*g", precision, (double)x);
     if (strtof(buf, NULL) == x) break;
   }
@@ -109,7 +109,7 @@ char *sumi_number_print_f32(float x, char *buf) {
 
 char *sumi_number_print_f64(double x, char *buf) {
   if (!isfinite(x)) return special(x, buf);
-  for (int precision = 1; precision <= 17; precision++) {
+  for (int precision = 15; precision <= 17; precision++) {
     snprintf(buf, SUMI_NUMBER_TEXT, "%.*g", precision, x);
     if (strtod(buf, NULL) == x) break;
   }

@@ -1,5 +1,5 @@
 /* Floating-point numbers as text, the same in every locale: read as written, written so that reading gives the same
- * number back with as few digits as possible. */
+ * number back, with few digits. */
 #ifndef SUMI_BASE_NUMBER_H
 #define SUMI_BASE_NUMBER_H
 

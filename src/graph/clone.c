@@ -69,7 +69,10 @@ static sumi_status copy_nodes(const struct sumi_graph *from, struct sumi_graph *
       mapped(to, n->out, n->n_out, out);
       m = sumi_graph_add_node(to, n->name, n->op, n->op_name, n->version, in, n->n_in, out, n->n_out);
     }
-    if (m) m->n_captured = n->n_captured;
+    if (m) {
+      m->n_captured = n->n_captured;
+      m->made_up = n->made_up;
+    }
     status = m ? copy_attrs(n, m, err) : sumi_err_set(err, SUMI_E_MEMORY, "out of memory");
   }
   sumi_free(to->allocator, list, cap * sizeof(struct sumi_value *));

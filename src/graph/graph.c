@@ -213,6 +213,23 @@ bool sumi_graph_add_output(struct sumi_graph *g, struct sumi_value *v) {
   return true;
 }
 
+/* An operator's name without its domain: what nodes without a name are called after. */
+static const char *plain_op_name(const char *op_name) {
+  const char *last_dot = strrchr(op_name, '.');
+  return last_dot ? last_dot + 1 : op_name;
+}
+
+/* A node whose name was made up gets another if somebody is to be called that. False: out of memory. */
+static bool give_way(struct sumi_graph *g, const char *name) {
+  struct sumi_node *holder = name && *name ? sumi_names_find(&g->node_names, name) : NULL;
+  if (!holder || !holder->made_up) return true;
+  const char *other = unique_name(g, &g->node_names, NULL, plain_op_name(holder->op_name));
+  if (!other || !sumi_names_add(g->allocator, &g->node_names, other, holder)) return false;
+  sumi_names_remove(&g->node_names, name);
+  holder->name = other;
+  return true;
+}
+
 struct sumi_node *sumi_graph_add_node(struct sumi_graph *g, const char *name, const struct sumi_op *op,
                                       const char *op_name, int version, struct sumi_value *const *in,
                                       int n_in, struct sumi_value *const *out, int n_out) {
@@ -220,9 +237,9 @@ struct sumi_node *sumi_graph_add_node(struct sumi_graph *g, const char *name, co
   struct sumi_node **list = grown(g, g->node, &g->cap_node, g->n_node, sizeof *list);
   if (!list) return NULL;
   g->node = list;
-  const char *last_dot = strrchr(op_name, '.');
   struct sumi_node *n = SUMI_NEW(g->arena, struct sumi_node);
-  const char *copy = unique_name(g, &g->node_names, name, last_dot ? last_dot + 1 : op_name);
+  if (!give_way(g, name)) return NULL;
+  const char *copy = unique_name(g, &g->node_names, name, plain_op_name(op_name));
   if (!n || !copy) return NULL;
   n->op_name = sumi_arena_strdup(g->arena, op_name);
   n->in = SUMI_NEW_ARRAY(g->arena, (size_t)n_in, struct sumi_value *);
@@ -231,6 +248,7 @@ struct sumi_node *sumi_graph_add_node(struct sumi_graph *g, const char *name, co
   if (!n->op_name || !n->in || !n->out || !n->use || !sumi_names_add(g->allocator, &g->node_names, copy, n))
     return NULL;
   n->name = copy;
+  n->made_up = !name || !*name;
   n->id = g->n_node;
   n->graph = g;
   n->op = op;

@@ -210,7 +210,8 @@ static sumi_status parse_node(struct sumi_parser *p, struct sumi_graph *g) {
   if (sumi_read_take(&p->r, '[')) {
     const char *at = sumi_parse_here(p);
     if (sumi_read_at_name(&p->r)) SUMI_TRY(sumi_read_name(&p->r, &h.name));
-    if (h.name && *h.name && sumi_graph_find_node(g, h.name)) FAIL_AT(p, at, "node '%.80s' twice", h.name);
+    const struct sumi_node *same = h.name && *h.name ? sumi_graph_find_node(g, h.name) : NULL;
+    if (same && !same->made_up) FAIL_AT(p, at, "node '%.80s' twice", h.name);
     SUMI_TRY(sumi_read_expect(&p->r, ']'));
   }
   SUMI_TRY(parse_names(p, &outs));
