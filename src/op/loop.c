@@ -166,11 +166,11 @@ static const struct sumi_port out[] = {
 
 static const struct sumi_case cases[] = {
     {"g (float[3] x) => (y, z) <int64[] m = {5}> {"
-     " y, z = Loop <body = b (int64[] i, bool[] c, float[3] s) => (bool[] d, float[3] t, float[3] u) {"
+     " y, z = Loop <body = b (int64 i, bool c, float[3] s) => (bool d, float[3] t, float[3] u) {"
      " d = Identity (c) u = Mul (s, x) t = Add (s, x) }> (m, , x) }",
      .why = "state, scan output, capture"},
     {"g (int64[1] x) => (y) <int64[] m = {7}, bool[] go = {1}, int64[] four = {4}> {"
-     " y = Loop <body = b (int64[] i, bool[] c, int64[n] s) => (bool[] d, int64[k] t) {"
+     " y = Loop <body = b (int64 i, bool c, int64[n] s) => (bool d, int64[k] t) {"
      " d = Less (i, four) t = Concat <axis = 0> (s, x) }> (m, go, x) }",
      .why = "the condition ends it; the state grows"},
     {NULL},
