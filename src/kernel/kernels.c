@@ -5,6 +5,7 @@
 #include "kernel/depthwise/depthwise.h"
 #include "kernel/eltwise/eltwise.h"
 #include "kernel/pool/pool.h"
+#include "kernel/rows/rows.h"
 #include "kernel/spmm/spmm.h"
 
 struct table {
@@ -27,6 +28,7 @@ static void add(struct table *t, const char *family, const char *name, enum sumi
 ADD_FAMILY(spmm, sumi_spmm_f32_kernels, sumi_spmm_f32_kernel)
 ADD_FAMILY(depthwise, sumi_depthwise_kernels, sumi_depthwise_kernel)
 ADD_FAMILY(pool, sumi_pool_kernels, sumi_pool_kernel)
+ADD_FAMILY(rows, sumi_rows_kernels, sumi_rows_kernel)
 ADD_FAMILY(copy, sumi_copy_kernels, sumi_copy_kernel)
 ADD_FAMILY(eltwise, sumi_eltwise_kernels, sumi_eltwise_kernel)
 
@@ -35,6 +37,7 @@ size_t sumi_kernel_rows(struct sumi_kernel_row *rows, size_t most) {
   add_spmm(&t);
   add_depthwise(&t);
   add_pool(&t);
+  add_rows(&t);
   add_copy(&t);
   add_eltwise(&t);
   return t.n;

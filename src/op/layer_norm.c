@@ -8,6 +8,7 @@
 
 #include "base/size.h"
 #include "op/op_util.h"
+#include "op/rows_lower.h"
 
 /* stash_type is the element type of outputs 1 and 2, as a number of TensorProto.DataType. */
 static sumi_status stash(const struct sumi_node *node, sumi_dtype *d, struct sumi_err *err) {
@@ -148,6 +149,7 @@ const struct sumi_op sumi_op_layer_normalization = {
     .out = layer_out,
     .infer = norm_infer,
     .ref = layer_ref,
+    .lower = sumi_layer_norm_lower,
     .cases = layer_cases,
 };
 
@@ -160,5 +162,6 @@ const struct sumi_op sumi_op_rms_normalization = {
     .out = rms_out,
     .infer = norm_infer,
     .ref = rms_ref,
+    .lower = sumi_layer_norm_lower,
     .cases = rms_cases,
 };

@@ -8,6 +8,7 @@
 #include "base/size.h"
 #include "op/broadcast.h"
 #include "op/op_util.h"
+#include "op/rows_lower.h"
 
 /* x is [outer, n, inner], along the middle. */
 struct shape {
