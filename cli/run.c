@@ -32,17 +32,22 @@ static bool make_folder(const char *path) {
   return good;
 }
 
-/* An output's name as a file's: what is not a letter, digit, '.', '_' or '-' becomes '_'; at most 200 bytes; a number
- * is added where that gives the name of an output before it. */
-static char *file_name(const struct sumi_view *views, size_t i) {
-  char *name = cli_printf("%.200s", *views[i].name ? views[i].name : "_");
+/* An output's name as a file's: what is not a letter, digit, '.', '_' or '-' becomes '_'; at most 200 bytes. */
+static char *plain_name(const char *output) {
+  char *name = cli_printf("%.200s", *output ? output : "_");
   for (char *p = name; *p; p++)
     if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
           strchr("._-", *p)))
       *p = '_';
   if (name[0] == '.') name[0] = '_';
+  return name;
+}
+
+/* The plain name of output i; its number is added where an output before it has the same one. */
+static char *file_name(const struct sumi_view *views, size_t i) {
+  char *name = plain_name(views[i].name);
   for (size_t k = 0; k < i; k++) {
-    char *other = file_name(views, k);
+    char *other = plain_name(views[k].name);
     const bool same = strcasecmp(other, name) == 0;
     free(other);
     if (!same) continue;
