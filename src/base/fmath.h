@@ -59,6 +59,27 @@ static inline float sumi_tanh_f32(float x) {
   return sumi_f32_from_bits(sumi_f32_bits(a > 0.625f ? large : small) | sign);
 }
 
+/* e^x - 1 for x <= 0 (0 for x > 0) below 1.5 ulp: 2^k (e^r - 1) + (2^k - 1) as in sumi_exp_f32. */
+static inline float sumi_expm1_f32(float x) {
+  x = x > 0.0f ? 0.0f : x;
+  const float v = x < -20.0f ? -20.0f : x; /* from there on it is -1 */
+  const float t = v * 0x1.715476p+0f + 12582912.0f, k = t - 12582912.0f;
+  const float r = v - k * 0x1.63p-1f + k * 0x1.bd0106p-13f;
+  const float q = ((0x1.6a3fb6p-10f * r + 0x1.1239ep-7f) * r + 0x1.5558bep-5f) * r + 0x1.555492p-3f;
+  const float p = r + r * r * (q * r + 0x1.fffffcp-2f);
+  const float scale = sumi_f32_from_bits((sumi_f32_bits(t) - 0x4b400000u + 127u) << 23);
+  return scale * p + (scale - 1.0f);
+}
+
+/* ln(1 + e^x) below 2.5 ulp: max(x, 0) + ln(1 + e), e = e^-|x|, ln(1 + e) = e P(e) on [0, 1]. */
+static inline float sumi_softplus_f32(float x) {
+  const float e = sumi_exp_f32(sumi_f32_from_bits(sumi_f32_bits(x) | 0x80000000u));
+  const float s = (((-0x1.af49cep-9f * e + 0x1.4917cep-6f) * e - 0x1.d6b08cp-5f) * e + 0x1.b4ae08p-4f) * e;
+  const float q = (((s - 0x1.3a435ep-3f) * e + 0x1.934b54p-3f) * e - 0x1.ff23e6p-3f) * e + 0x1.554ddp-2f;
+  const float ln = e + e * e * (q * e - 0x1.ffffd2p-2f);
+  return (x > 0.0f ? x : 0.0f) + ln; /* NaN: ln is one */
+}
+
 /* 1 / (1 + e^-x) below 2 ulp: e^-|x| never overflows and keeps small results exact. */
 static inline float sumi_sigmoid_f32(float x) {
   const float e = sumi_exp_f32(sumi_f32_from_bits(sumi_f32_bits(x) | 0x80000000u));

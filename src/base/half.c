@@ -1,4 +1,4 @@
-/* Short floating-point formats. One generic codec; float16 to and from float has a fast form of its own. */
+/* Short floating-point formats: one codec for all. */
 #include "base/half.h"
 
 #include <math.h>
@@ -12,26 +12,6 @@ const struct sumi_minifloat sumi_e5m2fnuz = {5, 2, 16, true, false, 0x80, false}
 const struct sumi_minifloat sumi_e2m3 = {2, 3, 1, true, false, -1, false};
 const struct sumi_minifloat sumi_e3m2 = {3, 2, 3, true, false, -1, false};
 const struct sumi_minifloat sumi_e2m1 = {2, 1, 1, true, false, -1, false};
-
-float sumi_f32_from_f16(uint16_t h) {
-  const uint32_t sign = (uint32_t)(h & 0x8000) << 16, e = (h >> 10) & 31, m = h & 1023;
-  if (e == 31) return sumi_f32_from_bits(sign | 0x7f800000 | m << 13);
-  if (e) return sumi_f32_from_bits(sign | (e + 112) << 23 | m << 13);
-  const float f = (float)m * 0x1p-24f;
-  return sign ? -f : f;
-}
-
-uint16_t sumi_f16_from_f32(float f) {
-  const uint32_t u = sumi_f32_bits(f), a = u & 0x7fffffff;
-  const uint16_t sign = (uint16_t)((u >> 16) & 0x8000);
-  if (a > 0x7f800000) return (uint16_t)(sign | 0x7e00);
-  if (a >= 0x477ff000) return (uint16_t)(sign | 0x7c00); /* rounds to 65536 or more */
-  if (a < 0x38800000) {                                  /* subnormal: adding 0.5 puts the bits in place */
-    const float s = sumi_f32_from_bits(a) + 0.5f;
-    return (uint16_t)(sign | (sumi_f32_bits(s) - 0x3f000000));
-  }
-  return (uint16_t)(sign | ((a + 0xfff + ((a >> 13) & 1) - 0x38000000) >> 13));
-}
 
 static unsigned largest_finite(const struct sumi_minifloat *m) {
   const unsigned all = (1u << (m->ebits + m->mbits)) - 1;

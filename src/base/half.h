@@ -28,8 +28,21 @@ static inline uint16_t sumi_bf16_from_f32(float f) {
   return (uint16_t)((u + 0x7fff + ((u >> 16) & 1)) >> 16);
 }
 
-float sumi_f32_from_f16(uint16_t h);
-uint16_t sumi_f16_from_f32(float f);
+/* float16 without branches, so that loops vectorise. */
+static inline float sumi_f32_from_f16(uint16_t h) {
+  const uint32_t body = h & 0x7fffu, sign = (uint32_t)(h & 0x8000u) << 16;
+  const uint32_t normal = (body << 13) + (112u << 23), special = normal + (112u << 23); /* infinity and NaN */
+  const uint32_t tiny = sumi_f32_bits((float)(int32_t)body * 0x1p-24f);
+  return sumi_f32_from_bits(sign | (body < 0x400 ? tiny : body < 0x7c00 ? normal : special));
+}
+
+static inline uint16_t sumi_f16_from_f32(float f) {
+  const uint32_t u = sumi_f32_bits(f), a = u & 0x7fffffffu;
+  const uint32_t tiny = sumi_f32_bits(sumi_f32_from_bits(a) + 0.5f) - 0x3f000000u; /* the sum puts the bits in place */
+  const uint32_t normal = (a + 0xfffu + ((a >> 13) & 1) - 0x38000000u) >> 13;
+  const uint32_t large = a > 0x7f800000u ? 0x7e00u : 0x7c00u; /* from 0x477ff000 on all rounds to 65536 or more */
+  return (uint16_t)((u >> 16 & 0x8000u) | (a < 0x38800000u ? tiny : a < 0x477ff000u ? normal : large));
+}
 
 /* The shape of a short format: sign (if any), ebits of exponent with bias, mbits of fraction. */
 struct sumi_minifloat {

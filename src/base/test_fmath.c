@@ -40,6 +40,10 @@ static float exp_f(float x) { return sumi_exp_f32(x); }
 static float erf_f(float x) { return sumi_erf_f32(x); }
 static float tanh_f(float x) { return sumi_tanh_f32(x); }
 static float sigmoid_f(float x) { return sumi_sigmoid_f32(x); }
+static double expm1_or_0(double x) { return x > 0 ? 0 : expm1(x); }
+static double softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
+static float expm1_f(float x) { return sumi_expm1_f32(x); }
+static float softplus_f(float x) { return sumi_softplus_f32(x); }
 static float rint_f(float x) { return sumi_rint_f32(x); }
 
 /* The bounds that the header states. */
@@ -49,6 +53,8 @@ static void errors_are_bounded(void **state) {
   assert_true(largest_error(erf_f, erf, 0) < 1.5);
   assert_true(largest_error(tanh_f, tanh, 0) < 1.5);
   assert_true(largest_error(sigmoid_f, logistic, 0x1p-126) < 2.5);
+  assert_true(largest_error(expm1_f, expm1_or_0, 0) < 1.5);
+  assert_true(largest_error(softplus_f, softplus, 0x1p-126) < 2.5);
   assert_true(largest_error(rint_f, rint, 0) == 0);
 }
 

@@ -1,6 +1,7 @@
 /* The lanes of element-wise loops. See the header. */
 #include "op/lane.h"
 
+#include "base/half.h"
 #include "base/size.h"
 
 enum sumi_lane sumi_lane_of(sumi_dtype d) {
@@ -39,8 +40,20 @@ static void load_f32(sumi_dtype d, const void *data, int64_t first, int64_t n, f
     break;
     PLAIN_INTS(LANE)
 #undef LANE
+    case SUMI_FLOAT16:
+      for (int64_t i = 0; i < n; i++) to[i] = sumi_f32_from_f16(((const uint16_t *)data)[first + i]);
+      break;
     default: sumi_to_f32(d, data, first, n, to);
   }
+}
+
+static void store_f32(sumi_dtype d, void *data, int64_t first, int64_t n, const float *from) {
+  if (d == SUMI_FLOAT16)
+    for (int64_t i = 0; i < n; i++) ((uint16_t *)data)[first + i] = sumi_f16_from_f32(from[i]);
+  else if (d == SUMI_BFLOAT16)
+    for (int64_t i = 0; i < n; i++) ((uint16_t *)data)[first + i] = sumi_bf16_from_f32(from[i]);
+  else
+    sumi_from_f32(d, from, n, data, first);
 }
 
 static void load_f64(sumi_dtype d, const void *data, int64_t first, int64_t n, double *to) {
@@ -96,7 +109,7 @@ void sumi_lane_store(enum sumi_lane lane, sumi_dtype d, void *data, int64_t firs
                      const void *from) {
   const double *f64 = from;
   if (lane == SUMI_LANE_F32)
-    sumi_from_f32(d, from, n, data, first);
+    store_f32(d, data, first, n, from);
   else if (lane != SUMI_LANE_F64)
     store_i64(d, data, first, n, from);
   else if (d == SUMI_FLOAT32)

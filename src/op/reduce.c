@@ -244,9 +244,10 @@ static void fill_empty(const struct reduction *r, const struct sumi_tensor *y) {
   }
 }
 
-/* Combines n contiguous elements of x from `at` on into acc. */
+/* Combines n contiguous elements of x from `at` on into acc: one accumulator, or n. Whatever the lane, they are 64 bits
+ * apart. */
 static void take(void (*into)(void *, const void *, int64_t), enum sumi_lane lane,
-                 const struct sumi_tensor *x, int64_t at, int64_t n, bool one, union accumulators *acc) {
+                 const struct sumi_tensor *x, int64_t at, int64_t n, bool one, double *acc) {
   if (sumi_lane_direct(lane, x->dtype)) {
     into(acc, (const char *)x->data + (size_t)at * sumi_lane_bytes(lane), n);
     return;
@@ -255,37 +256,63 @@ static void take(void (*into)(void *, const void *, int64_t), enum sumi_lane lan
   for (int64_t i = 0; i < n; i += SUMI_LANE_CHUNK) {
     const int64_t count = SUMI_MIN(n - i, SUMI_LANE_CHUNK);
     sumi_lane_load(lane, x->dtype, x->data, at + i, count, chunk);
-    into(one ? acc->f64 : acc->f64 + i, chunk, count);
+    into(one ? acc : acc + i, chunk, count);
   }
 }
 
-static sumi_status run(const struct sumi_call *c, const struct reduction *r) {
-  const struct sumi_tensor *x = c->in[0], *y = c->out[0];
-  struct loops l;
-  SUMI_TRY(find_loops(c, &l));
-  if (!l.count) {
-    fill_empty(r, y);
-    return SUMI_OK;
+/* The inner loop is reduced: each row goes into one accumulator, a block of them is finished together. */
+static void run_rows(const struct sumi_call *c, const struct reduction *r, const struct loops *l,
+                     enum sumi_lane lane) {
+  const struct combine *with = &r->of[lane];
+  union accumulators acc;
+  int64_t at = 0, n = 0;
+  for (struct sumi_walk k = sumi_walk_start(l->n_keep, l->keep, l->keep_stride, NULL, NULL, NULL); !k.done;
+       sumi_walk_next(&k)) {
+    if (!n) with->start(&acc, BLOCK);
+    if (!l->n_reduce)
+      take(with->row, lane, c->in[0], k.offset[0], l->inner, true, &acc.f64[n]);
+    else
+      for (struct sumi_walk w = sumi_walk_start(l->n_reduce, l->reduce, l->reduce_stride, NULL, NULL, NULL);
+           !w.done; sumi_walk_next(&w))
+        take(with->row, lane, c->in[0], k.offset[0] + w.offset[0], l->inner, true, &acc.f64[n]);
+    if (++n < BLOCK) continue;
+    finish(r, c->out[0], at, n, &acc, lane, l->count);
+    at += n;
+    n = 0;
   }
-  enum sumi_lane lane = sumi_lane_of(x->dtype);
-  if (r->double_only && lane > SUMI_LANE_F64) lane = SUMI_LANE_F64;
+  finish(r, c->out[0], at, n, &acc, lane, l->count);
+}
+
+/* The inner loop is kept: rows are combined column by column. */
+static void run_columns(const struct sumi_call *c, const struct reduction *r, const struct loops *l,
+                        enum sumi_lane lane) {
   const struct combine *with = &r->of[lane];
   union accumulators acc;
   int64_t at = 0;
-  for (struct sumi_walk k = sumi_walk_start(l.n_keep, l.keep, l.keep_stride, NULL, NULL, NULL); !k.done;
-       sumi_walk_next(&k)) {
-    const int64_t width = l.inner_reduced ? 1 : l.inner;
-    for (int64_t j = 0; j < width; j += BLOCK) {
-      const int64_t n = SUMI_MIN(width - j, BLOCK);
+  for (struct sumi_walk k = sumi_walk_start(l->n_keep, l->keep, l->keep_stride, NULL, NULL, NULL); !k.done;
+       sumi_walk_next(&k))
+    for (int64_t j = 0; j < l->inner; j += BLOCK) {
+      const int64_t n = SUMI_MIN(l->inner - j, BLOCK);
       with->start(&acc, n);
-      for (struct sumi_walk w = sumi_walk_start(l.n_reduce, l.reduce, l.reduce_stride, NULL, NULL, NULL);
+      for (struct sumi_walk w = sumi_walk_start(l->n_reduce, l->reduce, l->reduce_stride, NULL, NULL, NULL);
            !w.done; sumi_walk_next(&w))
-        take(l.inner_reduced ? with->row : with->column, lane, x, k.offset[0] + w.offset[0] + j,
-             l.inner_reduced ? l.inner : n, l.inner_reduced, &acc);
-      finish(r, y, at + j, n, &acc, lane, l.count);
+        take(with->column, lane, c->in[0], k.offset[0] + w.offset[0] + j, n, false, acc.f64);
+      finish(r, c->out[0], at, n, &acc, lane, l->count);
+      at += n;
     }
-    at += width;
-  }
+}
+
+static sumi_status run(const struct sumi_call *c, const struct reduction *r) {
+  struct loops l;
+  SUMI_TRY(find_loops(c, &l));
+  enum sumi_lane lane = sumi_lane_of(c->in[0]->dtype);
+  if (r->double_only && lane > SUMI_LANE_F64) lane = SUMI_LANE_F64;
+  if (!l.count)
+    fill_empty(r, c->out[0]);
+  else if (l.inner_reduced)
+    run_rows(c, r, &l, lane);
+  else
+    run_columns(c, r, &l, lane);
   return SUMI_OK;
 }
 

@@ -82,23 +82,25 @@ static void row_f32(const float *x, float *y, int64_t n, bool log_form) {
 
 /* width columns of [n, inner]. */
 static void columns_f32(const float *x, float *y, int64_t n, int64_t inner, int64_t width, bool log_form) {
-  float max[COLUMNS], scale[COLUMNS];
+  float max[COLUMNS], scale[COLUMNS], e[COLUMNS];
   double sum[COLUMNS] = {0};
   for (int64_t i = 0; i < width; i++) max[i] = -INFINITY;
   for (int64_t k = 0; k < n; k++)
     for (int64_t i = 0; i < width; i++) max[i] = x[k * inner + i] > max[i] ? x[k * inner + i] : max[i];
   for (int64_t k = 0; k < n; k++) {
     const float *row = x + k * inner;
-    for (int64_t i = 0; i < width; i++) sum[i] += (double)sumi_exp_f32(row[i] - max[i]);
+    float *to = y + k * inner;
+    for (int64_t i = 0; i < width; i++) e[i] = sumi_exp_f32(row[i] - max[i]);
+    for (int64_t i = 0; i < width; i++) sum[i] += (double)e[i];
+    for (int64_t i = 0; i < width; i++) to[i] = log_form ? row[i] - max[i] : e[i];
   }
   for (int64_t i = 0; i < width; i++) scale[i] = (float)(log_form ? log(sum[i]) : 1 / sum[i]);
   for (int64_t k = 0; k < n; k++) {
-    const float *row = x + k * inner;
     float *to = y + k * inner;
     if (log_form)
-      SUMI_IVDEP for (int64_t i = 0; i < width; i++) to[i] = row[i] - max[i] - scale[i];
+      for (int64_t i = 0; i < width; i++) to[i] -= scale[i];
     else
-      SUMI_IVDEP for (int64_t i = 0; i < width; i++) to[i] = sumi_exp_f32(row[i] - max[i]) * scale[i];
+      for (int64_t i = 0; i < width; i++) to[i] *= scale[i];
   }
 }
 

@@ -109,12 +109,12 @@ ACTIVATION(hard_sigmoid, "HardSigmoid", "max(0, min(1, alpha x + beta))", (1, 6,
            : alpha * a + beta > 1 ? 1
                                   : alpha * a + beta)
 ACTIVATION(elu, "Elu", "x < 0 ? alpha (exp(x) - 1) : x", (1, 6, 22), SUMI_FLOATS, one, alpha_attrs,
-           "Elu <alpha = 2.0> (x)", 3e-7, a < 0 ? alpha * expm1f(a) : a, a < 0 ? alpha * expm1(a) : a)
+           "Elu <alpha = 2.0> (x)", 3e-7, a < 0 ? alpha * sumi_expm1_f32(a) : a, a < 0 ? alpha * expm1(a) : a)
 ACTIVATION(selu, "Selu", "gamma (x <= 0 ? alpha (exp(x) - 1) : x)", (1, 6, 22), SUMI_FLOATS, selu_constants,
-           selu_attrs, "Selu (x)", 3e-7, beta *(a <= 0 ? alpha * expm1f(a) : a),
+           selu_attrs, "Selu (x)", 3e-7, beta *(a <= 0 ? alpha * sumi_expm1_f32(a) : a),
            beta *(a <= 0 ? alpha * expm1(a) : a))
 ACTIVATION(celu, "Celu", "max(0, x) + min(0, alpha (exp(x / alpha) - 1))", (12, 28), SUMI_FLOATS, one,
-           alpha_attrs, "Celu <alpha = 2.0> (x)", 3e-7, a < 0 ? alpha * expm1f(a / alpha) : a,
+           alpha_attrs, "Celu <alpha = 2.0> (x)", 3e-7, a < 0 ? alpha * sumi_expm1_f32(a / alpha) : a,
            a < 0 ? alpha * expm1(a / alpha) : a)
 ACTIVATION(swish, "Swish", "x / (1 + exp(-alpha x))", (24), SUMI_FLOATS, one, alpha_attrs,
            "Swish <alpha = 1.5> (x)", 4e-7, a *sumi_sigmoid_f32(alpha *a), a *sigmoid_f64(alpha *a))

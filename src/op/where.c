@@ -30,27 +30,31 @@ struct wide {
   uint64_t half[2];
 };
 
+/* Both are read before one is chosen: a vector can do that. */
+#define CHOOSE(T, from_x, from_y)              \
+  SUMI_IVDEP for (int64_t i = 0; i < n; i++) { \
+    const T a = from_x, b = from_y;            \
+    z[i] = c[i] ? a : b;                       \
+  }
+
 /* n elements; the steps are 0 or 1. */
 #define ROW(name, T)                                                                                 \
-  static void name(const uint8_t *c, int64_t sc, const void *from_p, int64_t sp, const void *from_q, \
-                   int64_t sq, void *to, int64_t n) {                                                \
-    const T *p = from_p, *q = from_q;                                                                \
-    T *y = to;                                                                                       \
+  static void name(const uint8_t *c, int64_t sc, const void *from_x, int64_t sx, const void *from_y, \
+                   int64_t sy, void *to, int64_t n) {                                                \
+    const T *x = from_x, *y = from_y;                                                                \
+    T *z = to;                                                                                       \
     if (!sc) {                                                                                       \
-      const T *chosen = *c ? p : q;                                                                  \
-      const int64_t s = *c ? sp : sq;                                                                \
-      for (int64_t i = 0; i < n; i++) y[i] = chosen[i * s];                                          \
-    } else if (sp && sq) {                                                                           \
-      SUMI_IVDEP for (int64_t i = 0; i < n; i++) y[i] = c[i] ? p[i] : q[i];                          \
-    } else if (sp) {                                                                                 \
-      const T b = *q;                                                                                \
-      SUMI_IVDEP for (int64_t i = 0; i < n; i++) y[i] = c[i] ? p[i] : b;                             \
-    } else if (sq) {                                                                                 \
-      const T a = *p;                                                                                \
-      SUMI_IVDEP for (int64_t i = 0; i < n; i++) y[i] = c[i] ? a : q[i];                             \
+      const T *chosen = *c ? x : y;                                                                  \
+      const int64_t step = *c ? sx : sy;                                                             \
+      for (int64_t i = 0; i < n; i++) z[i] = chosen[i * step];                                       \
+    } else if (sx && sy) {                                                                           \
+      CHOOSE(T, x[i], y[i])                                                                          \
+    } else if (sx) {                                                                                 \
+      CHOOSE(T, x[i], *y)                                                                            \
+    } else if (sy) {                                                                                 \
+      CHOOSE(T, *x, y[i])                                                                            \
     } else {                                                                                         \
-      const T a = *p, b = *q;                                                                        \
-      SUMI_IVDEP for (int64_t i = 0; i < n; i++) y[i] = c[i] ? a : b;                                \
+      CHOOSE(T, *x, *y)                                                                              \
     }                                                                                                \
   }
 
