@@ -45,7 +45,7 @@ fuzz: ## every libFuzzer target for FUZZ_SECONDS (600), from the corpus in the t
 
 bench: all ## beside other engines
 	@tools/setup test && tools/setup oracles $(BUILD)/venv
-	@SUMI_PROGRAM=$(abspath $(BUILD))/sumi $(BUILD)/venv/bin/python bench/beside.py
+	@SUMI_PROGRAM=$(abspath $(BUILD))/sumi $(BUILD)/venv/bin/python bench/float32.py --sumi $(BUILD)/sumi
 
 install: all ## to PREFIX (/usr/local); DESTDIR is honoured
 	@cmake --install $(BUILD) --prefix $(PREFIX)
