@@ -71,12 +71,13 @@ INLINE void tile(const int rows, const int vectors, const bool full, const struc
 #undef MASKED
 }
 
-#define TILES(X)                                                                                          \
-  X(1, 1)                                                                                                 \
-  X(1, 2)                                                                                                 \
-  X(1, 3)                                                                                                 \
-  X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(3, 1) X(3, 2) X(3, 3) X(4, 1) \
-      X(4, 2) X(4, 3)
+#define TILES(X) \
+  X(1, 1)        \
+  X(1, 2)        \
+  X(1, 3)        \
+  X(1, 4)        \
+  X(1, 5)        \
+  X(1, 6) X(1, 7) X(1, 8) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(3, 1) X(3, 2) X(3, 3) X(4, 1) X(4, 2) X(4, 3)
 #define DEFINE(rows, vectors)                                                                     \
   static void full_##rows##_##vectors(const struct sumi_spmm_f32 *s, const struct spmm_tile *t) { \
     tile(rows, vectors, true, s, t);                                                              \

@@ -1,40 +1,91 @@
-/* spmm float32 with AVX-512: tiles of up to 8 rows x 3 vectors, 4 x 6, 2 x 8 of 16 pixels, sums in registers.
- * Each list entry costs one load a vector, one broadcast a row, one multiply-add for each pair. The last
- * vector of a tile is always masked, so nothing is read or written beyond the pixels. */
+/* spmm float32 with AVX-512: tiles of up to 8 rows x 3 vectors, 4 x 6, 2 x 8 of 16 pixels, sums in registers. Each list
+ * entry costs one load a vector, one broadcast a row, one multiply-add for each pair. The last vector of a tile is
+ * always masked, so nothing is read or written beyond the pixels; where 8 lanes are enough for it, it is half as wide,
+ * which takes half the time on machines that split wide vectors. */
 #include <immintrin.h>
 
 #include "kernel/spmm/spmm_int.h"
 
 #define INLINE static inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 8")
-enum { LANES = 16, MOST_ROWS = 8, MOST_VECTORS = 8 };
+enum { LANES = 16, HALF = 8, MOST_ROWS = 8, MOST_VECTORS = 8 };
 
 typedef void (*tile_fn)(const struct sumi_spmm_f32 *s, const struct spmm_tile *t);
 
-INLINE __mmask16 tail_mask(int64_t n_pixels, int vectors) {
-  return (__mmask16)(0xffffu >> (LANES * vectors - n_pixels));
+/* The lowest n lanes, 0 <= n <= 16. */
+INLINE __mmask16 lanes(int64_t n) { return (__mmask16)((1u << n) - 1); }
+
+/* Where the lanes of a tile's vectors go: piece k of vector u, first[u] <= k < first[u + 1], is the lanes of one image
+ * row that are kept; at is where lane 0 of the vector would lie in a row of y (and of add). */
+struct pieces {
+  int first[MOST_VECTORS + 1];
+  __mmask16 mask[(LANES + 1) * MOST_VECTORS];
+  int64_t at[(LANES + 1) * MOST_VECTORS];
+};
+
+static void find_pieces(const struct sumi_spmm_f32 *s, const struct spmm_tile *t, int vectors,
+                        struct pieces *p) {
+  int n = 0;
+  int64_t scan = t->p / s->pitch,
+          next = (scan + 1) * s->pitch; /* the image row of the next lane, and where it ends */
+  for (int u = 0; u < vectors; u++) {
+    const int64_t begin = t->p + LANES * u, end = spmm_min(begin + LANES, t->p + t->n_pixels);
+    p->first[u] = n;
+    for (int64_t at = begin; at < end;) {
+      const int64_t stop = spmm_min(next, end), kept = spmm_min(next - s->pitch + s->width, stop);
+      if (kept > at) {
+        p->mask[n] = (__mmask16)(lanes(kept - begin) & ~lanes(at - begin));
+        p->at[n++] = begin - scan * (s->pitch - s->width);
+      }
+      at = stop;
+      if (at == next) scan++, next += s->pitch;
+    }
+  }
+  p->first[vectors] = n;
 }
 
-INLINE void store_plain(const struct sumi_spmm_f32 *s, const struct spmm_tile *t, int row, int u,
-                        __mmask16 mask, __m512 v) {
-  const int64_t at = t->p + LANES * u;
-  if (s->add) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, s->add + (t->m + row) * s->add_row + at));
-  v = _mm512_max_ps(_mm512_set1_ps(s->lo), v); /* the second operand is what a NaN leaves */
-  v = _mm512_min_ps(_mm512_set1_ps(s->hi), v);
-  _mm512_mask_storeu_ps(s->y + (t->m + row) * s->y_row + at, mask, v);
+/* What the tiles do not do themselves with finished sums [rows][vectors] of LANES: add, act, halo. */
+static __attribute__((noinline)) void finish(const struct sumi_spmm_f32 *s, const struct spmm_tile *t,
+                                             int rows, int vectors, float *sum) {
+  const struct pieces *p = t->pieces;
+  const __m512 lo = _mm512_set1_ps(s->lo), hi = _mm512_set1_ps(s->hi), scale = _mm512_set1_ps(s->scale);
+  for (int i = 0; i < rows; i++, sum += LANES * vectors) {
+    const float *add = s->add ? s->add + (t->m + i) * s->add_row : NULL;
+    float *y = s->y + (t->m + i) * s->y_row;
+    for (int u = 0; u < vectors && (add || s->scale != 1); u++) {
+      __m512 v = _mm512_mul_ps(_mm512_load_ps(sum + LANES * u), scale);
+      for (int k = p->first[u]; add && k < p->first[u + 1]; k++)
+        v = _mm512_mask_add_ps(v, p->mask[k], v, _mm512_maskz_loadu_ps(p->mask[k], add + p->at[k]));
+      _mm512_store_ps(sum + LANES * u, v);
+    }
+    if (s->act) s->act(sum, sum, t->n_pixels, s->act_param);
+    for (int u = 0; u < vectors; u++) {
+      const __m512 v =
+          _mm512_max_ps(lo, _mm512_load_ps(sum + LANES * u)); /* the second operand is what a NaN leaves */
+      for (int k = p->first[u]; k < p->first[u + 1]; k++)
+        _mm512_mask_storeu_ps(y + p->at[k], p->mask[k], _mm512_min_ps(hi, v));
+    }
+  }
 }
 
-/* rows and vectors are constants wherever this is inlined. */
-INLINE void tile(const int rows, const int vectors, const struct sumi_spmm_f32 *s,
+/* rows, vectors and half are constants wherever this is inlined; half: the last vector has 8 lanes. */
+INLINE void tile(const int rows, const int vectors, const bool half, const struct sumi_spmm_f32 *s,
                  const struct spmm_tile *t) {
+  const int whole = vectors - half;
   __m512 sum[MOST_ROWS][MOST_VECTORS];
-  const __mmask16 last = tail_mask(t->n_pixels, vectors);
+  __m256 side[MOST_ROWS];
+  const __mmask16 last = lanes(t->n_pixels - LANES * (vectors - 1));
 #define MASK(u) ((u) + 1 < vectors ? (__mmask16)0xffff : last)
   UNROLL for (int i = 0; i < rows; i++) {
-    UNROLL for (int u = 0; u < vectors; u++) {
-      sum[i][u] = s->bias        ? _mm512_set1_ps(s->bias[t->m + i])
-                  : s->lane_bias ? _mm512_maskz_loadu_ps(MASK(u), s->lane_bias + t->p + LANES * u)
-                                 : _mm512_setzero_ps();
+    const float bias = s->bias ? s->bias[t->m + i] : 0;
+    UNROLL for (int u = 0; u < whole; u++) sum[i][u] = _mm512_set1_ps(bias);
+    if (half) side[i] = _mm256_set1_ps(bias);
+  }
+  if (s->lane_bias) {
+    const float *from = s->lane_bias + t->p;
+    UNROLL for (int i = 0; i < rows; i++) {
+      UNROLL for (int u = 0; u < whole; u++) sum[i][u] = _mm512_maskz_loadu_ps(MASK(u), from + LANES * u);
+      if (half) side[i] = _mm256_maskz_loadu_ps((__mmask8)last, from + LANES * whole);
     }
   }
   const int64_t w_row = 4 * s->w_row, w_entry = 4 * s->w_entry; /* bytes */
@@ -42,42 +93,67 @@ INLINE void tile(const int rows, const int vectors, const struct sumi_spmm_f32 *
   for (const char *w = (const char *)t->w; off < end; off++, w += w_entry) {
     const char *at = t->x + *off;
     __m512 x[MOST_VECTORS];
-    UNROLL for (int u = 0; u < vectors; u++) x[u] = _mm512_maskz_loadu_ps(MASK(u), at + 4 * LANES * u);
+    UNROLL for (int u = 0; u < whole; u++) x[u] = _mm512_maskz_loadu_ps(MASK(u), at + 4 * LANES * u);
+    const __m256 z =
+        half ? _mm256_maskz_loadu_ps((__mmask8)last, at + 4 * LANES * whole) : _mm256_setzero_ps();
     UNROLL for (int i = 0; i < rows; i++) {
       const __m512 b = _mm512_set1_ps(*(const float *)(w + i * w_row));
-      UNROLL for (int u = 0; u < vectors; u++) sum[i][u] = _mm512_fmadd_ps(x[u], b, sum[i][u]);
+      UNROLL for (int u = 0; u < whole; u++) sum[i][u] = _mm512_fmadd_ps(x[u], b, sum[i][u]);
+      if (half) side[i] = _mm256_fmadd_ps(z, _mm512_castps512_ps256(b), side[i]);
     }
   }
-  if (spmm_is_plain(s)) {
+#define SUM(i, u) (half && (u) == whole ? _mm512_castps256_ps512(side[i]) : sum[i][(u) < whole ? (u) : 0])
+  if (!t->pieces) {
+    const __m512 lo = _mm512_set1_ps(s->lo), hi = _mm512_set1_ps(s->hi);
     UNROLL for (int i = 0; i < rows; i++) {
-      UNROLL for (int u = 0; u < vectors; u++) store_plain(s, t, i, u, MASK(u), sum[i][u]);
+      float *y = s->y + (t->m + i) * s->y_row + t->p;
+      UNROLL for (int u = 0; u < vectors; u++) {
+        const __m512 v = _mm512_min_ps(hi, _mm512_max_ps(lo, SUM(i, u)));
+        _mm512_mask_storeu_ps(y + LANES * u, MASK(u), v);
+      }
     }
   } else {
     _Alignas(64) float out[MOST_ROWS * MOST_VECTORS * LANES];
     UNROLL for (int i = 0; i < rows; i++) {
-      UNROLL for (int u = 0; u < vectors; u++) _mm512_store_ps(out + LANES * (i * vectors + u), sum[i][u]);
+      UNROLL for (int u = 0; u < vectors; u++) _mm512_store_ps(out + LANES * (i * vectors + u), SUM(i, u));
     }
-    spmm_finish(s, t, rows, out, LANES * vectors);
+    finish(s, t, rows, vectors, out);
   }
 #undef MASK
+#undef SUM
 }
 
 #define TILES(X)                                                                                          \
   X(1, 1)                                                                                                 \
   X(1, 2)                                                                                                 \
   X(1, 3)                                                                                                 \
-  X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7) X(2, 8) \
-      X(3, 1) X(3, 2) X(3, 3) X(3, 4) X(3, 5) X(3, 6) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(4, 5) X(4, 6)     \
-          X(5, 1) X(5, 2) X(5, 3) X(6, 1) X(6, 2) X(6, 3) X(7, 1) X(7, 2) X(7, 3) X(8, 1) X(8, 2) X(8, 3)
+  X(1, 4)                                                                                                 \
+  X(1, 5)                                                                                                 \
+  X(1, 6) X(1, 7) X(1, 8) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7) X(2, 8) X(3, 1) X(3, 2) \
+      X(3, 3) X(3, 4) X(3, 5) X(3, 6) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(4, 5) X(4, 6) X(5, 1) X(5, 2)     \
+          X(5, 3) X(6, 1) X(6, 2) X(6, 3) X(7, 1) X(7, 2) X(7, 3) X(8, 1) X(8, 2) X(8, 3)
+/* Tiles whose last vector may be half as wide. */
+#define HALVES(X) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(8, 1) X(8, 2) X(8, 3)
 #define DEFINE(rows, vectors)                                                                     \
   static void tile_##rows##_##vectors(const struct sumi_spmm_f32 *s, const struct spmm_tile *t) { \
-    tile(rows, vectors, s, t);                                                                    \
+    tile(rows, vectors, false, s, t);                                                             \
+  }
+#define DEFINE_HALF(rows, vectors)                                                                \
+  static void half_##rows##_##vectors(const struct sumi_spmm_f32 *s, const struct spmm_tile *t) { \
+    tile(rows, vectors, true, s, t);                                                              \
   }
 TILES(DEFINE)
-static const tile_fn tiles[MOST_ROWS + 1][MOST_VECTORS + 1] = {
+HALVES(DEFINE_HALF)
+/* [0]: last vector of 16 lanes; [1]: of 8, NULL where there is no such tile. */
+static const tile_fn tiles[2][MOST_ROWS + 1][MOST_VECTORS + 1] = {
+    {
 #define ENTRY(rows, vectors) [rows][vectors] = tile_##rows##_##vectors,
-    TILES(ENTRY)};
-
+        TILES(ENTRY)},
+#undef ENTRY
+    {
+#define ENTRY(rows, vectors) [rows][vectors] = half_##rows##_##vectors,
+        HALVES(ENTRY)},
+};
 /* Vectors and rows of the next tile where so many vectors are left. Four vectors go as two tiles of 4x4,
  * which beats 8x3 and a lone vector. */
 static int next_tile(int block, int64_t left, int *rows) {
@@ -94,12 +170,17 @@ static int next_tile(int block, int64_t left, int *rows) {
 
 void sumi_spmm_f32_avx512(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t p0, int64_t p1) {
   const int block = (int)spmm_min(s->block, s->rows);
+  const bool plain = s->pitch == s->width && s->scale == 1 && !s->act && !s->add;
+  struct pieces pieces;
   struct spmm_tile t;
   for (t.p = p0; t.p < p1; t.p += t.n_pixels) {
     int most_rows;
     const int vectors = next_tile(block, (p1 - t.p + LANES - 1) / LANES, &most_rows);
     t.n_pixels = spmm_min(LANES * vectors, p1 - t.p);
     t.x = (const char *)(s->x + t.p);
+    t.pieces = plain ? NULL : &pieces;
+    if (!plain) find_pieces(s, &t, vectors, &pieces);
+    const bool half = t.n_pixels <= LANES * (vectors - 1) + HALF;
     for (int64_t b = b0; b < b1; b++) {
       const int64_t first = s->start ? s->start[b] : 0;
       t.off = s->off + first;
@@ -108,7 +189,9 @@ void sumi_spmm_f32_avx512(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1,
       for (int64_t i = 0; i < rows; i += most_rows) {
         t.m = b * s->block + i;
         t.w = s->w + b * s->w_block + first * s->w_entry + i * s->w_row;
-        tiles[spmm_min(most_rows, rows - i)][vectors](s, &t);
+        const int64_t n_rows = spmm_min(most_rows, rows - i);
+        const tile_fn narrow = half ? tiles[1][n_rows][vectors] : NULL;
+        (narrow ? narrow : tiles[0][n_rows][vectors])(s, &t);
       }
     }
   }

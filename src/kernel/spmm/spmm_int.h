@@ -17,6 +17,7 @@ struct spmm_tile {
   const int32_t *off;
   int64_t n_list;
   int64_t m, p, n_pixels;
+  const void *pieces; /* the kernel's own: how lanes are stored */
 };
 
 static inline int64_t spmm_min(int64_t a, int64_t b) { return a < b ? a : b; }
