@@ -103,24 +103,28 @@ static int next_tile(int rows, int64_t left) {
   return (int)((left + tiles_left - 1) / tiles_left);
 }
 
-void sumi_spmm_f32_avx2(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t p0, int64_t p1) {
+/* The tiles of one block of rows over pixels [p, end). */
+static void run_block(const struct sumi_spmm_f32 *s, int64_t b, int64_t p, int64_t end) {
+  const int64_t first = s->start ? s->start[b] : 0, rows = spmm_min(s->block, s->rows - b * s->block);
   const int most_rows = (int)spmm_min(MOST_ROWS, spmm_min(s->block, s->rows));
-  struct spmm_tile t;
-  for (t.p = p0; t.p < p1; t.p += t.n_pixels) {
-    const int vectors = next_tile(most_rows, (p1 - t.p + LANES - 1) / LANES);
-    t.n_pixels = spmm_min(LANES * vectors, p1 - t.p);
+  struct spmm_tile t = {.off = s->off + first, .n_list = s->start ? s->start[b + 1] - first : s->n_list};
+  const float *w = s->w + b * s->w_block + first * s->w_entry;
+  for (t.p = p; t.p < end; t.p += t.n_pixels) {
+    const int vectors = next_tile(most_rows, (end - t.p + LANES - 1) / LANES);
+    t.n_pixels = spmm_min(LANES * vectors, end - t.p);
     t.x = (const char *)(s->x + t.p);
     const bool full = t.n_pixels == LANES * vectors;
-    for (int64_t b = b0; b < b1; b++) {
-      const int64_t first = s->start ? s->start[b] : 0;
-      t.off = s->off + first;
-      t.n_list = s->start ? s->start[b + 1] - first : s->n_list;
-      const int64_t rows = spmm_min(s->block, s->rows - b * s->block);
-      for (int64_t i = 0; i < rows; i += most_rows) {
-        t.m = b * s->block + i;
-        t.w = s->w + b * s->w_block + first * s->w_entry + i * s->w_row;
-        tiles[full][spmm_min(most_rows, rows - i)][vectors](s, &t);
-      }
+    for (int64_t i = 0; i < rows; i += most_rows) {
+      t.m = b * s->block + i;
+      t.w = w + i * s->w_row;
+      tiles[full][spmm_min(most_rows, rows - i)][vectors](s, &t);
     }
+  }
+}
+
+void sumi_spmm_f32_avx2(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t p0, int64_t p1) {
+  for (int64_t p = p0, end; p < p1; p = end) {
+    end = spmm_panel_end(s, b0, b1, p, p1, 3 * LANES);
+    for (int64_t b = b0; b < b1; b++) run_block(s, b, p, end);
   }
 }

@@ -18,6 +18,7 @@ INLINE __mmask16 lanes(int64_t n) { return (__mmask16)((1u << n) - 1); }
 /* Where the lanes of a tile's vectors go: piece k of vector u, first[u] <= k < first[u + 1], is the lanes of one image
  * row that are kept; at is where lane 0 of the vector would lie in a row of y (and of add). */
 struct pieces {
+  int64_t p, n_pixels; /* the tile they are of */
   int first[MOST_VECTORS + 1];
   __mmask16 mask[(LANES + 1) * MOST_VECTORS];
   int64_t at[(LANES + 1) * MOST_VECTORS];
@@ -25,6 +26,9 @@ struct pieces {
 
 static void find_pieces(const struct sumi_spmm_f32 *s, const struct spmm_tile *t, int vectors,
                         struct pieces *p) {
+  if (p->p == t->p && p->n_pixels == t->n_pixels) return;
+  p->p = t->p;
+  p->n_pixels = t->n_pixels;
   int n = 0;
   int64_t scan = t->p / s->pitch,
           next = (scan + 1) * s->pitch; /* the image row of the next lane, and where it ends */
@@ -129,9 +133,10 @@ INLINE void tile(const int rows, const int vectors, const bool half, const struc
   X(1, 3)                                                                                                 \
   X(1, 4)                                                                                                 \
   X(1, 5)                                                                                                 \
-  X(1, 6) X(1, 7) X(1, 8) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7) X(2, 8) X(3, 1) X(3, 2) \
-      X(3, 3) X(3, 4) X(3, 5) X(3, 6) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(4, 5) X(4, 6) X(5, 1) X(5, 2)     \
-          X(5, 3) X(6, 1) X(6, 2) X(6, 3) X(7, 1) X(7, 2) X(7, 3) X(8, 1) X(8, 2) X(8, 3)
+  X(1, 6)                                                                                                 \
+  X(1, 7) X(1, 8) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7) X(2, 8) X(3, 1) X(3, 2) X(3, 3) \
+      X(3, 4) X(3, 5) X(3, 6) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(4, 5) X(4, 6) X(5, 1) X(5, 2) X(5, 3)     \
+          X(6, 1) X(6, 2) X(6, 3) X(7, 1) X(7, 2) X(7, 3) X(8, 1) X(8, 2) X(8, 3)
 /* Tiles whose last vector may be half as wide. */
 #define HALVES(X) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(8, 1) X(8, 2) X(8, 3)
 #define DEFINE(rows, vectors)                                                                     \
@@ -168,31 +173,37 @@ static int next_tile(int block, int64_t left, int *rows) {
   return (int)((left + tiles_left - 1) / tiles_left);
 }
 
-void sumi_spmm_f32_avx512(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t p0, int64_t p1) {
-  const int block = (int)spmm_min(s->block, s->rows);
-  const bool plain = s->pitch == s->width && s->scale == 1 && !s->act && !s->add;
-  struct pieces pieces;
-  struct spmm_tile t;
-  for (t.p = p0; t.p < p1; t.p += t.n_pixels) {
+/* The tiles of one block of rows over pixels [p, end). */
+static void run_block(const struct sumi_spmm_f32 *s, int64_t b, int64_t p, int64_t end,
+                      struct pieces *pieces) {
+  const int64_t first = s->start ? s->start[b] : 0, rows = spmm_min(s->block, s->rows - b * s->block);
+  struct spmm_tile t = {
+      .off = s->off + first, .n_list = s->start ? s->start[b + 1] - first : s->n_list, .pieces = pieces};
+  const float *w = s->w + b * s->w_block + first * s->w_entry;
+  for (t.p = p; t.p < end; t.p += t.n_pixels) {
     int most_rows;
-    const int vectors = next_tile(block, (p1 - t.p + LANES - 1) / LANES, &most_rows);
-    t.n_pixels = spmm_min(LANES * vectors, p1 - t.p);
+    const int vectors =
+        next_tile((int)spmm_min(s->block, s->rows), (end - t.p + LANES - 1) / LANES, &most_rows);
+    t.n_pixels = spmm_min(LANES * vectors, end - t.p);
     t.x = (const char *)(s->x + t.p);
-    t.pieces = plain ? NULL : &pieces;
-    if (!plain) find_pieces(s, &t, vectors, &pieces);
+    if (pieces) find_pieces(s, &t, vectors, pieces);
     const bool half = t.n_pixels <= LANES * (vectors - 1) + HALF;
-    for (int64_t b = b0; b < b1; b++) {
-      const int64_t first = s->start ? s->start[b] : 0;
-      t.off = s->off + first;
-      t.n_list = s->start ? s->start[b + 1] - first : s->n_list;
-      const int64_t rows = spmm_min(s->block, s->rows - b * s->block);
-      for (int64_t i = 0; i < rows; i += most_rows) {
-        t.m = b * s->block + i;
-        t.w = s->w + b * s->w_block + first * s->w_entry + i * s->w_row;
-        const int64_t n_rows = spmm_min(most_rows, rows - i);
-        const tile_fn narrow = half ? tiles[1][n_rows][vectors] : NULL;
-        (narrow ? narrow : tiles[0][n_rows][vectors])(s, &t);
-      }
+    for (int64_t i = 0; i < rows; i += most_rows) {
+      t.m = b * s->block + i;
+      t.w = w + i * s->w_row;
+      const int64_t n_rows = spmm_min(most_rows, rows - i);
+      const tile_fn narrow = half ? tiles[1][n_rows][vectors] : NULL;
+      (narrow ? narrow : tiles[0][n_rows][vectors])(s, &t);
     }
+  }
+}
+
+void sumi_spmm_f32_avx512(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t p0, int64_t p1) {
+  const bool plain = s->pitch == s->width && s->scale == 1 && !s->act && !s->add;
+  struct pieces pieces = {.p = -1};
+  for (int64_t p = p0, end; p < p1; p = end) {
+    end = spmm_panel_end(s, b0, b1, p, p1, 3 * LANES);
+    if (p1 - end < 2 * LANES && p1 - p <= 4 * LANES) end = p1; /* four vectors are one tile */
+    for (int64_t b = b0; b < b1; b++) run_block(s, b, p, end, plain ? NULL : &pieces);
   }
 }

@@ -27,6 +27,17 @@ static inline int spmm_is_plain(const struct sumi_spmm_f32 *s) {
   return s->pitch == s->width && s->scale == 1 && !s->act;
 }
 
+/* Where the panel of pixels that starts at p ends: all blocks are done for a panel before the next one, so that long rows
+ * of y are written in stretches and few lists keep their words of x in the second-level cache (1 MiB where this was
+ * measured: docs/kernels.md). The last panel is never a splinter. */
+static inline int64_t spmm_panel_end(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t p,
+                                     int64_t p1, int64_t unit) {
+  enum { PANEL_BYTES = 384 << 10 };
+  const int64_t list = !s->start ? s->n_list : b1 > b0 ? (s->start[b1] - s->start[b0]) / (b1 - b0) : 0;
+  const int64_t n = PANEL_BYTES / 4 / (list + s->rows + 1) / unit * unit, end = p + (n > unit ? n : unit);
+  return p1 - end < 2 * unit && n > unit ? p1 : spmm_min(end, p1);
+}
+
 /* Finishes sums [n_rows][stride]: scale, add, act, clip, store without the halo. */
 static __attribute__((noinline, unused)) void spmm_finish(const struct sumi_spmm_f32 *s,
                                                           const struct spmm_tile *t, int n_rows, float *sum,
