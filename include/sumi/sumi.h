@@ -140,7 +140,7 @@ struct sumi_session_options {
   const char *isa;                        /* the highest level of instructions to use, "avx2"; NULL = what is there */
   int max_plans;                          /* input shapes remembered, 0 = 4 */
   bool profile;                           /* measure every node */
-  size_t max_arena_bytes;                 /* 0 = no limit */
+  size_t max_arena_bytes;                 /* of one plan; 0 = three quarters of the machine's memory */
 };
 
 SUMI_API sumi_status sumi_session_new(struct sumi_model *model, const struct sumi_session_options *options,

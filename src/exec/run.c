@@ -19,6 +19,7 @@ sumi_status sumi_exec_new(struct sumi_session *session, const struct sumi_graph 
   exec->session = session;
   exec->graph = graph;
   sumi_arena_init(&exec->heap, a);
+  exec->heap.limit_bytes = session->max_arena_bytes;
   sumi_arena_init(&exec->result[0], a);
   sumi_arena_init(&exec->result[1], a);
   exec->value = sumi_alloc(a, (graph->n_value + 1) * sizeof *exec->value);
@@ -90,10 +91,10 @@ static sumi_status reserve(struct sumi_exec *exec, const struct sumi_stage *s, s
   exec->block = p;
   exec->n_block = SUMI_MAX(exec->n_block, depth + 1);
   struct sumi_block *block = &exec->block[depth];
-  if (exec->session->device->guarded || block->bytes >= s->plan.arena_bytes) return SUMI_OK;
+  if (exec->session->device->guarded || !s->plan.arena_bytes || block->bytes >= s->plan.arena_bytes) return SUMI_OK;
   sumi_free(a, block->data, block->bytes);
   *block = (struct sumi_block){0};
-  block->data = sumi_alloc(a, s->plan.arena_bytes);
+  block->data = a->alloc(a->user, s->plan.arena_bytes, SUMI_ALIGN); /* not zeroed: device audit poisons what nobody wrote */
   if (!block->data) SUMI_FAIL(err, SUMI_E_MEMORY, "out of memory: the intermediate values take %zu bytes", s->plan.arena_bytes);
   block->bytes = s->plan.arena_bytes;
   return SUMI_OK;

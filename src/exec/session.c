@@ -3,11 +3,18 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/size.h"
 #include "base/text.h"
 
 enum { DEFAULT_PLANS = 4 };
+
+/* Three quarters of the machine's memory: a file may ask for any shape, and touching more ends the process. */
+static size_t default_arena_limit(void) {
+  const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+  return pages > 0 && page > 0 ? (size_t)pages / 4 * 3 * (size_t)page : SIZE_MAX;
+}
 
 static sumi_status apply_options(struct sumi_session *s, const struct sumi_session_options *o, struct sumi_err *err) {
   const char *device = o && o->device ? o->device : "cpu";
@@ -23,7 +30,7 @@ static sumi_status apply_options(struct sumi_session *s, const struct sumi_sessi
   if (s->threads < 1 || s->threads > 1024) SUMI_FAIL(err, SUMI_E_ARG, "%d threads", s->threads);
   s->max_plans = o && o->max_plans > 0 ? o->max_plans : DEFAULT_PLANS;
   s->profile = o && o->profile;
-  s->max_arena_bytes = o ? o->max_arena_bytes : 0;
+  s->max_arena_bytes = o && o->max_arena_bytes ? o->max_arena_bytes : default_arena_limit();
   s->max_tensor_bytes = s->model->limits.max_tensor_bytes ? s->model->limits.max_tensor_bytes : (size_t)32 << 30;
   return SUMI_OK;
 }

@@ -251,7 +251,7 @@ static sumi_status finish(struct builder *b) {
   struct sumi_stage *s = b->stage;
   const struct sumi_session *session = b->exec->session;
   SUMI_TRY(sumi_plan_finish(&s->plan, b->err));
-  if (session->max_arena_bytes && s->plan.arena_bytes > session->max_arena_bytes)
+  if (s->plan.arena_bytes > session->max_arena_bytes)
     SUMI_FAIL(b->err, SUMI_E_LIMIT, "these shapes need an arena of %zu bytes, more than max_arena_bytes", s->plan.arena_bytes);
   if (session->profile) {
     s->timing = SUMI_NEW_ARRAY(&s->plan.arena, s->plan.n_step + s->n_dynamic, struct sumi_timing);
