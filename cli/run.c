@@ -33,29 +33,29 @@ static bool make_folder(const char *path) {
 }
 
 /* An output's name as a file's: what is not a letter, digit, '.', '_' or '-' becomes '_'; at most 200 bytes. */
-static char *plain_name(const char *output) {
-  char *name = cli_printf("%.200s", *output ? output : "_");
-  for (char *p = name; *p; p++)
+static char *safe_name(const char *name) {
+  char *safe = cli_printf("%.200s", *name ? name : "_");
+  for (char *p = safe; *p; p++)
     if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
           strchr("._-", *p)))
       *p = '_';
-  if (name[0] == '.') name[0] = '_';
-  return name;
+  if (safe[0] == '.') safe[0] = '_';
+  return safe;
 }
 
-/* The plain name of output i; its number is added where an output before it has the same one. */
-static char *file_name(const struct sumi_view *views, size_t i) {
-  char *name = plain_name(views[i].name);
-  for (size_t k = 0; k < i; k++) {
-    char *other = plain_name(views[k].name);
-    const bool same = strcasecmp(other, name) == 0;
-    free(other);
+/* File names of the outputs: a number is added where two would be the same. The caller frees all. */
+static char **file_names(const struct sumi_view *views, size_t n) {
+  char **names = cli_array_alloc(n, sizeof *names);
+  for (size_t i = 0; i < n; i++) {
+    names[i] = safe_name(views[i].name);
+    bool same = false;
+    for (size_t k = 0; k < i && !same; k++) same = strcasecmp(names[k], names[i]) == 0;
     if (!same) continue;
-    char *longer = cli_printf("%s.%zu", name, i);
-    free(name);
-    return longer;
+    char *longer = cli_printf("%s.%zu", names[i], i);
+    free(names[i]);
+    names[i] = longer;
   }
-  return name;
+  return names;
 }
 
 static int write_one(const char *path, const struct sumi_view *v, json_t *report) {
@@ -70,9 +70,7 @@ static int write_one(const char *path, const struct sumi_view *v, json_t *report
 }
 
 /* A tensor to FOLDER/NAME.npy, a sequence to FOLDER/NAME/0.npy, 1.npy ...; an absent optional to nothing. */
-static int write_output(const char *folder, const struct sumi_view *views, size_t i, json_t *report) {
-  const struct sumi_view *v = &views[i];
-  char *name = file_name(views, i);
+static int write_output(const char *folder, const char *name, const struct sumi_view *v, json_t *report) {
   int status = CLI_GO_ON;
   if (v->kind == SUMI_SEQUENCE || v->kind == SUMI_OPTIONAL_SEQUENCE) {
     char *sub = cli_printf("%s/%s", folder, name);
@@ -91,7 +89,6 @@ static int write_output(const char *folder, const struct sumi_view *views, size_
     status = write_one(path, v, report);
     free(path);
   }
-  free(name);
   return status;
 }
 
@@ -207,6 +204,7 @@ static int report(const struct run_options *o, const struct sumi_view *out, size
   struct cli_labels labels;
   int status = cli_labels_read(o->labels, &labels);
   json_t *list = json_array();
+  char **names = file_names(out, n);
   if (status == CLI_GO_ON && o->folder && !make_folder(o->folder)) {
     status = CLI_RESOURCE;
     cli_note("'%s' cannot be made: %s", o->folder, strerror(errno));
@@ -220,9 +218,11 @@ static int report(const struct run_options *o, const struct sumi_view *out, size
     } else {
       j = describe(&out[i]);
     }
-    if (o->folder && status == CLI_GO_ON) status = write_output(o->folder, out, i, j);
+    if (o->folder && status == CLI_GO_ON) status = write_output(o->folder, names[i], &out[i], j);
     json_array_append_new(list, j);
   }
+  for (size_t i = 0; i < n; i++) free(names[i]);
+  free(names);
   cli_labels_fini(&labels);
   json_t *j = json_object();
   json_object_set_new(j, "outputs", list);

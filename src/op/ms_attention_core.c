@@ -50,7 +50,7 @@ sumi_status sumi_ms_infer_bias(const struct sumi_infer *ctx, int input, sumi_dim
   SUMI_TRY(sumi_ms_want_rank(ctx, input, 4, 4));
   if (sumi_ms_dim(ctx, input, 0) != 1) SUMI_TRY(sumi_ms_want_dim(ctx, input, 0, batch, "batch size"));
   if (sumi_ms_dim(ctx, input, 1) != 1) SUMI_TRY(sumi_ms_want_dim(ctx, input, 1, heads, "number of heads"));
-  SUMI_TRY(sumi_ms_want_dim(ctx, input, 2, s, "number of queries"));
+  if (sumi_ms_dim(ctx, input, 2) != 1) SUMI_TRY(sumi_ms_want_dim(ctx, input, 2, s, "number of queries"));
   return sumi_ms_want_dim(ctx, input, 3, t, "number of keys");
 }
 
@@ -139,8 +139,9 @@ static void add_mask(const struct sumi_ms_attention *a, int64_t b, int64_t s, fl
 
 static void add_bias(const struct sumi_ms_attention *a, int64_t b, int64_t n, int64_t s, float *row) {
   const struct sumi_tensor *bias = a->bias;
-  const int64_t bb = bias->dim[0] == 1 ? 0 : b, bn = bias->dim[1] == 1 ? 0 : n;
-  const int64_t first = ((bb * bias->dim[1] + bn) * a->s + s) * a->t;
+  const int64_t bb = bias->dim[0] == 1 ? 0 : b, bn = bias->dim[1] == 1 ? 0 : n,
+                bs = bias->dim[2] == 1 ? 0 : s;
+  const int64_t first = ((bb * bias->dim[1] + bn) * bias->dim[2] + bs) * a->t;
   float piece[256];
   for (int64_t t = 0; t < a->t;) {
     const int64_t some = SUMI_MIN(a->t - t, (int64_t)SUMI_COUNT(piece));

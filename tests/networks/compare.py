@@ -10,6 +10,7 @@ import io
 import lzma
 import pathlib
 import sys
+import tempfile
 import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "python"))
@@ -72,6 +73,10 @@ def make_values(text, shape, dtype, rng):
         if np.issubdtype(dtype, np.floating):
             return rng.standard_normal(shape).astype(dtype)
         return rng.integers(0, 2 if dtype == np.bool_ else 8, shape).astype(dtype)
+    if text.startswith("photos"):
+        return photos(text, shape)
+    if text == "page":
+        return page(shape)
     if text == "mask":
         mask = np.ones(shape, dtype)
         mask[1::2, -2:] = 0
@@ -95,8 +100,33 @@ def picture_bytes(kind, rng):
     y, x = np.mgrid[0:48, 0:64]
     waves = [127 + 90 * np.sin(x / rng.uniform(5, 15) + y / rng.uniform(5, 15)) for _ in range(3)]
     buffer = io.BytesIO()
-    Image.fromarray(np.stack(waves, -1).astype(np.uint8)).save(buffer, kind)
+    options = {} if kind == "png" else {"quality": 98, "subsampling": 0}
+    Image.fromarray(np.stack(waves, -1).astype(np.uint8)).save(buffer, kind, **options)
     return np.frombuffer(buffer.getvalue(), np.uint8)
+
+
+def photos(text, shape):
+    """Pictures of the examples [N, 3, H, W]: "photos" as they are, "photos:MEAN:STD" normalised."""
+    from PIL import Image
+
+    files = sorted((oracle.ROOT / "examples/data/images").glob("*/*.jpg"))
+    chosen = [files[i * len(files) // shape[0]] for i in range(shape[0])]
+    size = (shape[3], shape[2])
+    pixels = np.stack([np.asarray(Image.open(f).convert("RGB").resize(size, Image.BICUBIC)) for f in chosen])
+    _, mean, std = (text + ":0:1").split(":")[:3]
+    return ((pixels.transpose(0, 3, 1, 2).astype(np.float32) - float(mean)) / float(std)).astype(np.float32)
+
+
+def page(shape):
+    """Dark words on paper [1, 3, H, W], normalised as PP-OCR wants it."""
+    from PIL import Image, ImageDraw
+
+    image = Image.new("RGB", (shape[3], shape[2]), (250, 248, 240))
+    draw = ImageDraw.Draw(image)
+    for line, words in enumerate(["A few strokes", "make the picture", "sumi 2048"]):
+        draw.text((20, 15 + 40 * line), words, fill=(20, 20, 40), font_size=28)
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    return ((np.asarray(image) / 255 - mean) / std).transpose(2, 0, 1)[None].astype(np.float32)
 
 
 def make_inputs(case, session, seed):
@@ -130,9 +160,10 @@ def is_picture(array):
     return array.dtype == np.uint8 and array.ndim == 1 and array.tobytes()[:4] in (b"\x89PNG", b"\xff\xd8\xff\xe0")
 
 
-def compare(case, name, got, want, step):
+def compare(case, name, got, want):
     """(figure, sentence): figure <= 1 is agreement."""
-    if is_picture(want) and is_picture(got):
+    pictures = is_picture(want) and is_picture(got)
+    if pictures:
         got, want = decode(got), decode(want)
     if got.dtype != want.dtype or got.shape != want.shape:
         return np.inf, f"{name}: {got.dtype}{list(got.shape)}, not {want.dtype}{list(want.shape)}"
@@ -147,57 +178,100 @@ def compare(case, name, got, want, step):
     apart = np.nan_to_num(np.abs(a - b), nan=0.0, posinf=0.0)
     finite = np.abs(b[np.isfinite(b)])
     largest = max(float(finite.max()) if finite.size else 0.0, 1e-30)
-    if "steps" in case.options:
-        unit = 1.0 if exact else step.get(name)
-        if unit is None:
-            raise SystemExit(f"networks.txt: {case.network}: the step of '{name}' is not known")
-        share = float((apart <= unit * 1.001).mean())
-        wanted = float(case.options["steps"])
-        return (0.0 if share >= wanted else np.inf), f"{100 * share:.3f} % within a step"
-    if exact and not is_picture(want):
+    if exact and not pictures:
         return (0.0, "equal") if not apart.any() else (np.inf, f"{name}: {int((apart != 0).sum())} of {want.size} differ")
     relative = float(apart.max()) / largest
     return relative / float(case.options["tol"]), f"{relative:.1e}"
 
 
-def steps_of(path):
-    """Scale of the quantisation that each output passes last, by output name."""
-    from onnx import numpy_helper
-
-    graph = oracle.onnx.load(str(path)).graph
-    constants = {t.name: numpy_helper.to_array(t) for t in graph.initializer}
+def quantised_values(path):
+    """The model with every QuantizeLinear's output as an output, and the step of each output in its own units."""
+    model = oracle.onnx.load(str(path))
+    graph = model.graph
+    constants = {t.name: oracle.numpy_helper.to_array(t) for t in graph.initializer}
+    constants |= {n.output[0]: oracle.numpy_helper.to_array(n.attribute[0].t) for n in graph.node if n.op_type == "Constant"}
+    for n in graph.node:
+        if n.op_type == "Identity" and n.input[0] in constants:
+            constants[n.output[0]] = constants[n.input[0]]
     producer = {o: n for n in graph.node for o in n.output}
     steps = {}
-    for output in graph.output:
-        node, depth = producer.get(output.name), 0
-        while node is not None and depth < 8:
-            if node.op_type in ("DequantizeLinear", "QuantizeLinear") and node.input[1] in constants:
-                steps[output.name] = float(np.max(constants[node.input[1]]))
-                break
-            node, depth = producer.get(node.input[0]), depth + 1
-    return steps
+    for output in graph.output:  # real outputs: the scale they passed last
+        node = producer.get(output.name)
+        while node is not None and node.op_type not in ("DequantizeLinear", "QuantizeLinear"):
+            node = producer.get(node.input[0])
+        if node is not None:
+            steps[output.name] = float(np.max(constants[node.input[1]]))
+    for node in graph.node:
+        if node.op_type == "QuantizeLinear" and node.output[0] not in steps:
+            graph.output.append(oracle.onnx.ValueInfoProto(name=node.output[0]))
+            steps[node.output[0]] = 1.0
+    return model, steps
+
+
+def cut(model, values):
+    """Makes every quantised activation an input, too: each part of the network starts from the values given."""
+    graph = model.graph
+    known = {o.name for o in graph.output}
+    cuts = {n.output[0] for n in graph.node if n.op_type == "QuantizeLinear" and n.output[0] in known}
+    for node in graph.node:
+        for i, name in enumerate(node.input):
+            if name in cuts:
+                node.input[i] = name + "_given"
+    for name in sorted(cuts):
+        array = values[name]
+        dtype = oracle.helper.np_dtype_to_tensor_dtype(array.dtype)
+        graph.input.append(oracle.helper.make_tensor_value_info(name + "_given", dtype, array.shape))
+    return {name + "_given": values[name] for name in cuts}
+
+
+def run_quantised(case, path, inputs, device):
+    """Deep quantised networks are chaotic: one early tie that falls the other way moves a tenth of the last layer's
+    values by more than a step, in one engine whose input is scaled by 1 + 1e-6, too. So the parts between two
+    quantisations are compared, each on ONNX Runtime's values; the whole only by its outputs' correlation."""
+    model, steps = quantised_values(path)
+    options = oracle.ort.SessionOptions()
+    options.graph_optimization_level = oracle.ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    want = oracle.ort_run(oracle.ort.InferenceSession(model.SerializeToString(), options), inputs)
+    given = cut(model, want)
+    with tempfile.NamedTemporaryFile(suffix=".onnx", dir=oracle.work_folder()) as file:
+        file.write(model.SerializeToString())
+        file.flush()
+        got = oracle.sumi_run(file.name, inputs | given, device)
+    total = good = 0
+    for name, step in steps.items():
+        if got[name].shape != want[name].shape or got[name].dtype != want[name].dtype:
+            return np.inf, f"{name}: {got[name].dtype}{list(got[name].shape)}"
+        apart = np.abs(got[name].astype(np.float64) - want[name].astype(np.float64))
+        total += apart.size
+        good += int((apart <= 1.001 * step).sum())
+    whole = oracle.sumi_run(path, inputs, device)
+    alike = min(float(np.corrcoef(a.ravel(), want[name].ravel())[0, 1]) for name, a in whole.items())
+    share = good / total
+    agreed = share >= float(case.options["steps"]) and alike > 0.99
+    return (0.0 if agreed else np.inf), f"{100 * share:.4f} % of {total} within a step, outputs correlate by {alike:.4f}"
 
 
 def run_case(case, device, seed):
     """(figure, sentence)."""
     path = network_path(case.network)
     other = case.options.get("oracle", "")
-    stand_in = path if other in ("", "float32") else network_path(other)
-    session = oracle.ort_session(stand_in, float32=other == "float32")
+    stand_in = network_path(other) if other.endswith(".onnx") else path
+    session = oracle.ort_session(stand_in, **({other: True} if other in ("float32", "plain", "spread") else {}))
     inputs = make_inputs(case, session, seed)
-    want = oracle.ort_run(session, inputs)
+    if "steps" in case.options:
+        return run_quantised(case, path, inputs, device)
+    want = oracle.greedy_search(path, inputs) if other == "greedy" else oracle.ort_run(session, inputs)
     try:
         got = oracle.sumi_run(path, inputs, device)
     except oracle.Refused as refusal:
         return np.inf, f"refused: {refusal}"
-    step = steps_of(path) if "steps" in case.options else {}
     worst, sentence = -1.0, "no outputs"
     for name, expected in want.items():
         if expected is None:
             continue
         if name not in got:
             return np.inf, f"output '{name}' is missing"
-        figure, text = compare(case, name, got[name], np.asarray(expected), step)
+        figure, text = compare(case, name, got[name], np.asarray(expected))
         if figure > worst:
             worst, sentence = figure, text
     return worst, sentence

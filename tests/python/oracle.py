@@ -121,16 +121,32 @@ def widen(graph):
                 widen(a.g)
 
 
-def ort_session(path, threads=1, float32=False):
+def spread_mask(graph):
+    """Gives every query its row of an Attention's bias [1, heads, 1, keys], as ONNX Runtime wants it."""
+    nodes = []
+    for node in graph.node:
+        if node.op_type == "Attention" and len(node.input) > 5 and node.input[5]:
+            shape = numpy_helper.from_array(np.array([1, 1, 1500, 1], np.int64), "queries")
+            graph.initializer.append(shape)
+            nodes.append(helper.make_node("Expand", [node.input[5], "queries"], [node.input[5] + "_spread"]))
+            node.input[5] += "_spread"
+        nodes.append(node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def ort_session(path, threads=1, float32=False, plain=False, spread=False):
     """A session on the file as it is; on a modernised copy where ONNX Runtime does not take it; with float32, on a
-    copy in which every float16 is float32."""
+    copy in which every float16 is float32; with plain, without its optimisations; with spread, see spread_mask()."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    if plain:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.enable_mem_reuse = False  # several networks name different dims alike, which it would believe
     model = onnx.load(str(path), load_external_data=False)
-    if float32:
-        widen(model.graph)
+    if float32 or spread:
+        (widen if float32 else spread_mask)(model.graph)
         return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     if any(n.domain == "com.microsoft.extensions" for n in model.graph.node):
         import onnxruntime_extensions
@@ -146,6 +162,36 @@ def ort_session(path, threads=1, float32=False):
 def ort_run(session, inputs):
     names = [o.name for o in session.get_outputs()]
     return dict(zip(names, session.run(names, inputs)))
+
+
+def greedy_search(path, inputs):
+    """What com.microsoft.GreedySearch promises, without eos: the decoder body runs token by token as a network of its
+    own, without a past. (ONNX Runtime's operator misreads a padded vocabulary on CPUs.)"""
+    model = onnx.load(str(path))
+    search = model.graph.node[0]
+    attributes = {a.name: a for a in search.attribute}
+    body = attributes["decoder"].g
+    body.initializer.extend(model.graph.initializer)
+    widen(body)
+    decoder = helper.make_model(body, opset_imports=model.opset_import, ir_version=model.ir_version)
+    session = ort.InferenceSession(decoder.SerializeToString(), providers=["CPUExecutionProvider"])
+    eos, pad = attributes["eos_token_id"].i, attributes["pad_token_id"].i
+    tokens = inputs["input_ids"]
+    done = np.zeros(len(tokens), bool)
+    while tokens.shape[1] < int(inputs["max_length"][0]):
+        batch, length = tokens.shape
+        feeds = {
+            "input_ids": tokens,
+            "position_ids": np.tile(np.arange(length, dtype=np.int32), (batch, 1)),
+            "attention_mask": np.ones((batch, length), np.int32),
+        }
+        for port in session.get_inputs()[3:]:
+            feeds[port.name] = np.zeros([2, batch, port.shape[2], 0, port.shape[4]], np.float32)
+        logits = session.run(None, feeds)[0][:, -1, : attributes["vocab_size"].i]
+        best = np.where(done, pad, logits.argmax(-1)).astype(np.int32)
+        done |= best == eos
+        tokens = np.concatenate([tokens, best[:, None]], 1)
+    return {"sequences": tokens}
 
 
 # ---- sumi ----------------------------------------------------------------------------------------------------------
