@@ -73,7 +73,7 @@ static void rows_columns(const float *x, int64_t n, int64_t inner, bool log_form
     for (int64_t i = 0; i < n; i++) {
       const float *row = x + i * inner + first;
       ROWS_LOOP for (int64_t j = 0; j < wide; j++) max[j] =
-          (row[j] > max[j]) | (row[j] != row[j]) ? row[j] : max[j];
+          ((row[j] > max[j]) | (row[j] != row[j])) ? row[j] : max[j];
     }
     for (int64_t i = 0; i < n; i++) {
       const float *row = x + i * inner + first;
