@@ -47,7 +47,8 @@ unsigned sumi_minifloat_encode(const struct sumi_minifloat *m, double x, bool sa
     frexp(a, &e); /* a = f * 2^e, f in [0.5, 1) */
     int exponent = e - 1;
     if (exponent < 1 - m->bias) exponent = 1 - m->bias;
-    const double units = nearbyint(ldexp(a, m->mbits - exponent)); /* fraction with its leading one, rounded */
+    const double units =
+        nearbyint(ldexp(a, m->mbits - exponent)); /* fraction with its leading one, rounded */
     const double code = units + ldexp(exponent + m->bias - 1, m->mbits);
     body = code > top ? top + 1 : (unsigned)code;
   }

@@ -38,9 +38,11 @@ static inline float sumi_f32_from_f16(uint16_t h) {
 
 static inline uint16_t sumi_f16_from_f32(float f) {
   const uint32_t u = sumi_f32_bits(f), a = u & 0x7fffffffu;
-  const uint32_t tiny = sumi_f32_bits(sumi_f32_from_bits(a) + 0.5f) - 0x3f000000u; /* the sum puts the bits in place */
+  const uint32_t tiny =
+      sumi_f32_bits(sumi_f32_from_bits(a) + 0.5f) - 0x3f000000u; /* the sum puts the bits in place */
   const uint32_t normal = (a + 0xfffu + ((a >> 13) & 1) - 0x38000000u) >> 13;
-  const uint32_t large = a > 0x7f800000u ? 0x7e00u : 0x7c00u; /* from 0x477ff000 on all rounds to 65536 or more */
+  const uint32_t large =
+      a > 0x7f800000u ? 0x7e00u : 0x7c00u; /* from 0x477ff000 on all rounds to 65536 or more */
   return (uint16_t)((u >> 16 & 0x8000u) | (a < 0x38800000u ? tiny : a < 0x477ff000u ? normal : large));
 }
 
@@ -53,8 +55,8 @@ struct sumi_minifloat {
   bool fn;  /* with !inf and a NaN: NaN is all ones without the sign (both signs) */
 };
 
-extern const struct sumi_minifloat sumi_float16, sumi_bfloat16, sumi_e4m3fn, sumi_e4m3fnuz, sumi_e5m2, sumi_e5m2fnuz,
-    sumi_e2m3, sumi_e3m2, sumi_e2m1;
+extern const struct sumi_minifloat sumi_float16, sumi_bfloat16, sumi_e4m3fn, sumi_e4m3fnuz, sumi_e5m2,
+    sumi_e5m2fnuz, sumi_e2m3, sumi_e3m2, sumi_e2m1;
 
 double sumi_minifloat_decode(const struct sumi_minifloat *m, unsigned bits);
 

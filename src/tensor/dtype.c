@@ -79,7 +79,9 @@ static const struct sumi_minifloat *mini(sumi_dtype d) {
   }
 }
 
-static int64_t sign_extend(unsigned v, int bits) { return v & (1u << (bits - 1)) ? (int64_t)v - (1 << bits) : (int64_t)v; }
+static int64_t sign_extend(unsigned v, int bits) {
+  return v & (1u << (bits - 1)) ? (int64_t)v - (1 << bits) : (int64_t)v;
+}
 
 static int64_t saturate_i64(double x) {
   if (isnan(x)) return 0;
@@ -132,8 +134,12 @@ void sumi_set_f64(sumi_dtype d, void *data, int64_t i, double x) {
   switch (d) {
     case SUMI_FLOAT32: ((float *)data)[i] = (float)x; break;
     case SUMI_FLOAT64: ((double *)data)[i] = x; break;
-    case SUMI_FLOAT16: ((uint16_t *)data)[i] = (uint16_t)sumi_minifloat_encode(&sumi_float16, x, false); break;
-    case SUMI_BFLOAT16: ((uint16_t *)data)[i] = (uint16_t)sumi_minifloat_encode(&sumi_bfloat16, x, false); break;
+    case SUMI_FLOAT16:
+      ((uint16_t *)data)[i] = (uint16_t)sumi_minifloat_encode(&sumi_float16, x, false);
+      break;
+    case SUMI_BFLOAT16:
+      ((uint16_t *)data)[i] = (uint16_t)sumi_minifloat_encode(&sumi_bfloat16, x, false);
+      break;
     case SUMI_FLOAT8E8M0: ((uint8_t *)data)[i] = sumi_e8m0_encode(x, 0, true); break;
     case SUMI_FLOAT8E4M3FN:
     case SUMI_FLOAT8E4M3FNUZ:
@@ -143,7 +149,10 @@ void sumi_set_f64(sumi_dtype d, void *data, int64_t i, double x) {
     case SUMI_FLOAT6E3M2: ((uint8_t *)data)[i] = (uint8_t)sumi_minifloat_encode(mini(d), x, true); break;
     case SUMI_FLOAT4E2M1: packed_set(data, i, 4, sumi_minifloat_encode(mini(d), x, true)); break;
     case SUMI_BOOL: ((uint8_t *)data)[i] = x != 0; break; /* NaN is true */
-    case SUMI_UINT64: ((uint64_t *)data)[i] = x >= 0x1p63 ? (x >= 0x1p64 ? UINT64_MAX : (uint64_t)x) : (uint64_t)saturate_i64(x); break;
+    case SUMI_UINT64:
+      ((uint64_t *)data)[i] =
+          x >= 0x1p63 ? (x >= 0x1p64 ? UINT64_MAX : (uint64_t)x) : (uint64_t)saturate_i64(x);
+      break;
     default: sumi_set_i64(d, data, i, saturate_i64(x));
   }
 }
@@ -209,6 +218,7 @@ void sumi_copy(sumi_dtype d, void *dst, int64_t dst_first, const void *src, int6
     const size_t b = (size_t)bits / 8;
     memcpy((char *)dst + (size_t)dst_first * b, (const char *)src + (size_t)src_first * b, (size_t)n * b);
   } else {
-    for (int64_t i = 0; i < n; i++) packed_set(dst, dst_first + i, bits, packed_get(src, src_first + i, bits));
+    for (int64_t i = 0; i < n; i++)
+      packed_set(dst, dst_first + i, bits, packed_get(src, src_first + i, bits));
   }
 }
