@@ -48,24 +48,26 @@ static void find_pieces(const struct sumi_spmm_f32 *s, const struct spmm_tile *t
   p->first[vectors] = n;
 }
 
-/* What the tiles do not do themselves with finished sums [rows][vectors] of LANES: add, act, halo. */
+/* What the tiles do not do themselves with finished sums [rows][vectors] of LANES: scale, add, act, halo. act sees the
+ * lanes beyond the tile too, one call being cheaper than many. */
 static __attribute__((noinline)) void finish(const struct sumi_spmm_f32 *s, const struct spmm_tile *t,
                                              int rows, int vectors, float *sum) {
   const struct pieces *p = t->pieces;
   const __m512 lo = _mm512_set1_ps(s->lo), hi = _mm512_set1_ps(s->hi), scale = _mm512_set1_ps(s->scale);
-  for (int i = 0; i < rows; i++, sum += LANES * vectors) {
+  for (int i = 0; i < rows && (s->add || s->scale != 1); i++) {
     const float *add = s->add ? s->add + (t->m + i) * s->add_row : NULL;
-    float *y = s->y + (t->m + i) * s->y_row;
-    for (int u = 0; u < vectors && (add || s->scale != 1); u++) {
-      __m512 v = _mm512_mul_ps(_mm512_load_ps(sum + LANES * u), scale);
+    for (int u = 0; u < vectors; u++) {
+      __m512 v = _mm512_mul_ps(_mm512_load_ps(sum + LANES * (i * vectors + u)), scale);
       for (int k = p->first[u]; add && k < p->first[u + 1]; k++)
         v = _mm512_mask_add_ps(v, p->mask[k], v, _mm512_maskz_loadu_ps(p->mask[k], add + p->at[k]));
-      _mm512_store_ps(sum + LANES * u, v);
+      _mm512_store_ps(sum + LANES * (i * vectors + u), v);
     }
-    if (s->act) s->act(sum, sum, t->n_pixels, s->act_param);
+  }
+  if (s->act) s->act(sum, sum, (int64_t)rows * vectors * LANES, s->act_param);
+  for (int i = 0; i < rows; i++) {
+    float *y = s->y + (t->m + i) * s->y_row;
     for (int u = 0; u < vectors; u++) {
-      const __m512 v =
-          _mm512_max_ps(lo, _mm512_load_ps(sum + LANES * u)); /* the second operand is what a NaN leaves */
+      const __m512 v = _mm512_max_ps(lo, _mm512_load_ps(sum + LANES * (i * vectors + u))); /* a NaN stays */
       for (int k = p->first[u]; k < p->first[u + 1]; k++)
         _mm512_mask_storeu_ps(y + p->at[k], p->mask[k], _mm512_min_ps(hi, v));
     }
@@ -134,9 +136,10 @@ INLINE void tile(const int rows, const int vectors, const bool half, const struc
   X(1, 4)                                                                                                 \
   X(1, 5)                                                                                                 \
   X(1, 6)                                                                                                 \
-  X(1, 7) X(1, 8) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7) X(2, 8) X(3, 1) X(3, 2) X(3, 3) \
-      X(3, 4) X(3, 5) X(3, 6) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(4, 5) X(4, 6) X(5, 1) X(5, 2) X(5, 3)     \
-          X(6, 1) X(6, 2) X(6, 3) X(7, 1) X(7, 2) X(7, 3) X(8, 1) X(8, 2) X(8, 3)
+  X(1, 7)                                                                                                 \
+  X(1, 8) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7) X(2, 8) X(3, 1) X(3, 2) X(3, 3) X(3, 4) \
+      X(3, 5) X(3, 6) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(4, 5) X(4, 6) X(5, 1) X(5, 2) X(5, 3) X(6, 1)     \
+          X(6, 2) X(6, 3) X(7, 1) X(7, 2) X(7, 3) X(8, 1) X(8, 2) X(8, 3)
 /* Tiles whose last vector may be half as wide. */
 #define HALVES(X) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(8, 1) X(8, 2) X(8, 3)
 #define DEFINE(rows, vectors)                                                                     \
