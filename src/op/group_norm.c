@@ -7,6 +7,7 @@
 
 #include "base/size.h"
 #include "op/op_util.h"
+#include "op/rows_lower.h"
 
 /* The groups of a node; channels for InstanceNormalization, which has no such attribute. */
 static int64_t groups(const struct sumi_node *node, int64_t channels) {
@@ -101,6 +102,7 @@ const struct sumi_op sumi_op_instance_normalization = {
     .out = out,
     .infer = group_infer,
     .ref = group_ref,
+    .lower = sumi_instance_norm_lower,
     .cases = instance_cases,
 };
 

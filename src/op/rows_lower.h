@@ -6,5 +6,6 @@
 
 sumi_status sumi_softmax_lower(struct sumi_lower *l);    /* Softmax, LogSoftmax */
 sumi_status sumi_layer_norm_lower(struct sumi_lower *l); /* LayerNormalization, RMSNormalization */
+sumi_status sumi_instance_norm_lower(struct sumi_lower *l);
 
 #endif

@@ -57,7 +57,8 @@ static void check_norm(struct check *c, const struct sumi_rows_kernel *k) {
   fill_random(c, &x, offset - 1, offset + 1);
   fill_random(c, &s, -1, 1), fill_random(c, &b, -1, 1);
   memcpy(before.data, x.data, x.n * sizeof(float));
-  const struct sumi_rows_norm p = {n, centred, 1e-3f, form & 1 ? s.data : NULL, form & 2 ? b.data : NULL};
+  const struct sumi_rows_norm p = {n,    centred, 1e-3f, form & 1 ? s.data : NULL, form & 2 ? b.data : NULL,
+                                   0.5f, 0.25f};
   begin_case(c, k->name, "norm of %d, form %d%s%s", n, form, centred ? ", centred" : "",
              in_place ? ", in place" : "");
   float *got = in_place ? x.data : y.data;
@@ -67,8 +68,8 @@ static void check_norm(struct check *c, const struct sumi_rows_kernel *k) {
   for (int i = 0; i < n; i++) square += ((double)before.data[i] - mean) * ((double)before.data[i] - mean) / n;
   for (int i = 0; i < n; i++) {
     double v = ((double)before.data[i] - mean) / sqrt(square + 1e-3);
-    if (form & 1) v *= (double)s.data[i];
-    if (form & 2) v += (double)b.data[i];
+    v *= form & 1 ? (double)s.data[i] : 0.5;
+    v += form & 2 ? (double)b.data[i] : 0.25;
     /* the mean is off by a rounding of words up to 11, divided by a deviation that is at least sqrt(1e-3) */
     if (!same(c, "y", i, got[i], (float)v, 4e-5f)) break;
   }
@@ -79,7 +80,7 @@ static void bench(struct check *c, const struct sumi_rows_kernel *k) {
   const int rows = 512, n = 128, wide = 384;
   struct guarded x = guard(c, (size_t)(rows * wide)), y = guard(c, x.n), s = guard(c, (size_t)wide);
   fill_random(c, &x, -1, 1), fill_random(c, &s, -1, 1);
-  const struct sumi_rows_norm p = {wide, true, 1e-5f, s.data, s.data};
+  const struct sumi_rows_norm p = {wide, true, 1e-5f, s.data, s.data, 1, 0};
   for (int what = 0; what < 3; what++) {
     double best = 1e9;
     for (int t = 0; t < 20; t++) {

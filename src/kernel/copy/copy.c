@@ -5,6 +5,7 @@
 
 #define COPY(level, suffix, ...)                                                                   \
   void sumi_copy_halo_##suffix(const struct sumi_copy_halo *c, const float *x, float *y);          \
+  void sumi_copy_merge_##suffix(const struct sumi_copy_halo *c, const float *x, float *y);         \
   void sumi_copy_transpose_##suffix(const float *x, int64_t x_row, int64_t m, int64_t n, float *y, \
                                     int64_t y_row);
 #include "kernel/copy/copy.def"
@@ -12,7 +13,12 @@
 
 static const struct sumi_copy_kernel table[] = {
 #define COPY(level, suffix, what) \
-  {"copy/" #suffix, level, what, sumi_copy_halo_##suffix, sumi_copy_transpose_##suffix},
+  {"copy/" #suffix,               \
+   level,                         \
+   what,                          \
+   sumi_copy_halo_##suffix,       \
+   sumi_copy_merge_##suffix,      \
+   sumi_copy_transpose_##suffix},
 #include "kernel/copy/copy.def"
 #undef COPY
 };

@@ -7,6 +7,9 @@
  * * plane + r * pitch + q] = i in [0, h) and j in [0, w) ? x[i * w + j] : fill what is left of a plane (plane
  * - rows * pitch words) is filled.
  *
+ * The way back (merge): for the same a, b, r, q whose (i, j) lies inside, y[i * w + j] = x[the place above]: planes of
+ * phases are interleaved, what lies outside [h, w] is dropped. fill is not used.
+ *
  * Transposition (sumi_copy_transpose): y[j * y_row + i] = x[i * x_row + j] for i in [0, m), j in [0, n).
  *
  * No alignment is needed; nothing beyond the words named is read or written. x and y do not overlap. */
@@ -33,6 +36,7 @@ struct sumi_copy_kernel {
   enum sumi_isa isa;
   const char *what;
   void (*halo)(const struct sumi_copy_halo *c, const float *x, float *y);
+  void (*merge)(const struct sumi_copy_halo *c, const float *x, float *y);
   void (*transpose)(const float *x, int64_t x_row, int64_t m, int64_t n, float *y, int64_t y_row);
 };
 

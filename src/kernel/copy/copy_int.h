@@ -81,6 +81,25 @@ static void copy_halo(const struct sumi_copy_halo *c, const float *x, float *y) 
   }
 }
 
+static void copy_merge(const struct sumi_copy_halo *c, const float *x, float *y) {
+  for (int a = 0; a < c->n_y; a++)
+    for (int64_t r = 0; r < c->rows; r++) {
+      const int64_t i = r * c->step_y + c->phase_y[a] - c->top;
+      if (i < 0 || i >= c->h) continue;
+      for (int b = 0; b < c->n_x; b++) {
+        int64_t first, last;
+        const int64_t shift = c->phase_x[b] - c->left;
+        const float *from = x + ((int64_t)a * c->n_x + b) * c->plane + r * c->pitch;
+        float *to = y + i * c->w + shift;
+        copy_range(c->w, c->pitch, c->step_x, shift, &first, &last);
+        if (c->step_x == 2)
+          for (int64_t q = first; q < last; q++) to[2 * q] = from[q];
+        else
+          for (int64_t q = first; q < last; q++) to[q * c->step_x] = from[q];
+      }
+    }
+}
+
 /* Strips of BLOCK rows of y: their lines are finished while they are in the cache. */
 static void copy_transpose(const float *x, int64_t x_row, int64_t m, int64_t n, float *y, int64_t y_row) {
   for (int64_t j = 0; j < n; j += BLOCK)
@@ -98,6 +117,7 @@ static void copy_transpose(const float *x, int64_t x_row, int64_t m, int64_t n, 
 
 #define COPY(level, suffix, ...)                                                                   \
   void sumi_copy_halo_##suffix(const struct sumi_copy_halo *c, const float *x, float *y);          \
+  void sumi_copy_merge_##suffix(const struct sumi_copy_halo *c, const float *x, float *y);         \
   void sumi_copy_transpose_##suffix(const float *x, int64_t x_row, int64_t m, int64_t n, float *y, \
                                     int64_t y_row);
 #include "kernel/copy/copy.def"

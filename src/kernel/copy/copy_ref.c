@@ -28,6 +28,8 @@ static void turn_block(const float *x, int64_t x_row, float *y, int64_t y_row) {
 
 void sumi_copy_halo_ref(const struct sumi_copy_halo *c, const float *x, float *y) { copy_halo(c, x, y); }
 
+void sumi_copy_merge_ref(const struct sumi_copy_halo *c, const float *x, float *y) { copy_merge(c, x, y); }
+
 void sumi_copy_transpose_ref(const float *x, int64_t x_row, int64_t m, int64_t n, float *y, int64_t y_row) {
   copy_transpose(x, x_row, m, n, y, y_row);
 }

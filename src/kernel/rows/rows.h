@@ -3,7 +3,7 @@
  *   softmax:      y[i] = exp(x[i] - max) / sum over k of exp(x[k] - max);  log form: x[i] - max - log(sum)
  *   columns:      softmax down the columns of x [n, inner]: y[i, j] over i, for j in [0, inner)
  *   norm:         y[i] = (x[i] - mean) / sqrt(mean of squares around it + epsilon) * scale[i] + bias[i];
- *                 not centred: mean is 0. scale, bias: [n], NULL = 1 and 0
+ *                 not centred: mean is 0. scale, bias: [n]; where NULL, gain and offset stand for all of them
  *
  * Sums are taken in float32 in at least 8 parts: within n / 8 + 8 rounding errors of their terms. exp is base/fmath.h's.
  * A NaN in x makes its row (column) NaN. y may be x. No alignment needed; nothing outside x and y is touched. */
@@ -21,6 +21,7 @@ struct sumi_rows_norm {
   bool centred;
   float epsilon;
   const float *scale, *bias;
+  float gain, offset;
 };
 
 struct sumi_rows_kernel {

@@ -109,9 +109,11 @@ static void rows_norm(const struct sumi_rows_norm *p, const float *x, float *y) 
   const float *scale = p->scale, *bias = p->bias;
   if (scale && bias) {
     ROWS_LOOP for (int64_t i = 0; i < n; i++) y[i] = (x[i] - mean) * factor * scale[i] + bias[i];
+  } else if (scale) {
+    ROWS_LOOP for (int64_t i = 0; i < n; i++) y[i] = (x[i] - mean) * factor * scale[i] + p->offset;
   } else {
-    ROWS_LOOP for (int64_t i = 0; i < n; i++) y[i] = (x[i] - mean) * factor;
-    if (scale) ROWS_LOOP for (int64_t i = 0; i < n; i++) y[i] *= scale[i];
+    const float gain = factor * p->gain, offset = bias ? 0 : p->offset;
+    ROWS_LOOP for (int64_t i = 0; i < n; i++) y[i] = (x[i] - mean) * gain + offset;
     if (bias) ROWS_LOOP for (int64_t i = 0; i < n; i++) y[i] += bias[i];
   }
 }
