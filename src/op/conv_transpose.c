@@ -8,6 +8,7 @@
 
 #include "base/size.h"
 #include "op/conv.h"
+#include "op/conv_transpose_lower.h"
 #include "op/widen.h"
 
 /* The figures of output_padding or output_shape; the latter may also be written with batch and channels in
@@ -292,6 +293,7 @@ const struct sumi_op sumi_op_conv_transpose = {
     .out = out,
     .infer = transpose_infer,
     .ref = transpose_ref,
+    .lower = sumi_conv_transpose_lower,
     .scratch = sumi_widen_scratch,
     .cost = transpose_cost,
     .cases = cases,

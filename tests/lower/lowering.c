@@ -1,6 +1,6 @@
 /* Lowering: random convolutions, matrix products and pools with constant weights, dense and sparse, on device cpu and
  * audit at every instruction-set level and with several threads, against the reference device.
- *   lowering [--seed N] [--count N]      one line a failure; exit 1 on any */
+ *   lowering [--seed N] [--count N] [--verbose]      one line a failure; exit 1 on any */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -131,6 +131,38 @@ static void make_conv(struct maker *m) {
   /* up to 9 * 125 products summed in two orders; against 1 where sums of 100 are squashed to it */
   const char *act = sumi_attr_string(node, "activation", "");
   m->tolerance = !strcmp(act, "Tanh") || strstr(act, "Sigmoid") ? 1e-4 : 1e-5;
+}
+
+static void make_conv_transpose(struct maker *m) {
+  const int n = pick(m, 0, 3) ? 2 : 1, group = pick(m, 0, 1) ? 1 : pick(m, 1, 3);
+  const int64_t c_group = pick(m, 1, 6), m_group = pick(m, 1, 12);
+  int64_t x[4] = {pick(m, 1, 2), c_group * group}, w[4] = {x[1], m_group}, bias[1] = {m_group * group};
+  int64_t strides[2], dilations[2], pads[4], more[2];
+  m->what[0] = 0;
+  describe(m, "ConvTranspose, group %d,", group);
+  for (int i = 0; i < n; i++) {
+    w[2 + i] = pick(m, 1, 5), strides[i] = pick(m, 1, 4), dilations[i] = pick(m, 0, 2) ? 1 : pick(m, 2, 3);
+    x[2 + i] = pick(m, 1, pick(m, 0, 1) ? 6 : 30);
+    more[i] = strides[i] > 1 ? pick(m, 0, (int)strides[i] - 1) : 0;
+    const int64_t full = (x[2 + i] - 1) * strides[i] + (w[2 + i] - 1) * dilations[i] + 1 + more[i];
+    const int64_t front = pick(m, 0, 3), behind = pick(m, 0, 3); /* something must be left */
+    pads[i] = SUMI_MIN(front, full - 1);
+    pads[n + i] = SUMI_MIN(behind, full - 1 - pads[i]);
+    describe(m,
+             " kernel %" PRId64 " stride %" PRId64 " dilation %" PRId64 " pads %" PRId64 " %" PRId64
+             " more %" PRId64 ",",
+             w[2 + i], strides[i], dilations[i], pads[i], pads[n + i], more[i]);
+  }
+  struct sumi_value *in[3] = {input(m, n + 2, x), constant(m, n + 2, w, 1, 1), NULL};
+  describe(m, ", %" PRId64 " channels a group", m_group);
+  if (pick(m, 0, 1)) in[2] = constant(m, 1, bias, 1, 1);
+  struct sumi_node *node = finish(m, &sumi_op_conv_transpose, 11, in, 3);
+  sumi_node_set_int(node, "group", group, NULL);
+  sumi_node_set_ints(node, "strides", strides, (size_t)n, NULL);
+  sumi_node_set_ints(node, "dilations", dilations, (size_t)n, NULL);
+  sumi_node_set_ints(node, "pads", pads, 2 * (size_t)n, NULL);
+  sumi_node_set_ints(node, "output_padding", more, (size_t)n, NULL);
+  m->tolerance = 1e-5; /* up to 150 products in two orders */
 }
 
 static void make_matmul(struct maker *m) {
@@ -285,6 +317,8 @@ static bool uses_kernel(struct sumi_session *s, const struct given *given) {
   return stage->plan.n_step && strcmp(stage->plan.step[0].kernel, "ref") != 0;
 }
 
+static bool verbose; /* say what fell back to the reference */
+
 static int check_one(struct maker *m, void (*make)(struct maker *), int *fast) {
   struct sumi_err err = SUMI_ERR_INIT;
   struct sumi_model *model = NULL;
@@ -324,7 +358,9 @@ static int check_one(struct maker *m, void (*make)(struct maker *), int *fast) {
         failed = 1;
       } else {
         failed += compare(m, &got, &want, device, isa, form == 2 ? 3 : 1);
-        if (form == 0 && i == 0) *fast += uses_kernel(s, &given);
+        const bool kernel = form == 0 && i == 0 && uses_kernel(s, &given);
+        if (form == 0 && i == 0 && !kernel && verbose) printf("ref: %s\n", m->what);
+        *fast += kernel;
       }
       sumi_session_fini(s);
     }
@@ -339,13 +375,12 @@ int main(int argc, char **argv) {
     const char *name;
     void (*make)(struct maker *);
     double least; /* share that must find a kernel */
-  } kinds[] = {{"Conv", make_conv, 1},
-               {"MatMul", make_matmul, 0.9},
-               {"Gemm", make_gemm, 0.5},
-               {"pools", make_pool, 1},
-               {"chains", make_chain, 1}};
+  } kinds[] = {{"Conv", make_conv, 1},       {"ConvTranspose", make_conv_transpose, 1},
+               {"MatMul", make_matmul, 0.9}, {"Gemm", make_gemm, 0.5},
+               {"pools", make_pool, 1},      {"chains", make_chain, 1}};
   uint64_t seed = (uint64_t)time(NULL);
   int count = 150, failed = 0;
+  for (int i = 1; i < argc; i++) verbose = verbose || !strcmp(argv[i], "--verbose");
   for (int i = 1; i + 1 < argc; i += 2) {
     if (!strcmp(argv[i], "--seed")) seed = strtoull(argv[i + 1], NULL, 0);
     if (!strcmp(argv[i], "--count")) count = atoi(argv[i + 1]);
