@@ -1,0 +1,291 @@
+/* The program as scripts see it: exit statuses, what stands on which stream, JSON, hostile files. Runs SUMI_PROGRAM. */
+/* clang-format off */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+/* clang-format on */
+#include <fcntl.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define MATMUL DATA "/matmul_add.onnx"
+#define CIFAR DATA "/cifar10_resnet.onnx"
+#define CAT DATA "/images/cat/0010.jpg"
+
+enum { MAX_ARGUMENTS = 24 };
+
+struct outcome {
+  int status; /* -1: ended by a signal */
+  char *out, *err;
+};
+
+static char folder[512]; /* to work in */
+
+static char *read_text(const char *path, size_t *n) {
+  FILE *f = fopen(path, "rb");
+  assert_non_null(f);
+  char *text = calloc(1, 1 << 22);
+  *n = fread(text, 1, (1 << 22) - 1, f);
+  fclose(f);
+  return text;
+}
+
+static void write_bytes(const char *name, const void *bytes, size_t n) {
+  char path[600];
+  snprintf(path, sizeof path, "%s/%s", folder, name);
+  FILE *f = fopen(path, "wb");
+  assert_non_null(f);
+  assert_int_equal(fwrite(bytes, 1, n, f), n);
+  fclose(f);
+}
+
+/* Runs the program in the folder; a space ends an argument. */
+static struct outcome run(const char *line) {
+  char *words = strdup(line), *rest = NULL, *argv[MAX_ARGUMENTS + 2] = {getenv("SUMI_PROGRAM")};
+  int argc = 1;
+  assert_non_null(argv[0]);
+  for (char *w = strtok_r(words, " ", &rest); w && argc <= MAX_ARGUMENTS; w = strtok_r(NULL, " ", &rest))
+    argv[argc++] = w;
+  fflush(NULL);
+  const pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    if (chdir(folder) != 0) _exit(99);
+    dup2(open("stdout", O_CREAT | O_TRUNC | O_WRONLY, 0666), 1);
+    dup2(open("stderr", O_CREAT | O_TRUNC | O_WRONLY, 0666), 2);
+    execv(argv[0], argv);
+    _exit(98);
+  }
+  int status = 0;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  free(words);
+  struct outcome o = {.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1};
+  char path[600];
+  size_t n;
+  snprintf(path, sizeof path, "%s/stdout", folder);
+  o.out = read_text(path, &n);
+  snprintf(path, sizeof path, "%s/stderr", folder);
+  o.err = read_text(path, &n);
+  return o;
+}
+
+static void done(struct outcome *o) {
+  free(o->out);
+  free(o->err);
+}
+
+struct expectation {
+  const char *line;
+  int status;
+  const char *says; /* part of stderr for statuses above 0, else of stdout; NULL = anything */
+};
+
+static void check_all(const struct expectation *e, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    struct outcome o = run(e[i].line);
+    const char *where = e[i].status ? o.err : o.out;
+    if (o.status != e[i].status || (e[i].says && !strstr(where, e[i].says)))
+      fail_msg("sumi %s: status %d, not %d, or '%s' is not in:\n%s\n%s", e[i].line, o.status, e[i].status,
+               e[i].says ? e[i].says : "", o.out, o.err);
+    if (e[i].status >= 2 && *o.out && !strstr(e[i].line, "--json"))
+      fail_msg("sumi %s: prints a result although refused:\n%s", e[i].line, o.out);
+    done(&o);
+  }
+}
+#define CHECK_ALL(table) check_all(table, sizeof(table) / sizeof((table)[0]))
+
+static void test_statuses(void **state) {
+  (void)state;
+  static const struct expectation table[] = {
+      {"", 2, "usage"},
+      {"--help", 0, "commands:"},
+      {"help", 0, "commands:"},
+      {"help run", 0, "example:"},
+      {"--version", 0, "sumi "},
+      {"dance", 2, "there is no command 'dance'"},
+      {"run", 2, "something is missing"},
+      {"run a b", 2, "one too many"},
+      {"run --dance " MATMUL, 2, "no option --dance"},
+      {"run --threads many " MATMUL, 2, "whole number"},
+      {"run --threads 0 " MATMUL, 2, "takes 1 to"},
+      {"run --threads", 2, "wants a value"},
+      {"run --device abacus --random 1 " MATMUL, 2, "no device 'abacus'"},
+      {"run " MATMUL, 2, "input 'a' is missing"},
+      {"run --random 1 -i d=x.npy " MATMUL, 2, "names no input"},
+      {"run --random 1 -i a=nowhere.npy " MATMUL, 3, "nowhere.npy"},
+      {"run --random 1 --shape a=2xx3 " MATMUL, 2, "is no shape"},
+      {"run --random 1 --shape a=2x3 --shape b=4x2 --shape c=2 " MATMUL, 3, NULL},
+      {"run --random 1 --shape a=2x3 --shape b=3x2 --shape c=2 " MATMUL, 0, "y: float32[2,2]"},
+      {"run --random 1 --range a=5:1 " MATMUL, 2, "LOW:HIGH"},
+      {"run --random 1 --output z " MATMUL, 2, "no output 'z'"},
+      {"run nowhere.onnx", 3, "nowhere.onnx"},
+      {"run " CAT, 3, NULL},
+      {"run " CIFAR " -i " CAT " --top 1", 0, "3"},
+      {"run " CIFAR " -i image=" CAT " --crop 33", 3, "cannot be cut"},
+      {"run " CIFAR " -i image=" CAT " --mean 1,2", 2, "--mean"},
+      {"run " CIFAR " -i image=" CAT " --layout HCWN", 2, "--layout"},
+      {"run " MATMUL " -i a=" CAT " --random 1", 3, "a picture is no input"},
+      {"graph --after dance " MATMUL, 2, "no pass 'dance'"},
+      {"graph --after import " MATMUL, 0, "MatMul"},
+      {"eval " CIFAR, 2, "--data is missing"},
+      {"eval " CIFAR " --data nowhere", 3, "nowhere"},
+      {"eval " CIFAR " --data " DATA "/images --limit 10", 0, "top-1"},
+      {"check nowhere", 3, "is no folder"},
+      {"check .", 3, "no test case"},
+      {"bench " MATMUL " --batch 0", 2, "takes 1 to"},
+      {"ops --dance", 2, "no option"},
+  };
+  CHECK_ALL(table);
+}
+
+static void test_help_everywhere(void **state) {
+  (void)state;
+  static const char *const commands[] = {"info",  "run",  "check", "bench",   "eval",  "explain",
+                                         "graph", "plan", "ops",   "kernels", "knobs", "version"};
+  for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+    char line[64];
+    snprintf(line, sizeof line, "%s --help", commands[i]);
+    struct outcome o = run(line);
+    assert_int_equal(o.status, 0);
+    assert_non_null(strstr(o.out, "usage: sumi "));
+    assert_non_null(strstr(o.out, "example:\n  "));
+    done(&o);
+  }
+}
+
+static void test_json(void **state) {
+  (void)state;
+  static const struct {
+    const char *line, *keys[12];
+    int status;
+  } table[] = {
+      {"info " CIFAR " --json",
+       {"inputs", "outputs", "operators", "parameters", "dense_macs", "density", "layers"},
+       0},
+      {"run " MATMUL " --random 1 --json", {"outputs", "seconds"}, 0},
+      {"bench " MATMUL " --runs 3 --json",
+       {"median_ms", "min_ms", "runs", "threads", "isa", "load_ms", "prepare_ms", "peak_rss_bytes"},
+       0},
+      {"explain " MATMUL " --json", {"steps", "machine"}, 0},
+      {"graph " MATMUL " --json", {"graph"}, 0},
+      {"graph --list --json", {"passes"}, 0},
+      {"plan " CIFAR " --json", {"buffers", "arena_bytes", "static"}, 0},
+      {"ops --json", {"operators"}, 0},
+      {"kernels --json", {"kernels", "machine", "isa"}, 0},
+      {"knobs --json", {"environment", "devices", "passes"}, 0},
+      {"version --json", {"version", "machine", "isa"}, 0},
+      {"eval " CIFAR " --data " DATA "/images --limit 20 --json", {"top1", "top5", "n", "images_per_s"}, 0},
+      {"run nowhere.onnx --json", {"error", "status"}, 3},
+      {"check . --json", {"error", "status"}, 3},
+  };
+  for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    struct outcome o = run(table[i].line);
+    json_error_t error;
+    json_t *j = json_loads(o.out, 0, &error); /* refuses anything before or after the object */
+    if (o.status != table[i].status || !json_is_object(j))
+      fail_msg("sumi %s: status %d, %s\n%s", table[i].line, o.status, error.text, o.out);
+    for (const char *const *key = table[i].keys; *key; key++)
+      if (!json_object_get(j, *key)) fail_msg("sumi %s: no \"%s\" in\n%s", table[i].line, *key, o.out);
+    json_decref(j);
+    done(&o);
+  }
+}
+
+static void test_written_outputs(void **state) {
+  (void)state;
+  struct outcome o =
+      run("run " MATMUL " --random 3 --shape a=2x3 --shape b=3x2 --shape c=2 -o new/deep --json");
+  assert_int_equal(o.status, 0);
+  done(&o);
+  char path[600];
+  size_t n;
+  snprintf(path, sizeof path, "%s/new/deep/y.npy", folder);
+  char *bytes = read_text(path, &n);
+  assert_int_equal(n, 128 + 4 * 4);
+  assert_memory_equal(bytes, "\x93NUMPY\x01\x00", 8);
+  assert_non_null(strstr(bytes + 10, "'descr': '<f4'"));
+  assert_non_null(strstr(bytes + 10, "(2, 2,)"));
+  free(bytes);
+  o = run("run " MATMUL
+          " -i a=new/deep/y.npy --shape b=2x2 --shape c=2 --random 3"); /* what was written is read */
+  assert_int_equal(o.status, 0);
+  done(&o);
+  o = run("run " MATMUL " --random 1 -o " MATMUL "/x");
+  assert_int_equal(o.status, 4); /* cannot be made */
+  done(&o);
+}
+
+static void test_equal_seeds(void **state) {
+  (void)state;
+  struct outcome a = run("run " CIFAR " --random 7"), b = run("run " CIFAR " --random 7"),
+                 c = run("run " CIFAR " --random 8");
+  assert_string_equal(a.out, b.out);
+  assert_string_not_equal(a.out, c.out);
+  done(&a);
+  done(&b);
+  done(&c);
+}
+
+/* Damaged files of every kind end in a result or a refusal, never in a signal. */
+static void test_hostile_files(void **state) {
+  (void)state;
+  static const struct {
+    const char *source, *file, *line;
+  } table[] = {
+      {CAT, "x.jpg", "run " CIFAR " -i image=x.jpg --device ref"},
+      {MATMUL, "x.onnx", "run x.onnx --random 1"},
+      {MATMUL, "x.pb", "run " MATMUL " --random 1 -i a=x.pb"},
+      {"new/deep/y.npy", "x.npy", "run " MATMUL " --random 1 -i a=x.npy --shape b=2x2 --shape c=2"},
+  };
+  for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    size_t n;
+    char path[600];
+    snprintf(path, sizeof path, "%s%s%s", *table[i].source == '/' ? "" : folder,
+             *table[i].source == '/' ? "" : "/", table[i].source);
+    char *bytes = read_text(path, &n);
+    uint32_t seed = 12345;
+    for (int k = 0; k < 40; k++) {
+      char *copy = malloc(n);
+      size_t m = n;
+      memcpy(copy, bytes, n);
+      for (int flips = 0; flips <= k % 4; flips++) {
+        seed = seed * 1664525u + 1013904223u;
+        copy[(seed >> 8) % n] ^= (char)(1 << (seed >> 28) % 8);
+      }
+      if (k % 3 == 0) m = (seed >> 4) % n; /* cut short */
+      write_bytes(table[i].file, copy, m);
+      free(copy);
+      struct outcome o = run(table[i].line);
+      if (o.status != 0 && o.status != 2 && o.status != 3 && o.status != 4)
+        fail_msg("variant %d of %s: status %d\n%s", k, table[i].source, o.status, o.err);
+      if (o.status != 0) assert_true(strlen(o.err) > 10);
+      done(&o);
+    }
+    free(bytes);
+  }
+}
+
+int main(void) {
+  const char *work = getenv("SUMI_TEST_WORK");
+  if (!getenv("SUMI_PROGRAM")) {
+    puts("SUMI_PROGRAM is not set");
+    return 77;
+  }
+  if (work) mkdir(work, 0777);
+  snprintf(folder, sizeof folder, "%s/cli", work ? work : "/tmp");
+  mkdir(folder, 0777);
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_statuses),    cmocka_unit_test(test_help_everywhere),
+      cmocka_unit_test(test_json),        cmocka_unit_test(test_written_outputs),
+      cmocka_unit_test(test_equal_seeds), cmocka_unit_test(test_hostile_files),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
