@@ -103,7 +103,7 @@ static sumi_status read_whole(struct sumi_reader *r, sumi_dtype d, struct sumi_l
     return sumi_read_fail(r, l.s.data, SUMI_E_VALUE, "a whole number expected for %s", sumi_dtype_label(d));
   for (size_t i = *l.s.data == '-' || *l.s.data == '+'; i < l.s.size; i++) {
     const uint64_t digit = (uint64_t)(l.s.data[i] - '0');
-    if (x > most / 10 || x * 10 > most - digit || (negative && !is_signed && digit))
+    if (x > most / 10 || digit > most || x * 10 > most - digit || (negative && !is_signed && digit))
       return sumi_read_fail(r, l.s.data, SUMI_E_VALUE, "'%.*s' does not fit into %s",
                             (int)SUMI_MIN(l.s.size, 40), l.s.data, sumi_dtype_label(d));
     x = x * 10 + digit;
