@@ -138,9 +138,6 @@ static sumi_status check_inputs(const struct sumi_node *node, const unsigned cha
       SUMI_FAIL(err, SUMI_E_FORMAT, "input %d ('%s') is made later, by node '%s'", i, v->name,
                 v->producer->name);
     if (!made[v->id]) SUMI_FAIL(err, SUMI_E_FORMAT, "nothing makes input %d ('%s')", i, v->name);
-    const struct sumi_use *use = &node->use[i];
-    if (use->node != node || use->index != (size_t)i || !use->link || *use->link != use)
-      SUMI_FAIL(err, SUMI_E_FORMAT, "input %d ('%s') is not in the list of uses", i, v->name);
   }
   return SUMI_OK;
 }
@@ -203,6 +200,21 @@ static sumi_status check_interface(const struct sumi_graph *g, unsigned char *ma
   return SUMI_OK;
 }
 
+/* Every use that the list names is one, and the list is as long as it says. */
+static sumi_status check_uses(const struct sumi_graph *g, const struct sumi_value *v, struct sumi_err *err) {
+  size_t n = 0;
+  for (const struct sumi_use *u = v->first_use; u && n <= v->n_use; u = u->next, n++) {
+    const bool input =
+        u->node && u->node->graph == g && u->index < (size_t)u->node->n_in && u->node->in[u->index] == v;
+    const bool output = !u->node && u->index < g->n_output && g->output[u->index] == v;
+    if ((!input && !output) || *u->link != u)
+      SUMI_FAIL(err, SUMI_E_FORMAT, "value '%s' has a use on its list that is none", v->name);
+  }
+  if (n != v->n_use)
+    SUMI_FAIL(err, SUMI_E_FORMAT, "value '%s' has another number of uses than %zu", v->name, v->n_use);
+  return SUMI_OK;
+}
+
 static sumi_status check_results(const struct sumi_graph *g, const unsigned char *made,
                                  struct sumi_err *err) {
   size_t uses = g->n_output, listed = 0;
@@ -216,6 +228,7 @@ static sumi_status check_results(const struct sumi_graph *g, const unsigned char
     const struct sumi_value *v = g->value[i];
     if (v->producer && !made[i])
       SUMI_FAIL(err, SUMI_E_FORMAT, "value '%s' names a node that does not make it", v->name);
+    SUMI_TRY(check_uses(g, v, err));
     listed += v->n_use;
   }
   for (size_t i = 0; i < g->n_node; i++)
