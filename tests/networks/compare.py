@@ -8,6 +8,7 @@ import argparse
 import fnmatch
 import io
 import lzma
+import os
 import pathlib
 import sys
 import tempfile
@@ -62,7 +63,7 @@ def network_path(name):
         return shared / "trained" / name
     path = oracle.work_folder() / name  # stored compressed
     if not path.exists():
-        part = path.with_suffix(f".{id(path)}.part")
+        part = path.with_suffix(f".{os.getpid()}.part")
         part.write_bytes(lzma.open(shared / "trained" / "minilm_l6_v2.onnx.xz").read())
         part.rename(path)
     return path
