@@ -1,0 +1,171 @@
+/* MatMulNBits (com.microsoft): y[..., n] = sum over k of a[..., k] * (q[n,k] - zero[n,block]) * scale[n,block] + bias[n]
+ * with weights q of 2, 4 or 8 bits, packed low bits first along k, in blocks of block_size: b is [N, blocks, block_size *
+ * bits / 8]. zero points are packed the same way, one row of whole bytes a column, or given in a's type; 2^(bits - 1) where
+ * there are none. An empty b means no product: zeros, or the bias. Source: ONNX Runtime, docs/ContribOperators.md. Sums
+ * are taken in double precision. */
+#include <inttypes.h>
+
+#include "base/size.h"
+#include "op/ms_util.h"
+
+enum { A, B, SCALES, ZEROS, GROUPS, BIAS };
+
+struct shape {
+  int64_t k, n, bits, block, blocks, blob;
+};
+
+static sumi_status read_shape(const struct sumi_node *node, struct shape *s, struct sumi_err *err) {
+  *s = (struct shape){.k = sumi_attr_int(node, "K", 0),
+                      .n = sumi_attr_int(node, "N", 0),
+                      .bits = sumi_attr_int(node, "bits", 4),
+                      .block = sumi_attr_int(node, "block_size", 0)};
+  if (s->k <= 0 || s->n <= 0 || s->k > INT32_MAX || s->n > INT32_MAX)
+    SUMI_FAIL(err, SUMI_E_VALUE, "K %" PRId64 " or N %" PRId64 " is out of range", s->k, s->n);
+  if (s->bits != 2 && s->bits != 4 && s->bits != 8)
+    SUMI_FAIL(err, SUMI_E_UNSUPPORTED, "weights of %" PRId64 " bits are not known", s->bits);
+  if (s->block < 16 || s->block > INT32_MAX || (s->block & (s->block - 1)))
+    SUMI_FAIL(err, SUMI_E_VALUE, "block_size %" PRId64 " is no power of two from 16 on", s->block);
+  s->blocks = (s->k + s->block - 1) / s->block;
+  s->blob = s->block * s->bits / 8;
+  return SUMI_OK;
+}
+
+/* The number of elements where all dims are numbers, else -1. */
+static int64_t count_of(const struct sumi_info *info) {
+  int64_t n;
+  if (info->rank < 0) return -1;
+  for (int i = 0; i < info->rank; i++)
+    if (info->dim[i] < 0) return -1;
+  return sumi_shape_count(info->dim, info->rank, &n, NULL) == SUMI_OK ? n : -1;
+}
+
+static sumi_status want_count(const struct sumi_infer *ctx, int i, int64_t want) {
+  const int64_t n = sumi_infer_has(ctx, i) ? count_of(&ctx->in[i]) : -1;
+  if (n >= 0 && n != want)
+    SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "'%s' has %" PRId64 " elements, not %" PRId64,
+              ctx->node->op->in[i].name, n, want);
+  return SUMI_OK;
+}
+
+static sumi_status nbits_infer(struct sumi_infer *ctx) {
+  const struct sumi_info *a = &ctx->in[A];
+  struct shape s;
+  SUMI_TRY(read_shape(ctx->node, &s, ctx->err));
+  if (sumi_infer_has(ctx, GROUPS)) SUMI_FAIL(ctx->err, SUMI_E_UNSUPPORTED, "'g_idx' is not known");
+  if (sumi_attr_int(ctx->node, "weight_prepacked", 0))
+    SUMI_FAIL(ctx->err, SUMI_E_UNSUPPORTED, "weights packed for a GPU are not known");
+  if (count_of(&ctx->in[B]) != 0) {
+    SUMI_TRY(want_count(ctx, B, s.n * s.blocks * s.blob));
+    SUMI_TRY(want_count(ctx, SCALES, s.n * s.blocks));
+    if (sumi_infer_has(ctx, ZEROS))
+      SUMI_TRY(want_count(
+          ctx, ZEROS,
+          ctx->in[ZEROS].dtype == SUMI_UINT8 ? s.n * ((s.blocks * s.bits + 7) / 8) : s.n * s.blocks));
+  }
+  SUMI_TRY(want_count(ctx, BIAS, s.n));
+  if (a->rank == 0) SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "'A' is a scalar");
+  if (a->rank > 0) SUMI_TRY(sumi_ms_want_dim(ctx, A, a->rank - 1, s.k, "attribute K"));
+  sumi_infer_out_like(ctx, 0, a, SUMI_UNDEFINED);
+  if (a->rank > 0 && ctx->n_out > 0 && !ctx->out[0].absent) ctx->out[0].dim[a->rank - 1] = s.n;
+  return SUMI_OK;
+}
+
+static sumi_status nbits_scratch(const struct sumi_call *c, size_t *bytes) {
+  struct shape s;
+  SUMI_TRY(read_shape(c->node, &s, c->err));
+  *bytes = 0;
+  SUMI_TRY(sumi_ms_book(bytes, s.k, sizeof(float), c->err));
+  return sumi_ms_book(bytes, s.k, sizeof(float), c->err);
+}
+
+/* The i-th element of bits bits, low bits first. */
+static int unpack(const uint8_t *bytes, int64_t i, int64_t bits) {
+  return bytes[i * bits / 8] >> (i * bits % 8) & ((1 << bits) - 1);
+}
+
+/* w[k] = column n of the weights */
+static void dequantise(const struct sumi_call *c, const struct shape *s, int64_t n, float *w) {
+  const uint8_t *q = (const uint8_t *)c->in[B]->data + n * s->blocks * s->blob;
+  const struct sumi_tensor *zeros = sumi_call_has(c, ZEROS) ? c->in[ZEROS] : NULL;
+  for (int64_t b = 0; b < s->blocks; b++) {
+    double zero = 1 << (s->bits - 1);
+    if (zeros && zeros->dtype == SUMI_UINT8)
+      zero = unpack((const uint8_t *)zeros->data + n * ((s->blocks * s->bits + 7) / 8), b, s->bits);
+    else if (zeros)
+      zero = sumi_get_f64(zeros->dtype, zeros->data, n * s->blocks + b);
+    const double scale = sumi_get_f64(c->in[SCALES]->dtype, c->in[SCALES]->data, n * s->blocks + b);
+    for (int64_t k = b * s->block; k < SUMI_MIN(s->k, (b + 1) * s->block); k++)
+      w[k] = (float)((unpack(q + b * s->blob, k - b * s->block, s->bits) - zero) * scale);
+  }
+}
+
+static sumi_status nbits_ref(const struct sumi_call *c) {
+  const struct sumi_tensor *a = c->in[A], *y = c->out[0];
+  struct shape s;
+  SUMI_TRY(read_shape(c->node, &s, c->err));
+  char *scratch = c->scratch;
+  float *w = sumi_ms_take(&scratch, s.k, sizeof *w), *x = sumi_ms_take(&scratch, s.k, sizeof *x);
+  const int64_t rows = sumi_tensor_count(a) / s.k;
+  const bool empty = sumi_tensor_count(c->in[B]) == 0;
+  for (int64_t n = 0; n < s.n; n++) {
+    if (!empty) dequantise(c, &s, n, w);
+    const double bias = sumi_call_has(c, BIAS) ? sumi_get_f64(c->in[BIAS]->dtype, c->in[BIAS]->data, n) : 0;
+    for (int64_t r = 0; r < rows; r++) {
+      double sum = 0;
+      if (!empty) sumi_to_f32(a->dtype, a->data, r * s.k, s.k, x);
+      for (int64_t k = 0; k < s.k && !empty; k++) sum += (double)x[k] * (double)w[k];
+      sumi_set_f64(y->dtype, y->data, r * s.n + n, sum + bias);
+    }
+  }
+  return SUMI_OK;
+}
+
+static void nbits_cost(const struct sumi_call *c, struct sumi_cost *cost) {
+  cost->macs = cost->dense_macs =
+      (double)sumi_tensor_count(c->in[A]) * (double)sumi_attr_int(c->node, "N", 0);
+  sumi_ms_cost_bytes(c, cost);
+}
+
+static const struct sumi_attr_spec attrs[] = {{"K", SUMI_ATTR_INT, true},
+                                              {"N", SUMI_ATTR_INT, true},
+                                              {"bits", SUMI_ATTR_INT},
+                                              {"block_size", SUMI_ATTR_INT, true},
+                                              {"accuracy_level", SUMI_ATTR_INT} /* a permission: not used */,
+                                              {"weight_prepacked", SUMI_ATTR_INT},
+                                              {NULL}};
+static const struct sumi_port in[] = {
+    {"A", SUMI_MS_T, 'T'},
+    {"B", SUMI_BIT(SUMI_UINT8)},
+    {"scales", SUMI_MS_T, 'T'},
+    {"zero_points", SUMI_MS_T | SUMI_BIT(SUMI_UINT8), 0, SUMI_PORT_OPTIONAL},
+    {"g_idx", SUMI_BIT(SUMI_INT32), 0, SUMI_PORT_OPTIONAL},
+    {"bias", SUMI_MS_T, 'T', SUMI_PORT_OPTIONAL},
+    {NULL}};
+static const struct sumi_port out[] = {{"Y", SUMI_MS_T, 'T'}, {NULL}};
+
+static const struct sumi_case cases[] = {
+    {"g (float[2,3,40] a, uint8[5,3,8] b, float[5,3] s, uint8[5,2] z, float[5] c) => (y) {"
+     " y = com.microsoft.MatMulNBits <K = 40, N = 5, bits = 4, block_size = 16> (a, b, s, z, , c) }",
+     .rtol = 1e-6, .why = "a last block that is not full; float result"},
+    {"g (float[3,20] a, uint8[4,2,4] b, float[8] s, float[8] z) => (y) {"
+     " y = com.microsoft.MatMulNBits <K = 20, N = 4, bits = 2, block_size = 16> (a, b, s, z) }",
+     .rtol = 1e-6},
+    {"g (float[3,20] a, uint8[0,2,4] b, float[0] s, float[4] c) => (y) {"
+     " y = com.microsoft.MatMulNBits <K = 20, N = 4, bits = 2, block_size = 16> (a, b, s, , , c) }",
+     .why = "no weights: the bias"},
+    {NULL},
+};
+
+const struct sumi_op sumi_op_ms_matmul_nbits = {
+    .name = "com.microsoft.MatMulNBits",
+    .formula = "a * (q - zero) scale + bias, q of 2, 4 or 8 bits in blocks along k",
+    .known_as = {{"com.microsoft", "MatMulNBits", {1}}},
+    .attrs = attrs,
+    .in = in,
+    .out = out,
+    .infer = nbits_infer,
+    .ref = nbits_ref,
+    .scratch = nbits_scratch,
+    .cost = nbits_cost,
+    .cases = cases,
+};
