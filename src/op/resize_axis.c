@@ -8,8 +8,6 @@
 
 bool sumi_resize_is_identity(const struct sumi_resize_how *how, const struct sumi_resize_axis *a) {
   if (a->in != a->out || fabs(a->scale - 1) > 1e-9) return false;
-  if (how->coordinate == SUMI_RESIZE_TF_HALF_PIXEL_FOR_NN)
-    return how->mode == SUMI_RESIZE_NEAREST && how->nearest == SUMI_RESIZE_FLOOR;
   return how->coordinate != SUMI_RESIZE_TF_CROP_AND_RESIZE || (a->roi_start == 0 && a->roi_end == 1);
 }
 
@@ -18,6 +16,13 @@ bool sumi_resize_is_identity(const struct sumi_resize_how *how, const struct sum
 static double unscale(const struct sumi_resize_axis *a, double x) {
   if (a->exact) return x * (double)a->in / (double)a->out;
   return (double)((float)x / (float)a->scale);
+}
+
+/* In float, as regions are given in it: what is meant to be the edge is then not outside by a rounding. */
+static double crop_place(const struct sumi_resize_axis *a, float x) {
+  const float start = (float)a->roi_start, end = (float)a->roi_end, last = (float)(a->in - 1);
+  if (a->out <= 1) return (double)(0.5f * (start + end) * last);
+  return (double)(start * last + x * (end - start) * last / (float)(a->out - 1));
 }
 
 double sumi_resize_place(const struct sumi_resize_how *how, const struct sumi_resize_axis *a, int64_t i) {
@@ -32,9 +37,7 @@ double sumi_resize_place(const struct sumi_resize_how *how, const struct sumi_re
     case SUMI_RESIZE_ALIGN_CORNERS: return width == 1 || a->out == 1 ? 0 : x * last / (width - 1);
     case SUMI_RESIZE_ASYMMETRIC: return unscale(a, x);
     case SUMI_RESIZE_TF_HALF_PIXEL_FOR_NN: return unscale(a, x + 0.5);
-    default:
-      if (a->out <= 1) return 0.5 * (a->roi_start + a->roi_end) * last;
-      return a->roi_start * last + x * (a->roi_end - a->roi_start) * last / (double)(a->out - 1);
+    default: return crop_place(a, (float)i);
   }
 }
 

@@ -41,7 +41,7 @@ struct sumi_resize_axis {
   double roi_start, roi_end;
 };
 
-/* Whether every output element is the input element of its place. */
+/* Whether the axis is left as it is: its size, its scale and its region say so, whatever the coordinates. */
 bool sumi_resize_is_identity(const struct sumi_resize_how *how, const struct sumi_resize_axis *a);
 
 /* The place of output element i among the input's, [0, in - 1] where it lies inside. */
