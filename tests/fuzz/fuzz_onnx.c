@@ -1,7 +1,8 @@
-/* libFuzzer target: any bytes as an ONNX model, and as test data of each kind. What is taken must also be cloned,
- * inferred and freed. Limits are small, so that time goes into the reader and not into memory. */
-#include "graph/op.h"
+/* libFuzzer target: any bytes as an ONNX model, and as test data of each kind. What is taken is also cloned, and its
+ * shapes are inferred. Limits are small, so that time goes into the reader and not into memory. */
 #include "onnx/import.h"
+#include "onnx_mutator.h"
+#include "pass/pass.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -25,10 +26,13 @@ static void try_model(const uint8_t *data, size_t n) {
   const sumi_status status = sumi_onnx_import(&src, NULL, &g, &err);
   check(status == SUMI_OK ? g != NULL : g == NULL && err.status == status && err.text[0]);
   check(status != SUMI_E_INTERNAL);
-  struct sumi_graph *copy = g ? sumi_graph_clone(g, NULL) : NULL;
-  sumi_graph_free(g);
-  if (copy) check(sumi_graph_verify(copy, &err) == SUMI_OK);
-  sumi_graph_free(copy);
+  if (g) {
+    struct sumi_graph *copy = sumi_graph_clone(g, NULL);
+    check(sumi_pass_infer(g, NULL, NULL, &err) == err.status);
+    sumi_graph_free(g);
+    if (copy) check(sumi_graph_verify(copy, NULL) == SUMI_OK);
+    sumi_graph_free(copy);
+  }
   sumi_blob_unref(blob);
 }
 
