@@ -181,6 +181,7 @@ void sumi_set_i64(sumi_dtype d, void *data, int64_t i, int64_t x) {
     case SUMI_INT2:
     case SUMI_UINT2: packed_set(data, i, 2, (unsigned)x); break;
     case SUMI_BOOL: ((uint8_t *)data)[i] = x != 0; break;
+    case SUMI_FLOAT32: ((float *)data)[i] = (float)x; break; /* not by way of double, which rounds as well */
     case SUMI_STRING:
     case SUMI_COMPLEX64:
     case SUMI_COMPLEX128:
