@@ -1,5 +1,5 @@
-/* CenterCropPad: every listed axis cropped or padded with zeros to its target, the middle kept in the middle; an odd
- * element is cropped, or padded, at the end. */
+/* CenterCropPad: every listed axis cropped or padded with zeros to its target, the middle kept in the
+ * middle; an odd element is cropped, or padded, at the end. */
 #include <inttypes.h>
 
 #include "base/size.h"

@@ -1,5 +1,6 @@
-/* Col2Im: x is [N, C * product(block), L]: L blocks, each a window of the image [N, C, image...]. y is the sum of the
- * windows put back where they were taken: strides, dilations and pads as of a convolution with that block. */
+/* Col2Im: x is [N, C * product(block), L]: L blocks, each a window of the image [N, C, image...]. y is the
+ * sum of the windows put back where they were taken: strides, dilations and pads as of a convolution with
+ * that block. */
 #include <inttypes.h>
 
 #include "base/size.h"
@@ -95,7 +96,8 @@ static sumi_status col2im_infer(struct sumi_infer *ctx) {
   return SUMI_OK;
 }
 
-/* What the pixel at index[n] of a channel gathers: rows of x from `row` on, one for each place in the block. */
+/* What the pixel at index[n] of a channel gathers: rows of x from `row` on, one for each place in the
+ * block. */
 static double pixel(const struct sumi_tensor *x, const struct geometry *g, int64_t row,
                     const int64_t *index) {
   const int64_t columns = x->dim[2];

@@ -59,8 +59,7 @@ static sumi_status constant_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
-/* ---- ConstantOfShape
- * ------------------------------------------------------------------------------------------ */
+/* ---- ConstantOfShape ----------------------------------------------------------------------------------- */
 
 static sumi_status constant_of_shape_infer(struct sumi_infer *ctx) {
   const struct sumi_tensor *value = sumi_attr_tensor(ctx->node, "value");

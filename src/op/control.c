@@ -68,14 +68,15 @@ sumi_status sumi_infer_iterated(struct sumi_infer *ctx, const struct sumi_graph 
       if (round >= ROUNDS) joined.rank = -1;
       *state = joined;
     }
-    /* ranks, kinds and types settle in a few rounds once dims are given up; the bound is for bodies that do not */
+    /* ranks, kinds and types settle in a few rounds once dims are given up; the bound is for bodies that do
+     * not */
     if (stable) return SUMI_OK;
     if (round > ROUNDS + 4 * SUMI_MAX_RANK)
       SUMI_FAIL(ctx->err, SUMI_E_UNSUPPORTED, "the body's states change without end");
   }
 }
 
-/* ---- scan outputs at run time ---------------------------------------------------------------------------------- */
+/* ---- scan outputs at run time -------------------------------------------------------------------------- */
 
 sumi_status sumi_own_strings(const struct sumi_call *c, sumi_dtype dtype, void *data, int64_t first,
                              int64_t n) {

@@ -1,7 +1,7 @@
-/* Einsum: y[output labels] = sum over all other labels of the product of the inputs, each indexed by its own labels.
- * Labels are letters; "..." stands for the dims between them, the same number everywhere it is written. A label
- * repeated in one input takes its diagonal; a dim of 1 broadcasts. Sums are taken in double precision (integers: exact,
- * wrapping). */
+/* Einsum: y[output labels] = sum over all other labels of the product of the inputs, each indexed by its own
+ * labels. Labels are letters; "..." stands for the dims between them, the same number everywhere it is
+ * written. A label repeated in one input takes its diagonal; a dim of 1 broadcasts. Sums are taken in double
+ * precision (integers: exact, wrapping). */
 #include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
@@ -94,7 +94,8 @@ static sumi_status read_output(const char *s, int dots, struct equation *e, stru
   return SUMI_OK;
 }
 
-/* rank[n_in]: of the inputs; all known, or the output's labels are not to be trusted where there is an ellipsis. */
+/* rank[n_in]: of the inputs; all known, or the output's labels are not to be trusted where there is an
+ * ellipsis. */
 static sumi_status parse(const struct sumi_node *node, const int *rank, int n_in, struct equation *e,
                          struct sumi_err *err) {
   const char *s = sumi_attr_string(node, "equation", "");

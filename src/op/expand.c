@@ -69,8 +69,7 @@ static sumi_status expand_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
-/* ---- Tile
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- Tile ---------------------------------------------------------------------------------------------- */
 
 static sumi_status tile_dim(struct sumi_infer *ctx, sumi_dim *dim, int64_t times, bool exact) {
   if (exact && times < 0) SUMI_FAIL(ctx->err, SUMI_E_VALUE, "repeats %" PRId64 " times", times);

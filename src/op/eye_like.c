@@ -1,4 +1,5 @@
-/* EyeLike: y[i, j] = (j == i + k), of the input's shape and the type that dtype says (default: the input's). */
+/* EyeLike: y[i, j] = (j == i + k), of the input's shape and the type that dtype says (default: the
+ * input's). */
 #include <inttypes.h>
 
 #include "base/size.h"

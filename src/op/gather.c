@@ -65,8 +65,7 @@ static sumi_status gather_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
-/* ---- GatherElements
- * ------------------------------------------------------------------------------------------- */
+/* ---- GatherElements ------------------------------------------------------------------------------------ */
 
 static sumi_status gather_elements_infer(struct sumi_infer *ctx) {
   const struct sumi_info *x = &ctx->in[0], *index = &ctx->in[1];
@@ -100,8 +99,7 @@ static sumi_status gather_elements_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
-/* ---- GatherND
- * ------------------------------------------------------------------------------------------------- */
+/* ---- GatherND ------------------------------------------------------------------------------------------ */
 
 static sumi_status gather_nd_infer(struct sumi_infer *ctx) {
   const struct sumi_info *x = &ctx->in[0], *index = &ctx->in[1];

@@ -1,7 +1,8 @@
-/* GridSample: x is [N, C, spatial...] with r spatial dims, grid [N, out..., r], y is [N, C, out...]. Each grid entry is
- * a place in [-1, 1], last spatial dim first; -1 and 1 are the centres (align_corners) or the outer edges of the first
- * and last pixel. y is the pixel nearest to it (ties to even), or an interpolation, linear or cubic (Keys 1981,
- * a = -0.75), along every dim. padding_mode says what lies outside: zeros, the border, or reflections. */
+/* GridSample: x is [N, C, spatial...] with r spatial dims, grid [N, out..., r], y is [N, C, out...]. Each
+ * grid entry is a place in [-1, 1], last spatial dim first; -1 and 1 are the centres (align_corners) or the
+ * outer edges of the first and last pixel. y is the pixel nearest to it (ties to even), or an interpolation,
+ * linear or cubic (Keys 1981, a = -0.75), along every dim. padding_mode says what lies outside: zeros, the
+ * border, or reflections. */
 #include <inttypes.h>
 #include <math.h>
 

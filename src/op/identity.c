@@ -20,8 +20,7 @@ static sumi_status identity_ref(const struct sumi_call *c) {
   return sumi_ref_view(c);
 }
 
-/* ---- Dropout
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Dropout ------------------------------------------------------------------------------------------- */
 
 static double scalar_or(const struct sumi_tensor *t, double otherwise) {
   return t && sumi_tensor_count(t) == 1 ? sumi_get_f64(t->dtype, t->data, 0) : otherwise;

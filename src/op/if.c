@@ -1,5 +1,5 @@
-/* If: runs then_branch where the condition (one bool) is true, else else_branch; the outputs are the branch's. The
- * branches take nothing but what they capture. */
+/* If: runs then_branch where the condition (one bool) is true, else else_branch; the outputs are the
+ * branch's. The branches take nothing but what they capture. */
 #include "op/control.h"
 #include "op/op_util.h"
 

@@ -1,4 +1,5 @@
-/* Loop: inputs M (most runs; absent: no limit), cond (whether to start; absent: true), N states; then captures.
+/* Loop: inputs M (most runs; absent: no limit), cond (whether to start; absent: true), N states; then
+ * captures.
  *   for (i = 0; i < M && cond; i++) cond, states, scanned[i] = body(i, cond, states)
  * Outputs: the N states at the end, then K scan outputs: scanned stacked along a new first dim. */
 #include <inttypes.h>

@@ -1,7 +1,8 @@
-/* NonMaxSuppression: boxes [N, B, 4] and scores [N, classes, B]. For every batch and class the boxes are looked at from
- * the best score down (equal ones in the order of their numbers); one is kept unless its intersection over union with
- * a box already kept is above iou_threshold, until max_output_boxes_per_class are kept. Scores not above
- * score_threshold are left out. y lists [batch, class, box]. Boxes are two opposite corners, or centre and size. */
+/* NonMaxSuppression: boxes [N, B, 4] and scores [N, classes, B]. For every batch and class the boxes are
+ * looked at from the best score down (equal ones in the order of their numbers); one is kept unless its
+ * intersection over union with a box already kept is above iou_threshold, until max_output_boxes_per_class
+ * are kept. Scores not above score_threshold are left out. y lists [batch, class, box]. Boxes are two
+ * opposite corners, or centre and size. */
 #include <inttypes.h>
 #include <math.h>
 

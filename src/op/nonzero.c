@@ -1,6 +1,8 @@
-/* NonZero: y[:, k] is the index tuple of the k-th element that is not zero, in row-major order; of a scalar the tuple
+/* NonZero: y[:, k] is the index tuple of the k-th element that is not zero, in row-major order; of a scalar
+ * the tuple
  *   is empty.
- * Compress: the slices along axis (elements of the flattened input without axis) whose condition is true; a condition
+ * Compress: the slices along axis (elements of the flattened input without axis) whose condition is true; a
+ * condition
  *   shorter than the axis is false beyond its end. */
 #include <inttypes.h>
 #include <string.h>
@@ -44,7 +46,7 @@ static sumi_status nonzero_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
-/* ---- Compress ------------------------------------------------------------------------------------------------- */
+/* ---- Compress ------------------------------------------------------------------------------------------ */
 
 static sumi_status compress_infer(struct sumi_infer *ctx) {
   const struct sumi_info *x = &ctx->in[0];

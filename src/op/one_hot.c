@@ -1,5 +1,5 @@
-/* OneHot: along a new axis of length depth, values[1] at the index and values[0] elsewhere. Indices in [-depth, depth)
- * count, others give values[0] everywhere. */
+/* OneHot: along a new axis of length depth, values[1] at the index and values[0] elsewhere. Indices in
+ * [-depth, depth) count, others give values[0] everywhere. */
 #include <inttypes.h>
 
 #include "op/dims.h"

@@ -1,6 +1,7 @@
 /* Optional: the input as an optional, or an empty one of the type that the attribute says.
- * OptionalGetElement: what an optional holds (an input that is none is passed on, version 18); empty ones are refused.
- * OptionalHasElement: whether it holds anything; true for an input that is no optional, false where there is no input. */
+ * OptionalGetElement: what an optional holds (an input that is none is passed on, version 18); empty ones
+ * are refused. OptionalHasElement: whether it holds anything; true for an input that is no optional, false
+ * where there is no input. */
 #include "op/move.h"
 #include "op/op_util.h"
 #include "op/sequence.h"

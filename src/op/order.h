@@ -1,5 +1,5 @@
-/* A total order of numbers as integers: a < b exactly where order(a) < order(b). Zeros are equal; every NaN is the
- * largest of all. */
+/* A total order of numbers as integers: a < b exactly where order(a) < order(b). Zeros are equal; every NaN
+ * is the largest of all. */
 #ifndef SUMI_OP_ORDER_H
 #define SUMI_OP_ORDER_H
 

@@ -13,8 +13,7 @@
 #include "op/op_util.h"
 #include "op/resize_axis.h"
 
-/* ---- attributes and inputs
- * ------------------------------------------------------------------------------------ */
+/* ---- attributes and inputs ----------------------------------------------------------------------------- */
 
 static bool is_upsample(const struct sumi_node *node) { return sumi_streq(node->op->name, "Upsample"); }
 
@@ -189,8 +188,7 @@ static sumi_status read_axes(const struct sumi_node *node, const struct sumi_res
   return SUMI_OK;
 }
 
-/* ---- inference
- * ------------------------------------------------------------------------------------------------ */
+/* ---- inference ----------------------------------------------------------------------------------------- */
 
 /* What input i may say: its data, nothing because it is absent or empty, or something not known yet. */
 static bool settled(struct sumi_infer *ctx, int i, const struct sumi_tensor **t) {
@@ -259,8 +257,7 @@ static sumi_status resize_infer(struct sumi_infer *ctx) {
   return SUMI_OK;
 }
 
-/* ---- the reference
- * -------------------------------------------------------------------------------------------- */
+/* ---- the reference ------------------------------------------------------------------------------------- */
 
 /* Scratch holds, one after the other, each part aligned to 64 bytes: two buffers for what lies between two
  * axes, and one table: for every output element of an axis its first input element, then its weights. */
@@ -469,8 +466,7 @@ static sumi_status resize_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
-/* ---- descriptors
- * ---------------------------------------------------------------------------------------------- */
+/* ---- descriptors --------------------------------------------------------------------------------------- */
 
 #define TYPES (SUMI_NUMBERS | SUMI_BIT(SUMI_BOOL) | SUMI_BIT(SUMI_STRING) | SUMI_COMPLEX)
 

@@ -1,5 +1,5 @@
-/* ReverseSequence: along the time axis, the first sequence_lens[b] elements of batch entry b in reverse, the rest as it
- * is. Batch and time are the first two dims, in the order that the attributes say. */
+/* ReverseSequence: along the time axis, the first sequence_lens[b] elements of batch entry b in reverse, the
+ * rest as it is. Batch and time are the first two dims, in the order that the attributes say. */
 #include <inttypes.h>
 
 #include "op/dims.h"

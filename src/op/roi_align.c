@@ -1,8 +1,8 @@
 /* RoiAlign (He et al. 2017, "Mask R-CNN"): x is [N, C, H, W]; every region [x1, y1, x2, y2] is cut into
- * output_height x output_width bins, and each bin is the mean (or maximum) of bilinear samples on a grid in it.
- * mode max takes the largest of the four weighted corners of each sample, as the standard's reference does.
- * coordinate_transformation_mode half_pixel (default from version 16) shifts by half a pixel; output_half_pixel (and
- * version 10) does not, and takes regions as at least 1 x 1. */
+ * output_height x output_width bins, and each bin is the mean (or maximum) of bilinear samples on a grid in
+ * it. mode max takes the largest of the four weighted corners of each sample, as the standard's reference
+ * does. coordinate_transformation_mode half_pixel (default from version 16) shifts by half a pixel;
+ * output_half_pixel (and version 10) does not, and takes regions as at least 1 x 1. */
 #include <inttypes.h>
 #include <math.h>
 

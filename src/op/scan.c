@@ -1,8 +1,9 @@
 /* Scan: inputs N states and M scan inputs, then captures; from version 9:
  *   for (t = 0; t < T; t++) states, scanned[t] = body(states, element t of every scan input along its axis)
- * Outputs: the N states at the end, then K scan outputs, stacked along a new axis each. Directions 1 read or write
- * backward. Version 8 has an input sequence_lens before the others and a batch: dim 0 is the batch, dim 1 the time of
- * every scan input and output; element lists shorter than T leave the rest of a scan output zero. */
+ * Outputs: the N states at the end, then K scan outputs, stacked along a new axis each. Directions 1 read or
+ * write backward. Version 8 has an input sequence_lens before the others and a batch: dim 0 is the batch,
+ * dim 1 the time of every scan input and output; element lists shorter than T leave the rest of a scan
+ * output zero. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -63,7 +64,7 @@ static sumi_status way(const struct sumi_node *node, const struct counts *c, boo
   return sumi_axis(a, rank, axis, err);
 }
 
-/* ---- inference ------------------------------------------------------------------------------------------------ */
+/* ---- inference ----------------------------------------------------------------------------------------- */
 
 /* info without dim `axis` (and, in version 8, without the batch). */
 static sumi_status drop_dims(struct sumi_infer *ctx, const struct sumi_info *whole, int axis, int batch,
@@ -136,7 +137,7 @@ static sumi_status scan_infer(struct sumi_infer *ctx) {
   return SUMI_OK;
 }
 
-/* ---- the reference -------------------------------------------------------------------------------------------- */
+/* ---- the reference ------------------------------------------------------------------------------------- */
 
 struct scan {
   struct counts c;
@@ -145,7 +146,8 @@ struct scan {
   struct sumi_tensor *part; /* [n + m] slices of the node's inputs, with memory where they need it */
 };
 
-/* Element t of input whole along its axis (and batch b): a view where the elements lie together, else a copy. */
+/* Element t of input whole along its axis (and batch b): a view where the elements lie together, else a
+ * copy. */
 static void take(const struct sumi_tensor *whole, int axis, int batch, int64_t b, int64_t t,
                  struct sumi_tensor *part) {
   int64_t stride[SUMI_MAX_RANK], from[SUMI_MAX_RANK], to[SUMI_MAX_RANK];
@@ -194,7 +196,8 @@ static sumi_status begin(const struct sumi_call *c, struct scan *s) {
   return SUMI_OK;
 }
 
-/* Puts what one run gave at place t (of batch b) of scan output i. Whole outputs are made with their first element. */
+/* Puts what one run gave at place t (of batch b) of scan output i. Whole outputs are made with their first
+ * element. */
 static sumi_status put(const struct sumi_call *c, const struct scan *s, int i, int64_t b, int64_t t,
                        const struct sumi_tensor *element, bool first) {
   struct sumi_tensor *y = sumi_call_wants(c, i) ? c->out[i] : NULL;

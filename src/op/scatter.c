@@ -57,8 +57,7 @@ static void apply(sumi_dtype d, enum reduction r, void *y, int64_t to, const voi
   }
 }
 
-/* ---- ScatterElements
- * ------------------------------------------------------------------------------------------ */
+/* ---- ScatterElements ----------------------------------------------------------------------------------- */
 
 static sumi_status elements_infer(struct sumi_infer *ctx) {
   const struct sumi_info *x = &ctx->in[0], *index = &ctx->in[1], *update = &ctx->in[2];
@@ -103,8 +102,7 @@ static sumi_status elements_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
-/* ---- ScatterND
- * ------------------------------------------------------------------------------------------------ */
+/* ---- ScatterND ----------------------------------------------------------------------------------------- */
 
 /* updates must be [index dims but the last..., data dims behind the indexed ones...]. */
 static sumi_status check_updates(struct sumi_infer *ctx) {

@@ -1,6 +1,6 @@
 /* SequenceConstruct, SequenceEmpty, SequenceAt, SequenceInsert, SequenceErase, SequenceLength.
- * Sequences are values: every operator that makes one copies its tensors. Positions count from the back where they are
- * negative. */
+ * Sequences are values: every operator that makes one copies its tensors. Positions count from the back
+ * where they are negative. */
 #include "op/sequence.h"
 
 #include <inttypes.h>
@@ -10,7 +10,7 @@
 #include "op/move.h"
 #include "op/op_util.h"
 
-/* ---- shared --------------------------------------------------------------------------------------------------- */
+/* ---- shared -------------------------------------------------------------------------------------------- */
 
 void sumi_infer_kind(struct sumi_infer *ctx, sumi_kind kind, sumi_dtype dtype) {
   if (ctx->n_out < 1 || ctx->out[0].absent) return;
@@ -60,7 +60,7 @@ static sumi_status position(const struct sumi_call *c, int input, int64_t n, boo
   return SUMI_OK;
 }
 
-/* ---- SequenceConstruct, SequenceEmpty -------------------------------------------------------------------------- */
+/* ---- SequenceConstruct, SequenceEmpty ------------------------------------------------------------------ */
 
 static sumi_status construct_infer(struct sumi_infer *ctx) {
   if (ctx->n_in < 1) SUMI_FAIL(ctx->err, SUMI_E_ARG, "there are no inputs");
@@ -87,7 +87,7 @@ static sumi_status empty_ref(const struct sumi_call *c) {
   return sumi_call_sequence(c, sumi_dtype_from_onnx(number), NULL, 0);
 }
 
-/* ---- SequenceAt, SequenceInsert, SequenceErase, SequenceLength ------------------------------------------------- */
+/* ---- SequenceAt, SequenceInsert, SequenceErase, SequenceLength ----------------------------------------- */
 
 static sumi_status at_infer(struct sumi_infer *ctx) {
   sumi_infer_out_unknown(ctx, 0, ctx->in[0].dtype);

@@ -11,8 +11,8 @@ void sumi_infer_kind(struct sumi_infer *ctx, sumi_kind kind, sumi_dtype dtype);
 sumi_status sumi_call_sequence(const struct sumi_call *c, sumi_dtype dtype,
                                const struct sumi_tensor *const *item, int64_t n);
 
-/* Output 0 becomes a sequence of n tensors still to be filled: item k has the shape dim. Called once with n, then for
- * every item. */
+/* Output 0 becomes a sequence of n tensors still to be filled: item k has the shape dim. Called once with n,
+ * then for every item. */
 sumi_status sumi_call_sequence_begin(const struct sumi_call *c, sumi_dtype dtype, int64_t n);
 sumi_status sumi_call_sequence_item(const struct sumi_call *c, int64_t k, int rank, const int64_t *dim);
 

@@ -1,6 +1,6 @@
-/* SequenceMap: runs the body once for every tensor of the first input, a sequence. Further inputs that are sequences
- * are of the same length and give their tensor of that number, tensors are given whole; captures follow. Every output
- * is the sequence of what the body gives. */
+/* SequenceMap: runs the body once for every tensor of the first input, a sequence. Further inputs that are
+ * sequences are of the same length and give their tensor of that number, tensors are given whole; captures
+ * follow. Every output is the sequence of what the body gives. */
 #include <inttypes.h>
 
 #include "op/control.h"

@@ -1,4 +1,5 @@
-/* SplitToSequence: the input cut along axis into pieces of the listed sizes, or of one size (a scalar; the last piece
+/* SplitToSequence: the input cut along axis into pieces of the listed sizes, or of one size (a scalar; the
+ * last piece
  *   may be smaller), or of 1 where no split is given; then keepdims = 0 drops the axis.
  * ConcatFromSequence: the tensors of a sequence joined along axis, or stacked along a new one. */
 #include <inttypes.h>
@@ -72,7 +73,7 @@ static sumi_status split_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
-/* ---- ConcatFromSequence --------------------------------------------------------------------------------------- */
+/* ---- ConcatFromSequence -------------------------------------------------------------------------------- */
 
 static sumi_status concat_infer(struct sumi_infer *ctx) {
   const int64_t new_axis = sumi_attr_int(ctx->node, "new_axis", 0);

@@ -1,5 +1,5 @@
-/* Shape arithmetic of the movement and control operators while shapes are symbols: what a graph's output is found to
- * be, as text; and the sentences that refuse what cannot be. */
+/* Shape arithmetic of the movement and control operators while shapes are symbols: what a graph's output is
+ * found to be, as text; and the sentences that refuse what cannot be. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -10,8 +10,8 @@
 #include "base/text.h"
 #include "op/ops.h"
 
-/* Infers the graph in text; buf receives the dims of its first output ("batch,?,3"; "unknown" without a rank) or the
- * sentence of the failure. */
+/* Infers the graph in text; buf receives the dims of its first output ("batch,?,3"; "unknown" without a
+ * rank) or the sentence of the failure. */
 static const char *infer(const char *text, char *buf, size_t size) {
   struct sumi_err err = SUMI_ERR_INIT;
   struct sumi_graph *g = NULL;

@@ -1,5 +1,6 @@
-/* TopK: along axis, the k largest (or smallest) elements and their indices, best first; equal ones in the order of
- * their indices. k is an attribute in version 1 and an input from 10 on. NaN counts as the largest. */
+/* TopK: along axis, the k largest (or smallest) elements and their indices, best first; equal ones in the
+ * order of their indices. k is an attribute in version 1 and an input from 10 on. NaN counts as the
+ * largest. */
 #include <inttypes.h>
 
 #include "base/size.h"

@@ -1,6 +1,7 @@
-/* Unique: the different elements of the flattened input, or its different slices along axis, in ascending order or in
- * the order of their first occurrence; with the index of that occurrence, the number of its kind for every element of
- * the input, and how often each kind occurs. Slices compare like words: by their first different element. */
+/* Unique: the different elements of the flattened input, or its different slices along axis, in ascending
+ * order or in the order of their first occurrence; with the index of that occurrence, the number of its kind
+ * for every element of the input, and how often each kind occurs. Slices compare like words: by their first
+ * different element. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -50,8 +51,8 @@ static int compare(const struct items *it, int64_t a, int64_t b) {
   return 0;
 }
 
-/* Sorts item numbers, equal ones ascending: runs of 1, 2, 4, ... are merged between order and spare. Returns the one
- * of the two that holds the result. */
+/* Sorts item numbers, equal ones ascending: runs of 1, 2, 4, ... are merged between order and spare. Returns
+ * the one of the two that holds the result. */
 static int64_t *sort(const struct items *it, int64_t *order, int64_t *spare) {
   for (int64_t i = 0; i < it->n; i++) order[i] = i;
   for (int64_t run = 1; run < it->n; run *= 2) {
