@@ -172,12 +172,12 @@ sumi_status sumi_model_output(const struct sumi_model *model, size_t i, struct s
   return port(model, model ? model->graph->output : NULL, sumi_model_output_count(model), i, info);
 }
 
-/* The importer's own facts are kept among the metadata under keys that start with "onnx."; the file's are the rest. */
+/* The importer's own facts are kept among the metadata under keys that start with SUMI_ONNX_FACT; the file's are the rest. */
 static bool entry(const struct sumi_model *model, bool facts, size_t i, const char **key, const char **value) {
   for (size_t k = 0; model && k < model->graph->n_metadata; k++) {
     const struct sumi_metadata *m = &model->graph->metadata[k];
-    if ((strncmp(m->key, "onnx.", 5) == 0) != facts || i-- > 0) continue;
-    *key = facts ? m->key + 5 : m->key;
+    if ((strncmp(m->key, SUMI_ONNX_FACT, strlen(SUMI_ONNX_FACT)) == 0) != facts || i-- > 0) continue;
+    *key = facts ? m->key + strlen(SUMI_ONNX_FACT) : m->key;
     *value = m->value;
     return true;
   }

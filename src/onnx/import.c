@@ -85,6 +85,7 @@ static sumi_status import_metadata(struct sumi_onnx_importer *im, struct sumi_wi
     const char *key;
     SUMI_TRY(sumi_onnx_read_entry(item, &e, err));
     SUMI_TRY(sumi_onnx_name(im, e.key, &key, err));
+    if (!strncmp(key, SUMI_ONNX_FACT, strlen(SUMI_ONNX_FACT))) continue;
     SUMI_TRY(set_metadata(im, key, e.value.data ? e.value : (struct sumi_str){"", 0}, err));
   }
   return SUMI_OK;

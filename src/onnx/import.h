@@ -16,10 +16,10 @@
 
 enum { SUMI_ONNX_NEWEST_IR = 14 };
 
-/* Facts about the file stand in the graph's metadata under keys that begin with this: onnx.ir_version,
- * onnx.opset.DOMAIN, onnx.producer_name, onnx.producer_version, onnx.domain, onnx.model_version, onnx.doc_string.
- * The file's own metadata_props stand beside them. */
-#define SUMI_ONNX_FACT "onnx."
+/* Facts about the file stand in the graph's metadata under keys that begin with this: ir_version, opset.DOMAIN,
+ * producer_name, producer_version, domain, model_version, doc_string. The file's own metadata_props stand beside them;
+ * what it gives under such keys is passed over. */
+#define SUMI_ONNX_FACT "sumi.file."
 
 struct sumi_onnx_source {
   struct sumi_blob *file; /* the model's bytes; the graph takes a reference of its own */

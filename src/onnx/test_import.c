@@ -69,11 +69,11 @@ static void takes_a_model(void **state) {
   assert_ptr_equal(g->output[0], g->node[0]->out[0]);
   assert_string_equal(g->output[0]->name, "y");
   assert_string_equal(metadata(g, "licence"), "free");
-  assert_string_equal(metadata(g, "onnx.ir_version"), "8");
-  assert_string_equal(metadata(g, "onnx.opset.ai.onnx"), "17");
-  assert_string_equal(metadata(g, "onnx.producer_name"), "maker");
-  assert_string_equal(metadata(g, "onnx.producer_version"), "1.2");
-  assert_string_equal(metadata(g, "onnx.model_version"), "7");
+  assert_string_equal(metadata(g, SUMI_ONNX_FACT "ir_version"), "8");
+  assert_string_equal(metadata(g, SUMI_ONNX_FACT "opset.ai.onnx"), "17");
+  assert_string_equal(metadata(g, SUMI_ONNX_FACT "producer_name"), "maker");
+  assert_string_equal(metadata(g, SUMI_ONNX_FACT "producer_version"), "1.2");
+  assert_string_equal(metadata(g, SUMI_ONNX_FACT "model_version"), "7");
   sumi_graph_free(g);
 }
 
