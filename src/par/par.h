@@ -7,12 +7,14 @@
 struct sumi_par;
 
 /* A pool of threads - 1 workers beside the caller; *out is NULL when threads <= 1. */
-sumi_status sumi_par_new(const struct sumi_allocator *a, int threads, struct sumi_par **out, struct sumi_err *err);
-void sumi_par_free(struct sumi_par *par); /* NULL allowed */
+sumi_status sumi_par_new(const struct sumi_allocator *a, int threads, struct sumi_par **out,
+                         struct sumi_err *err);
+void sumi_par_free(struct sumi_par *par);         /* NULL allowed */
 int sumi_par_threads(const struct sumi_par *par); /* 1 for NULL */
 
 /* Calls fn(user, begin, end, worker) for disjoint ranges that cover [0, n), each of at most tile items (tile >= 1),
  * on the caller and the workers, and returns when all are done. worker is in [0, threads). Allocates nothing. */
-void sumi_par_for(struct sumi_par *par, int64_t n, int64_t tile, void (*fn)(void *user, int64_t begin, int64_t end, int worker), void *user);
+void sumi_par_for(struct sumi_par *par, int64_t n, int64_t tile,
+                  void (*fn)(void *user, int64_t begin, int64_t end, int worker), void *user);
 
 #endif

@@ -14,7 +14,8 @@ static bool absent(const struct sumi_node *node, int i) { return i >= node->n_in
 
 /* The padding value is zero. */
 static bool pads_zero(const struct sumi_node *pad) {
-  if (!sumi_attr_is(pad, "mode", "constant", "constant") || sumi_attr_float(pad, "value", 0) != 0) return false;
+  if (!sumi_attr_is(pad, "mode", "constant", "constant") || sumi_attr_float(pad, "value", 0) != 0)
+    return false;
   if (absent(pad, 2)) return true;
   const struct sumi_tensor *t = constant_input(pad, 2);
   return t && sumi_tensor_count(t) == 1 && sumi_get_f64(t->dtype, t->data, 0) == 0;
@@ -41,10 +42,12 @@ static bool spatial_pads(const struct sumi_node *pad, int n, int64_t *pads) {
 
 static sumi_status fold(struct sumi_graph *g, struct sumi_node *conv, struct sumi_err *err) {
   struct sumi_node *pad = conv->in[0] ? conv->in[0]->producer : NULL;
-  if (!pad || !sumi_streq(pad->op->name, "Pad") || conv->in[0]->n_use != 1 || conv->in[0]->is_output || !pad->in[0])
+  if (!pad || !sumi_streq(pad->op->name, "Pad") || conv->in[0]->n_use != 1 || conv->in[0]->is_output ||
+      !pad->in[0])
     return SUMI_OK;
   const int rank = pad->in[0]->info.rank, n = rank - 2;
-  if (n < 1 || pad->in[0]->info.dtype != SUMI_FLOAT32 || !sumi_attr_is(conv, "auto_pad", "NOTSET", "NOTSET") || !pads_zero(pad))
+  if (n < 1 || pad->in[0]->info.dtype != SUMI_FLOAT32 ||
+      !sumi_attr_is(conv, "auto_pad", "NOTSET", "NOTSET") || !pads_zero(pad))
     return SUMI_OK;
   int64_t pads[2 * SUMI_MAX_RANK];
   int n_own;
@@ -62,7 +65,8 @@ static sumi_status fold(struct sumi_graph *g, struct sumi_node *conv, struct sum
 
 static sumi_status run(struct sumi_graph *g, struct sumi_err *err) {
   for (size_t i = 0; i < g->n_node; i++)
-    if (!sumi_node_removed(g->node[i]) && sumi_streq(g->node[i]->op->name, "Conv")) SUMI_TRY(fold(g, g->node[i], err));
+    if (!sumi_node_removed(g->node[i]) && sumi_streq(g->node[i]->op->name, "Conv"))
+      SUMI_TRY(fold(g, g->node[i], err));
   return sumi_graph_tidy(g, err);
 }
 
