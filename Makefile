@@ -20,6 +20,7 @@ demo: all ## the main job on the embedded network and pictures
 	@tools/demo $(BUILD)
 
 test: ## all tests; the last line counts them
+	@rm -f $(BUILD)/tests.txt
 	@tools/setup test
 	@$(MAKE) --no-print-directory all
 	@echo "compiling with clang" && mkdir -p $(BUILD)/clang
