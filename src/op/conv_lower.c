@@ -116,7 +116,10 @@ static sumi_status lower_depthwise(struct sumi_lower *l, const struct sumi_conv 
   a->out_pixels = v->out_pixels;
   a->taps = v->taps;
   const int reads[] = {a->x, a->w, a->b};
-  return sumi_lower_emit(l, run_depthwise, a, a->kernel->name, reads, a->b < 0 ? 2 : 3, &a->y, 1);
+  SUMI_TRY(sumi_lower_emit(l, run_depthwise, a, a->kernel->name, reads, a->b < 0 ? 2 : 3, &a->y, 1));
+  const double macs = (double)a->planes * (double)v->out_pixels * (double)v->taps;
+  sumi_lower_predict(l, macs / (a->kernel->gmacs * 1e9) / l->threads);
+  return SUMI_OK;
 }
 
 /* ---- spmm ----------------------------------------------------------------------------------------------------- */
@@ -361,7 +364,11 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v, c
   a->s.width = pitch == s->out[WIDTH] ? pixels : s->out[WIDTH];
   a->blocks_group = (v->m_group + a->s.block - 1) / a->s.block;
   a->tiles = sumi_spmm_tile(a->kernel, l->threads, a->blocks_group, pixels);
-  return emit_spmm(l, a, weights.packed);
+  SUMI_TRY(emit_spmm(l, a, weights.packed));
+  const double copied = a->copy ? (double)v->c_in * (double)channel_words * 8 : 0; /* bytes, at 20 GB/s */
+  sumi_lower_predict(
+      l, (double)v->batch * ((double)a->slices * weights.predicted_s + copied / 20e9) / l->threads);
+  return SUMI_OK;
 }
 
 sumi_status sumi_conv_lower(struct sumi_lower *l) {

@@ -180,6 +180,14 @@ static bool fits_offsets(int64_t n, int64_t row) {
   return sumi_i64_mul(n, row, &bytes) && sumi_i64_mul(bytes, 4, &bytes) && bytes <= INT32_MAX;
 }
 
+/* Seconds of one product with n in lanes. */
+static double dense_s(const struct args *a) {
+  const struct product *p = &a->p;
+  const int block = (int)SUMI_MIN(p->m, SUMI_SPMM_BLOCK);
+  const double n_blocks = (double)((p->m + block - 1) / block);
+  return sumi_spmm_f32_predict(a->kernel, block, n_blocks * (double)p->k, n_blocks, p->n);
+}
+
 static sumi_status lower_dense(struct sumi_lower *l, struct args *a) {
   struct product *p = &a->p;
   const bool constant = sumi_lower_is_constant(l, B);
@@ -210,7 +218,9 @@ static sumi_status lower_dense(struct sumi_lower *l, struct args *a) {
   a->s.scale = p->alpha, a->s.add_row = p->c_row, a->s.y_row = p->n, a->s.pitch = a->s.width = p->n;
   a->tiles = sumi_spmm_tile(a->kernel, l->threads, (p->m + SUMI_SPMM_BLOCK - 1) / SUMI_SPMM_BLOCK, p->n);
   SUMI_TRY(take_c(l, a, true));
-  return emit(l, a, run_dense, "dense, columns in lanes");
+  SUMI_TRY(emit(l, a, run_dense, "dense, columns in lanes"));
+  sumi_lower_predict(l, (double)p->n_batch * dense_s(a) / l->threads);
+  return SUMI_OK;
 }
 
 /* Seconds to move the words of a and y twice: two transpositions at 10 GB/s. */
@@ -226,10 +236,8 @@ static sumi_status lower_sparse(struct sumi_lower *l, struct args *a, bool *take
   const sumi_status status = take_c(l, a, false);
   if (status != SUMI_OK) return status == SUMI_E_UNSUPPORTED ? SUMI_OK : status;
   const struct sumi_matrix w = {l->in[B]->data, p->n, p->k, p->b_col, p->b_row, 1};
-  const double n_blocks = (double)((p->m + 7) / 8);
-  const double dense_s = sumi_spmm_f32_predict(a->kernel, 8, n_blocks * (double)p->k, n_blocks, p->n);
   struct sumi_spmm_weights weights;
-  SUMI_TRY(sumi_spmm_pack_if_below(l, a->kernel, w, p->m, dense_s - transpose_s(p), "b", &weights));
+  SUMI_TRY(sumi_spmm_pack_if_below(l, a->kernel, w, p->m, dense_s(a) - transpose_s(p), "b", &weights));
   if (!weights.packed) return SUMI_OK;
   int32_t *offset = SUMI_NEW_ARRAY(l->arena, (size_t)p->k, int32_t);
   if (!offset) SUMI_FAIL_MEMORY(l->err);
@@ -242,7 +250,9 @@ static sumi_status lower_sparse(struct sumi_lower *l, struct args *a, bool *take
   a->s.pitch = a->s.width = p->m;
   a->tiles = sumi_spmm_tile(a->kernel, l->threads, (p->n + a->s.block - 1) / a->s.block, p->m);
   *taken = true;
-  return emit(l, a, run_sparse, "sparse, rows in lanes");
+  SUMI_TRY(emit(l, a, run_sparse, "sparse, rows in lanes"));
+  sumi_lower_predict(l, (double)p->n_batch * (weights.predicted_s + transpose_s(p)) / l->threads);
+  return SUMI_OK;
 }
 
 static sumi_status lower_product(struct sumi_lower *l, const struct product *p) {

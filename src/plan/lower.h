@@ -64,6 +64,9 @@ int sumi_lower_scratch(struct sumi_lower *l, size_t bytes);
 sumi_status sumi_lower_emit(struct sumi_lower *l, sumi_step_fn fn, const void *args, const char *kernel, const int *reads,
                             int n_reads, const int *writes, int n_writes);
 
+/* Says how long the step emitted last is expected to take. */
+void sumi_lower_predict(struct sumi_lower *l, double seconds);
+
 /* Records why a kernel was not taken: "spmm_f32/avx2: ...". */
 void sumi_lower_refuse(struct sumi_lower *l, const char *kernel, const char *format, ...) SUMI_PRINTF(3, 4);
 

@@ -74,6 +74,10 @@ sumi_status sumi_lower_emit(struct sumi_lower *l, sumi_step_fn fn, const void *a
   return SUMI_OK;
 }
 
+void sumi_lower_predict(struct sumi_lower *l, double seconds) {
+  if (l->plan->n_step) l->plan->step[l->plan->n_step - 1].predicted_s = seconds;
+}
+
 void sumi_lower_refuse(struct sumi_lower *l, const char *kernel, const char *format, ...) {
   if (!l->refusals) return;
   char reason[512];
