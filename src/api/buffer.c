@@ -7,8 +7,15 @@ struct sumi_buffer {
   struct sumi_view view;
 };
 
-static sumi_status view_of(struct sumi_buffer *b, const struct sumi_tensor *t, struct sumi_view *view, struct sumi_err *err) {
-  *view = (struct sumi_view){.size = sizeof *view, .name = "", .data = t->data, .dtype = t->dtype, .rank = t->rank, .dims = t->dim, .kind = t->kind,
+static sumi_status view_of(struct sumi_buffer *b, const struct sumi_tensor *t, struct sumi_view *view,
+                           struct sumi_err *err) {
+  *view = (struct sumi_view){.size = sizeof *view,
+                             .name = "",
+                             .data = t->data,
+                             .dtype = t->dtype,
+                             .rank = t->rank,
+                             .dims = t->dim,
+                             .kind = t->kind,
                              .absent = t->absent};
   if (t->absent || !t->items) return SUMI_OK;
   view->items = SUMI_NEW_ARRAY(&b->arena, (size_t)t->n_items, struct sumi_view);
@@ -18,7 +25,8 @@ static sumi_status view_of(struct sumi_buffer *b, const struct sumi_tensor *t, s
   return SUMI_OK;
 }
 
-sumi_status sumi_buffer_from_onnx(const void *bytes, size_t n_bytes, const char *kind, struct sumi_buffer **out, struct sumi_err *err) {
+sumi_status sumi_buffer_from_onnx(const void *bytes, size_t n_bytes, const char *kind,
+                                  struct sumi_buffer **out, struct sumi_err *err) {
   static const struct {
     const char *name;
     sumi_kind kind;

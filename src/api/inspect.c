@@ -16,7 +16,8 @@ struct node_walk {
 };
 
 /* Shapes of one graph's values: with the inputs of the main graph as given, else as imported. */
-static sumi_status infos_of(const struct node_walk *w, const struct sumi_graph *g, const struct sumi_view *inputs, size_t n, struct sumi_arena *arena,
+static sumi_status infos_of(const struct node_walk *w, const struct sumi_graph *g,
+                            const struct sumi_view *inputs, size_t n, struct sumi_arena *arena,
                             struct sumi_info **out) {
   *out = SUMI_NEW_ARRAY(arena, g->n_value, struct sumi_info);
   struct sumi_info *in = SUMI_NEW_ARRAY(arena, g->n_input, struct sumi_info);
@@ -25,46 +26,28 @@ static sumi_status infos_of(const struct node_walk *w, const struct sumi_graph *
     in[i] = g->input[i]->info;
     for (size_t k = 0; g == w->model->graph && k < n; k++) {
       if (!inputs[k].name || !sumi_streq(inputs[k].name, g->input[i]->name)) continue;
-      if (inputs[k].rank < 0 || inputs[k].rank > SUMI_MAX_RANK) SUMI_FAIL(w->err, SUMI_E_SHAPE, "input '%s' has rank %d", inputs[k].name, inputs[k].rank);
+      if (inputs[k].rank < 0 || inputs[k].rank > SUMI_MAX_RANK)
+        SUMI_FAIL(w->err, SUMI_E_SHAPE, "input '%s' has rank %d", inputs[k].name, inputs[k].rank);
       in[i].rank = inputs[k].rank;
       for (int d = 0; d < in[i].rank; d++) in[i].dim[d] = inputs[k].dims[d];
     }
   }
-  const struct sumi_infer_job job = {.graph = g, .in = in, .arena = arena, .fold_bytes = 64 << 10, .info = *out};
+  const struct sumi_infer_job job = {
+      .graph = g, .in = in, .arena = arena, .fold_bytes = 64 << 10, .info = *out};
   return sumi_graph_infer(&job, w->err);
-}
-
-/* The cost of a node whose shapes are all numbers; false where they are not. */
-static bool cost_of(struct node_walk *w, const struct sumi_node *node, const struct sumi_info *info, struct sumi_cost *cost) {
-  const size_t n = (size_t)node->n_in + (size_t)node->n_out;
-  struct sumi_tensor *t = SUMI_NEW_ARRAY(&w->arena, n, struct sumi_tensor), **at = SUMI_NEW_ARRAY(&w->arena, n, struct sumi_tensor *);
-  if (!t || !at) return false;
-  for (size_t i = 0; i < n; i++) {
-    const struct sumi_value *v = i < (size_t)node->n_in ? node->in[i] : node->out[i - (size_t)node->n_in];
-    if (!v) continue;
-    const struct sumi_info *f = &info[v->id];
-    at[i] = &t[i];
-    t[i] = (struct sumi_tensor){.kind = f->kind, .dtype = f->dtype, .rank = f->rank, .data = f->data ? f->data->data : NULL};
-    if (f->rank < 0) return false;
-    for (int d = 0; d < f->rank; d++) {
-      if (f->dim[d] < 0) return false;
-      t[i].dim[d] = f->dim[d];
-    }
-  }
-  const struct sumi_call call = {.node = node, .n_in = node->n_in, .n_out = node->n_out, .in = (const struct sumi_tensor *const *)at, .out = at + node->n_in};
-  if (node->op->cost) node->op->cost(&call, cost);
-  return true;
 }
 
 /* The non-zeros of weights as outputs x inputs, inputs ordered ky, kx, channel. [m, c, k...] as it lies; a matrix is
  * [k, n] unless the node says transB. */
-static struct sumi_mask mask_of(struct node_walk *w, const struct sumi_node *node, const struct sumi_tensor *t) {
+static struct sumi_mask mask_of(struct node_walk *w, const struct sumi_node *node,
+                                const struct sumi_tensor *t) {
   const int64_t count = sumi_tensor_count(t);
   const bool transposed = t->rank == 2 && !sumi_attr_int(node, "transB", 0);
   const int64_t m = t->dim[transposed], c = t->dim[!transposed], taps = m && c ? count / (m * c) : 0;
   uint8_t *keep = sumi_arena_alloc(&w->arena, (size_t)count);
   for (int64_t i = 0; keep && i < count; i++) {
-    const int64_t row = transposed ? i % m : i / (c * taps), col = transposed ? i / m : i / taps % c, tap = transposed ? 0 : i % taps;
+    const int64_t row = transposed ? i % m : i / (c * taps), col = transposed ? i / m : i / taps % c,
+                  tap = transposed ? 0 : i % taps;
     keep[row * c * taps + tap * c + col] = sumi_get_f64(t->dtype, t->data, i) != 0;
   }
   return (struct sumi_mask){m, c * taps, keep};
@@ -77,7 +60,9 @@ static void weigh(struct node_walk *w, const struct sumi_node *node, struct sumi
   for (int i = 0; i < node->n_in; i++) {
     const struct sumi_value *v = node->in[i];
     const struct sumi_tensor *t = v && !v->is_input ? v->constant : NULL;
-    if (!t || t->kind != SUMI_TENSOR || t->rank < 2 || !(sumi_dtype_is_float(t->dtype) || sumi_dtype_is_int(t->dtype))) continue;
+    if (!t || t->kind != SUMI_TENSOR || t->rank < 2 ||
+        !(sumi_dtype_is_float(t->dtype) || sumi_dtype_is_int(t->dtype)))
+      continue;
     struct sumi_mask_stats stats;
     const struct sumi_mask mask = mask_of(w, node, t);
     if (!mask.keep || !mask.rows || !mask.cols) continue;
@@ -117,13 +102,20 @@ static const char *shapes(struct node_walk *w, const struct sumi_node *node, con
 
 static bool visit_node(struct node_walk *w, const struct sumi_node *node, const struct sumi_info *info) {
   sumi_arena_reset(&w->arena);
-  struct sumi_node_info n = {.size = sizeof n, .name = node->name, .op = node->op_name, .version = node->version, .depth = node->graph->depth,
-                             .n_inputs = (size_t)node->n_in, .n_outputs = (size_t)node->n_out, .dense_macs = -1, .macs = -1};
+  struct sumi_node_info n = {.size = sizeof n,
+                             .name = node->name,
+                             .op = node->op_name,
+                             .version = node->version,
+                             .depth = node->graph->depth,
+                             .n_inputs = (size_t)node->n_in,
+                             .n_outputs = (size_t)node->n_out,
+                             .dense_macs = -1,
+                             .macs = -1};
   n.inputs = names(w, node->in, node->n_in);
   n.outputs = names(w, node->out, node->n_out);
   n.output_shapes = shapes(w, node, info);
   struct sumi_cost cost = {0};
-  if (cost_of(w, node, info, &cost)) {
+  if (sumi_cost_of_node(node, info, &w->arena, &cost)) {
     n.dense_macs = cost.dense_macs;
     n.macs = cost.macs;
   }
@@ -135,8 +127,10 @@ static bool visit_node(struct node_walk *w, const struct sumi_node *node, const 
   return w->visit(w->user, &n);
 }
 
-sumi_status sumi_model_visit_nodes(const struct sumi_model *model, const struct sumi_view *inputs, size_t n_inputs,
-                                   bool (*visit)(void *user, const struct sumi_node_info *info), void *user, struct sumi_err *err) {
+sumi_status sumi_model_visit_nodes(const struct sumi_model *model, const struct sumi_view *inputs,
+                                   size_t n_inputs,
+                                   bool (*visit)(void *user, const struct sumi_node_info *info), void *user,
+                                   struct sumi_err *err) {
   struct sumi_err own = SUMI_ERR_INIT;
   if (!model || !visit) SUMI_FAIL(err, SUMI_E_ARG, "no model or visitor is given");
   SUMI_TRY(sumi_views_check(inputs, n_inputs, "input", err));
@@ -146,7 +140,8 @@ sumi_status sumi_model_visit_nodes(const struct sumi_model *model, const struct 
   sumi_arena_init(&arena, &model->allocator);
   sumi_status status = SUMI_OK;
   bool on = true;
-  for (const struct sumi_graph *g = model->graph; status == SUMI_OK && on && g; g = g == model->graph ? g->first_body : g->next_body) {
+  for (const struct sumi_graph *g = model->graph; status == SUMI_OK && on && g;
+       g = g == model->graph ? g->first_body : g->next_body) {
     struct sumi_info *info;
     sumi_arena_reset(&arena);
     status = infos_of(&w, g, inputs, n_inputs, &arena, &info);
@@ -173,14 +168,15 @@ static sumi_status print(const struct sumi_graph *g, sumi_text_sink sink, void *
 }
 
 static sumi_status run_until(struct sumi_graph *g, const struct sumi_pass *last, struct sumi_err *err) {
-  SUMI_TRY(sumi_passes_run(g, SUMI_PASS_PORTABLE, last && last->stage == SUMI_PASS_PORTABLE ? last->name : NULL, err));
+  SUMI_TRY(sumi_passes_run(g, SUMI_PASS_PORTABLE,
+                           last && last->stage == SUMI_PASS_PORTABLE ? last->name : NULL, err));
   if (!last || last->stage == SUMI_PASS_PORTABLE) return SUMI_OK;
   SUMI_TRY(sumi_pass_infer(g, NULL, NULL, err));
   return sumi_passes_run(g, SUMI_PASS_MACHINE, last->name, err);
 }
 
-sumi_status sumi_model_print(const struct sumi_model *model, const char *after_pass, const char *device, sumi_text_sink sink, void *user,
-                             struct sumi_err *err) {
+sumi_status sumi_model_print(const struct sumi_model *model, const char *after_pass, const char *device,
+                             sumi_text_sink sink, void *user, struct sumi_err *err) {
   if (!model || !sink) SUMI_FAIL(err, SUMI_E_ARG, "no model or sink is given");
   if (device) {
     const struct sumi_device *d = sumi_device_find(device);

@@ -25,7 +25,8 @@ static void on_infer_fail(void *user, const struct sumi_node *node, const struct
   snprintf(r->err->text + used, sizeof r->err->text - used, "%s%s", used ? "\n" : "", why->text);
 }
 
-static sumi_status infer(struct sumi_graph *g, const struct sumi_model_options *options, struct sumi_err *err) {
+static sumi_status infer(struct sumi_graph *g, const struct sumi_model_options *options,
+                         struct sumi_err *err) {
   struct refusals r = {options, err, 0, SUMI_OK};
   struct sumi_err own = SUMI_ERR_INIT;
   const sumi_status status = sumi_pass_infer(g, on_infer_fail, &r, &own);
@@ -34,15 +35,17 @@ static sumi_status infer(struct sumi_graph *g, const struct sumi_model_options *
   return r.first;
 }
 
-static sumi_status import(const struct sumi_allocator *a, struct sumi_blob *blob, const char *folder, const struct sumi_model_options *o,
-                          const struct sumi_limits *limits, struct sumi_graph **out, struct sumi_err *err) {
-  const struct sumi_onnx_source source = {.file = blob, .folder = folder, .limits = limits, .on_refusal = o->on_refusal, .user = o->user};
+static sumi_status import(const struct sumi_allocator *a, struct sumi_blob *blob, const char *folder,
+                          const struct sumi_model_options *o, const struct sumi_limits *limits,
+                          struct sumi_graph **out, struct sumi_err *err) {
+  const struct sumi_onnx_source source = {
+      .file = blob, .folder = folder, .limits = limits, .on_refusal = o->on_refusal, .user = o->user};
   return sumi_onnx_import(&source, a, out, err);
 }
 
 /* Everything from the file's bytes to a model. take_blob and folder are kept. */
-static sumi_status load(struct sumi_blob *take_blob, const char *folder, const struct sumi_model_options *o, const struct sumi_allocator *a,
-                        struct sumi_model **out, struct sumi_err *err) {
+static sumi_status load(struct sumi_blob *take_blob, const char *folder, const struct sumi_model_options *o,
+                        const struct sumi_allocator *a, struct sumi_model **out, struct sumi_err *err) {
   const struct sumi_limits limits = sumi_limits_fill(o->limits);
   struct sumi_graph *graph = NULL;
   struct sumi_model *model = NULL;
@@ -61,10 +64,12 @@ static sumi_status load(struct sumi_blob *take_blob, const char *folder, const s
     if (model->folder) memcpy(model->folder, folder, model->folder_bytes);
     if (!model->folder) status = sumi_err_set(err, SUMI_E_MEMORY, "out of memory");
   }
-  if (status == SUMI_OK) status = import(&model->allocator, take_blob, model->folder, o, &limits, &graph, err);
+  if (status == SUMI_OK)
+    status = import(&model->allocator, take_blob, model->folder, o, &limits, &graph, err);
   model->graph = graph;
   if (status == SUMI_OK) status = infer(graph, o, err);
-  if (status == SUMI_OK && !o->keep_graph_as_is) status = sumi_passes_run(graph, SUMI_PASS_PORTABLE, NULL, err);
+  if (status == SUMI_OK && !o->keep_graph_as_is)
+    status = sumi_passes_run(graph, SUMI_PASS_PORTABLE, NULL, err);
   if (status == SUMI_OK && !o->keep_graph_as_is) status = infer(graph, o, err);
   if (status != SUMI_OK)
     sumi_model_unref(model);
@@ -77,15 +82,18 @@ static const struct sumi_allocator *allocator_of(const struct sumi_model_options
   return o->allocator ? o->allocator : sumi_allocator_default();
 }
 
-static sumi_status check(const struct sumi_model_options *options, struct sumi_model_options *o, struct sumi_model **model, struct sumi_err *err) {
+static sumi_status check(const struct sumi_model_options *options, struct sumi_model_options *o,
+                         struct sumi_model **model, struct sumi_err *err) {
   SUMI_TAKE(*o, options);
   if (!model) SUMI_FAIL(err, SUMI_E_ARG, "no place for the model is given");
   *model = NULL;
-  if (o->allocator && (!o->allocator->alloc || !o->allocator->free)) SUMI_FAIL(err, SUMI_E_ARG, "the allocator lacks a function");
+  if (o->allocator && (!o->allocator->alloc || !o->allocator->free))
+    SUMI_FAIL(err, SUMI_E_ARG, "the allocator lacks a function");
   return SUMI_OK;
 }
 
-sumi_status sumi_model_load_file(const char *path, const struct sumi_model_options *options, struct sumi_model **model, struct sumi_err *err) {
+sumi_status sumi_model_load_file(const char *path, const struct sumi_model_options *options,
+                                 struct sumi_model **model, struct sumi_err *err) {
   struct sumi_model_options o;
   SUMI_TRY(check(options, &o, model, err));
   if (!path) SUMI_FAIL(err, SUMI_E_ARG, "no path is given");
@@ -105,7 +113,8 @@ sumi_status sumi_model_load_file(const char *path, const struct sumi_model_optio
   return status;
 }
 
-sumi_status sumi_model_load_memory(const void *bytes, size_t n_bytes, const struct sumi_model_options *options, struct sumi_model **model,
+sumi_status sumi_model_load_memory(const void *bytes, size_t n_bytes,
+                                   const struct sumi_model_options *options, struct sumi_model **model,
                                    struct sumi_err *err) {
   struct sumi_model_options o;
   SUMI_TRY(check(options, &o, model, err));
@@ -116,7 +125,8 @@ sumi_status sumi_model_load_memory(const void *bytes, size_t n_bytes, const stru
   return load(blob, o.folder, &o, a, model, err);
 }
 
-sumi_status sumi_model_import_again(const struct sumi_model *model, struct sumi_graph **out, struct sumi_err *err) {
+sumi_status sumi_model_import_again(const struct sumi_model *model, struct sumi_graph **out,
+                                    struct sumi_err *err) {
   const struct sumi_model_options none = {.size = sizeof none};
   *out = NULL;
   SUMI_TRY(import(&model->allocator, model->source, model->folder, &none, &model->limits, out, err));
@@ -146,10 +156,14 @@ static const char *dim_name(struct sumi_model *model, sumi_dim d) {
   return name ? name : "";
 }
 
-static sumi_status port(const struct sumi_model *model, struct sumi_value *const *values, size_t n, size_t i, struct sumi_port_info *info) {
+static sumi_status port(const struct sumi_model *model, struct sumi_value *const *values, size_t n, size_t i,
+                        struct sumi_port_info *info) {
   if (!model || !info || i >= n) return SUMI_E_ARG;
   const struct sumi_value *v = values[i];
-  struct sumi_port_info p = {.name = v->name, .kind = v->info.kind, .dtype = v->info.dtype, .rank = v->info.rank,
+  struct sumi_port_info p = {.name = v->name,
+                             .kind = v->info.kind,
+                             .dtype = v->info.dtype,
+                             .rank = v->info.rank,
                              .has_default = v->is_input && v->constant};
   if (v->constant && !v->is_input) {
     p.dtype = v->constant->dtype;
@@ -173,7 +187,8 @@ sumi_status sumi_model_output(const struct sumi_model *model, size_t i, struct s
 }
 
 /* The importer's own facts are kept among the metadata under keys that start with SUMI_ONNX_FACT; the file's are the rest. */
-static bool entry(const struct sumi_model *model, bool facts, size_t i, const char **key, const char **value) {
+static bool entry(const struct sumi_model *model, bool facts, size_t i, const char **key,
+                  const char **value) {
   for (size_t k = 0; model && k < model->graph->n_metadata; k++) {
     const struct sumi_metadata *m = &model->graph->metadata[k];
     if ((strncmp(m->key, SUMI_ONNX_FACT, strlen(SUMI_ONNX_FACT)) == 0) != facts || i-- > 0) continue;
@@ -184,5 +199,9 @@ static bool entry(const struct sumi_model *model, bool facts, size_t i, const ch
   return false;
 }
 
-bool sumi_model_metadata(const struct sumi_model *model, size_t i, const char **key, const char **value) { return entry(model, false, i, key, value); }
-bool sumi_model_fact(const struct sumi_model *model, size_t i, const char **key, const char **value) { return entry(model, true, i, key, value); }
+bool sumi_model_metadata(const struct sumi_model *model, size_t i, const char **key, const char **value) {
+  return entry(model, false, i, key, value);
+}
+bool sumi_model_fact(const struct sumi_model *model, size_t i, const char **key, const char **value) {
+  return entry(model, true, i, key, value);
+}

@@ -13,11 +13,13 @@ int64_t sumi_view_count(const struct sumi_view *view) {
   return sumi_shape_count(view->dims, view->rank, &n, NULL) == SUMI_OK ? n : -1;
 }
 
-sumi_status sumi_views_check(const struct sumi_view *views, size_t n, const char *what, struct sumi_err *err) {
+sumi_status sumi_views_check(const struct sumi_view *views, size_t n, const char *what,
+                             struct sumi_err *err) {
   if (n && !views) SUMI_FAIL(err, SUMI_E_ARG, "%zu %s, but no array of them", n, what);
   for (size_t i = 0; i < n; i++)
     if (views[i].size != sizeof(struct sumi_view))
-      SUMI_FAIL(err, SUMI_E_ARG, "%s %zu: the struct's size is %zu, this library's is %zu", what, i, views[i].size, sizeof(struct sumi_view));
+      SUMI_FAIL(err, SUMI_E_ARG, "%s %zu: the struct's size is %zu, this library's is %zu", what, i,
+                views[i].size, sizeof(struct sumi_view));
   return SUMI_OK;
 }
 
@@ -33,7 +35,9 @@ static int64_t offset_of(const struct sumi_view *view, int64_t i) {
   return offset;
 }
 
-double sumi_view_get(const struct sumi_view *view, int64_t i) { return sumi_get_f64(view->dtype, view->data, offset_of(view, i)); }
+double sumi_view_get(const struct sumi_view *view, int64_t i) {
+  return sumi_get_f64(view->dtype, view->data, offset_of(view, i));
+}
 
 void sumi_view_read(const struct sumi_view *view, int64_t first, int64_t n, double *out) {
   for (int64_t i = 0; i < n; i++) out[i] = sumi_view_get(view, first + i);

@@ -1,7 +1,8 @@
 /* Sessions: argument checks, then room exec. */
 #include "api/api_int.h"
 
-sumi_status sumi_session_new(struct sumi_model *model, const struct sumi_session_options *options, struct sumi_session **session, struct sumi_err *err) {
+sumi_status sumi_session_new(struct sumi_model *model, const struct sumi_session_options *options,
+                             struct sumi_session **session, struct sumi_err *err) {
   struct sumi_session_options o;
   SUMI_TAKE(o, options);
   if (!session) SUMI_FAIL(err, SUMI_E_ARG, "no place for the session is given");
@@ -12,15 +13,16 @@ sumi_status sumi_session_new(struct sumi_model *model, const struct sumi_session
 
 void sumi_session_free(struct sumi_session *session) { sumi_session_fini(session); }
 
-sumi_status sumi_session_prepare(struct sumi_session *session, const struct sumi_view *inputs, size_t n_inputs, struct sumi_err *err) {
+sumi_status sumi_session_prepare(struct sumi_session *session, const struct sumi_view *inputs,
+                                 size_t n_inputs, struct sumi_err *err) {
   struct sumi_stage *stage;
   if (!session) SUMI_FAIL(err, SUMI_E_ARG, "no session is given");
   SUMI_TRY(sumi_views_check(inputs, n_inputs, "input", err));
   return sumi_session_plan(session, inputs, n_inputs, &stage, err);
 }
 
-sumi_status sumi_session_run(struct sumi_session *session, const struct sumi_view *inputs, size_t n_inputs, struct sumi_view *outputs,
-                             size_t n_outputs, struct sumi_err *err) {
+sumi_status sumi_session_run(struct sumi_session *session, const struct sumi_view *inputs, size_t n_inputs,
+                             struct sumi_view *outputs, size_t n_outputs, struct sumi_err *err) {
   if (!session) SUMI_FAIL(err, SUMI_E_ARG, "no session is given");
   SUMI_TRY(sumi_views_check(inputs, n_inputs, "input", err));
   SUMI_TRY(sumi_views_check(outputs, n_outputs, "output", err));
@@ -36,7 +38,8 @@ static size_t guarded_bytes(const struct sumi_exec *e) {
 
 sumi_status sumi_session_memory(const struct sumi_session *session, struct sumi_memory_info *info) {
   if (!session || !info) return SUMI_E_ARG;
-  struct sumi_memory_info m = {.weight_bytes = sumi_model_weight_bytes(session->model), .packed_bytes = session->model->pack_bytes,
+  struct sumi_memory_info m = {.weight_bytes = sumi_model_weight_bytes(session->model),
+                               .packed_bytes = session->model->pack_bytes,
                                .is_static = session->is_static};
   for (const struct sumi_exec *e = session->execs; e; e = e->next) {
     for (size_t i = 0; i < e->n_block; i++) m.arena_bytes += e->block[i].bytes;
@@ -54,7 +57,9 @@ static const struct sumi_node *node_of(const struct sumi_stage *s, size_t k) {
   return k < s->plan.n_step ? s->plan.step[k].node : s->dynamic[k - s->plan.n_step];
 }
 
-static const char *kernel_of(const struct sumi_stage *s, size_t k) { return k < s->plan.n_step ? s->plan.step[k].kernel : "ref (at run time)"; }
+static const char *kernel_of(const struct sumi_stage *s, size_t k) {
+  return k < s->plan.n_step ? s->plan.step[k].kernel : "ref (at run time)";
+}
 
 struct walk {
   const struct sumi_session *session;
@@ -79,13 +84,19 @@ struct profile_user {
 static bool visit_profile(void *user, const struct sumi_stage *s, size_t k) {
   const struct profile_user *u = user;
   const struct sumi_node *node = node_of(s, k);
-  const struct sumi_profile_entry e = {.size = sizeof e, .node = node->name, .op = node->op_name, .kernel = kernel_of(s, k), .seconds = s->timing[k].last_s,
-                                       .total_s = s->timing[k].total_s, .runs = s->timing[k].runs};
+  const struct sumi_profile_entry e = {.size = sizeof e,
+                                       .node = node->name,
+                                       .op = node->op_name,
+                                       .kernel = kernel_of(s, k),
+                                       .seconds = s->timing[k].last_s,
+                                       .total_s = s->timing[k].total_s,
+                                       .runs = s->timing[k].runs};
   return u->visit(u->user, &e);
 }
 
-sumi_status sumi_session_profile(const struct sumi_session *session, bool (*visit)(void *user, const struct sumi_profile_entry *entry), void *user,
-                                 struct sumi_err *err) {
+sumi_status sumi_session_profile(const struct sumi_session *session,
+                                 bool (*visit)(void *user, const struct sumi_profile_entry *entry),
+                                 void *user, struct sumi_err *err) {
   if (!session || !visit) SUMI_FAIL(err, SUMI_E_ARG, "no session or visitor is given");
   if (!session->profile) SUMI_FAIL(err, SUMI_E_STATE, "the session was made without profile");
   struct profile_user u = {visit, user};
@@ -98,6 +109,7 @@ struct step_user {
   void *user;
   const struct sumi_session *session;
   struct sumi_text shapes;
+  struct sumi_arena arena;
 };
 
 static void add_shapes(struct sumi_text *t, const struct sumi_stage *s, struct sumi_value *const *v, int n) {
@@ -105,31 +117,9 @@ static void add_shapes(struct sumi_text *t, const struct sumi_stage *s, struct s
     char dims[160];
     if (!v[i]) continue;
     const struct sumi_info *info = &s->info[v[i]->id];
-    sumi_text_add(t, "%s%s%s", i ? ", " : "", sumi_dtype_label(info->dtype), info->rank < 0 ? "[?]" : sumi_shape_print(info->dim, info->rank, dims, sizeof dims));
+    sumi_text_add(t, "%s%s%s", i ? ", " : "", sumi_dtype_label(info->dtype),
+                  info->rank < 0 ? "[?]" : sumi_shape_print(info->dim, info->rank, dims, sizeof dims));
   }
-}
-
-/* Costs of a node with the shapes of its stage. */
-static void cost_of(const struct sumi_stage *s, const struct sumi_node *node, struct sumi_cost *cost) {
-  enum { MOST = 32 };
-  struct sumi_tensor t[MOST];
-  const struct sumi_tensor *in[MOST];
-  struct sumi_tensor *out[MOST];
-  if (!node->op->cost || node->n_in + node->n_out > MOST) return;
-  for (int i = 0; i < node->n_in + node->n_out; i++) {
-    const struct sumi_value *v = i < node->n_in ? node->in[i] : node->out[i - node->n_in];
-    if (i < node->n_in) in[i] = v ? &t[i] : NULL;
-    if (i >= node->n_in) out[i - node->n_in] = v ? &t[i] : NULL;
-    if (!v) continue;
-    const struct sumi_info *info = &s->info[v->id];
-    if (info->rank < 0) return;
-    t[i] = (struct sumi_tensor){.kind = info->kind, .dtype = info->dtype, .rank = info->rank, .data = info->data ? info->data->data : NULL};
-    for (int d = 0; d < info->rank; d++) {
-      if (info->dim[d] < 0) return;
-      t[i].dim[d] = info->dim[d];
-    }
-  }
-  node->op->cost(&(struct sumi_call){.node = node, .n_in = node->n_in, .n_out = node->n_out, .in = in, .out = out}, cost);
 }
 
 static bool visit_step(void *user, const struct sumi_stage *s, size_t k) {
@@ -140,9 +130,17 @@ static bool visit_step(void *user, const struct sumi_stage *s, size_t k) {
   sumi_text_add(&u->shapes, " -> ");
   add_shapes(&u->shapes, s, node->out, node->n_out);
   struct sumi_cost cost = {0};
-  cost_of(s, node, &cost);
-  struct sumi_step_info i = {.size = sizeof i, .node = node->name, .op = node->op_name, .device = u->session->device->name, .kernel = kernel_of(s, k),
-                             .shapes = sumi_text_str(&u->shapes), .refusals = "", .dense_macs = cost.dense_macs, .macs = cost.macs};
+  sumi_arena_reset(&u->arena);
+  sumi_cost_of_node(node, s->info, &u->arena, &cost);
+  struct sumi_step_info i = {.size = sizeof i,
+                             .node = node->name,
+                             .op = node->op_name,
+                             .device = u->session->device->name,
+                             .kernel = kernel_of(s, k),
+                             .shapes = sumi_text_str(&u->shapes),
+                             .refusals = "",
+                             .dense_macs = cost.dense_macs,
+                             .macs = cost.macs};
   i.density = cost.dense_macs > 0 ? cost.macs / cost.dense_macs : -1;
   if (k < s->plan.n_step) {
     i.predicted_s = s->plan.step[k].predicted_s;
@@ -152,19 +150,23 @@ static bool visit_step(void *user, const struct sumi_stage *s, size_t k) {
   return u->visit(u->user, &i);
 }
 
-sumi_status sumi_session_visit_steps(const struct sumi_session *session, bool (*visit)(void *user, const struct sumi_step_info *info), void *user,
+sumi_status sumi_session_visit_steps(const struct sumi_session *session,
+                                     bool (*visit)(void *user, const struct sumi_step_info *info), void *user,
                                      struct sumi_err *err) {
   if (!session || !visit) SUMI_FAIL(err, SUMI_E_ARG, "no session or visitor is given");
   if (!session->execs->stages) SUMI_FAIL(err, SUMI_E_STATE, "the session is not prepared");
-  struct step_user u = {visit, user, session, {0}};
+  struct step_user u = {.visit = visit, .user = user, .session = session};
   sumi_text_init(&u.shapes, &session->allocator);
+  sumi_arena_init(&u.arena, &session->allocator);
   walk_steps(&(struct walk){session, visit_step, &u});
   sumi_text_fini(&u.shapes);
+  sumi_arena_fini(&u.arena);
   return SUMI_OK;
 }
 
-sumi_status sumi_session_visit_buffers(const struct sumi_session *session, bool (*visit)(void *user, const struct sumi_buffer_info *info), void *user,
-                                       struct sumi_err *err) {
+sumi_status sumi_session_visit_buffers(const struct sumi_session *session,
+                                       bool (*visit)(void *user, const struct sumi_buffer_info *info),
+                                       void *user, struct sumi_err *err) {
   static const char *const kinds[] = {"run time", "arena", "scratch", "constant", "input"};
   if (!session || !visit) SUMI_FAIL(err, SUMI_E_ARG, "no session or visitor is given");
   const struct sumi_stage *s = session->execs->stages;
@@ -172,8 +174,13 @@ sumi_status sumi_session_visit_buffers(const struct sumi_session *session, bool 
   for (size_t i = 0; i < s->plan.n_buffer; i++) {
     const struct sumi_plan_buffer *b = &s->plan.buffer[i];
     const struct sumi_value *v = i < session->graph->n_value ? session->graph->value[i] : NULL;
-    struct sumi_buffer_info info = {.size = sizeof info, .name = b->name, .kind = kinds[b->kind], .offset_bytes = b->offset, .bytes = b->bytes,
-                                    .first_step = b->first, .last_step = SUMI_MIN(b->last, (int)s->plan.n_step)};
+    struct sumi_buffer_info info = {.size = sizeof info,
+                                    .name = b->name,
+                                    .kind = kinds[b->kind],
+                                    .offset_bytes = b->offset,
+                                    .bytes = b->bytes,
+                                    .first_step = b->first,
+                                    .last_step = SUMI_MIN(b->last, (int)s->plan.n_step)};
     if (v && v->is_output && b->kind == SUMI_BUFFER_ARENA) info.kind = "output";
     if (b->kind == SUMI_BUFFER_NONE && v && (v->is_input || v->constant)) continue;
     if (!visit(user, &info)) break;

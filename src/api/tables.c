@@ -6,14 +6,24 @@
 #include "op/ops.h"
 #include "pass/pass.h"
 
-static bool visit_op(const struct sumi_op *op, const struct sumi_op_name *name, bool (*visit)(void *, const struct sumi_op_info *), void *user) {
+static bool visit_op(const struct sumi_op *op, const struct sumi_op_name *name,
+                     bool (*visit)(void *, const struct sumi_op_info *), void *user) {
   char dtypes[512] = "";
   size_t at = 0;
-  const uint64_t set = op->in && op->in[0].name ? op->in[0].dtypes : op->out && op->out[0].name ? op->out[0].dtypes : 0;
+  const uint64_t set = op->in && op->in[0].name     ? op->in[0].dtypes
+                       : op->out && op->out[0].name ? op->out[0].dtypes
+                                                    : 0;
   for (int d = 1; d < SUMI_N_DTYPES && at < sizeof dtypes; d++)
-    if (set & SUMI_BIT(d)) at += (size_t)snprintf(dtypes + at, sizeof dtypes - at, "%s%s", at ? " " : "", sumi_dtype_label((sumi_dtype)d));
-  const struct sumi_op_info info = {.size = sizeof info, .name = name->name, .domain = name->domain, .formula = op->formula ? op->formula : "",
-                                    .versions = name->version, .dtypes = dtypes, .on_cpu = op->lower != NULL};
+    if (set & SUMI_BIT(d))
+      at += (size_t)snprintf(dtypes + at, sizeof dtypes - at, "%s%s", at ? " " : "",
+                             sumi_dtype_label((sumi_dtype)d));
+  const struct sumi_op_info info = {.size = sizeof info,
+                                    .name = name->name,
+                                    .domain = name->domain,
+                                    .formula = op->formula ? op->formula : "",
+                                    .versions = name->version,
+                                    .dtypes = dtypes,
+                                    .on_cpu = op->lower != NULL};
   return visit(user, &info);
 }
 
@@ -29,8 +39,12 @@ void sumi_visit_kernels(bool (*visit)(void *user, const struct sumi_kernel_info 
   struct sumi_kernel_row rows[SUMI_MAX_KERNEL_ROWS];
   const size_t n = SUMI_MIN(sumi_kernel_rows(rows, SUMI_MAX_KERNEL_ROWS), (size_t)SUMI_MAX_KERNEL_ROWS);
   for (size_t i = 0; i < n; i++) {
-    const struct sumi_kernel_info info = {.size = sizeof info, .family = rows[i].family, .name = rows[i].name, .isa = sumi_isa_label(rows[i].isa),
-                                          .what = rows[i].what, .runs_here = rows[i].isa <= sumi_cpu_isa()};
+    const struct sumi_kernel_info info = {.size = sizeof info,
+                                          .family = rows[i].family,
+                                          .name = rows[i].name,
+                                          .isa = sumi_isa_label(rows[i].isa),
+                                          .what = rows[i].what,
+                                          .runs_here = rows[i].isa <= sumi_cpu_isa()};
     if (!visit(user, &info)) return;
   }
 }
@@ -45,7 +59,8 @@ void sumi_visit_knobs(bool (*visit)(void *user, const struct sumi_named *info), 
   };
   for (size_t i = 0; i < SUMI_COUNT(knobs); i++) {
     const char *value = getenv(knobs[i].name);
-    const struct sumi_named info = {.size = sizeof info, .name = knobs[i].name, .what = knobs[i].what, .value = value ? value : ""};
+    const struct sumi_named info = {
+        .size = sizeof info, .name = knobs[i].name, .what = knobs[i].what, .value = value ? value : ""};
     if (!visit(user, &info)) return;
   }
 }
@@ -54,7 +69,9 @@ void sumi_visit_passes(bool (*visit)(void *user, const struct sumi_named *info),
   size_t n;
   const struct sumi_pass *const *passes = sumi_passes(&n);
   for (size_t i = 0; i < n; i++) {
-    const struct sumi_named info = {.size = sizeof info, .name = passes[i]->name, .what = passes[i]->what,
+    const struct sumi_named info = {.size = sizeof info,
+                                    .name = passes[i]->name,
+                                    .what = passes[i]->what,
                                     .value = passes[i]->stage == SUMI_PASS_PORTABLE ? "portable" : "machine"};
     if (!visit(user, &info)) return;
   }
@@ -64,7 +81,8 @@ void sumi_visit_devices(bool (*visit)(void *user, const struct sumi_named *info)
   size_t n;
   const struct sumi_device *const *devices = sumi_devices(&n);
   for (size_t i = 0; i < n; i++) {
-    const struct sumi_named info = {.size = sizeof info, .name = devices[i]->name, .what = devices[i]->what, .value = i ? "" : "default"};
+    const struct sumi_named info = {
+        .size = sizeof info, .name = devices[i]->name, .what = devices[i]->what, .value = i ? "" : "default"};
     if (!visit(user, &info)) return;
   }
 }

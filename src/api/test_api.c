@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include <cmocka.h>
 
 #include "api/api_int.h"
@@ -13,7 +14,8 @@
 #include "op/ops.h"
 #include "pass/pass.h"
 
-static const char text[] = "<opset_import: [\"\": 17]> g (float[N,4] x, float[4,3] w) => (float[N,3] y, float[N,3] z) { t = MatMul (x, w) y = Relu (t) z = Softmax (t) }";
+static const char text[] = "<opset_import: [\"\": 17]> g (float[N,4] x, float[4,3] w) => (float[N,3] y, "
+                           "float[N,3] z) { t = MatMul (x, w) y = Relu (t) z = Softmax (t) }";
 
 static struct sumi_model *model_of(const struct sumi_allocator *a) {
   struct sumi_graph *g = NULL;
@@ -39,8 +41,18 @@ static void set_up(struct fixture *f) {
   *f = (struct fixture){.x_dims = {2, 4}, .w_dims = {4, 3}};
   for (int i = 0; i < 8; i++) f->x[i] = (float)i;
   for (int i = 0; i < 12; i++) f->w[i] = 0.5f;
-  f->in[0] = (struct sumi_view){.size = sizeof f->in[0], .name = "x", .data = f->x, .dtype = SUMI_FLOAT32, .rank = 2, .dims = f->x_dims};
-  f->in[1] = (struct sumi_view){.size = sizeof f->in[0], .name = "w", .data = f->w, .dtype = SUMI_FLOAT32, .rank = 2, .dims = f->w_dims};
+  f->in[0] = (struct sumi_view){.size = sizeof f->in[0],
+                                .name = "x",
+                                .data = f->x,
+                                .dtype = SUMI_FLOAT32,
+                                .rank = 2,
+                                .dims = f->x_dims};
+  f->in[1] = (struct sumi_view){.size = sizeof f->in[0],
+                                .name = "w",
+                                .data = f->w,
+                                .dtype = SUMI_FLOAT32,
+                                .rank = 2,
+                                .dims = f->w_dims};
   f->out = (struct sumi_view){.size = sizeof f->out, .name = "y"};
   f->model = model_of(sumi_allocator_default());
   assert_non_null(f->model);
@@ -77,8 +89,11 @@ static void wrong_arguments(void **state) {
   assert_null(sumi_model_ref(NULL));
   struct fixture f;
   set_up(&f);
-  const struct sumi_session_options bad[] = {{.size = sizeof bad[0], .device = "abacus"}, {.size = sizeof bad[0], .isa = "mmx"}, {.size = sizeof bad[0], .threads = -1}};
-  for (size_t i = 0; i < SUMI_COUNT(bad); i++) assert_int_equal(sumi_session_new(f.model, &bad[i], &session, NULL), SUMI_E_ARG);
+  const struct sumi_session_options bad[] = {{.size = sizeof bad[0], .device = "abacus"},
+                                             {.size = sizeof bad[0], .isa = "mmx"},
+                                             {.size = sizeof bad[0], .threads = -1}};
+  for (size_t i = 0; i < SUMI_COUNT(bad); i++)
+    assert_int_equal(sumi_session_new(f.model, &bad[i], &session, NULL), SUMI_E_ARG);
   assert_int_equal(sumi_session_run(f.session, NULL, 2, NULL, 0, NULL), SUMI_E_ARG);
   assert_int_equal(sumi_session_profile(f.session, NULL, NULL, NULL), SUMI_E_ARG);
   assert_int_equal(sumi_session_prepare(NULL, NULL, 0, NULL), SUMI_E_ARG);
@@ -90,12 +105,12 @@ static void wrong_views(void **state) {
   struct fixture f;
   struct sumi_err err = SUMI_ERR_INIT;
   set_up(&f);
-#define WITH(change, status, word)  \
-  do {                              \
-    const struct fixture keep = f;  \
-    change;                         \
-    refused(&f, status, word);      \
-    f = keep;                       \
+#define WITH(change, status, word) \
+  do {                             \
+    const struct fixture keep = f; \
+    change;                        \
+    refused(&f, status, word);     \
+    f = keep;                      \
   } while (0)
   WITH(f.in[0].size = 8, SUMI_E_ARG, "size");
   WITH(f.in[0].name = "q", SUMI_E_ARG, "'q'");
@@ -113,7 +128,8 @@ static void wrong_views(void **state) {
   WITH(f.in[0].data = NULL, SUMI_E_ARG, "'x'");
   WITH(f.in[0].kind = SUMI_SEQUENCE, SUMI_E_TYPE, "'x'");
   WITH(f.out.name = "nothing", SUMI_E_ARG, "'nothing'");
-  WITH((f.out.data = f.x, f.out.dtype = SUMI_FLOAT32, f.out.rank = 1, f.out.dims = f.x_dims), SUMI_E_SHAPE, "'y'");
+  WITH((f.out.data = f.x, f.out.dtype = SUMI_FLOAT32, f.out.rank = 1, f.out.dims = f.x_dims), SUMI_E_SHAPE,
+       "'y'");
   WITH((f.out.data = f.x, f.out.dtype = SUMI_INT8), SUMI_E_TYPE, "'y'");
 #undef WITH
   assert_int_equal(sumi_session_run(f.session, f.in, 2, &f.out, 1, &err), SUMI_OK);
@@ -138,7 +154,8 @@ static void odd_values_and_shapes_run(void **state) {
   float y[6] = {0}, t[6] = {0};
   const int64_t dims[] = {2, 3}, transposed[] = {1, 2};
   f.x[0] = f.x[5] = 1;
-  f.out = (struct sumi_view){.size = sizeof f.out, .name = "z", .data = y, .dtype = SUMI_FLOAT32, .rank = 2, .dims = dims};
+  f.out = (struct sumi_view){
+      .size = sizeof f.out, .name = "z", .data = y, .dtype = SUMI_FLOAT32, .rank = 2, .dims = dims};
   assert_int_equal(sumi_session_run(f.session, f.in, 2, &f.out, 1, &err), SUMI_OK);
   f.out.data = t;
   f.out.strides = transposed;
@@ -169,7 +186,8 @@ static void *run_many(void *user) {
   bool good = true;
   for (int i = 0; i < 200; i++) {
     out.data = NULL;
-    good = good && sumi_session_run(s, shared->in, 2, &out, 1, NULL) == SUMI_OK && fabsf(((const float *)out.data)[0] - 3) < 1e-6f;
+    good = good && sumi_session_run(s, shared->in, 2, &out, 1, NULL) == SUMI_OK &&
+           fabsf(((const float *)out.data)[0] - 3) < 1e-6f;
   }
   sumi_session_free(s);
   return good ? NULL : user;
@@ -190,8 +208,9 @@ static void sessions_side_by_side(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(wrong_arguments),       cmocka_unit_test(wrong_views),
-                                     cmocka_unit_test(odd_values_and_shapes_run), cmocka_unit_test(an_arena_limit_is_kept),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(wrong_arguments), cmocka_unit_test(wrong_views),
+                                     cmocka_unit_test(odd_values_and_shapes_run),
+                                     cmocka_unit_test(an_arena_limit_is_kept),
                                      cmocka_unit_test(sessions_side_by_side)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,7 +8,8 @@
 struct sumi_device {
   const char *name, *what;
   bool machine_passes; /* runs on the machine graph (fused nodes) instead of the portable graph */
-  bool guarded;        /* every buffer in memory of its own between guard pages, poisoned before and after its life */
+  bool
+      guarded; /* every buffer in memory of its own between guard pages, poisoned before and after its life */
 
   /* Emits the steps of one node whose shapes are all numbers. SUMI_E_UNSUPPORTED after refusals = nobody here can. */
   sumi_status (*lower)(struct sumi_lower *l);
@@ -32,7 +33,8 @@ struct sumi_guard {
 };
 sumi_status sumi_guard_init(struct sumi_guard *g, size_t bytes, struct sumi_err *err);
 void sumi_guard_fini(struct sumi_guard *g);
-void sumi_guard_poison(const struct sumi_guard *g);  /* fills data with 0xff (NaN in every float format) and renews the canaries */
-bool sumi_guard_intact(const struct sumi_guard *g);  /* nothing was written around data */
+void sumi_guard_poison(const struct sumi_guard
+                           *g); /* fills data with 0xff (NaN in every float format) and renews the canaries */
+bool sumi_guard_intact(const struct sumi_guard *g); /* nothing was written around data */
 
 #endif

@@ -12,7 +12,8 @@ enum { CANARY = 0xa5, POISON = 0xff };
 sumi_status sumi_guard_init(struct sumi_guard *g, size_t bytes, struct sumi_err *err) {
   const size_t page = (size_t)sysconf(_SC_PAGESIZE);
   size_t body, total;
-  if (!sumi_size_add(bytes, 2 * SUMI_ALIGN, &body) || !sumi_size_align(body, page, &body) || !sumi_size_add(body, 2 * page, &total))
+  if (!sumi_size_add(bytes, 2 * SUMI_ALIGN, &body) || !sumi_size_align(body, page, &body) ||
+      !sumi_size_add(body, 2 * page, &total))
     SUMI_FAIL(err, SUMI_E_LIMIT, "%zu bytes between guard pages", bytes);
   void *map = mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (map == MAP_FAILED) SUMI_FAIL_MEMORY(err);

@@ -4,7 +4,7 @@
 
 struct ref_args {
   const struct sumi_node *node;
-  int n_in, n_out, scratch;         /* scratch: buffer number, -1 = none */
+  int n_in, n_out, scratch; /* scratch: buffer number, -1 = none */
   const int *in_buffer, *out_buffer;
   /* headers whose data is set at each run; a plan belongs to one session, so nobody else writes them */
   const struct sumi_tensor **in;
@@ -17,9 +17,15 @@ static sumi_status run_ref(const void *p, const struct sumi_run *run) {
     if (a->in[i]) ((struct sumi_tensor *)a->in[i])->data = run->buffer[a->in_buffer[i]];
   for (int i = 0; i < a->n_out; i++)
     if (a->out[i]) a->out[i]->data = run->buffer[a->out_buffer[i]];
-  const struct sumi_call call = {.node = a->node, .n_in = a->n_in, .n_out = a->n_out, .in = a->in, .out = a->out,
+  const struct sumi_call call = {.node = a->node,
+                                 .n_in = a->n_in,
+                                 .n_out = a->n_out,
+                                 .in = a->in,
+                                 .out = a->out,
                                  .scratch = a->scratch < 0 ? NULL : run->buffer[a->scratch],
-                                 .heap = run->heap, .bodies = run->bodies, .err = run->err};
+                                 .heap = run->heap,
+                                 .bodies = run->bodies,
+                                 .err = run->err};
   return a->node->op->ref(&call);
 }
 
@@ -29,7 +35,8 @@ static struct sumi_tensor *copy_header(struct sumi_arena *arena, const struct su
   return copy;
 }
 
-static sumi_status make_args(struct sumi_lower *l, struct ref_args *a, int *used, int *n_reads, int *n_writes) {
+static sumi_status make_args(struct sumi_lower *l, struct ref_args *a, int *used, int *n_reads,
+                             int *n_writes) {
   struct sumi_tensor **in = SUMI_NEW_ARRAY(l->arena, (size_t)l->n_in, struct sumi_tensor *);
   struct sumi_tensor **out = SUMI_NEW_ARRAY(l->arena, (size_t)l->n_out, struct sumi_tensor *);
   if (!in || !out) SUMI_FAIL_MEMORY(l->err);
@@ -44,8 +51,14 @@ static sumi_status make_args(struct sumi_lower *l, struct ref_args *a, int *used
     if (!(out[i] = copy_header(l->arena, l->out[i]))) SUMI_FAIL_MEMORY(l->err);
     used[*n_reads + (*n_writes)++] = l->out_buffer[i];
   }
-  *a = (struct ref_args){.node = l->node, .n_in = l->n_in, .n_out = l->n_out, .scratch = -1,
-                         .in_buffer = l->in_buffer, .out_buffer = l->out_buffer, .in = (const struct sumi_tensor **)in, .out = out};
+  *a = (struct ref_args){.node = l->node,
+                         .n_in = l->n_in,
+                         .n_out = l->n_out,
+                         .scratch = -1,
+                         .in_buffer = l->in_buffer,
+                         .out_buffer = l->out_buffer,
+                         .in = (const struct sumi_tensor **)in,
+                         .out = out};
   return SUMI_OK;
 }
 
@@ -55,7 +68,8 @@ sumi_status sumi_ref_lower(struct sumi_lower *l) {
   if (!a || !used) SUMI_FAIL_MEMORY(l->err);
   SUMI_TRY(make_args(l, a, used, &n_reads, &n_writes));
   if (l->node->op->scratch) {
-    const struct sumi_call call = {.node = l->node, .n_in = l->n_in, .n_out = l->n_out, .in = a->in, .out = a->out, .err = l->err};
+    const struct sumi_call call = {
+        .node = l->node, .n_in = l->n_in, .n_out = l->n_out, .in = a->in, .out = a->out, .err = l->err};
     size_t bytes = 0;
     SUMI_TRY(l->node->op->scratch(&call, &bytes));
     if (bytes) {

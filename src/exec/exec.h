@@ -20,16 +20,16 @@ struct sumi_stage {
   struct sumi_stage *children; /* what may follow, by the shapes of the dynamic nodes' outputs */
   int64_t *key;
   size_t n_key;
-  struct sumi_plan plan;       /* its arena holds all that follows too */
-  struct sumi_info *info;      /* [n_value] */
-  bool *done;                  /* [n_node] after this stage, its dynamic nodes included */
+  struct sumi_plan plan;  /* its arena holds all that follows too */
+  struct sumi_info *info; /* [n_value] */
+  bool *done;             /* [n_node] after this stage, its dynamic nodes included */
   const struct sumi_node **dynamic;
   size_t n_dynamic;
   struct sumi_value **computed; /* values that have their shape and data from this stage's plan */
   size_t n_computed;
-  struct sumi_timing *timing;  /* [plan.n_step + n_dynamic]; NULL without profile */
-  struct sumi_guard *guard;    /* [plan.n_buffer], guarded devices only */
-  bool last;                   /* nothing is left to do after it */
+  struct sumi_timing *timing; /* [plan.n_step + n_dynamic]; NULL without profile */
+  struct sumi_guard *guard;   /* [plan.n_buffer], guarded devices only */
+  bool last;                  /* nothing is left to do after it */
 };
 
 struct sumi_block {
@@ -47,11 +47,11 @@ struct sumi_exec {
   void **buffer;             /* addresses by buffer number, of the stage that runs */
   size_t cap_buffer;
   struct sumi_stage *stages;
-  struct sumi_block *block;  /* memory of the plans, by depth of stage */
+  struct sumi_block *block; /* memory of the plans, by depth of stage */
   size_t n_block, cap_block;
-  int64_t *key;              /* the key being made */
+  int64_t *key; /* the key being made */
   size_t cap_key, n_key;
-  struct sumi_arena heap;    /* dynamic values of this run */
+  struct sumi_arena heap;      /* dynamic values of this run */
   struct sumi_arena result[2]; /* outputs of a body's last two runs */
   int turn;
   bool running;
@@ -68,27 +68,31 @@ struct sumi_session {
   bool profile, is_static;
   size_t max_arena_bytes;
   size_t max_tensor_bytes;
-  struct sumi_exec *execs;       /* the main graph's first */
-  struct sumi_tensor *input;     /* [graph->n_input] of the call under way */
-  const struct sumi_tensor **input_at; /* [graph->n_input] where each input of the call is: input[i] or the default */
-  struct sumi_block *staging;    /* [graph->n_input] row-major copies of inputs that are strided */
+  struct sumi_exec *execs;   /* the main graph's first */
+  struct sumi_tensor *input; /* [graph->n_input] of the call under way */
+  const struct sumi_tensor *
+      *input_at;              /* [graph->n_input] where each input of the call is: input[i] or the default */
+  struct sumi_block *staging; /* [graph->n_input] row-major copies of inputs that are strided */
   struct sumi_output_view {
     int64_t dims[SUMI_MAX_RANK];
-  } *output;                     /* [graph->n_output] what the borrowed views point to */
-  struct sumi_arena views;       /* items of sequence inputs and outputs */
+  } * output;              /* [graph->n_output] what the borrowed views point to */
+  struct sumi_arena views; /* items of sequence inputs and outputs */
 };
 
-sumi_status sumi_exec_new(struct sumi_session *session, const struct sumi_graph *graph, struct sumi_exec **out, struct sumi_err *err);
+sumi_status sumi_exec_new(struct sumi_session *session, const struct sumi_graph *graph,
+                          struct sumi_exec **out, struct sumi_err *err);
 void sumi_exec_free(struct sumi_exec *exec);
 
 /* Plans for these inputs [n_input]; those of unknown contents have data NULL. *stage is the first stage. */
-sumi_status sumi_exec_prepare(struct sumi_exec *exec, const struct sumi_tensor *const *in, struct sumi_stage **stage, struct sumi_err *err);
+sumi_status sumi_exec_prepare(struct sumi_exec *exec, const struct sumi_tensor *const *in,
+                              struct sumi_stage **stage, struct sumi_err *err);
 
 /* Runs the graph; the outputs are exec->value[graph->output[i]->id] until the next run. */
 sumi_status sumi_exec_run(struct sumi_exec *exec, const struct sumi_tensor *const *in, struct sumi_err *err);
 
 /* stage.c: finds or makes the stage for exec->key in *list. parent NULL: the first stage, from the inputs. */
-sumi_status sumi_stage_get(struct sumi_exec *exec, struct sumi_stage *parent, struct sumi_stage **list, struct sumi_stage **out, struct sumi_err *err);
+sumi_status sumi_stage_get(struct sumi_exec *exec, struct sumi_stage *parent, struct sumi_stage **list,
+                           struct sumi_stage **out, struct sumi_err *err);
 void sumi_stage_free(struct sumi_exec *exec, struct sumi_stage *stage);
 
 #endif

@@ -7,7 +7,8 @@
 #include "base/text.h"
 #include "pass/pass.h"
 
-sumi_status sumi_model_new(const struct sumi_allocator *a, struct sumi_graph *take_graph, struct sumi_model **out, struct sumi_err *err) {
+sumi_status sumi_model_new(const struct sumi_allocator *a, struct sumi_graph *take_graph,
+                           struct sumi_model **out, struct sumi_err *err) {
   struct sumi_model *model = sumi_alloc(a, sizeof *model);
   if (!model) {
     sumi_graph_free(take_graph);
@@ -56,7 +57,8 @@ static sumi_status make_machine_graph(struct sumi_model *model, struct sumi_err 
   return SUMI_OK;
 }
 
-sumi_status sumi_model_graph_for(struct sumi_model *model, const struct sumi_device *device, struct sumi_graph **out, struct sumi_err *err) {
+sumi_status sumi_model_graph_for(struct sumi_model *model, const struct sumi_device *device,
+                                 struct sumi_graph **out, struct sumi_err *err) {
   if (!device->machine_passes || model->keep_graph_as_is) {
     *out = model->graph;
     return SUMI_OK;
@@ -68,8 +70,8 @@ sumi_status sumi_model_graph_for(struct sumi_model *model, const struct sumi_dev
   return status;
 }
 
-static sumi_status add_pack(struct sumi_model *model, size_t slot, const struct sumi_node *node, const char *key, struct sumi_blob *take_blob,
-                            struct sumi_err *err) {
+static sumi_status add_pack(struct sumi_model *model, size_t slot, const struct sumi_node *node,
+                            const char *key, struct sumi_blob *take_blob, struct sumi_err *err) {
   struct sumi_pack *p = sumi_alloc(&model->allocator, sizeof *p);
   const size_t n = strlen(key) + 1;
   char *copy = sumi_alloc(&model->allocator, n);
@@ -87,7 +89,8 @@ static sumi_status add_pack(struct sumi_model *model, size_t slot, const struct 
 }
 
 static sumi_status get_pack(void *self, const struct sumi_node *node, const char *key,
-                            sumi_status (*make)(void *user, const struct sumi_allocator *a, struct sumi_blob **out, struct sumi_err *err),
+                            sumi_status (*make)(void *user, const struct sumi_allocator *a,
+                                                struct sumi_blob **out, struct sumi_err *err),
                             void *user, const void **data, struct sumi_err *err) {
   struct sumi_model *model = self;
   const size_t slot = (size_t)sumi_hash(key, strlen(key), (uint64_t)(uintptr_t)node) % SUMI_PACK_SLOTS;
@@ -106,7 +109,9 @@ static sumi_status get_pack(void *self, const struct sumi_node *node, const char
   return status;
 }
 
-struct sumi_packs sumi_model_packs(struct sumi_model *model) { return (struct sumi_packs){model, get_pack}; }
+struct sumi_packs sumi_model_packs(struct sumi_model *model) {
+  return (struct sumi_packs){model, get_pack};
+}
 
 static size_t graph_weight_bytes(const struct sumi_graph *g) {
   size_t total = 0;
@@ -120,6 +125,7 @@ static size_t graph_weight_bytes(const struct sumi_graph *g) {
 
 size_t sumi_model_weight_bytes(const struct sumi_model *model) {
   size_t total = graph_weight_bytes(model->graph);
-  for (const struct sumi_graph *b = model->graph->first_body; b; b = b->next_body) total += graph_weight_bytes(b);
+  for (const struct sumi_graph *b = model->graph->first_body; b; b = b->next_body)
+    total += graph_weight_bytes(b);
   return total;
 }

@@ -24,8 +24,8 @@ struct sumi_model {
   struct sumi_graph *graph;   /* portable */
   struct sumi_graph *machine; /* made by the machine passes on first use */
   struct sumi_limits limits;
-  struct sumi_blob *source;   /* the file's bytes, for printing the graph before the passes; may be NULL */
-  char *folder;               /* of external data; NULL = none */
+  struct sumi_blob *source; /* the file's bytes, for printing the graph before the passes; may be NULL */
+  char *folder;             /* of external data; NULL = none */
   size_t folder_bytes;
   bool keep_graph_as_is;
   pthread_mutex_t lock;
@@ -34,10 +34,12 @@ struct sumi_model {
 };
 
 /* Takes the graph over (also on failure) and runs nothing on it. */
-sumi_status sumi_model_new(const struct sumi_allocator *a, struct sumi_graph *take_graph, struct sumi_model **out, struct sumi_err *err);
+sumi_status sumi_model_new(const struct sumi_allocator *a, struct sumi_graph *take_graph,
+                           struct sumi_model **out, struct sumi_err *err);
 
 /* The graph a device runs. */
-sumi_status sumi_model_graph_for(struct sumi_model *model, const struct sumi_device *device, struct sumi_graph **out, struct sumi_err *err);
+sumi_status sumi_model_graph_for(struct sumi_model *model, const struct sumi_device *device,
+                                 struct sumi_graph **out, struct sumi_err *err);
 
 /* The packed-weight store as lowering sees it. */
 struct sumi_packs sumi_model_packs(struct sumi_model *model);

@@ -12,7 +12,8 @@ static double now(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-sumi_status sumi_exec_new(struct sumi_session *session, const struct sumi_graph *graph, struct sumi_exec **out, struct sumi_err *err) {
+sumi_status sumi_exec_new(struct sumi_session *session, const struct sumi_graph *graph,
+                          struct sumi_exec **out, struct sumi_err *err) {
   const struct sumi_allocator *a = &session->allocator;
   struct sumi_exec *exec = sumi_alloc(a, sizeof *exec);
   if (!exec) SUMI_FAIL_MEMORY(err);
@@ -51,17 +52,22 @@ void sumi_exec_free(struct sumi_exec *exec) {
 
 /* ---- keys ----------------------------------------------------------------------------------------------------- */
 
-static sumi_status key_add(struct sumi_exec *exec, const struct sumi_tensor *t, bool is_default, struct sumi_err *err) {
+static sumi_status key_add(struct sumi_exec *exec, const struct sumi_tensor *t, bool is_default,
+                           struct sumi_err *err) {
   void *p = exec->key;
-  if (!sumi_grow(&exec->session->allocator, &p, &exec->cap_key, exec->n_key + SUMI_MAX_RANK + 1, sizeof *exec->key)) SUMI_FAIL_MEMORY(err);
+  if (!sumi_grow(&exec->session->allocator, &p, &exec->cap_key, exec->n_key + SUMI_MAX_RANK + 1,
+                 sizeof *exec->key))
+    SUMI_FAIL_MEMORY(err);
   exec->key = p;
   const int rank = t->kind == SUMI_TENSOR ? t->rank : 0;
-  exec->key[exec->n_key++] = (int64_t)t->kind | (int64_t)t->dtype << 8 | (int64_t)rank << 16 | (int64_t)is_default << 32;
+  exec->key[exec->n_key++] =
+      (int64_t)t->kind | (int64_t)t->dtype << 8 | (int64_t)rank << 16 | (int64_t)is_default << 32;
   for (int i = 0; i < rank; i++) exec->key[exec->n_key++] = t->dim[i];
   return SUMI_OK;
 }
 
-static sumi_status key_of_inputs(struct sumi_exec *exec, const struct sumi_tensor *const *in, struct sumi_err *err) {
+static sumi_status key_of_inputs(struct sumi_exec *exec, const struct sumi_tensor *const *in,
+                                 struct sumi_err *err) {
   exec->n_key = 0;
   for (size_t i = 0; i < exec->graph->n_input; i++) {
     const struct sumi_value *v = exec->graph->input[i];
@@ -81,7 +87,8 @@ static sumi_status key_of_dynamic(struct sumi_exec *exec, const struct sumi_stag
 
 /* ---- memory --------------------------------------------------------------------------------------------------- */
 
-static sumi_status reserve(struct sumi_exec *exec, const struct sumi_stage *s, size_t depth, struct sumi_err *err) {
+static sumi_status reserve(struct sumi_exec *exec, const struct sumi_stage *s, size_t depth,
+                           struct sumi_err *err) {
   const struct sumi_allocator *a = &exec->session->allocator;
   void *p = exec->buffer;
   if (!sumi_grow(a, &p, &exec->cap_buffer, s->plan.n_buffer + 1, sizeof *exec->buffer)) SUMI_FAIL_MEMORY(err);
@@ -91,11 +98,15 @@ static sumi_status reserve(struct sumi_exec *exec, const struct sumi_stage *s, s
   exec->block = p;
   exec->n_block = SUMI_MAX(exec->n_block, depth + 1);
   struct sumi_block *block = &exec->block[depth];
-  if (exec->session->device->guarded || !s->plan.arena_bytes || block->bytes >= s->plan.arena_bytes) return SUMI_OK;
+  if (exec->session->device->guarded || !s->plan.arena_bytes || block->bytes >= s->plan.arena_bytes)
+    return SUMI_OK;
   sumi_free(a, block->data, block->bytes);
   *block = (struct sumi_block){0};
-  block->data = a->alloc(a->user, s->plan.arena_bytes, SUMI_ALIGN); /* not zeroed: device audit poisons what nobody wrote */
-  if (!block->data) SUMI_FAIL(err, SUMI_E_MEMORY, "out of memory: the intermediate values take %zu bytes", s->plan.arena_bytes);
+  block->data = a->alloc(a->user, s->plan.arena_bytes,
+                         SUMI_ALIGN); /* not zeroed: device audit poisons what nobody wrote */
+  if (!block->data)
+    SUMI_FAIL(err, SUMI_E_MEMORY, "out of memory: the intermediate values take %zu bytes",
+              s->plan.arena_bytes);
   block->bytes = s->plan.arena_bytes;
   return SUMI_OK;
 }
@@ -107,7 +118,9 @@ static void set_addresses(struct sumi_exec *exec, const struct sumi_stage *s, si
     const struct sumi_plan_buffer *b = &plan->buffer[i];
     switch (plan->buffer[b->root].kind) {
       case SUMI_BUFFER_ARENA:
-      case SUMI_BUFFER_SCRATCH: exec->buffer[i] = s->guard ? (void *)s->guard[b->root].data : base + b->offset; break;
+      case SUMI_BUFFER_SCRATCH:
+        exec->buffer[i] = s->guard ? (void *)s->guard[b->root].data : base + b->offset;
+        break;
       case SUMI_BUFFER_CONSTANT: exec->buffer[i] = (void *)plan->buffer[b->root].data; break;
       case SUMI_BUFFER_GIVEN: exec->buffer[i] = exec->value[b->root].data; break;
       case SUMI_BUFFER_NONE: exec->buffer[i] = NULL; break;
@@ -135,11 +148,13 @@ static void measure(struct sumi_timing *t, double seconds) {
 static sumi_status audit_step(const struct sumi_stage *s, size_t k, struct sumi_err *err) {
   const struct sumi_step *step = &s->plan.step[k];
   for (int i = 0; i < step->n_reads + step->n_writes; i++) {
-    const int id = i < step->n_reads ? step->reads[i] : step->writes[i - step->n_reads], root = s->plan.buffer[id].root;
+    const int id = i < step->n_reads ? step->reads[i] : step->writes[i - step->n_reads],
+              root = s->plan.buffer[id].root;
     const struct sumi_guard *g = &s->guard[root];
     if (!g->map) continue;
     if (!sumi_guard_intact(g))
-      SUMI_FAIL(err, SUMI_E_INTERNAL, "node '%s': %s wrote around buffer '%s'", step->node->name, step->kernel, s->plan.buffer[root].name);
+      SUMI_FAIL(err, SUMI_E_INTERNAL, "node '%s': %s wrote around buffer '%s'", step->node->name,
+                step->kernel, s->plan.buffer[root].name);
     if (s->plan.buffer[root].last == (int)k) sumi_guard_poison(g);
   }
   return SUMI_OK;
@@ -162,17 +177,19 @@ static sumi_status run_steps(struct sumi_exec *exec, struct sumi_stage *s, struc
 
 /* ---- dynamic nodes -------------------------------------------------------------------------------------------- */
 
-static sumi_status run_body(void *self, const struct sumi_graph *body, const struct sumi_tensor *const *in, int n_in,
-                            const struct sumi_tensor **out, int n_out, struct sumi_err *err);
+static sumi_status run_body(void *self, const struct sumi_graph *body, const struct sumi_tensor *const *in,
+                            int n_in, const struct sumi_tensor **out, int n_out, struct sumi_err *err);
 
 static struct sumi_info info_of(const struct sumi_tensor *t) {
-  struct sumi_info info = {.kind = t->kind, .dtype = t->dtype, .rank = t->kind == SUMI_TENSOR ? t->rank : -1, .data = t};
+  struct sumi_info info = {
+      .kind = t->kind, .dtype = t->dtype, .rank = t->kind == SUMI_TENSOR ? t->rank : -1, .data = t};
   for (int i = 0; i < info.rank; i++) info.dim[i] = t->dim[i];
   return info;
 }
 
 /* Gives the outputs of a node that is not DYNAMIC the shapes that inference found with all data known. */
-static sumi_status allocate_outputs(struct sumi_exec *exec, const struct sumi_node *node, const struct sumi_info *out, struct sumi_err *err) {
+static sumi_status allocate_outputs(struct sumi_exec *exec, const struct sumi_node *node,
+                                    const struct sumi_info *out, struct sumi_err *err) {
   for (int i = 0; i < node->n_out; i++) {
     if (!node->out[i]) continue;
     struct sumi_tensor *t = &exec->value[node->out[i]->id];
@@ -182,7 +199,8 @@ static sumi_status allocate_outputs(struct sumi_exec *exec, const struct sumi_no
     for (int k = 0; k < out[i].rank; k++) t->dim[k] = out[i].dim[k];
     size_t bytes;
     SUMI_TRY(sumi_shape_bytes(t->dtype, t->dim, t->rank, &bytes, err));
-    if (bytes > exec->session->max_tensor_bytes) SUMI_FAIL(err, SUMI_E_LIMIT, "output %d takes %zu bytes, more than max_tensor_bytes", i, bytes);
+    if (bytes > exec->session->max_tensor_bytes)
+      SUMI_FAIL(err, SUMI_E_LIMIT, "output %d takes %zu bytes, more than max_tensor_bytes", i, bytes);
     if (!(t->data = sumi_arena_alloc(&exec->heap, bytes))) SUMI_FAIL_MEMORY(err);
   }
   return SUMI_OK;
@@ -205,10 +223,24 @@ static sumi_status call_dynamic(struct sumi_exec *exec, const struct sumi_node *
     if (out[i]) *out[i] = (struct sumi_tensor){0};
   }
   const struct sumi_bodies bodies = {exec, run_body};
-  struct sumi_infer infer = {.node = node, .arena = heap, .n_in = node->n_in, .n_out = node->n_out, .in = info, .out = info + n_in, .err = err};
+  struct sumi_infer infer = {.node = node,
+                             .arena = heap,
+                             .n_in = node->n_in,
+                             .n_out = node->n_out,
+                             .in = info,
+                             .out = info + n_in,
+                             .err = err};
   if (!(node->op->flags & SUMI_OP_CONTROL)) SUMI_TRY(sumi_infer_node(&infer));
-  struct sumi_call call = {.node = node, .n_in = node->n_in, .n_out = node->n_out, .in = in, .out = out, .heap = heap, .bodies = &bodies, .err = err};
-  if (!(node->op->flags & (SUMI_OP_DYNAMIC | SUMI_OP_CONTROL))) SUMI_TRY(allocate_outputs(exec, node, info + n_in, err));
+  struct sumi_call call = {.node = node,
+                           .n_in = node->n_in,
+                           .n_out = node->n_out,
+                           .in = in,
+                           .out = out,
+                           .heap = heap,
+                           .bodies = &bodies,
+                           .err = err};
+  if (!(node->op->flags & (SUMI_OP_DYNAMIC | SUMI_OP_CONTROL)))
+    SUMI_TRY(allocate_outputs(exec, node, info + n_in, err));
   if (node->op->scratch) {
     size_t bytes = 0;
     SUMI_TRY(node->op->scratch(&call, &bytes));
@@ -236,7 +268,8 @@ static void set_constants(struct sumi_exec *exec) {
   }
 }
 
-sumi_status sumi_exec_prepare(struct sumi_exec *exec, const struct sumi_tensor *const *in, struct sumi_stage **stage, struct sumi_err *err) {
+sumi_status sumi_exec_prepare(struct sumi_exec *exec, const struct sumi_tensor *const *in,
+                              struct sumi_stage **stage, struct sumi_err *err) {
   set_constants(exec);
   SUMI_TRY(key_of_inputs(exec, in, err));
   SUMI_TRY(sumi_stage_get(exec, NULL, &exec->stages, stage, err));
@@ -267,7 +300,8 @@ sumi_status sumi_exec_run(struct sumi_exec *exec, const struct sumi_tensor *cons
   return status;
 }
 
-static sumi_status exec_of_body(struct sumi_session *session, const struct sumi_graph *body, struct sumi_exec **out, struct sumi_err *err) {
+static sumi_status exec_of_body(struct sumi_session *session, const struct sumi_graph *body,
+                                struct sumi_exec **out, struct sumi_err *err) {
   for (struct sumi_exec *e = session->execs; e; e = e->next)
     if (e->graph == body) {
       *out = e;
@@ -280,8 +314,8 @@ static sumi_status exec_of_body(struct sumi_session *session, const struct sumi_
 }
 
 /* The outputs are copied, so that they outlive the body's next run. */
-static sumi_status run_body(void *self, const struct sumi_graph *body, const struct sumi_tensor *const *in, int n_in,
-                            const struct sumi_tensor **out, int n_out, struct sumi_err *err) {
+static sumi_status run_body(void *self, const struct sumi_graph *body, const struct sumi_tensor *const *in,
+                            int n_in, const struct sumi_tensor **out, int n_out, struct sumi_err *err) {
   struct sumi_exec *exec;
   SUMI_ASSERT(err, (size_t)n_in == body->n_input && (size_t)n_out <= body->n_output);
   for (int i = 0; i < n_in; i++) SUMI_ASSERT(err, in[i]);

@@ -16,14 +16,16 @@ static size_t default_arena_limit(void) {
   return pages > 0 && page > 0 ? (size_t)pages / 4 * 3 * (size_t)page : SIZE_MAX;
 }
 
-static sumi_status apply_options(struct sumi_session *s, const struct sumi_session_options *o, struct sumi_err *err) {
+static sumi_status apply_options(struct sumi_session *s, const struct sumi_session_options *o,
+                                 struct sumi_err *err) {
   const char *device = o && o->device ? o->device : "cpu";
   s->device = sumi_device_find(device);
   if (!s->device) SUMI_FAIL(err, SUMI_E_ARG, "there is no device '%s'", device);
   s->isa = sumi_cpu_isa();
   if (o && o->isa) {
     enum sumi_isa isa;
-    if (!sumi_isa_from_label(o->isa, &isa)) SUMI_FAIL(err, SUMI_E_ARG, "there is no instruction-set level '%s'", o->isa);
+    if (!sumi_isa_from_label(o->isa, &isa))
+      SUMI_FAIL(err, SUMI_E_ARG, "there is no instruction-set level '%s'", o->isa);
     s->isa = SUMI_MIN(s->isa, isa);
   }
   s->threads = o && o->threads ? o->threads : 1;
@@ -31,7 +33,8 @@ static sumi_status apply_options(struct sumi_session *s, const struct sumi_sessi
   s->max_plans = o && o->max_plans > 0 ? o->max_plans : DEFAULT_PLANS;
   s->profile = o && o->profile;
   s->max_arena_bytes = o && o->max_arena_bytes ? o->max_arena_bytes : default_arena_limit();
-  s->max_tensor_bytes = s->model->limits.max_tensor_bytes ? s->model->limits.max_tensor_bytes : (size_t)32 << 30;
+  s->max_tensor_bytes =
+      s->model->limits.max_tensor_bytes ? s->model->limits.max_tensor_bytes : (size_t)32 << 30;
   return SUMI_OK;
 }
 
@@ -48,7 +51,8 @@ static sumi_status init(struct sumi_session *s, const struct sumi_session_option
   return sumi_exec_new(s, s->graph, &s->execs, err);
 }
 
-sumi_status sumi_session_init(struct sumi_model *model, const struct sumi_session_options *o, struct sumi_session **out, struct sumi_err *err) {
+sumi_status sumi_session_init(struct sumi_model *model, const struct sumi_session_options *o,
+                              struct sumi_session **out, struct sumi_err *err) {
   const struct sumi_allocator *a = o && o->allocator ? o->allocator : &model->allocator;
   struct sumi_session *s = sumi_alloc(a, sizeof *s);
   if (!s) SUMI_FAIL_MEMORY(err);
@@ -72,7 +76,8 @@ void sumi_session_fini(struct sumi_session *s) {
   }
   sumi_par_free(s->par);
   if (s->graph) {
-    for (size_t i = 0; s->staging && i < s->graph->n_input; i++) sumi_free(&a, s->staging[i].data, s->staging[i].bytes);
+    for (size_t i = 0; s->staging && i < s->graph->n_input; i++)
+      sumi_free(&a, s->staging[i].data, s->staging[i].bytes);
     sumi_free(&a, s->input, (s->graph->n_input + 1) * sizeof *s->input);
     sumi_free(&a, (void *)s->input_at, (s->graph->n_input + 1) * sizeof *s->input_at);
     sumi_free(&a, s->staging, (s->graph->n_input + 1) * sizeof *s->staging);
@@ -89,16 +94,21 @@ void sumi_session_fini(struct sumi_session *s) {
 static const char *names_of(struct sumi_value *const *v, size_t n, char *buf, size_t size) {
   size_t at = 0;
   buf[0] = 0;
-  for (size_t i = 0; i < n && at < size; i++) at += (size_t)snprintf(buf + at, size - at, "%s'%s'", i ? ", " : "", v[i]->name);
+  for (size_t i = 0; i < n && at < size; i++)
+    at += (size_t)snprintf(buf + at, size - at, "%s'%s'", i ? ", " : "", v[i]->name);
   return buf;
 }
 
-static sumi_status check_dims(const struct sumi_view *view, const struct sumi_info *want, struct sumi_err *err) {
+static sumi_status check_dims(const struct sumi_view *view, const struct sumi_info *want,
+                              struct sumi_err *err) {
   char got[160];
-  if (view->rank < 0 || view->rank > SUMI_MAX_RANK) SUMI_FAIL(err, SUMI_E_SHAPE, "input '%s' has rank %d, the limit is %d", view->name, view->rank, SUMI_MAX_RANK);
+  if (view->rank < 0 || view->rank > SUMI_MAX_RANK)
+    SUMI_FAIL(err, SUMI_E_SHAPE, "input '%s' has rank %d, the limit is %d", view->name, view->rank,
+              SUMI_MAX_RANK);
   if (view->rank && !view->dims) SUMI_FAIL(err, SUMI_E_ARG, "input '%s' has no dims", view->name);
   if (want->rank >= 0 && view->rank != want->rank)
-    SUMI_FAIL(err, SUMI_E_SHAPE, "input '%s' has shape %s, rank %d is wanted", view->name, sumi_shape_print(view->dims, view->rank, got, sizeof got), want->rank);
+    SUMI_FAIL(err, SUMI_E_SHAPE, "input '%s' has shape %s, rank %d is wanted", view->name,
+              sumi_shape_print(view->dims, view->rank, got, sizeof got), want->rank);
   for (int i = 0; i < want->rank; i++)
     if (want->dim[i] >= 0 && view->dims[i] != want->dim[i])
       SUMI_FAIL(err, SUMI_E_SHAPE, "input '%s' has shape %s: dimension %d must be %" PRId64, view->name,
@@ -121,7 +131,8 @@ static size_t natural_align(sumi_dtype d) {
 }
 
 /* Copies a strided or misaligned view into memory of the session. */
-static sumi_status stage_input(struct sumi_session *s, size_t i, const struct sumi_view *view, size_t bytes, struct sumi_err *err) {
+static sumi_status stage_input(struct sumi_session *s, size_t i, const struct sumi_view *view, size_t bytes,
+                               struct sumi_err *err) {
   struct sumi_tensor *t = &s->input[i];
   struct sumi_block *b = &s->staging[i];
   if (b->bytes < bytes) {
@@ -136,17 +147,22 @@ static sumi_status stage_input(struct sumi_session *s, size_t i, const struct su
     if (bytes) memcpy(b->data, view->data, bytes);
     return SUMI_OK;
   }
-  if (sumi_dtype_bits(t->dtype) < 8) SUMI_FAIL(err, SUMI_E_ARG, "input '%s' is packed %s and must be row-major", view->name, sumi_dtype_label(t->dtype));
+  if (sumi_dtype_bits(t->dtype) < 8)
+    SUMI_FAIL(err, SUMI_E_ARG, "input '%s' is packed %s and must be row-major", view->name,
+              sumi_dtype_label(t->dtype));
   const size_t each = (size_t)sumi_dtype_bits(t->dtype) / 8;
   char *to = b->data;
-  for (struct sumi_walk w = sumi_walk_start(t->rank, t->dim, view->strides, NULL, NULL, NULL); !w.done; sumi_walk_next(&w), to += each)
+  for (struct sumi_walk w = sumi_walk_start(t->rank, t->dim, view->strides, NULL, NULL, NULL); !w.done;
+       sumi_walk_next(&w), to += each)
     memcpy(to, (const char *)view->data + w.offset[0] * (int64_t)each, each);
   return SUMI_OK;
 }
 
-static sumi_status set_sequence(struct sumi_session *s, size_t i, const struct sumi_view *view, struct sumi_err *err) {
+static sumi_status set_sequence(struct sumi_session *s, size_t i, const struct sumi_view *view,
+                                struct sumi_err *err) {
   struct sumi_tensor *t = &s->input[i];
-  if (view->n_items > 1 << 20) SUMI_FAIL(err, SUMI_E_LIMIT, "input '%s' is a sequence of %zu", view->name, view->n_items);
+  if (view->n_items > 1 << 20)
+    SUMI_FAIL(err, SUMI_E_LIMIT, "input '%s' is a sequence of %zu", view->name, view->n_items);
   t->items = SUMI_NEW_ARRAY(&s->views, view->n_items, struct sumi_tensor *);
   if (!t->items) SUMI_FAIL_MEMORY(err);
   t->n_items = (int64_t)view->n_items;
@@ -155,7 +171,8 @@ static sumi_status set_sequence(struct sumi_session *s, size_t i, const struct s
     struct sumi_tensor *to = t->items[k] = SUMI_NEW(&s->views, struct sumi_tensor);
     if (!to) SUMI_FAIL_MEMORY(err);
     if (item->rank < 0 || item->rank > SUMI_MAX_RANK || item->strides || item->dtype != t->dtype)
-      SUMI_FAIL(err, SUMI_E_ARG, "input '%s': item %zu must be row-major %s of rank up to %d", view->name, k, sumi_dtype_label(t->dtype), SUMI_MAX_RANK);
+      SUMI_FAIL(err, SUMI_E_ARG, "input '%s': item %zu must be row-major %s of rank up to %d", view->name, k,
+                sumi_dtype_label(t->dtype), SUMI_MAX_RANK);
     *to = (struct sumi_tensor){.dtype = item->dtype, .rank = item->rank, .data = item->data};
     for (int d = 0; d < item->rank; d++) to->dim[d] = item->dims[d];
     size_t bytes;
@@ -165,30 +182,40 @@ static sumi_status set_sequence(struct sumi_session *s, size_t i, const struct s
   return SUMI_OK;
 }
 
-static sumi_status set_input(struct sumi_session *s, size_t i, const struct sumi_view *view, bool need_data, struct sumi_err *err) {
+static sumi_status set_input(struct sumi_session *s, size_t i, const struct sumi_view *view, bool need_data,
+                             struct sumi_err *err) {
   const struct sumi_value *v = s->graph->input[i];
   struct sumi_tensor *t = &s->input[i];
-  if (view->kind != v->info.kind) SUMI_FAIL(err, SUMI_E_TYPE, "input '%s' is not of the kind (tensor, sequence, optional) that the model wants", v->name);
-  const bool empty = view->kind != SUMI_TENSOR && (view->absent || !view->n_items) && view->dtype == SUMI_UNDEFINED; /* nothing in it has a type */
+  if (view->kind != v->info.kind)
+    SUMI_FAIL(err, SUMI_E_TYPE,
+              "input '%s' is not of the kind (tensor, sequence, optional) that the model wants", v->name);
+  const bool empty = view->kind != SUMI_TENSOR && (view->absent || !view->n_items) &&
+                     view->dtype == SUMI_UNDEFINED; /* nothing in it has a type */
   if (v->info.dtype != SUMI_UNDEFINED && view->dtype != v->info.dtype && !empty)
-    SUMI_FAIL(err, SUMI_E_TYPE, "input '%s' is %s, %s is wanted", v->name, sumi_dtype_label(view->dtype), sumi_dtype_label(v->info.dtype));
-  *t = (struct sumi_tensor){.kind = view->kind, .dtype = empty ? v->info.dtype : view->dtype, .absent = view->absent};
+    SUMI_FAIL(err, SUMI_E_TYPE, "input '%s' is %s, %s is wanted", v->name, sumi_dtype_label(view->dtype),
+              sumi_dtype_label(v->info.dtype));
+  *t = (struct sumi_tensor){
+      .kind = view->kind, .dtype = empty ? v->info.dtype : view->dtype, .absent = view->absent};
   if (view->absent && (view->kind == SUMI_OPTIONAL || view->kind == SUMI_OPTIONAL_SEQUENCE)) return SUMI_OK;
-  if (view->kind == SUMI_SEQUENCE || view->kind == SUMI_OPTIONAL_SEQUENCE) return set_sequence(s, i, view, err);
+  if (view->kind == SUMI_SEQUENCE || view->kind == SUMI_OPTIONAL_SEQUENCE)
+    return set_sequence(s, i, view, err);
   SUMI_TRY(check_dims(view, &v->info, err));
   t->rank = view->rank;
   for (int d = 0; d < t->rank; d++) t->dim[d] = view->dims[d];
   size_t bytes;
   sumi_status status = sumi_shape_bytes(t->dtype, t->dim, t->rank, &bytes, err);
   if (status != SUMI_OK) return sumi_err_prefix(err, status, "input '%s'", v->name);
-  if (bytes > s->max_tensor_bytes) SUMI_FAIL(err, SUMI_E_LIMIT, "input '%s' takes %zu bytes, more than max_tensor_bytes", v->name, bytes);
+  if (bytes > s->max_tensor_bytes)
+    SUMI_FAIL(err, SUMI_E_LIMIT, "input '%s' takes %zu bytes, more than max_tensor_bytes", v->name, bytes);
   if (need_data && bytes && !view->data) SUMI_FAIL(err, SUMI_E_ARG, "input '%s' has no data", v->name);
   t->data = view->data;
-  if (v->is_output || !is_row_major(t, view) || (uintptr_t)view->data % natural_align(t->dtype)) return stage_input(s, i, view, bytes, err);
+  if (v->is_output || !is_row_major(t, view) || (uintptr_t)view->data % natural_align(t->dtype))
+    return stage_input(s, i, view, bytes, err);
   return SUMI_OK;
 }
 
-static sumi_status set_inputs(struct sumi_session *s, const struct sumi_view *views, size_t n, bool need_data, struct sumi_err *err) {
+static sumi_status set_inputs(struct sumi_session *s, const struct sumi_view *views, size_t n, bool need_data,
+                              struct sumi_err *err) {
   const struct sumi_graph *g = s->graph;
   char names[512];
   sumi_arena_reset(&s->views);
@@ -197,7 +224,9 @@ static sumi_status set_inputs(struct sumi_session *s, const struct sumi_view *vi
     size_t i = 0;
     if (!views[k].name) SUMI_FAIL(err, SUMI_E_ARG, "an input has no name");
     while (i < g->n_input && !sumi_streq(g->input[i]->name, views[k].name)) i++;
-    if (i == g->n_input) SUMI_FAIL(err, SUMI_E_ARG, "the model has no input '%s'; it has %s", views[k].name, names_of(g->input, g->n_input, names, sizeof names));
+    if (i == g->n_input)
+      SUMI_FAIL(err, SUMI_E_ARG, "the model has no input '%s'; it has %s", views[k].name,
+                names_of(g->input, g->n_input, names, sizeof names));
     if (s->input_at[i]) SUMI_FAIL(err, SUMI_E_ARG, "input '%s' is given twice", views[k].name);
     SUMI_TRY(set_input(s, i, &views[k], need_data, err));
     s->input_at[i] = &s->input[i];
@@ -212,7 +241,8 @@ static sumi_status set_inputs(struct sumi_session *s, const struct sumi_view *vi
 
 /* ---- outputs -------------------------------------------------------------------------------------------------- */
 
-static sumi_status lend(struct sumi_session *s, size_t i, const struct sumi_tensor *t, struct sumi_view *view, struct sumi_err *err) {
+static sumi_status lend(struct sumi_session *s, size_t i, const struct sumi_tensor *t, struct sumi_view *view,
+                        struct sumi_err *err) {
   struct sumi_output_view *o = &s->output[i];
   for (int d = 0; d < t->rank; d++) o->dims[d] = t->dim[d];
   view->data = t->data;
@@ -229,50 +259,66 @@ static sumi_status lend(struct sumi_session *s, size_t i, const struct sumi_tens
   if (!view->items) SUMI_FAIL_MEMORY(err);
   view->n_items = (size_t)t->n_items;
   for (int64_t k = 0; k < t->n_items; k++)
-    view->items[k] = (struct sumi_view){.size = sizeof *view, .name = view->name, .data = t->items[k]->data, .dtype = t->items[k]->dtype,
-                                        .rank = t->items[k]->rank, .dims = t->items[k]->dim};
+    view->items[k] = (struct sumi_view){.size = sizeof *view,
+                                        .name = view->name,
+                                        .data = t->items[k]->data,
+                                        .dtype = t->items[k]->dtype,
+                                        .rank = t->items[k]->rank,
+                                        .dims = t->items[k]->dim};
   return SUMI_OK;
 }
 
 /* Copies an output into the caller's memory. */
 static sumi_status deliver(const struct sumi_tensor *t, const struct sumi_view *view, struct sumi_err *err) {
   char got[160], have[160];
-  if (t->kind != SUMI_TENSOR) SUMI_FAIL(err, SUMI_E_ARG, "output '%s' is no tensor: it can only be borrowed", view->name);
-  if (view->dtype != t->dtype) SUMI_FAIL(err, SUMI_E_TYPE, "output '%s' is %s, the given memory is for %s", view->name, sumi_dtype_label(t->dtype), sumi_dtype_label(view->dtype));
+  if (t->kind != SUMI_TENSOR)
+    SUMI_FAIL(err, SUMI_E_ARG, "output '%s' is no tensor: it can only be borrowed", view->name);
+  if (view->dtype != t->dtype)
+    SUMI_FAIL(err, SUMI_E_TYPE, "output '%s' is %s, the given memory is for %s", view->name,
+              sumi_dtype_label(t->dtype), sumi_dtype_label(view->dtype));
   bool same = view->rank == t->rank && (!t->rank || view->dims);
   for (int d = 0; same && d < t->rank; d++) same = view->dims[d] == t->dim[d];
   if (!same)
-    SUMI_FAIL(err, SUMI_E_SHAPE, "output '%s' has shape %s, the given memory is for %s", view->name, sumi_shape_print(t->dim, t->rank, have, sizeof have),
-              view->dims && view->rank >= 0 && view->rank <= SUMI_MAX_RANK ? sumi_shape_print(view->dims, view->rank, got, sizeof got) : "another rank");
+    SUMI_FAIL(err, SUMI_E_SHAPE, "output '%s' has shape %s, the given memory is for %s", view->name,
+              sumi_shape_print(t->dim, t->rank, have, sizeof have),
+              view->dims && view->rank >= 0 && view->rank <= SUMI_MAX_RANK
+                  ? sumi_shape_print(view->dims, view->rank, got, sizeof got)
+                  : "another rank");
   if (is_row_major(t, view)) {
     sumi_copy(t->dtype, view->data, 0, t->data, 0, sumi_tensor_count(t));
     return SUMI_OK;
   }
-  if (sumi_dtype_bits(t->dtype) < 8) SUMI_FAIL(err, SUMI_E_ARG, "output '%s' is packed %s and must be row-major", view->name, sumi_dtype_label(t->dtype));
+  if (sumi_dtype_bits(t->dtype) < 8)
+    SUMI_FAIL(err, SUMI_E_ARG, "output '%s' is packed %s and must be row-major", view->name,
+              sumi_dtype_label(t->dtype));
   const size_t each = (size_t)sumi_dtype_bits(t->dtype) / 8;
   const char *from = t->data;
-  for (struct sumi_walk w = sumi_walk_start(t->rank, t->dim, view->strides, NULL, NULL, NULL); !w.done; sumi_walk_next(&w), from += each)
+  for (struct sumi_walk w = sumi_walk_start(t->rank, t->dim, view->strides, NULL, NULL, NULL); !w.done;
+       sumi_walk_next(&w), from += each)
     memcpy((char *)view->data + w.offset[0] * (int64_t)each, from, each);
   return SUMI_OK;
 }
 
-static sumi_status find_output(const struct sumi_graph *g, const char *name, size_t *out, struct sumi_err *err) {
+static sumi_status find_output(const struct sumi_graph *g, const char *name, size_t *out,
+                               struct sumi_err *err) {
   char names[512];
   if (!name) SUMI_FAIL(err, SUMI_E_ARG, "an output has no name");
   for (*out = 0; *out < g->n_output; ++*out)
     if (sumi_streq(g->output[*out]->name, name)) return SUMI_OK;
-  SUMI_FAIL(err, SUMI_E_ARG, "the model has no output '%s'; it has %s", name, names_of(g->output, g->n_output, names, sizeof names));
+  SUMI_FAIL(err, SUMI_E_ARG, "the model has no output '%s'; it has %s", name,
+            names_of(g->output, g->n_output, names, sizeof names));
 }
 
-sumi_status sumi_session_plan(struct sumi_session *s, const struct sumi_view *inputs, size_t n_inputs, struct sumi_stage **stage, struct sumi_err *err) {
+sumi_status sumi_session_plan(struct sumi_session *s, const struct sumi_view *inputs, size_t n_inputs,
+                              struct sumi_stage **stage, struct sumi_err *err) {
   SUMI_TRY(set_inputs(s, inputs, n_inputs, false, err));
   SUMI_TRY(sumi_exec_prepare(s->execs, s->input_at, stage, err));
   s->is_static = (*stage)->last && !(*stage)->n_dynamic;
   return SUMI_OK;
 }
 
-sumi_status sumi_session_execute(struct sumi_session *s, const struct sumi_view *inputs, size_t n_inputs, struct sumi_view *outputs,
-                                 size_t n_outputs, struct sumi_err *err) {
+sumi_status sumi_session_execute(struct sumi_session *s, const struct sumi_view *inputs, size_t n_inputs,
+                                 struct sumi_view *outputs, size_t n_outputs, struct sumi_err *err) {
   size_t at;
   for (size_t k = 0; k < n_outputs; k++) SUMI_TRY(find_output(s->graph, outputs[k].name, &at, err));
   SUMI_TRY(set_inputs(s, inputs, n_inputs, true, err));

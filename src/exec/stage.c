@@ -11,21 +11,26 @@ enum { FOLD_BYTES = 64 << 10, MAX_CHILDREN = 16 };
 struct builder {
   struct sumi_exec *exec;
   struct sumi_stage *stage, *parent;
-  bool *available;  /* [n_value] has shape and data when this stage's next step runs */
-  uint32_t *uses;   /* [n_value] uses still to come, summed at the root of what shares memory */
+  bool *available; /* [n_value] has shape and data when this stage's next step runs */
+  uint32_t *uses;  /* [n_value] uses still to come, summed at the root of what shares memory */
   struct sumi_text refusals;
   struct sumi_err *err;
 };
 
 static bool is_planned(const struct sumi_info *info) {
-  if (info->kind != SUMI_TENSOR || info->rank < 0 || info->dtype == SUMI_UNDEFINED || info->dtype == SUMI_STRING) return false;
+  if (info->kind != SUMI_TENSOR || info->rank < 0 || info->dtype == SUMI_UNDEFINED ||
+      info->dtype == SUMI_STRING)
+    return false;
   for (int i = 0; i < info->rank; i++)
     if (info->dim[i] < 0) return false;
   return true;
 }
 
 static struct sumi_tensor header_of(const struct sumi_info *info) {
-  struct sumi_tensor t = {.kind = info->kind, .dtype = info->dtype, .rank = info->rank, .data = info->data ? info->data->data : NULL};
+  struct sumi_tensor t = {.kind = info->kind,
+                          .dtype = info->dtype,
+                          .rank = info->rank,
+                          .data = info->data ? info->data->data : NULL};
   for (int i = 0; i < info->rank; i++) t.dim[i] = info->dim[i];
   return t;
 }
@@ -61,7 +66,12 @@ static sumi_status infer_stage(struct builder *b) {
         s->info[v->id] = known->data ? *known : info_of_tensor(&b->exec->value[v->id], false);
       }
   }
-  const struct sumi_infer_job job = {.graph = g, .in = in, .arena = &s->plan.arena, .fold_bytes = FOLD_BYTES, .skip = s->done, .info = s->info};
+  const struct sumi_infer_job job = {.graph = g,
+                                     .in = in,
+                                     .arena = &s->plan.arena,
+                                     .fold_bytes = FOLD_BYTES,
+                                     .skip = s->done,
+                                     .info = s->info};
   return sumi_graph_infer(&job, b->err);
 }
 
@@ -72,7 +82,8 @@ static sumi_status set_value_buffer(struct builder *b, const struct sumi_value *
   const struct sumi_info *info = &b->stage->info[v->id];
   SUMI_TRY(sumi_shape_bytes(info->dtype, info->dim, info->rank, &buffer->bytes, b->err));
   if (buffer->bytes > b->exec->session->max_tensor_bytes)
-    SUMI_FAIL(b->err, SUMI_E_LIMIT, "value '%s' takes %zu bytes, more than max_tensor_bytes", v->name, buffer->bytes);
+    SUMI_FAIL(b->err, SUMI_E_LIMIT, "value '%s' takes %zu bytes, more than max_tensor_bytes", v->name,
+              buffer->bytes);
   buffer->kind = SUMI_BUFFER_ARENA;
   return SUMI_OK;
 }
@@ -84,7 +95,9 @@ static void set_given_buffer(struct builder *b, size_t id) {
   if (buffer->kind != SUMI_BUFFER_NONE) return;
   buffer->kind = info->data ? SUMI_BUFFER_CONSTANT : SUMI_BUFFER_GIVEN;
   buffer->data = info->data ? info->data->data : NULL;
-  if (is_planned(info) && sumi_shape_bytes(info->dtype, info->dim, info->rank, &buffer->bytes, NULL) != SUMI_OK) buffer->bytes = 0;
+  if (is_planned(info) &&
+      sumi_shape_bytes(info->dtype, info->dim, info->rank, &buffer->bytes, NULL) != SUMI_OK)
+    buffer->bytes = 0;
 }
 
 static sumi_status lower_node(struct builder *b, const struct sumi_node *node) {
@@ -92,8 +105,10 @@ static sumi_status lower_node(struct builder *b, const struct sumi_node *node) {
   struct sumi_arena *arena = &s->plan.arena;
   const size_t n_in = (size_t)node->n_in, n_out = (size_t)node->n_out;
   struct sumi_tensor *t = SUMI_NEW_ARRAY(arena, n_in + n_out, struct sumi_tensor);
-  const struct sumi_tensor **in = SUMI_NEW_ARRAY(arena, n_in + n_out, const struct sumi_tensor *), **out = in ? in + n_in : NULL;
-  int *in_buffer = SUMI_NEW_ARRAY(arena, n_in + n_out, int), *out_buffer = in_buffer ? in_buffer + n_in : NULL;
+  const struct sumi_tensor **in = SUMI_NEW_ARRAY(arena, n_in + n_out, const struct sumi_tensor *),
+                           **out = in ? in + n_in : NULL;
+  int *in_buffer = SUMI_NEW_ARRAY(arena, n_in + n_out, int),
+      *out_buffer = in_buffer ? in_buffer + n_in : NULL;
   if (!t || !in || !in_buffer) SUMI_FAIL_MEMORY(b->err);
   for (size_t i = 0; i < n_in + n_out; i++) {
     const struct sumi_value *v = i < n_in ? node->in[i] : node->out[i - n_in];
@@ -105,9 +120,20 @@ static sumi_status lower_node(struct builder *b, const struct sumi_node *node) {
   }
   const struct sumi_session *session = b->exec->session;
   const struct sumi_packs packs = sumi_model_packs(session->model);
-  struct sumi_lower l = {.node = node, .n_in = node->n_in, .n_out = node->n_out, .in = in, .out = out, .in_buffer = in_buffer,
-                         .out_buffer = out_buffer, .isa = session->isa, .threads = session->threads, .packs = &packs, .arena = arena,
-                         .plan = &s->plan, .refusals = &b->refusals, .err = b->err};
+  struct sumi_lower l = {.node = node,
+                         .n_in = node->n_in,
+                         .n_out = node->n_out,
+                         .in = in,
+                         .out = out,
+                         .in_buffer = in_buffer,
+                         .out_buffer = out_buffer,
+                         .isa = session->isa,
+                         .threads = session->threads,
+                         .packs = &packs,
+                         .arena = arena,
+                         .plan = &s->plan,
+                         .refusals = &b->refusals,
+                         .err = b->err};
   b->refusals.size = 0;
   const sumi_status status = session->device->lower(&l);
   return status == SUMI_OK ? SUMI_OK : sumi_node_fail(node, b->err, status);
@@ -143,7 +169,9 @@ static bool share_in_place(struct builder *b, const struct sumi_node *node) {
   if (!node->in[0] || !node->out[0]) return false;
   const size_t from = node->in[0]->id, to = node->out[0]->id;
   const int r = root(plan, from);
-  if (plan->buffer[r].kind != SUMI_BUFFER_ARENA || plan->buffer[r].bytes != plan->buffer[to].bytes || b->uses[r] != 1) return false;
+  if (plan->buffer[r].kind != SUMI_BUFFER_ARENA || plan->buffer[r].bytes != plan->buffer[to].bytes ||
+      b->uses[r] != 1)
+    return false;
   for (int i = 1; i < node->n_in; i++)
     if (node->in[i] && root(plan, node->in[i]->id) == r) return false;
   sumi_plan_share(plan, (int)to, r);
@@ -216,7 +244,8 @@ static sumi_status sort_nodes(struct builder *b) {
     } else {
       s->last = false;
       for (int k = 0; k < node->n_in; k++)
-        if (node->in[k] && b->available[node->in[k]->id]) sumi_plan_keep(&s->plan, root(&s->plan, node->in[k]->id));
+        if (node->in[k] && b->available[node->in[k]->id])
+          sumi_plan_keep(&s->plan, root(&s->plan, node->in[k]->id));
     }
   }
   if (!s->last && !s->n_dynamic) SUMI_FAIL(b->err, SUMI_E_INTERNAL, "nothing can run, but nodes are left");
@@ -252,7 +281,8 @@ static sumi_status finish(struct builder *b) {
   const struct sumi_session *session = b->exec->session;
   SUMI_TRY(sumi_plan_finish(&s->plan, b->err));
   if (s->plan.arena_bytes > session->max_arena_bytes)
-    SUMI_FAIL(b->err, SUMI_E_LIMIT, "these shapes need an arena of %zu bytes, more than max_arena_bytes", s->plan.arena_bytes);
+    SUMI_FAIL(b->err, SUMI_E_LIMIT, "these shapes need an arena of %zu bytes, more than max_arena_bytes",
+              s->plan.arena_bytes);
   if (session->profile) {
     s->timing = SUMI_NEW_ARRAY(&s->plan.arena, s->plan.n_step + s->n_dynamic, struct sumi_timing);
     if (!s->timing) SUMI_FAIL_MEMORY(b->err);
@@ -262,7 +292,8 @@ static sumi_status finish(struct builder *b) {
   if (!s->guard) SUMI_FAIL_MEMORY(b->err);
   for (size_t i = 0; i < s->plan.n_buffer; i++) {
     const struct sumi_plan_buffer *buffer = &s->plan.buffer[i];
-    if ((buffer->kind == SUMI_BUFFER_ARENA || buffer->kind == SUMI_BUFFER_SCRATCH) && buffer->root == (int)i && buffer->first <= buffer->last)
+    if ((buffer->kind == SUMI_BUFFER_ARENA || buffer->kind == SUMI_BUFFER_SCRATCH) &&
+        buffer->root == (int)i && buffer->first <= buffer->last)
       SUMI_TRY(sumi_guard_init(&s->guard[i], buffer->bytes, b->err));
   }
   return SUMI_OK;
@@ -280,7 +311,8 @@ void sumi_stage_free(struct sumi_exec *exec, struct sumi_stage *stage) {
   sumi_free(a, stage, sizeof *stage);
 }
 
-static sumi_status make_stage(struct sumi_exec *exec, struct sumi_stage *parent, struct sumi_stage **out, struct sumi_err *err) {
+static sumi_status make_stage(struct sumi_exec *exec, struct sumi_stage *parent, struct sumi_stage **out,
+                              struct sumi_err *err) {
   const struct sumi_allocator *a = &exec->session->allocator;
   struct sumi_stage *s = sumi_alloc(a, sizeof *s);
   if (!s) SUMI_FAIL_MEMORY(err);
@@ -288,7 +320,8 @@ static sumi_status make_stage(struct sumi_exec *exec, struct sumi_stage *parent,
   s->n_key = exec->n_key;
   struct builder b = {.exec = exec, .stage = s, .parent = parent, .err = err};
   sumi_text_init(&b.refusals, a);
-  sumi_status status = s->key ? sumi_plan_init(&s->plan, exec->graph, a, err) : sumi_err_set(err, SUMI_E_MEMORY, "out of memory");
+  sumi_status status = s->key ? sumi_plan_init(&s->plan, exec->graph, a, err)
+                              : sumi_err_set(err, SUMI_E_MEMORY, "out of memory");
   if (s->key && s->n_key) memcpy(s->key, exec->key, s->n_key * sizeof *s->key);
   if (status == SUMI_OK) status = start(&b);
   if (status == SUMI_OK) status = sort_nodes(&b);
@@ -301,11 +334,13 @@ static sumi_status make_stage(struct sumi_exec *exec, struct sumi_stage *parent,
   return status;
 }
 
-sumi_status sumi_stage_get(struct sumi_exec *exec, struct sumi_stage *parent, struct sumi_stage **list, struct sumi_stage **out, struct sumi_err *err) {
+sumi_status sumi_stage_get(struct sumi_exec *exec, struct sumi_stage *parent, struct sumi_stage **list,
+                           struct sumi_stage **out, struct sumi_err *err) {
   const size_t most = parent ? MAX_CHILDREN : (size_t)exec->session->max_plans;
   for (struct sumi_stage **p = list; *p; p = &(*p)->next) {
     struct sumi_stage *s = *p;
-    if (s->n_key != exec->n_key || (s->n_key && memcmp(s->key, exec->key, s->n_key * sizeof *s->key))) continue;
+    if (s->n_key != exec->n_key || (s->n_key && memcmp(s->key, exec->key, s->n_key * sizeof *s->key)))
+      continue;
     *p = s->next; /* to the front */
     s->next = *list;
     *list = s;

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include <cmocka.h>
 
 #include "base/mem_test.h"
@@ -17,7 +18,8 @@ static struct sumi_info info_of(sumi_dtype dtype, int rank, const sumi_dim *dim)
   return info;
 }
 
-static struct sumi_value *add(struct sumi_graph *g, const struct sumi_op *op, struct sumi_value *a, struct sumi_value *b, const char *out) {
+static struct sumi_value *add(struct sumi_graph *g, const struct sumi_op *op, struct sumi_value *a,
+                              struct sumi_value *b, const char *out) {
   struct sumi_value *in[] = {a, b}, *y = sumi_graph_add_value(g, out);
   if (!y || !sumi_graph_add_node(g, NULL, op, op->name, SUMI_NEWEST_OPSET, in, b ? 2 : 1, &y, 1)) return NULL;
   return y;
@@ -27,9 +29,11 @@ static struct sumi_value *add(struct sumi_graph *g, const struct sumi_op *op, st
 static struct sumi_graph *static_graph(const struct sumi_allocator *a) {
   struct sumi_graph *g = sumi_graph_new(a, "g");
   if (!g) return NULL;
-  const struct sumi_info x_info = info_of(SUMI_FLOAT32, 2, (const sumi_dim[]){sumi_dim_symbol(g->symbols, "n"), 4});
+  const struct sumi_info x_info =
+      info_of(SUMI_FLOAT32, 2, (const sumi_dim[]){sumi_dim_symbol(g->symbols, "n"), 4});
   struct sumi_value *x = sumi_graph_add_input(g, "x", &x_info), *v = x;
-  for (int i = 0; v && i < 6; i++) v = add(g, i % 2 ? &sumi_op_softmax : &sumi_op_transpose, v, NULL, i == 5 ? "y" : NULL);
+  for (int i = 0; v && i < 6; i++)
+    v = add(g, i % 2 ? &sumi_op_softmax : &sumi_op_transpose, v, NULL, i == 5 ? "y" : NULL);
   if (!v || !sumi_graph_add_output(g, v) || sumi_pass_infer(g, NULL, NULL, NULL) != SUMI_OK) {
     sumi_graph_free(g);
     return NULL;
@@ -37,8 +41,10 @@ static struct sumi_graph *static_graph(const struct sumi_allocator *a) {
   return g;
 }
 
-static sumi_status open_session(const struct sumi_allocator *a, struct sumi_graph *(*make)(const struct sumi_allocator *), const char *device,
-                                struct sumi_model **model, struct sumi_session **session, struct sumi_err *err) {
+static sumi_status open_session(const struct sumi_allocator *a,
+                                struct sumi_graph *(*make)(const struct sumi_allocator *), const char *device,
+                                struct sumi_model **model, struct sumi_session **session,
+                                struct sumi_err *err) {
   *model = NULL;
   *session = NULL;
   struct sumi_graph *g = make(a);
@@ -49,7 +55,13 @@ static sumi_status open_session(const struct sumi_allocator *a, struct sumi_grap
 }
 
 static struct sumi_view input(float *data, const int64_t *dims, const int64_t *strides) {
-  return (struct sumi_view){.size = sizeof(struct sumi_view), .name = "x", .data = data, .dtype = SUMI_FLOAT32, .rank = 2, .dims = dims, .strides = strides};
+  return (struct sumi_view){.size = sizeof(struct sumi_view),
+                            .name = "x",
+                            .data = data,
+                            .dtype = SUMI_FLOAT32,
+                            .rank = 2,
+                            .dims = dims,
+                            .strides = strides};
 }
 
 static void results_and_shapes(void **state) {
@@ -59,7 +71,8 @@ static void results_and_shapes(void **state) {
     struct sumi_err err = SUMI_ERR_INIT;
     struct sumi_model *model;
     struct sumi_session *s;
-    assert_int_equal(open_session(sumi_allocator_default(), static_graph, devices[d], &model, &s, &err), SUMI_OK);
+    assert_int_equal(open_session(sumi_allocator_default(), static_graph, devices[d], &model, &s, &err),
+                     SUMI_OK);
     for (int round = 0; round < 3; round++)
       for (int64_t n = 1; n < 9; n++) { /* more shapes than plans are kept */
         float x[36], total = 0;
@@ -90,7 +103,8 @@ static void strided_and_wrong_inputs(void **state) {
   const int64_t dims[] = {2, 4}, transposed[] = {1, 2};
   for (int i = 0; i < 2; i++)
     for (int k = 0; k < 4; k++) t[k * 2 + i] = x[i * 4 + k];
-  struct sumi_view a = input(x, dims, NULL), b = input(t, dims, transposed), out = {.size = sizeof out, .name = "y"};
+  struct sumi_view a = input(x, dims, NULL), b = input(t, dims, transposed),
+                   out = {.size = sizeof out, .name = "y"};
   assert_int_equal(sumi_session_execute(s, &a, 1, &out, 1, &err), SUMI_OK);
   memcpy(plain, out.data, sizeof plain);
   out = (struct sumi_view){.size = sizeof out, .name = "y"};
@@ -128,11 +142,14 @@ static struct sumi_value *scalar(struct sumi_graph *g, float x) {
 static struct sumi_graph *dynamic_graph(const struct sumi_allocator *a) {
   struct sumi_graph *g = sumi_graph_new(a, "g");
   if (!g) return NULL;
-  const struct sumi_info x_info = info_of(SUMI_FLOAT32, 2, (const sumi_dim[]){sumi_dim_symbol(g->symbols, "n"), 4});
+  const struct sumi_info x_info =
+      info_of(SUMI_FLOAT32, 2, (const sumi_dim[]){sumi_dim_symbol(g->symbols, "n"), 4});
   struct sumi_value *x = sumi_graph_add_input(g, "x", &x_info), *v = NULL;
-  struct sumi_value *total = sumi_graph_add_value(g, "total"), *in[] = {scalar(g, 0), total, scalar(g, 1)}, *range = sumi_graph_add_value(g, "range");
+  struct sumi_value *total = sumi_graph_add_value(g, "total"), *in[] = {scalar(g, 0), total, scalar(g, 1)},
+                    *range = sumi_graph_add_value(g, "range");
   struct sumi_node *sum = NULL;
-  if (x && total && range && in[0] && in[2]) sum = sumi_graph_add_node(g, NULL, &sumi_op_reduce_sum, "ReduceSum", SUMI_NEWEST_OPSET, &x, 1, &total, 1);
+  if (x && total && range && in[0] && in[2])
+    sum = sumi_graph_add_node(g, NULL, &sumi_op_reduce_sum, "ReduceSum", SUMI_NEWEST_OPSET, &x, 1, &total, 1);
   if (sum && sumi_node_set_int(sum, "keepdims", 0, NULL) == SUMI_OK &&
       sumi_graph_add_node(g, NULL, &sumi_op_range, "Range", SUMI_NEWEST_OPSET, in, 3, &range, 1))
     v = add(g, &sumi_op_softmax, range, NULL, "y");
@@ -176,7 +193,8 @@ static void nothing_is_allocated_while_running(void **state) {
     struct sumi_model *model;
     struct sumi_session *s;
     struct sumi_stage *stage;
-    assert_int_equal(open_session(sumi_test_heap_init(&heap), static_graph, devices[d], &model, &s, &err), SUMI_OK);
+    assert_int_equal(open_session(sumi_test_heap_init(&heap), static_graph, devices[d], &model, &s, &err),
+                     SUMI_OK);
     float x[12] = {1, 2, 3};
     const int64_t dims[] = {3, 4};
     struct sumi_view in = input(NULL, dims, NULL), out = {.size = sizeof out, .name = "y"};
@@ -220,14 +238,16 @@ static void every_allocation_fails_in_turn(void **state) {
         assert_true(n > 20);
         break;
       }
-      assert_true(status == SUMI_E_MEMORY || status == SUMI_OK); /* a symbol that cannot be made is only unknown */
+      assert_true(status == SUMI_E_MEMORY ||
+                  status == SUMI_OK); /* a symbol that cannot be made is only unknown */
     }
   }
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(results_and_shapes), cmocka_unit_test(strided_and_wrong_inputs),
-                                     cmocka_unit_test(shapes_that_depend_on_data), cmocka_unit_test(nothing_is_allocated_while_running),
-                                     cmocka_unit_test(every_allocation_fails_in_turn)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(results_and_shapes), cmocka_unit_test(strided_and_wrong_inputs),
+      cmocka_unit_test(shapes_that_depend_on_data), cmocka_unit_test(nothing_is_allocated_while_running),
+      cmocka_unit_test(every_allocation_fails_in_turn)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

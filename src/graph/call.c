@@ -4,7 +4,8 @@
 #include "base/size.h"
 #include "graph/op.h"
 
-static sumi_status alloc_tensor(const struct sumi_call *c, struct sumi_tensor *t, sumi_dtype dtype, int rank, const int64_t *dim) {
+static sumi_status alloc_tensor(const struct sumi_call *c, struct sumi_tensor *t, sumi_dtype dtype, int rank,
+                                const int64_t *dim) {
   size_t bytes;
   SUMI_ASSERT(c->err, c->heap && rank >= 0 && rank <= SUMI_MAX_RANK);
   SUMI_TRY(sumi_shape_bytes(dtype, dim, rank, &bytes, c->err));
@@ -15,12 +16,14 @@ static sumi_status alloc_tensor(const struct sumi_call *c, struct sumi_tensor *t
   return SUMI_OK;
 }
 
-sumi_status sumi_call_output(const struct sumi_call *c, int i, sumi_dtype dtype, int rank, const int64_t *dim) {
+sumi_status sumi_call_output(const struct sumi_call *c, int i, sumi_dtype dtype, int rank,
+                             const int64_t *dim) {
   if (!sumi_call_wants(c, i)) return SUMI_OK;
   return alloc_tensor(c, c->out[i], dtype, rank, dim);
 }
 
-static sumi_status copy_tensor(const struct sumi_call *c, struct sumi_tensor *to, const struct sumi_tensor *from) {
+static sumi_status copy_tensor(const struct sumi_call *c, struct sumi_tensor *to,
+                               const struct sumi_tensor *from) {
   const int64_t n = sumi_tensor_count(from);
   SUMI_TRY(alloc_tensor(c, to, from->dtype, from->rank, from->dim));
   sumi_copy(from->dtype, to->data, 0, from->data, 0, n);
@@ -55,7 +58,8 @@ sumi_status sumi_call_output_copy(const struct sumi_call *c, int i, const struct
   return SUMI_OK;
 }
 
-sumi_status sumi_call_ints_or_attr(const struct sumi_call *c, int input, const char *attr, int64_t *buf, const int64_t **values, int *n) {
+sumi_status sumi_call_ints_or_attr(const struct sumi_call *c, int input, const char *attr, int64_t *buf,
+                                   const int64_t **values, int *n) {
   if (!sumi_call_has(c, input)) {
     *values = sumi_attr_ints(c->node, attr, n);
     return SUMI_OK;

@@ -16,7 +16,9 @@ void sumi_infer_out(struct sumi_infer *ctx, int i, sumi_dtype dtype, int rank, c
   for (int k = 0; k < o->rank; k++) o->dim[k] = dim[k];
 }
 
-void sumi_infer_out_unknown(struct sumi_infer *ctx, int i, sumi_dtype dtype) { sumi_infer_out(ctx, i, dtype, -1, NULL); }
+void sumi_infer_out_unknown(struct sumi_infer *ctx, int i, sumi_dtype dtype) {
+  sumi_infer_out(ctx, i, dtype, -1, NULL);
+}
 
 void sumi_infer_out_like(struct sumi_infer *ctx, int i, const struct sumi_info *in, sumi_dtype dtype) {
   if (i >= ctx->n_out || ctx->out[i].absent) return;
@@ -48,7 +50,9 @@ sumi_status sumi_infer_broadcast(struct sumi_infer *ctx, int i, int first, int l
       if (result == 1) {
         result = x;
       } else if (x >= 0 && result >= 0) {
-        SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "dimension %d of input %d is %" PRId64 ", which does not broadcast with %" PRId64, at, k, x, result);
+        SUMI_FAIL(ctx->err, SUMI_E_SHAPE,
+                  "dimension %d of input %d is %" PRId64 ", which does not broadcast with %" PRId64, at, k, x,
+                  result);
       } else if (x > 1) {
         result = x; /* the number must be right: the symbol is it or 1 */
       } else if (result < 0) {
@@ -71,8 +75,10 @@ sumi_status sumi_infer_ints(struct sumi_infer *ctx, int input, const int64_t **v
   const struct sumi_info *in = &ctx->in[input];
   if (in->data) {
     const int64_t count = sumi_tensor_count(in->data);
-    if (in->rank > 1) SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "input %d has rank %d where a list is wanted", input, in->rank);
-    if (count > 1 << 20) SUMI_FAIL(ctx->err, SUMI_E_LIMIT, "input %d lists %" PRId64 " integers", input, count);
+    if (in->rank > 1)
+      SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "input %d has rank %d where a list is wanted", input, in->rank);
+    if (count > 1 << 20)
+      SUMI_FAIL(ctx->err, SUMI_E_LIMIT, "input %d lists %" PRId64 " integers", input, count);
     if (in->data->dtype == SUMI_INT64) {
       *values = in->data->data;
     } else {
@@ -91,7 +97,8 @@ sumi_status sumi_infer_ints(struct sumi_infer *ctx, int input, const int64_t **v
   return SUMI_OK;
 }
 
-sumi_status sumi_infer_ints_or_attr(struct sumi_infer *ctx, int input, const char *attr, const int64_t **values, int *n) {
+sumi_status sumi_infer_ints_or_attr(struct sumi_infer *ctx, int input, const char *attr,
+                                    const int64_t **values, int *n) {
   if (sumi_infer_has(ctx, input)) return sumi_infer_ints(ctx, input, values, n);
   *values = sumi_attr_ints(ctx->node, attr, n);
   return SUMI_OK;
@@ -107,10 +114,12 @@ sumi_status sumi_infer_content(struct sumi_infer *ctx, int i, const sumi_dim *co
   return SUMI_OK;
 }
 
-sumi_status sumi_infer_body(struct sumi_infer *ctx, const struct sumi_graph *body, const struct sumi_info *in, struct sumi_info *out) {
+sumi_status sumi_infer_body(struct sumi_infer *ctx, const struct sumi_graph *body, const struct sumi_info *in,
+                            struct sumi_info *out) {
   struct sumi_info *info = SUMI_NEW_ARRAY(ctx->arena, body->n_value, struct sumi_info);
   if (!info) SUMI_FAIL_MEMORY(ctx->err);
-  const struct sumi_infer_job job = {.graph = body, .in = in, .symbols = ctx->symbols, .arena = ctx->arena, .info = info};
+  const struct sumi_infer_job job = {
+      .graph = body, .in = in, .symbols = ctx->symbols, .arena = ctx->arena, .info = info};
   SUMI_TRY(sumi_graph_infer(&job, ctx->err));
   for (size_t i = 0; i < body->n_output; i++) out[i] = info[body->output[i]->id];
   return SUMI_OK;
@@ -125,8 +134,10 @@ sumi_status sumi_node_fail(const struct sumi_node *node, struct sumi_err *err, s
 static sumi_status check_kind(const struct sumi_infer *ctx, int i, const struct sumi_port *port) {
   const sumi_kind kind = ctx->in[i].kind;
   const bool want_sequence = port->flags & SUMI_PORT_SEQUENCE;
-  if ((port->flags & SUMI_PORT_ANY_KIND) || (want_sequence ? kind == SUMI_SEQUENCE : kind == SUMI_TENSOR)) return SUMI_OK;
-  SUMI_FAIL(ctx->err, SUMI_E_TYPE, "input %d ('%s') is not a %s", i, port->name, want_sequence ? "sequence" : "tensor");
+  if ((port->flags & SUMI_PORT_ANY_KIND) || (want_sequence ? kind == SUMI_SEQUENCE : kind == SUMI_TENSOR))
+    return SUMI_OK;
+  SUMI_FAIL(ctx->err, SUMI_E_TYPE, "input %d ('%s') is not a %s", i, port->name,
+            want_sequence ? "sequence" : "tensor");
 }
 
 static sumi_status check_inputs(const struct sumi_infer *ctx) {
@@ -146,11 +157,13 @@ static sumi_status check_inputs(const struct sumi_infer *ctx) {
     SUMI_TRY(check_kind(ctx, i, p));
     if (in->dtype == SUMI_UNDEFINED) continue;
     if (!sumi_dtype_in(in->dtype, p->dtypes))
-      SUMI_FAIL(ctx->err, SUMI_E_TYPE, "input %d ('%s') is %s, which the operator does not take", i, p->name, sumi_dtype_label(in->dtype));
+      SUMI_FAIL(ctx->err, SUMI_E_TYPE, "input %d ('%s') is %s, which the operator does not take", i, p->name,
+                sumi_dtype_label(in->dtype));
     if (!p->var || (p->flags & SUMI_PORT_MIXED)) continue;
     sumi_dtype *v = &var[(unsigned char)p->var & 127];
     if (*v && *v != in->dtype)
-      SUMI_FAIL(ctx->err, SUMI_E_TYPE, "input %d ('%s') is %s, not %s as an input before it", i, p->name, sumi_dtype_label(in->dtype), sumi_dtype_label(*v));
+      SUMI_FAIL(ctx->err, SUMI_E_TYPE, "input %d ('%s') is %s, not %s as an input before it", i, p->name,
+                sumi_dtype_label(in->dtype), sumi_dtype_label(*v));
     *v = in->dtype;
   }
   for (int i = n_in; port && port->name; port++, i++)
@@ -189,7 +202,8 @@ static struct sumi_tensor *new_tensor(struct sumi_arena *arena, const struct sum
 }
 
 /* Contents that are all numbers become data. */
-static sumi_status content_to_data(const struct sumi_infer_job *job, struct sumi_info *info, struct sumi_err *err) {
+static sumi_status content_to_data(const struct sumi_infer_job *job, struct sumi_info *info,
+                                   struct sumi_err *err) {
   if (info->data || !info->content || !all_numbers(info) || info->rank > 1) return SUMI_OK;
   if ((info->rank ? info->dim[0] : 1) != info->n_content) return SUMI_OK;
   for (int i = 0; i < info->n_content; i++)
@@ -208,12 +222,15 @@ static bool small_enough(const struct sumi_infer_job *job, const struct sumi_inf
   size_t total = 0, from = 0;
   for (int i = 0; i < ctx->n_in; i++) {
     size_t b = 0;
-    if (!ctx->in[i].absent && sumi_shape_bytes(ctx->in[i].dtype, ctx->in[i].dim, ctx->in[i].rank, &b, NULL) == SUMI_OK) from += b;
+    if (!ctx->in[i].absent &&
+        sumi_shape_bytes(ctx->in[i].dtype, ctx->in[i].dim, ctx->in[i].rank, &b, NULL) == SUMI_OK)
+      from += b;
   }
   for (int i = 0; i < ctx->n_out; i++) {
     bytes[i] = 0;
     if (ctx->out[i].absent) continue;
-    if (!all_numbers(&ctx->out[i]) || sumi_shape_bytes(ctx->out[i].dtype, ctx->out[i].dim, ctx->out[i].rank, &bytes[i], NULL) != SUMI_OK ||
+    if (!all_numbers(&ctx->out[i]) ||
+        sumi_shape_bytes(ctx->out[i].dtype, ctx->out[i].dim, ctx->out[i].rank, &bytes[i], NULL) != SUMI_OK ||
         !sumi_size_add(total, bytes[i], &total))
       return false;
   }
@@ -241,8 +258,15 @@ static sumi_status fold(const struct sumi_infer_job *job, struct sumi_infer *ctx
     out[i] = ctx->out[i].absent ? NULL : new_tensor(job->arena, &ctx->out[i], bytes[i]);
     if (!ctx->out[i].absent && !out[i]) SUMI_FAIL_MEMORY(ctx->err);
   }
-  struct sumi_err why = SUMI_ERR_INIT; /* what cannot be computed now fails again, with its reason, when it is run */
-  struct sumi_call call = {.node = ctx->node, .n_in = ctx->n_in, .n_out = ctx->n_out, .in = in, .out = out, .heap = job->arena, .err = &why};
+  struct sumi_err why =
+      SUMI_ERR_INIT; /* what cannot be computed now fails again, with its reason, when it is run */
+  struct sumi_call call = {.node = ctx->node,
+                           .n_in = ctx->n_in,
+                           .n_out = ctx->n_out,
+                           .in = in,
+                           .out = out,
+                           .heap = job->arena,
+                           .err = &why};
   size_t scratch = 0;
   if (op->scratch && op->scratch(&call, &scratch) != SUMI_OK) return SUMI_OK;
   if (scratch) {
@@ -258,8 +282,14 @@ static sumi_status fold(const struct sumi_infer_job *job, struct sumi_infer *ctx
   return SUMI_OK;
 }
 
-static sumi_status infer_one(const struct sumi_infer_job *job, const struct sumi_node *node, struct sumi_info *scratch, struct sumi_err *err) {
-  struct sumi_infer ctx = {.node = node, .symbols = job->symbols, .arena = job->arena, .n_in = node->n_in, .n_out = node->n_out, .err = err};
+static sumi_status infer_one(const struct sumi_infer_job *job, const struct sumi_node *node,
+                             struct sumi_info *scratch, struct sumi_err *err) {
+  struct sumi_infer ctx = {.node = node,
+                           .symbols = job->symbols,
+                           .arena = job->arena,
+                           .n_in = node->n_in,
+                           .n_out = node->n_out,
+                           .err = err};
   struct sumi_info *in = scratch, *out = scratch + node->n_in;
   for (int i = 0; i < node->n_in; i++) {
     if (node->in[i])
@@ -280,14 +310,16 @@ static sumi_status infer_one(const struct sumi_infer_job *job, const struct sumi
 }
 
 static void info_of_constant(const struct sumi_value *v, struct sumi_info *info) {
-  *info = (struct sumi_info){.kind = v->constant->kind, .dtype = v->constant->dtype, .rank = v->constant->rank, .data = v->constant};
+  *info = (struct sumi_info){
+      .kind = v->constant->kind, .dtype = v->constant->dtype, .rank = v->constant->rank, .data = v->constant};
   for (int i = 0; i < v->constant->rank; i++) info->dim[i] = v->constant->dim[i];
 }
 
 sumi_status sumi_graph_infer(const struct sumi_infer_job *job, struct sumi_err *err) {
   const struct sumi_graph *g = job->graph;
   size_t most = 1;
-  for (size_t i = 0; i < g->n_node; i++) most = SUMI_MAX(most, (size_t)g->node[i]->n_in + (size_t)g->node[i]->n_out);
+  for (size_t i = 0; i < g->n_node; i++)
+    most = SUMI_MAX(most, (size_t)g->node[i]->n_in + (size_t)g->node[i]->n_out);
   struct sumi_info *scratch = SUMI_NEW_ARRAY(job->arena, most, struct sumi_info);
   if (!scratch) SUMI_FAIL_MEMORY(err);
   for (size_t i = 0; i < g->n_value; i++) {

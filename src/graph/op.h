@@ -5,7 +5,7 @@
 
 #include "graph/graph.h"
 
-struct sumi_lower;      /* plan/lower.h */
+struct sumi_lower; /* plan/lower.h */
 struct sumi_call;
 struct sumi_infer;
 
@@ -41,31 +41,33 @@ struct sumi_port {
 
 /* One thing the operator can do that matters to the executor. */
 enum {
-  SUMI_OP_CONTROL = 1,     /* has bodies and runs them through call->bodies */
-  SUMI_OP_DYNAMIC = 2,     /* its outputs' shapes are known only after it ran: ref makes them with sumi_call_output() */
-  SUMI_OP_RANDOM = 4,      /* not a function of its inputs: never folded */
-  SUMI_OP_VIEW = 8,        /* output 0 has the bytes of input 0 in their order (Reshape, Identity): may share memory */
-  SUMI_OP_IN_PLACE = 16    /* ref and lower allow output 0 to lie over input 0 when their bytes agree */
+  SUMI_OP_CONTROL = 1, /* has bodies and runs them through call->bodies */
+  SUMI_OP_DYNAMIC =
+      2, /* its outputs' shapes are known only after it ran: ref makes them with sumi_call_output() */
+  SUMI_OP_RANDOM = 4, /* not a function of its inputs: never folded */
+  SUMI_OP_VIEW =
+      8, /* output 0 has the bytes of input 0 in their order (Reshape, Identity): may share memory */
+  SUMI_OP_IN_PLACE = 16 /* ref and lower allow output 0 to lie over input 0 when their bytes agree */
 };
 
 /* A test case: a graph in text form whose one graph runs on every device; inputs are filled at random. */
 struct sumi_case {
-  const char *text;     /* ONNX text syntax (graph.h); NULL ends the list */
-  double rtol, atol;    /* |got - want| <= atol + rtol * max|want|; 0, 0 = equal */
-  double low, high;     /* range of random inputs, both 0 = normal(0, 1) for floats, 0..7 for integers */
-  const char *why;      /* why the tolerance is what it is, or what the case is about */
+  const char *text;  /* ONNX text syntax (graph.h); NULL ends the list */
+  double rtol, atol; /* |got - want| <= atol + rtol * max|want|; 0, 0 = equal */
+  double low, high;  /* range of random inputs, both 0 = normal(0, 1) for floats, 0..7 for integers */
+  const char *why;   /* why the tolerance is what it is, or what the case is about */
 };
 
 struct sumi_cost {
-  double dense_macs;    /* multiply-accumulates if nothing is skipped */
-  double macs;          /* what is left when zero weights are skipped */
-  double bytes;         /* read and written, at least */
+  double dense_macs; /* multiply-accumulates if nothing is skipped */
+  double macs;       /* what is left when zero weights are skipped */
+  double bytes;      /* read and written, at least */
 };
 
 struct sumi_op {
-  const char *name;     /* the operator's name in Sumi: the ONNX name, with its domain where it is not ai.onnx */
-  const char *formula;  /* one line for the operation table */
-  struct sumi_op_name known_as[3]; /* ended by a NULL name; [0].name = NULL: {"", name} at version 1 */
+  const char *name; /* the operator's name in Sumi: the ONNX name, with its domain where it is not ai.onnx */
+  const char *formula;                /* one line for the operation table */
+  struct sumi_op_name known_as[3];    /* ended by a NULL name; [0].name = NULL: {"", name} at version 1 */
   const struct sumi_attr_spec *attrs; /* ended by a NULL name; NULL = none */
   const struct sumi_port *in, *out;   /* ended by a NULL name */
   int flags;
@@ -122,13 +124,15 @@ sumi_status sumi_infer_broadcast(struct sumi_infer *ctx, int i, int first, int l
 sumi_status sumi_infer_ints(struct sumi_infer *ctx, int input, const int64_t **values, int *n);
 /* The same, from the input if it is given, else from the attribute (Squeeze's axes and its relatives changed from
  * one to the other). n = -1: unknown; values NULL with n = 0: neither is given. */
-sumi_status sumi_infer_ints_or_attr(struct sumi_infer *ctx, int input, const char *attr, const int64_t **values, int *n);
+sumi_status sumi_infer_ints_or_attr(struct sumi_infer *ctx, int input, const char *attr,
+                                    const int64_t **values, int *n);
 
 /* Sets output i's symbolic contents (copied); n <= SUMI_MAX_RANK. */
 sumi_status sumi_infer_content(struct sumi_infer *ctx, int i, const sumi_dim *content, int n);
 
 /* Infers a body's outputs from its inputs (in[n_in], the body's order); out[body->n_output]. */
-sumi_status sumi_infer_body(struct sumi_infer *ctx, const struct sumi_graph *body, const struct sumi_info *in, struct sumi_info *out);
+sumi_status sumi_infer_body(struct sumi_infer *ctx, const struct sumi_graph *body, const struct sumi_info *in,
+                            struct sumi_info *out);
 
 /* Checks a node's arity, kinds and element types against its ports, then calls its infer. Errors name the node. */
 sumi_status sumi_infer_node(struct sumi_infer *ctx);
@@ -140,11 +144,11 @@ struct sumi_infer_job {
   const struct sumi_info *in;   /* [n_input] infos of its inputs; NULL = as declared */
   struct sumi_symbols *symbols; /* NULL where all shapes are numbers */
   struct sumi_arena *arena;     /* for contents and folded tensors; must outlive the infos */
-  size_t fold_bytes;            /* > 0: nodes whose inputs are known and whose outputs take at most so many bytes are
+  size_t fold_bytes; /* > 0: nodes whose inputs are known and whose outputs take at most so many bytes are
                                    computed with their reference function */
-  size_t fold_ratio;            /* > 0: also those whose outputs take at most so many times their inputs' bytes */
-  const bool *skip;             /* [n_node] nodes whose outputs' infos are given already; NULL = none */
-  struct sumi_info *info;       /* [n_value] */
+  size_t fold_ratio; /* > 0: also those whose outputs take at most so many times their inputs' bytes */
+  const bool *skip;  /* [n_node] nodes whose outputs' infos are given already; NULL = none */
+  struct sumi_info *info; /* [n_value] */
   /* Called for every node that fails; its outputs become unknown and inference goes on. NULL: the first one ends it. */
   void (*on_fail)(void *user, const struct sumi_node *node, const struct sumi_err *err);
   void *user;
@@ -168,23 +172,27 @@ struct sumi_call {
   const struct sumi_tensor *const *in; /* NULL = optional input not given */
   struct sumi_tensor *const *out;      /* shape set, data allocated; NULL = nobody wants it */
   void *scratch;                       /* what .scratch asked for */
-  struct sumi_arena *heap;             /* strings and dynamic outputs; lives as long as the outputs. NULL where the
+  struct sumi_arena *heap; /* strings and dynamic outputs; lives as long as the outputs. NULL where the
                                           node is static: such a node must not need it */
-  const struct sumi_bodies *bodies;    /* control operators only */
+  const struct sumi_bodies *bodies; /* control operators only */
   struct sumi_err *err;
 };
 
-static inline bool sumi_call_has(const struct sumi_call *c, int i) { return i < c->n_in - c->node->n_captured && c->in[i]; }
+static inline bool sumi_call_has(const struct sumi_call *c, int i) {
+  return i < c->n_in - c->node->n_captured && c->in[i];
+}
 static inline bool sumi_call_wants(const struct sumi_call *c, int i) { return i < c->n_out && c->out[i]; }
 
 /* For SUMI_OP_DYNAMIC operators: gives output i its type and shape and allocates it from the heap. */
-sumi_status sumi_call_output(const struct sumi_call *c, int i, sumi_dtype dtype, int rank, const int64_t *dim);
+sumi_status sumi_call_output(const struct sumi_call *c, int i, sumi_dtype dtype, int rank,
+                             const int64_t *dim);
 /* Deep-copies a tensor, sequence or optional to output i (allocated from the heap). */
 sumi_status sumi_call_output_copy(const struct sumi_call *c, int i, const struct sumi_tensor *from);
 
 /* The integers of an input if it is given, else of the attribute; *n = 0 and NULL when neither is. int32 inputs are widened
  * into buf[SUMI_MAX_RANK * 4]; more than that is SUMI_E_LIMIT. */
-sumi_status sumi_call_ints_or_attr(const struct sumi_call *c, int input, const char *attr, int64_t *buf, const int64_t **values, int *n);
+sumi_status sumi_call_ints_or_attr(const struct sumi_call *c, int input, const char *attr, int64_t *buf,
+                                   const int64_t **values, int *n);
 
 /* How a node's failure reads: "node 'n' (Conv): reason". Used by infer_node and the executor. */
 sumi_status sumi_node_fail(const struct sumi_node *node, struct sumi_err *err, sumi_status status);

@@ -25,8 +25,11 @@ struct parts {
 };
 
 static bool match(const struct sumi_node *bn, struct parts *p) {
-  if (!sumi_streq(bn->op->name, "BatchNormalization") || !only_output_0(bn) || bn->n_in != 5 || !bn->in[0]) return false;
-  if (sumi_attr_int(bn, "training_mode", 0) || (bn->version < 7 && !sumi_attr_int(bn, "is_test", 0)) || !sumi_attr_int(bn, "spatial", 1)) return false;
+  if (!sumi_streq(bn->op->name, "BatchNormalization") || !only_output_0(bn) || bn->n_in != 5 || !bn->in[0])
+    return false;
+  if (sumi_attr_int(bn, "training_mode", 0) || (bn->version < 7 && !sumi_attr_int(bn, "is_test", 0)) ||
+      !sumi_attr_int(bn, "spatial", 1))
+    return false;
   p->conv = bn->in[0]->producer;
   if (!p->conv || !sumi_streq(p->conv->op->name, "Conv") || bn->in[0]->n_use != 1) return false;
   p->w = constant_f32(p->conv, 1, -1);
@@ -50,9 +53,11 @@ static struct sumi_value *new_constant(struct sumi_graph *g, const struct sumi_t
   return sumi_graph_add_constant(g, NULL, &t, blob);
 }
 
-static sumi_status fold(struct sumi_graph *g, struct sumi_node *bn, const struct parts *p, struct sumi_err *err) {
+static sumi_status fold(struct sumi_graph *g, struct sumi_node *bn, const struct parts *p,
+                        struct sumi_err *err) {
   float *w, *b;
-  const struct sumi_tensor vector = {.kind = SUMI_TENSOR, .dtype = SUMI_FLOAT32, .rank = 1, .dim = {p->channels}};
+  const struct sumi_tensor vector = {
+      .kind = SUMI_TENSOR, .dtype = SUMI_FLOAT32, .rank = 1, .dim = {p->channels}};
   struct sumi_value *wv = new_constant(g, p->w, &w), *bv = new_constant(g, &vector, &b);
   if (!wv || !bv) SUMI_FAIL_MEMORY(err);
   const double epsilon = sumi_attr_float(bn, "epsilon", 1e-5f);

@@ -6,7 +6,8 @@
 
 enum { SMALL_BYTES = 1 << 20, RATIO = 8 };
 
-static sumi_status replace(struct sumi_graph *g, struct sumi_value *v, const struct sumi_tensor *t, struct sumi_err *err) {
+static sumi_status replace(struct sumi_graph *g, struct sumi_value *v, const struct sumi_tensor *t,
+                           struct sumi_err *err) {
   size_t bytes;
   SUMI_TRY(sumi_shape_bytes(t->dtype, t->dim, t->rank, &bytes, err));
   struct sumi_blob *blob = sumi_blob_new(g->allocator, bytes);
@@ -21,13 +22,16 @@ static sumi_status replace(struct sumi_graph *g, struct sumi_value *v, const str
 }
 
 /* Takes out node i if all of its outputs are known, and keeps what others need of them. */
-static sumi_status fold_node(struct sumi_graph *g, struct sumi_node *node, const struct sumi_info *info, struct sumi_err *err) {
+static sumi_status fold_node(struct sumi_graph *g, struct sumi_node *node, const struct sumi_info *info,
+                             struct sumi_err *err) {
   for (int k = 0; k < node->n_out; k++) {
     const struct sumi_value *v = node->out[k];
-    if (v && (!info[v->id].data || info[v->id].kind != SUMI_TENSOR || info[v->id].dtype == SUMI_STRING)) return SUMI_OK;
+    if (v && (!info[v->id].data || info[v->id].kind != SUMI_TENSOR || info[v->id].dtype == SUMI_STRING))
+      return SUMI_OK;
   }
   for (int k = 0; k < node->n_out; k++)
-    if (node->out[k] && node->out[k]->n_use) SUMI_TRY(replace(g, node->out[k], info[node->out[k]->id].data, err));
+    if (node->out[k] && node->out[k]->n_use)
+      SUMI_TRY(replace(g, node->out[k], info[node->out[k]->id].data, err));
   sumi_graph_remove_node(g, node);
   return SUMI_OK;
 }
@@ -37,7 +41,12 @@ static sumi_status run(struct sumi_graph *g, struct sumi_err *err) {
   sumi_arena_init(&arena, g->allocator);
   const size_t n_node = g->n_node;
   struct sumi_info *info = SUMI_NEW_ARRAY(&arena, g->n_value, struct sumi_info);
-  const struct sumi_infer_job job = {.graph = g, .symbols = g->symbols, .arena = &arena, .fold_bytes = SMALL_BYTES, .fold_ratio = RATIO, .info = info};
+  const struct sumi_infer_job job = {.graph = g,
+                                     .symbols = g->symbols,
+                                     .arena = &arena,
+                                     .fold_bytes = SMALL_BYTES,
+                                     .fold_ratio = RATIO,
+                                     .info = info};
   sumi_status status = info ? sumi_graph_infer(&job, err) : sumi_err_set(err, SUMI_E_MEMORY, "out of memory");
   for (size_t i = 0; status == SUMI_OK && i < n_node; i++) status = fold_node(g, g->node[i], info, err);
   if (status == SUMI_OK) status = sumi_graph_tidy(g, err);

@@ -6,7 +6,9 @@
 #include "op/ops.h"
 #include "pass/pass.h"
 
-static bool is_op(const struct sumi_node *node, const char *name) { return node && sumi_streq(node->op->name, name); }
+static bool is_op(const struct sumi_node *node, const char *name) {
+  return node && sumi_streq(node->op->name, name);
+}
 
 static bool same_shape(const struct sumi_info *a, const struct sumi_info *b) {
   if (a->rank < 0 || a->rank != b->rank || a->dtype != b->dtype) return false;
@@ -62,9 +64,13 @@ static sumi_status add_residual(struct sumi_graph *g, struct sumi_node *conv, st
   struct sumi_node *add = only_user(conv->out[0]);
   if (!is_op(add, "Add") || add->version < 7 || (conv->n_in > 3 && conv->in[3])) return SUMI_OK;
   struct sumi_value *other = add->in[0] == conv->out[0] ? add->in[1] : add->in[0];
-  if (other == conv->out[0] || !same_shape(&conv->out[0]->info, &other->info) || other->info.dtype != SUMI_FLOAT32) return SUMI_OK;
+  if (other == conv->out[0] || !same_shape(&conv->out[0]->info, &other->info) ||
+      other->info.dtype != SUMI_FLOAT32)
+    return SUMI_OK;
   /* of two convolutions the later one takes the other as residual */
-  if (other->producer && is_op(other->producer, "Conv") && only_user(other) == add && other->producer->id > conv->id) return SUMI_OK;
+  if (other->producer && is_op(other->producer, "Conv") && only_user(other) == add &&
+      other->producer->id > conv->id)
+    return SUMI_OK;
   while (conv->n_in < 3)
     if (!sumi_node_add_input(conv, NULL)) SUMI_FAIL_MEMORY(err);
   if (conv->n_in > 3)
@@ -95,14 +101,17 @@ static struct sumi_node *gated(const struct sumi_value *v, struct sumi_node **ga
   struct sumi_node *a = v->first_use->node, *b = v->first_use->next->node;
   struct sumi_node *mul = is_op(a, "Mul") ? a : b;
   *gate = mul == a ? b : a;
-  if (!is_op(mul, "Mul") || mul->version < 7 || *gate == mul || !(*gate)->out[0] || only_user((*gate)->out[0]) != mul) return NULL;
+  if (!is_op(mul, "Mul") || mul->version < 7 || *gate == mul || !(*gate)->out[0] ||
+      only_user((*gate)->out[0]) != mul)
+    return NULL;
   return mul->in[0] == (*gate)->out[0] || mul->in[1] == (*gate)->out[0] ? mul : NULL;
 }
 
 static sumi_status add_gate(struct sumi_graph *g, struct sumi_node *conv, struct sumi_err *err) {
   struct sumi_node *gate, *mul = gated(conv->out[0], &gate);
   if (!mul || *sumi_attr_string(conv, "activation", "")) return SUMI_OK;
-  const bool hard = is_op(gate, "HardSigmoid") && fabsf(sumi_attr_float(gate, "alpha", 0.2f) * 6 - 1) < 1e-6f &&
+  const bool hard = is_op(gate, "HardSigmoid") &&
+                    fabsf(sumi_attr_float(gate, "alpha", 0.2f) * 6 - 1) < 1e-6f &&
                     sumi_attr_float(gate, "beta", 0.5f) == 0.5f;
   if (!hard && !is_op(gate, "Sigmoid")) return SUMI_OK;
   SUMI_TRY(become_fused(conv, err));

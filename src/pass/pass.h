@@ -24,14 +24,17 @@ const struct sumi_pass *const *sumi_passes(size_t *n);
 const struct sumi_pass *sumi_pass_find(const char *name); /* NULL = unknown */
 
 /* Runs the passes of a stage on g and its bodies, up to and including the pass named last (NULL: all). */
-sumi_status sumi_passes_run(struct sumi_graph *g, enum sumi_pass_stage stage, const char *last, struct sumi_err *err);
+sumi_status sumi_passes_run(struct sumi_graph *g, enum sumi_pass_stage stage, const char *last,
+                            struct sumi_err *err);
 
 /* Runs one pass on g and its bodies, then the verifier. */
 sumi_status sumi_pass_run(const struct sumi_pass *pass, struct sumi_graph *g, struct sumi_err *err);
 
 /* Infers what is known without input shapes and stores it in the values' infos, bodies not included (their inputs
  * depend on who runs them). Failures go to on_fail as in struct sumi_infer_job. */
-sumi_status sumi_pass_infer(struct sumi_graph *g, void (*on_fail)(void *user, const struct sumi_node *node, const struct sumi_err *err),
+sumi_status sumi_pass_infer(struct sumi_graph *g,
+                            void (*on_fail)(void *user, const struct sumi_node *node,
+                                            const struct sumi_err *err),
                             void *user, struct sumi_err *err);
 
 #endif

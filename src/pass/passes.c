@@ -21,12 +21,14 @@ const struct sumi_pass *sumi_pass_find(const char *name) {
 
 sumi_status sumi_pass_run(const struct sumi_pass *pass, struct sumi_graph *g, struct sumi_err *err) {
   sumi_status status = pass->run(g, err);
-  for (struct sumi_graph *body = g->first_body; status == SUMI_OK && body; body = body->next_body) status = pass->run(body, err);
+  for (struct sumi_graph *body = g->first_body; status == SUMI_OK && body; body = body->next_body)
+    status = pass->run(body, err);
   if (status == SUMI_OK) status = sumi_graph_verify(g, err);
   return status == SUMI_OK ? SUMI_OK : sumi_err_prefix(err, status, "pass %s", pass->name);
 }
 
-sumi_status sumi_passes_run(struct sumi_graph *g, enum sumi_pass_stage stage, const char *last, struct sumi_err *err) {
+sumi_status sumi_passes_run(struct sumi_graph *g, enum sumi_pass_stage stage, const char *last,
+                            struct sumi_err *err) {
   for (size_t i = 0; i < SUMI_COUNT(table); i++) {
     if (table[i]->stage != stage) continue;
     SUMI_TRY(sumi_pass_run(table[i], g, err));
@@ -35,13 +37,17 @@ sumi_status sumi_passes_run(struct sumi_graph *g, enum sumi_pass_stage stage, co
   return SUMI_OK;
 }
 
-sumi_status sumi_pass_infer(struct sumi_graph *g, void (*on_fail)(void *user, const struct sumi_node *node, const struct sumi_err *err),
+sumi_status sumi_pass_infer(struct sumi_graph *g,
+                            void (*on_fail)(void *user, const struct sumi_node *node,
+                                            const struct sumi_err *err),
                             void *user, struct sumi_err *err) {
   struct sumi_arena arena;
   sumi_arena_init(&arena, g->allocator);
   struct sumi_info *info = SUMI_NEW_ARRAY(&arena, g->n_value, struct sumi_info);
-  const struct sumi_infer_job job = {.graph = g, .symbols = g->symbols, .arena = &arena, .info = info, .on_fail = on_fail, .user = user};
-  const sumi_status status = info ? sumi_graph_infer(&job, err) : sumi_err_set(err, SUMI_E_MEMORY, "out of memory");
+  const struct sumi_infer_job job = {
+      .graph = g, .symbols = g->symbols, .arena = &arena, .info = info, .on_fail = on_fail, .user = user};
+  const sumi_status status =
+      info ? sumi_graph_infer(&job, err) : sumi_err_set(err, SUMI_E_MEMORY, "out of memory");
   for (size_t i = 0; status == SUMI_OK && i < g->n_value; i++) {
     struct sumi_value *v = g->value[i];
     if (v->is_input) continue;

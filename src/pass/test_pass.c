@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+
 #include <cmocka.h>
 
 #include "base/mem_test.h"
@@ -14,7 +15,8 @@
 static struct sumi_graph *parse(const char *text) {
   struct sumi_graph *g = NULL;
   struct sumi_err err = SUMI_ERR_INIT;
-  if (sumi_graph_parse(text, strlen(text), sumi_op_find, sumi_allocator_default(), &g, &err) != SUMI_OK) fail_msg("%s\n%s", err.text, text);
+  if (sumi_graph_parse(text, strlen(text), sumi_op_find, sumi_allocator_default(), &g, &err) != SUMI_OK)
+    fail_msg("%s\n%s", err.text, text);
   return g;
 }
 
@@ -31,7 +33,9 @@ static void check(const char *pass, const char *before, const char *after) {
   struct sumi_err err = SUMI_ERR_INIT;
   struct sumi_graph *g = parse(before), *want = parse(after);
   assert_non_null(sumi_pass_find(pass));
-  if (sumi_pass_infer(g, NULL, NULL, &err) != SUMI_OK || sumi_pass_run(sumi_pass_find(pass), g, &err) != SUMI_OK) fail_msg("%s\n%s", err.text, before);
+  if (sumi_pass_infer(g, NULL, NULL, &err) != SUMI_OK ||
+      sumi_pass_run(sumi_pass_find(pass), g, &err) != SUMI_OK)
+    fail_msg("%s\n%s", err.text, before);
   char *got_text = print(g), *want_text = print(want);
   assert_string_equal(got_text, want_text);
   free(got_text);
@@ -50,21 +54,30 @@ static void drop_identity(void **state) {
         OPSET "g (float[N] x) => (float[N] y) { [n] y = Relu (x) }");
   check("drop-identity", OPSET "g (float[N] x) => (float[N] y) { a = Dropout (x) [n] y = Relu (a) }",
         OPSET "g (float[N] x) => (float[N] y) { [n] y = Relu (x) }");
-  unchanged("drop-identity", OPSET "g (float[N] x) => (float[N] y) { [n] y = Identity (x) }"); /* the caller wants that name */
+  unchanged("drop-identity",
+            OPSET "g (float[N] x) => (float[N] y) { [n] y = Identity (x) }"); /* the caller wants that name */
   unchanged("drop-identity", OPSET "g (float[N] x) => (bool[N] m) { [d] a, m = Dropout (x) }");
-  unchanged("drop-identity", OPSET "g (float[N] x, float r, bool t) => (float[N] y) { [d] a = Dropout (x, r, t) [n] y = Relu (a) }");
+  unchanged("drop-identity", OPSET
+            "g (float[N] x, float r, bool t) => (float[N] y) { [d] a = Dropout (x, r, t) [n] y = Relu (a) }");
 }
 
 static void fold_constants(void **state) {
   (void)state;
-  check("fold-constants", OPSET "g (float[2] x) => (float[2] y) <float[2] c = {1, 2}> { d = Neg (c) [n] y = Add (x, d) }",
+  check("fold-constants",
+        OPSET "g (float[2] x) => (float[2] y) <float[2] c = {1, 2}> { d = Neg (c) [n] y = Add (x, d) }",
         OPSET "g (float[2] x) => (float[2] y) <float[2] v_2 = {-1, -2}> { [n] y = Add (x, v_2) }");
   /* a dimension that is a number is known though the other one is not */
-  check("fold-constants", OPSET "g (float[3,N] x) => (int64[1] y) { s = Shape (x) z = Constant <value_ints = [0]> () [n] y = Gather (s, z) }",
+  check("fold-constants",
+        OPSET "g (float[3,N] x) => (int64[1] y) { s = Shape (x) z = Constant <value_ints = [0]> () [n] y = "
+              "Gather (s, z) }",
         OPSET "g (float[3,N] x) => (int64[1] y) <int64[1] y = {3}> { s = Shape (x) }");
-  unchanged("fold-constants", OPSET "g (float[3,N] x) => (int64[1] y) <int64[1] z = {1}> { [s] s = Shape (x) [n] y = Gather (s, z) }");
+  unchanged(
+      "fold-constants", OPSET
+      "g (float[3,N] x) => (int64[1] y) <int64[1] z = {1}> { [s] s = Shape (x) [n] y = Gather (s, z) }");
   /* what would be much larger than what it is made from stays a node; so does what is random */
-  unchanged("fold-constants", OPSET "g (float[1] x) => (float[4096,4096] y) <int64[2] s = {4096, 4096}> { [n] y = ConstantOfShape (s) }");
+  unchanged(
+      "fold-constants", OPSET
+      "g (float[1] x) => (float[4096,4096] y) <int64[2] s = {4096, 4096}> { [n] y = ConstantOfShape (s) }");
 }
 
 static void drop_unused(void **state) {
@@ -79,24 +92,33 @@ static void drop_unused(void **state) {
 static void fold_batchnorm(void **state) {
   (void)state;
   /* scale / sqrt(var) is 2 and 1.5: w' = {2, 3}, b' = {10 - 4 * 2, 20 - 5 * 1.5} */
-  check("fold-batchnorm", OPSET CONV_IN BN_PARAMETERS "> { [c] a = Conv (x, w) y = BatchNormalization <epsilon = 0.0> (a, s, b, m, v) }",
-        OPSET "g (float[1,1,4,4] x) => (float[1,2,4,4] y) <float[2,1,1,1] v_2 = {2, 3}, float[2] v_3 = {2, 12.5}> { [c] y = Conv (x, v_2, v_3) }");
+  check("fold-batchnorm",
+        OPSET CONV_IN BN_PARAMETERS
+        "> { [c] a = Conv (x, w) y = BatchNormalization <epsilon = 0.0> (a, s, b, m, v) }",
+        OPSET "g (float[1,1,4,4] x) => (float[1,2,4,4] y) <float[2,1,1,1] v_2 = {2, 3}, float[2] v_3 = {2, "
+              "12.5}> { [c] y = Conv (x, v_2, v_3) }");
   /* somebody else wants the convolution's own result */
-  unchanged("fold-batchnorm", OPSET "g (float[1,1,4,4] x) => (float[1,2,4,4] y, float[1,2,4,4] a) <float[2,1,1,1] w = {1, 2}, " BN_PARAMETERS
+  unchanged("fold-batchnorm", OPSET "g (float[1,1,4,4] x) => (float[1,2,4,4] y, float[1,2,4,4] a) "
+                                    "<float[2,1,1,1] w = {1, 2}, " BN_PARAMETERS
                                     "> { [c] a = Conv (x, w) [n] y = BatchNormalization (a, s, b, m, v) }");
 }
 
 static void fuse_conv(void **state) {
   (void)state;
-  check("fuse-conv", OPSET "g (float[1,1,4,4] x) => (float[1,2,4,4] y) <float[2,1,1,1] w = {1, 2}> { [c] a = Conv (x, w) y = Relu (a) }",
-        OPSET "g (float[1,1,4,4] x) => (float[1,2,4,4] y) <float[2,1,1,1] w = {1, 2}> { [c] y = com.microsoft.FusedConv <activation = \"Relu\"> (x, w) }");
-  check("fuse-conv", OPSET "g (float[1,1,4,4] x, float[1,2,4,4] r) => (float[1,2,4,4] y) <float[2,1,1,1] w = {1, 2}> "
-                           "{ [c] a = Conv (x, w) b = Add (r, a) y = Relu (b) }",
+  check("fuse-conv",
+        OPSET "g (float[1,1,4,4] x) => (float[1,2,4,4] y) <float[2,1,1,1] w = {1, 2}> { [c] a = Conv (x, w) "
+              "y = Relu (a) }",
+        OPSET "g (float[1,1,4,4] x) => (float[1,2,4,4] y) <float[2,1,1,1] w = {1, 2}> { [c] y = "
+              "com.microsoft.FusedConv <activation = \"Relu\"> (x, w) }");
+  check("fuse-conv",
+        OPSET "g (float[1,1,4,4] x, float[1,2,4,4] r) => (float[1,2,4,4] y) <float[2,1,1,1] w = {1, 2}> "
+              "{ [c] a = Conv (x, w) b = Add (r, a) y = Relu (b) }",
         OPSET "g (float[1,1,4,4] x, float[1,2,4,4] r) => (float[1,2,4,4] y) <float[2,1,1,1] w = {1, 2}> "
               "{ [c] y = com.microsoft.FusedConv <activation = \"Relu\"> (x, w, , r) }");
   /* the residual has another shape: it broadcasts */
-  unchanged("fuse-conv", OPSET "g (float[1,1,4,4] x, float[1,2,1,1] r) => (float[1,2,4,4] y) <float[2,1,1,1] w = {1, 2}> "
-                               "{ [c] a = Conv (x, w) [n] y = Add (a, r) }");
+  unchanged("fuse-conv",
+            OPSET "g (float[1,1,4,4] x, float[1,2,1,1] r) => (float[1,2,4,4] y) <float[2,1,1,1] w = {1, 2}> "
+                  "{ [c] a = Conv (x, w) [n] y = Add (a, r) }");
   /* x * sigmoid(x) uses the result twice; that form is not in this test's pass alone */
   unchanged("fuse-conv", OPSET "g (float[1,1,4,4] x) => (float[1,2,4,4] y) <float[2,1,1,1] w = {1, 2}> "
                                "{ [c] a = Conv (x, w) [t] t = Tanh (a) [n] y = Mul (a, t) }");
@@ -105,7 +127,8 @@ static void fuse_conv(void **state) {
 /* Every allocation of a pass failing in turn: a status, nothing leaked. */
 static void every_allocation_fails(void **state) {
   (void)state;
-  static const char text[] = OPSET CONV_IN BN_PARAMETERS "> { i = Identity (x) a = Conv (i, w) t = BatchNormalization (a, s, b, m, v) y = Relu (t) }";
+  static const char text[] = OPSET CONV_IN BN_PARAMETERS
+      "> { i = Identity (x) a = Conv (i, w) t = BatchNormalization (a, s, b, m, v) y = Relu (t) }";
   struct sumi_test_heap heap;
   const struct sumi_allocator *a = sumi_test_heap_init(&heap);
   for (long n = 0;; n++) {
@@ -128,7 +151,9 @@ static void every_allocation_fails(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(drop_identity), cmocka_unit_test(fold_constants), cmocka_unit_test(drop_unused),
-                                     cmocka_unit_test(fold_batchnorm), cmocka_unit_test(fuse_conv), cmocka_unit_test(every_allocation_fails)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(drop_identity), cmocka_unit_test(fold_constants),
+      cmocka_unit_test(drop_unused),   cmocka_unit_test(fold_batchnorm),
+      cmocka_unit_test(fuse_conv),     cmocka_unit_test(every_allocation_fails)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

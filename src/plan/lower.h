@@ -12,9 +12,9 @@
 
 /* What a step sees while running. Allocates nothing. */
 struct sumi_run {
-  void *const *buffer;      /* by buffer number */
-  struct sumi_par *par;     /* threads of the session; NULL = serial */
-  struct sumi_arena *heap;  /* as in sumi_call; NULL in static steps */
+  void *const *buffer;     /* by buffer number */
+  struct sumi_par *par;    /* threads of the session; NULL = serial */
+  struct sumi_arena *heap; /* as in sumi_call; NULL in static steps */
   const struct sumi_bodies *bodies;
   struct sumi_err *err;
 };
@@ -28,7 +28,7 @@ struct sumi_step {
   const char *kernel;           /* "spmm_f32/avx512 dense", "ref" */
   const int *reads, *writes;    /* buffer numbers */
   int n_reads, n_writes;
-  double predicted_s;           /* 0 = not predicted */
+  double predicted_s; /* 0 = not predicted */
 };
 
 /* Packed weights are made once per model and shared by its sessions and plans. */
@@ -36,7 +36,8 @@ struct sumi_packs {
   void *self;
   /* The blob for (node, key), made by make(user, blob_out, err) on first use. The result lives as long as the model. */
   sumi_status (*get)(void *self, const struct sumi_node *node, const char *key,
-                     sumi_status (*make)(void *user, const struct sumi_allocator *a, struct sumi_blob **out, struct sumi_err *err),
+                     sumi_status (*make)(void *user, const struct sumi_allocator *a, struct sumi_blob **out,
+                                         struct sumi_err *err),
                      void *user, const void **data, struct sumi_err *err);
 };
 
@@ -45,15 +46,16 @@ struct sumi_plan;
 struct sumi_lower {
   const struct sumi_node *node;
   int n_in, n_out;
-  const struct sumi_tensor *const *in; /* concrete shapes; ->data non-NULL where the contents are constant; NULL = absent */
+  const struct sumi_tensor *const
+      *in; /* concrete shapes; ->data non-NULL where the contents are constant; NULL = absent */
   const struct sumi_tensor *const *out; /* concrete shapes, data NULL; NULL = nobody wants it */
-  const int *in_buffer, *out_buffer;   /* buffer numbers, -1 where absent. Constants have buffers too */
-  enum sumi_isa isa;                   /* the level kernels may use */
+  const int *in_buffer, *out_buffer;    /* buffer numbers, -1 where absent. Constants have buffers too */
+  enum sumi_isa isa;                    /* the level kernels may use */
   int threads;
   const struct sumi_packs *packs;
-  struct sumi_arena *arena;            /* lives as long as the plan */
+  struct sumi_arena *arena; /* lives as long as the plan */
   struct sumi_plan *plan;
-  struct sumi_text *refusals;          /* NULL = nobody wants to know */
+  struct sumi_text *refusals; /* NULL = nobody wants to know */
   struct sumi_err *err;
 };
 
@@ -61,8 +63,8 @@ struct sumi_lower {
 int sumi_lower_scratch(struct sumi_lower *l, size_t bytes);
 
 /* Appends a step. reads and writes (copied) are all buffers it touches, scratch included. */
-sumi_status sumi_lower_emit(struct sumi_lower *l, sumi_step_fn fn, const void *args, const char *kernel, const int *reads,
-                            int n_reads, const int *writes, int n_writes);
+sumi_status sumi_lower_emit(struct sumi_lower *l, sumi_step_fn fn, const void *args, const char *kernel,
+                            const int *reads, int n_reads, const int *writes, int n_writes);
 
 /* Says how long the step emitted last is expected to take. */
 void sumi_lower_predict(struct sumi_lower *l, double seconds);

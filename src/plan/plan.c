@@ -8,7 +8,8 @@
 
 #include "base/size.h"
 
-sumi_status sumi_plan_init(struct sumi_plan *plan, const struct sumi_graph *graph, const struct sumi_allocator *a, struct sumi_err *err) {
+sumi_status sumi_plan_init(struct sumi_plan *plan, const struct sumi_graph *graph,
+                           const struct sumi_allocator *a, struct sumi_err *err) {
   *plan = (struct sumi_plan){.graph = graph};
   sumi_arena_init(&plan->arena, a);
   void *p = NULL;
@@ -17,7 +18,8 @@ sumi_status sumi_plan_init(struct sumi_plan *plan, const struct sumi_graph *grap
   plan->buffer = p;
   plan->n_buffer = graph->n_value;
   for (size_t i = 0; i < plan->n_buffer; i++)
-    plan->buffer[i] = (struct sumi_plan_buffer){.name = graph->value[i]->name, .first = INT_MAX, .last = -1, .root = (int)i};
+    plan->buffer[i] = (struct sumi_plan_buffer){
+        .name = graph->value[i]->name, .first = INT_MAX, .last = -1, .root = (int)i};
   return SUMI_OK;
 }
 
@@ -39,7 +41,12 @@ int sumi_lower_scratch(struct sumi_lower *l, size_t bytes) {
     return -1;
   plan->buffer = p;
   const int id = (int)plan->n_buffer++;
-  plan->buffer[id] = (struct sumi_plan_buffer){.kind = SUMI_BUFFER_SCRATCH, .name = l->node->name, .bytes = bytes, .first = INT_MAX, .last = -1, .root = id};
+  plan->buffer[id] = (struct sumi_plan_buffer){.kind = SUMI_BUFFER_SCRATCH,
+                                               .name = l->node->name,
+                                               .bytes = bytes,
+                                               .first = INT_MAX,
+                                               .last = -1,
+                                               .root = id};
   return id;
 }
 
@@ -49,17 +56,19 @@ static int *copy_ids(struct sumi_arena *arena, const int *ids, int n) {
   return copy;
 }
 
-sumi_status sumi_lower_emit(struct sumi_lower *l, sumi_step_fn fn, const void *args, const char *kernel, const int *reads,
-                            int n_reads, const int *writes, int n_writes) {
+sumi_status sumi_lower_emit(struct sumi_lower *l, sumi_step_fn fn, const void *args, const char *kernel,
+                            const int *reads, int n_reads, const int *writes, int n_writes) {
   struct sumi_plan *plan = l->plan;
   const struct sumi_allocator *a = plan->arena.allocator;
   void *steps = plan->step, *texts = (void *)plan->refusals;
   if (plan->n_step >= INT_MAX / 2) SUMI_FAIL(l->err, SUMI_E_LIMIT, "%zu steps", plan->n_step);
   if (!sumi_grow(a, &steps, &plan->cap_step, plan->n_step + 1, sizeof *plan->step)) SUMI_FAIL_MEMORY(l->err);
   plan->step = steps;
-  if (!sumi_grow(a, &texts, &plan->cap_refusals, plan->n_step + 1, sizeof *plan->refusals)) SUMI_FAIL_MEMORY(l->err);
+  if (!sumi_grow(a, &texts, &plan->cap_refusals, plan->n_step + 1, sizeof *plan->refusals))
+    SUMI_FAIL_MEMORY(l->err);
   plan->refusals = texts;
-  struct sumi_step s = {.fn = fn, .args = args, .node = l->node, .kernel = kernel, .n_reads = n_reads, .n_writes = n_writes};
+  struct sumi_step s = {
+      .fn = fn, .args = args, .node = l->node, .kernel = kernel, .n_reads = n_reads, .n_writes = n_writes};
   s.reads = copy_ids(&plan->arena, reads, n_reads);
   s.writes = copy_ids(&plan->arena, writes, n_writes);
   if (!s.reads || !s.writes) SUMI_FAIL_MEMORY(l->err);
@@ -101,9 +110,7 @@ static void touch(struct sumi_plan *plan, int b, int step) {
   p->last = SUMI_MAX(p->last, step);
 }
 
-void sumi_plan_keep(struct sumi_plan *plan, int b) {
-  plan->buffer[b].last = INT_MAX;
-}
+void sumi_plan_keep(struct sumi_plan *plan, int b) { plan->buffer[b].last = INT_MAX; }
 
 /* ---- placement ------------------------------------------------------------------------------------------------ */
 
@@ -138,13 +145,18 @@ static void sort_by_first(const struct sumi_plan_buffer *buffer, int *order, siz
   }
 }
 
-enum { MAX_ACTIVE = 4096 }; /* buffers live at once among which gaps are looked for; beyond it all go on top, which bounds the time */
+enum {
+  MAX_ACTIVE = 4096
+}; /* buffers live at once among which gaps are looked for; beyond it all go on top, which bounds the time */
 
-sumi_status sumi_plan_place(struct sumi_plan_buffer *buffer, size_t n, int *order, size_t *arena_bytes, struct sumi_err *err) {
+sumi_status sumi_plan_place(struct sumi_plan_buffer *buffer, size_t n, int *order, size_t *arena_bytes,
+                            struct sumi_err *err) {
   size_t n_order = 0, top = 0;
   for (size_t i = 0; i < n; i++) {
     const struct sumi_plan_buffer *b = &buffer[i];
-    if ((b->kind == SUMI_BUFFER_ARENA || b->kind == SUMI_BUFFER_SCRATCH) && b->root == (int)i && b->first <= b->last) order[n_order++] = (int)i;
+    if ((b->kind == SUMI_BUFFER_ARENA || b->kind == SUMI_BUFFER_SCRATCH) && b->root == (int)i &&
+        b->first <= b->last)
+      order[n_order++] = (int)i;
   }
   sort_by_first(buffer, order, n_order);
   int active[MAX_ACTIVE]; /* sorted by offset */
@@ -182,7 +194,8 @@ sumi_status sumi_plan_place(struct sumi_plan_buffer *buffer, size_t n, int *orde
       full = ++n_active == MAX_ACTIVE;
     }
     size_t high;
-    if (!sumi_size_add(b->offset, need, &high) || high > PTRDIFF_MAX / 2) SUMI_FAIL(err, SUMI_E_LIMIT, "the intermediate values do not fit in memory");
+    if (!sumi_size_add(b->offset, need, &high) || high > PTRDIFF_MAX / 2)
+      SUMI_FAIL(err, SUMI_E_LIMIT, "the intermediate values do not fit in memory");
     top = SUMI_MAX(top, high);
   }
   *arena_bytes = top;
@@ -195,7 +208,9 @@ static sumi_status largest_live(struct sumi_plan *plan, struct sumi_err *err) {
   if (!change) SUMI_FAIL_MEMORY(err);
   for (size_t i = 0; i < plan->n_buffer; i++) {
     const struct sumi_plan_buffer *b = &plan->buffer[i];
-    if ((b->kind != SUMI_BUFFER_ARENA && b->kind != SUMI_BUFFER_SCRATCH) || b->root != (int)i || b->first > b->last) continue;
+    if ((b->kind != SUMI_BUFFER_ARENA && b->kind != SUMI_BUFFER_SCRATCH) || b->root != (int)i ||
+        b->first > b->last)
+      continue;
     change[SUMI_MIN((size_t)b->first, plan->n_step)] += (int64_t)b->bytes;
     if ((size_t)b->last < plan->n_step) change[b->last + 1] -= (int64_t)b->bytes;
   }
@@ -229,6 +244,7 @@ sumi_status sumi_plan_finish(struct sumi_plan *plan, struct sumi_err *err) {
   if (!order) SUMI_FAIL_MEMORY(err);
   sumi_status status = sumi_plan_place(plan->buffer, plan->n_buffer, order, &plan->arena_bytes, err);
   sumi_free(plan->arena.allocator, order, (plan->n_buffer + 1) * sizeof *order);
-  for (size_t i = 0; i < plan->n_buffer; i++) plan->buffer[i].offset = plan->buffer[plan->buffer[i].root].offset;
+  for (size_t i = 0; i < plan->n_buffer; i++)
+    plan->buffer[i].offset = plan->buffer[plan->buffer[i].root].offset;
   return status == SUMI_OK ? largest_live(plan, err) : status;
 }

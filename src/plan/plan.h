@@ -15,12 +15,12 @@ enum sumi_buffer_kind {
 
 struct sumi_plan_buffer {
   enum sumi_buffer_kind kind;
-  const char *name;   /* the value, or the node whose scratch it is */
+  const char *name; /* the value, or the node whose scratch it is */
   size_t bytes;
-  size_t offset;      /* in the arena */
-  int first, last;    /* steps that touch it; first = INT_MAX: none */
-  int root;           /* the buffer whose memory it shares; itself if its own */
-  const void *data;   /* SUMI_BUFFER_CONSTANT */
+  size_t offset;    /* in the arena */
+  int first, last;  /* steps that touch it; first = INT_MAX: none */
+  int root;         /* the buffer whose memory it shares; itself if its own */
+  const void *data; /* SUMI_BUFFER_CONSTANT */
 };
 
 struct sumi_plan {
@@ -31,14 +31,15 @@ struct sumi_plan {
   struct sumi_step *step;
   const char **refusals; /* [n_step], text or NULL */
   size_t n_step, cap_step, cap_refusals;
-  size_t arena_bytes;    /* after sumi_plan_finish */
-  size_t live_bytes;     /* the largest sum of bytes live at one step: no placement can need less */
+  size_t arena_bytes; /* after sumi_plan_finish */
+  size_t live_bytes;  /* the largest sum of bytes live at one step: no placement can need less */
 };
 
 /* Room after every buffer of the arena, so that vector loads may run over its end. */
 enum { SUMI_BUFFER_SLACK_BYTES = 64 };
 
-sumi_status sumi_plan_init(struct sumi_plan *plan, const struct sumi_graph *graph, const struct sumi_allocator *a, struct sumi_err *err);
+sumi_status sumi_plan_init(struct sumi_plan *plan, const struct sumi_graph *graph,
+                           const struct sumi_allocator *a, struct sumi_err *err);
 void sumi_plan_fini(struct sumi_plan *plan);
 
 /* Makes buffer b share the memory of root (which must be a root already). */
@@ -52,6 +53,7 @@ sumi_status sumi_plan_finish(struct sumi_plan *plan, struct sumi_err *err);
 
 /* The placement itself, a pure function: gives each of the n roots of kind ARENA or SCRATCH with first <= last an
  * offset so that no two that live at the same step overlap. order[n] is working space. */
-sumi_status sumi_plan_place(struct sumi_plan_buffer *buffer, size_t n, int *order, size_t *arena_bytes, struct sumi_err *err);
+sumi_status sumi_plan_place(struct sumi_plan_buffer *buffer, size_t n, int *order, size_t *arena_bytes,
+                            struct sumi_err *err);
 
 #endif

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+
 #include <cmocka.h>
 
 #include "base/random.h"
@@ -15,7 +16,8 @@ static void check_no_overlap(const struct sumi_plan_buffer *b, int n, size_t are
     assert_true(b[i].offset + b[i].bytes <= arena);
     for (int j = 0; j < i; j++) {
       const bool same_time = b[i].first <= b[j].last && b[j].first <= b[i].last;
-      const bool same_place = b[i].offset < b[j].offset + b[j].bytes && b[j].offset < b[i].offset + b[i].bytes;
+      const bool same_place =
+          b[i].offset < b[j].offset + b[j].bytes && b[j].offset < b[i].offset + b[i].bytes;
       assert_false(same_time && same_place && b[i].bytes && b[j].bytes);
     }
   }
@@ -31,8 +33,12 @@ static void random_lifetimes(void **state) {
     static int order[N];
     for (int i = 0; i < N; i++) {
       const int first = (int)(sumi_random_uniform(&r) * 200);
-      b[i] = (struct sumi_plan_buffer){.kind = SUMI_BUFFER_ARENA, .name = "b", .root = i, .first = first,
-                                  .last = first + (int)(sumi_random_uniform(&r) * 12), .bytes = (size_t)(sumi_random_uniform(&r) * 5000)};
+      b[i] = (struct sumi_plan_buffer){.kind = SUMI_BUFFER_ARENA,
+                                       .name = "b",
+                                       .root = i,
+                                       .first = first,
+                                       .last = first + (int)(sumi_random_uniform(&r) * 12),
+                                       .bytes = (size_t)(sumi_random_uniform(&r) * 5000)};
     }
     size_t arena;
     assert_int_equal(sumi_plan_place(b, N, order, &arena, NULL), SUMI_OK);
@@ -46,7 +52,8 @@ static void a_chain_needs_two_buffers(void **state) {
   static struct sumi_plan_buffer b[N];
   static int order[N];
   for (int i = 0; i < N; i++)
-    b[i] = (struct sumi_plan_buffer){.kind = SUMI_BUFFER_ARENA, .name = "b", .root = i, .first = i, .last = i + 1, .bytes = 1000};
+    b[i] = (struct sumi_plan_buffer){
+        .kind = SUMI_BUFFER_ARENA, .name = "b", .root = i, .first = i, .last = i + 1, .bytes = 1000};
   size_t arena;
   assert_int_equal(sumi_plan_place(b, N, order, &arena, NULL), SUMI_OK);
   check_no_overlap(b, N, arena);
@@ -59,7 +66,12 @@ static void more_at_once_than_are_looked_at(void **state) {
   struct sumi_plan_buffer *b = calloc(N, sizeof *b);
   int *order = calloc(N, sizeof *order);
   for (int i = 0; i < N; i++)
-    b[i] = (struct sumi_plan_buffer){.kind = SUMI_BUFFER_ARENA, .name = "b", .root = i, .first = i, .last = i % 3 ? INT_MAX : i + 1, .bytes = (size_t)(i % 7) * 100};
+    b[i] = (struct sumi_plan_buffer){.kind = SUMI_BUFFER_ARENA,
+                                     .name = "b",
+                                     .root = i,
+                                     .first = i,
+                                     .last = i % 3 ? INT_MAX : i + 1,
+                                     .bytes = (size_t)(i % 7) * 100};
   size_t arena;
   assert_int_equal(sumi_plan_place(b, N, order, &arena, NULL), SUMI_OK);
   check_no_overlap(b, N, arena);
@@ -69,8 +81,9 @@ static void more_at_once_than_are_looked_at(void **state) {
 
 static void absurd_sizes_are_refused(void **state) {
   (void)state;
-  struct sumi_plan_buffer b[2] = {{.kind = SUMI_BUFFER_ARENA, .name = "x", .root = 0, .first = 0, .last = 1, .bytes = SIZE_MAX - 8},
-                             {.kind = SUMI_BUFFER_ARENA, .name = "y", .root = 1, .first = 0, .last = 1, .bytes = PTRDIFF_MAX / 2}};
+  struct sumi_plan_buffer b[2] = {
+      {.kind = SUMI_BUFFER_ARENA, .name = "x", .root = 0, .first = 0, .last = 1, .bytes = SIZE_MAX - 8},
+      {.kind = SUMI_BUFFER_ARENA, .name = "y", .root = 1, .first = 0, .last = 1, .bytes = PTRDIFF_MAX / 2}};
   int order[2];
   size_t arena;
   struct sumi_err err = SUMI_ERR_INIT;
@@ -80,7 +93,8 @@ static void absurd_sizes_are_refused(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(random_lifetimes), cmocka_unit_test(a_chain_needs_two_buffers),
-                                     cmocka_unit_test(more_at_once_than_are_looked_at), cmocka_unit_test(absurd_sizes_are_refused)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(random_lifetimes), cmocka_unit_test(a_chain_needs_two_buffers),
+      cmocka_unit_test(more_at_once_than_are_looked_at), cmocka_unit_test(absurd_sizes_are_refused)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,20 +24,26 @@ static int make_inputs(const struct sumi_model *model, struct inputs *in) {
     struct sumi_port_info p = {.size = sizeof p};
     if (sumi_model_input(model, i, &p) != SUMI_OK || p.kind != SUMI_TENSOR || p.rank < 0) return 0;
     for (int d = 0; d < p.rank; d++) in->dims[i][d] = p.dims[d] >= 0 ? p.dims[d] : d < 2 ? 1 : 32;
-    in->view[i] = (struct sumi_view){.size = sizeof in->view[i], .name = strdup(p.name), .dtype = p.dtype, .rank = p.rank, .dims = in->dims[i]};
+    in->view[i] = (struct sumi_view){.size = sizeof in->view[i],
+                                     .name = strdup(p.name),
+                                     .dtype = p.dtype,
+                                     .rank = p.rank,
+                                     .dims = in->dims[i]};
     in->view[i].data = calloc((size_t)sumi_view_count(&in->view[i]) + 1, 16);
   }
   return 1;
 }
 
-static sumi_status attempt(const char *path, const struct sumi_allocator *a, struct inputs *in, struct sumi_err *err) {
+static sumi_status attempt(const char *path, const struct sumi_allocator *a, struct inputs *in,
+                           struct sumi_err *err) {
   const struct sumi_model_options o = {.size = sizeof o, .allocator = a};
   struct sumi_model *model = NULL;
   struct sumi_session *session = NULL;
   sumi_status status = sumi_model_load_file(path, &o, &model, err);
   if (status == SUMI_OK && !in->n && !make_inputs(model, in)) status = SUMI_E_UNSUPPORTED;
   if (status == SUMI_OK) status = sumi_session_new(model, NULL, &session, err);
-  for (int i = 0; status == SUMI_OK && i < 2; i++) status = sumi_session_run(session, in->view, in->n, NULL, 0, err);
+  for (int i = 0; status == SUMI_OK && i < 2; i++)
+    status = sumi_session_run(session, in->view, in->n, NULL, 0, err);
   sumi_session_free(session);
   sumi_model_unref(model);
   return status;
@@ -67,7 +73,8 @@ static int test(const char *path, long step) {
     if (status == SUMI_OK) continue; /* something that may be done without: the text of a reason */
     failures++;
     if (status != SUMI_E_MEMORY || !*err.text) {
-      printf("FAIL %s: allocation %ld failing gives status %s: '%s'\n", path, n, sumi_status_name(status), err.text);
+      printf("FAIL %s: allocation %ld failing gives status %s: '%s'\n", path, n, sumi_status_name(status),
+             err.text);
       return 1;
     }
   }

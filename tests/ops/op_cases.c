@@ -47,25 +47,35 @@ static bool make_inputs(const struct sumi_graph *g, const struct sumi_case *c, s
     const struct sumi_info *info = &g->input[i]->info;
     size_t bytes;
     for (int d = 0; d < info->rank; d++) in->dims[i][d] = info->dim[d] >= 0 ? info->dim[d] : 3;
-    if (info->rank < 0 || sumi_shape_bytes(info->dtype, in->dims[i], info->rank, &bytes, NULL) != SUMI_OK) return false;
+    if (info->rank < 0 || sumi_shape_bytes(info->dtype, in->dims[i], info->rank, &bytes, NULL) != SUMI_OK)
+      return false;
     void *data = calloc(1, bytes + 64);
     fill(&r, c, info->dtype, data, sumi_dims_count(in->dims[i], 0, info->rank));
-    in->view[i] = (struct sumi_view){.size = sizeof in->view[i], .name = g->input[i]->name, .data = data, .dtype = info->dtype, .rank = info->rank, .dims = in->dims[i]};
+    in->view[i] = (struct sumi_view){.size = sizeof in->view[i],
+                                     .name = g->input[i]->name,
+                                     .data = data,
+                                     .dtype = info->dtype,
+                                     .rank = info->rank,
+                                     .dims = in->dims[i]};
   }
   return true;
 }
 
-static sumi_status run(struct sumi_model *model, const char *device, const char *isa, int threads, const struct inputs *in, struct sumi_session **session,
-                       struct sumi_view *out, size_t n_out, struct sumi_err *err) {
+static sumi_status run(struct sumi_model *model, const char *device, const char *isa, int threads,
+                       const struct inputs *in, struct sumi_session **session, struct sumi_view *out,
+                       size_t n_out, struct sumi_err *err) {
   const struct sumi_session_options o = {.size = sizeof o, .device = device, .isa = isa, .threads = threads};
   SUMI_TRY(sumi_session_init(model, &o, session, err));
-  for (size_t i = 0; i < n_out; i++) out[i] = (struct sumi_view){.size = sizeof *out, .name = model->graph->output[i]->name};
+  for (size_t i = 0; i < n_out; i++)
+    out[i] = (struct sumi_view){.size = sizeof *out, .name = model->graph->output[i]->name};
   return sumi_session_execute(*session, in->view, in->n, out, n_out, err);
 }
 
 /* The case's tolerance against the largest finite magnitude wanted; NaN and infinity must agree. */
-static bool agree(const struct sumi_case *c, const struct sumi_view *got, const struct sumi_view *want, char *why, size_t size) {
-  if (got->kind != want->kind || got->dtype != want->dtype || got->rank != want->rank || got->absent != want->absent || got->n_items != want->n_items) {
+static bool agree(const struct sumi_case *c, const struct sumi_view *got, const struct sumi_view *want,
+                  char *why, size_t size) {
+  if (got->kind != want->kind || got->dtype != want->dtype || got->rank != want->rank ||
+      got->absent != want->absent || got->n_items != want->n_items) {
     snprintf(why, size, "kind, type or rank differ");
     return false;
   }
@@ -89,7 +99,8 @@ static bool agree(const struct sumi_case *c, const struct sumi_view *got, const 
     const double g = sumi_get_f64(got->dtype, got->data, i), w = sumi_get_f64(want->dtype, want->data, i);
     if (g == w || (isnan(g) && isnan(w))) continue;
     if (fabs(g - w) <= c->atol + c->rtol * most) continue;
-    snprintf(why, size, "element %" PRId64 " is %.9g, not %.9g (tolerance %.3g)", i, g, w, c->atol + c->rtol * most);
+    snprintf(why, size, "element %" PRId64 " is %.9g, not %.9g (tolerance %.3g)", i, g, w,
+             c->atol + c->rtol * most);
     return false;
   }
   return true;
@@ -98,7 +109,8 @@ static bool agree(const struct sumi_case *c, const struct sumi_view *got, const 
 static struct sumi_model *load(const struct sumi_case *c, struct sumi_err *err) {
   struct sumi_graph *g = NULL;
   struct sumi_model *model = NULL;
-  if (sumi_graph_parse(c->text, strlen(c->text), sumi_op_find, sumi_allocator_default(), &g, err) != SUMI_OK) return NULL;
+  if (sumi_graph_parse(c->text, strlen(c->text), sumi_op_find, sumi_allocator_default(), &g, err) != SUMI_OK)
+    return NULL;
   sumi_status status = sumi_graph_verify(g, err);
   if (status == SUMI_OK) status = sumi_pass_infer(g, NULL, NULL, err);
   if (status != SUMI_OK) {
@@ -114,8 +126,8 @@ struct variant {
 };
 
 /* One variant of a case against the reference's outputs. */
-static int check_variant(const struct sumi_op *op, const struct sumi_case *c, struct sumi_model *model, const struct inputs *in,
-                         const struct sumi_view *want, const struct variant *v) {
+static int check_variant(const struct sumi_op *op, const struct sumi_case *c, struct sumi_model *model,
+                         const struct inputs *in, const struct sumi_view *want, const struct variant *v) {
   struct sumi_err err = SUMI_ERR_INIT;
   struct sumi_session *s = NULL;
   struct sumi_view got[MAX_PORTS];
@@ -127,7 +139,8 @@ static int check_variant(const struct sumi_op *op, const struct sumi_case *c, st
   }
   for (size_t i = 0; !failed && i < model->graph->n_output; i++)
     if (!agree(c, &got[i], &want[i], why, sizeof why)) {
-      printf("FAIL %s on %s/%s x%d, output '%s': %s\n  %s\n", op->name, v->device, v->isa, v->threads, got[i].name, why, c->text);
+      printf("FAIL %s on %s/%s x%d, output '%s': %s\n  %s\n", op->name, v->device, v->isa, v->threads,
+             got[i].name, why, c->text);
       failed = 1;
     }
   sumi_session_fini(s);
@@ -141,7 +154,8 @@ static int check_case(const struct sumi_op *op, const struct sumi_case *c, int *
   struct sumi_session *ref = NULL;
   struct sumi_view want[MAX_PORTS];
   int failed = 0;
-  if (!model || model->graph->n_input > MAX_PORTS || model->graph->n_output > MAX_PORTS || !make_inputs(model->graph, c, &in)) {
+  if (!model || model->graph->n_input > MAX_PORTS || model->graph->n_output > MAX_PORTS ||
+      !make_inputs(model->graph, c, &in)) {
     printf("FAIL %s: %s\n  %s\n", op->name, err.text, c->text);
     sumi_model_unref(model);
     return 1;
@@ -154,7 +168,8 @@ static int check_case(const struct sumi_op *op, const struct sumi_case *c, int *
     if (!sumi_cpu_has((enum sumi_isa)isa)) continue;
     const char *label = sumi_isa_label((enum sumi_isa)isa);
     const struct variant variants[] = {{"cpu", label, 1}, {"audit", label, 1}, {"cpu", label, 3}};
-    for (size_t k = 0; k < SUMI_COUNT(variants); k++, ++*n) failed += check_variant(op, c, model, &in, want, &variants[k]);
+    for (size_t k = 0; k < SUMI_COUNT(variants); k++, ++*n)
+      failed += check_variant(op, c, model, &in, want, &variants[k]);
   }
   sumi_session_fini(ref);
   for (size_t i = 0; i < in.n; i++) free(in.view[i].data);
@@ -177,6 +192,7 @@ int main(int argc, char **argv) {
     if (!ops[i]->cases) without++;
     for (const struct sumi_case *c = ops[i]->cases; c && c->text; c++) failed += check_case(ops[i], c, &n);
   }
-  printf("%zu operators (%d without cases), %d runs, %d failed, seed %" PRIu64 "\n", n_ops, without, n, failed, seed);
+  printf("%zu operators (%d without cases), %d runs, %d failed, seed %" PRIu64 "\n", n_ops, without, n,
+         failed, seed);
   return failed != 0;
 }
