@@ -38,26 +38,26 @@ extern "C" {
 
 /* ---- names ---------------------------------------------------------------------------------------------------- */
 
-SUMI_API const char *sumi_version(void);                        /* "0.1.0" */
-SUMI_API const char *sumi_status_name(sumi_status status);      /* "shape" */
-SUMI_API const char *sumi_status_explain(sumi_status status);   /* one sentence */
-SUMI_API const char *sumi_dtype_name(sumi_dtype dtype);         /* "float32" */
-SUMI_API size_t sumi_dtype_size_bits(sumi_dtype dtype);         /* 32 */
+SUMI_API const char *sumi_version(void);                      /* "0.1.0" */
+SUMI_API const char *sumi_status_name(sumi_status status);    /* "shape" */
+SUMI_API const char *sumi_status_explain(sumi_status status); /* one sentence */
+SUMI_API const char *sumi_dtype_name(sumi_dtype dtype);       /* "float32" */
+SUMI_API size_t sumi_dtype_size_bits(sumi_dtype dtype);       /* 32 */
 
 /* ---- views: how tensors come and go ---------------------------------------------------------------------------- */
 
 /* A borrowed view of a tensor, in DLPack's spirit. Types below a byte are packed, two 4-bit or four 2-bit elements
  * a byte, low bits first (such views must be row-major); strings are struct sumi_str. */
 struct sumi_view {
-  size_t size;            /* sizeof(struct sumi_view) */
-  const char *name;       /* the model's input or output */
-  void *data;             /* inputs: never written */
+  size_t size;      /* sizeof(struct sumi_view) */
+  const char *name; /* the model's input or output */
+  void *data;       /* inputs: never written */
   sumi_dtype dtype;
   int rank;
-  const int64_t *dims;    /* [rank] */
-  const int64_t *strides; /* [rank], elements, may be negative or 0; NULL = row-major */
-  sumi_kind kind;         /* SUMI_TENSOR unless the model says otherwise */
-  bool absent;            /* an empty optional */
+  const int64_t *dims;     /* [rank] */
+  const int64_t *strides;  /* [rank], elements, may be negative or 0; NULL = row-major */
+  sumi_kind kind;          /* SUMI_TENSOR unless the model says otherwise */
+  bool absent;             /* an empty optional */
   struct sumi_view *items; /* SUMI_SEQUENCE: its tensors */
   size_t n_items;
 };
@@ -72,13 +72,13 @@ struct sumi_model;
 /* Limits on what a file may ask for. 0 = the default. */
 struct sumi_limits {
   size_t size;
-  size_t max_file_bytes;     /* 64 GiB */
-  size_t max_nodes;          /* 1,000,000, bodies and inlined functions included */
-  size_t max_values;         /* 4,000,000 */
-  size_t max_depth;          /* 32: bodies in bodies, functions in functions */
-  size_t max_attr_items;     /* 16,777,216 items in one attribute list */
-  size_t max_name_bytes;     /* 65,536 */
-  size_t max_tensor_bytes;   /* 32 GiB in one tensor, initializer or intermediate */
+  size_t max_file_bytes;   /* 64 GiB */
+  size_t max_nodes;        /* 1,000,000, bodies and inlined functions included */
+  size_t max_values;       /* 4,000,000 */
+  size_t max_depth;        /* 32: bodies in bodies, functions in functions */
+  size_t max_attr_items;   /* 16,777,216 items in one attribute list */
+  size_t max_name_bytes;   /* 65,536 */
+  size_t max_tensor_bytes; /* 32 GiB in one tensor, initializer or intermediate */
 };
 
 /* One reason why a model cannot be taken. Texts live during the call. */
@@ -92,10 +92,11 @@ struct sumi_model_options {
   size_t size;
   const struct sumi_allocator *allocator; /* NULL = the C library's; must outlive the model */
   const struct sumi_limits *limits;       /* NULL = the defaults */
-  const char *folder;                     /* for external data of models loaded from memory; NULL = none allowed */
-  void (*on_refusal)(void *user, const struct sumi_refusal *refusal); /* called for every refusal, NULL allowed */
+  const char *folder; /* for external data of models loaded from memory; NULL = none allowed */
+  void (*on_refusal)(void *user,
+                     const struct sumi_refusal *refusal); /* called for every refusal, NULL allowed */
   void *user;
-  bool keep_graph_as_is;                  /* skip the simplifying passes */
+  bool keep_graph_as_is; /* skip the simplifying passes */
 };
 
 /* Reads an ONNX file (mapped: it must not change while the model lives). options may be NULL. On refusal every reason
@@ -103,7 +104,8 @@ struct sumi_model_options {
 SUMI_API sumi_status sumi_model_load_file(const char *path, const struct sumi_model_options *options,
                                           struct sumi_model **model, struct sumi_err *err);
 /* The same from memory, which is borrowed until the model is freed. */
-SUMI_API sumi_status sumi_model_load_memory(const void *bytes, size_t n_bytes, const struct sumi_model_options *options,
+SUMI_API sumi_status sumi_model_load_memory(const void *bytes, size_t n_bytes,
+                                            const struct sumi_model_options *options,
                                             struct sumi_model **model, struct sumi_err *err);
 SUMI_API struct sumi_model *sumi_model_ref(struct sumi_model *model);
 SUMI_API void sumi_model_unref(struct sumi_model *model); /* NULL allowed */
@@ -126,7 +128,8 @@ SUMI_API size_t sumi_model_output_count(const struct sumi_model *model);
 SUMI_API sumi_status sumi_model_input(const struct sumi_model *model, size_t i, struct sumi_port_info *info);
 SUMI_API sumi_status sumi_model_output(const struct sumi_model *model, size_t i, struct sumi_port_info *info);
 /* The i-th key and value of the file's metadata; false beyond the last. */
-SUMI_API bool sumi_model_metadata(const struct sumi_model *model, size_t i, const char **key, const char **value);
+SUMI_API bool sumi_model_metadata(const struct sumi_model *model, size_t i, const char **key,
+                                  const char **value);
 
 /* ---- sessions -------------------------------------------------------------------------------------------------- */
 
@@ -137,10 +140,10 @@ struct sumi_session_options {
   const struct sumi_allocator *allocator; /* NULL = the model's */
   const char *device;                     /* "cpu" (NULL), "ref", "audit" */
   int threads;                            /* 0 = 1 */
-  const char *isa;                        /* the highest level of instructions to use, "avx2"; NULL = what is there */
-  int max_plans;                          /* input shapes remembered, 0 = 4 */
-  bool profile;                           /* measure every node */
-  size_t max_arena_bytes;                 /* of one plan; 0 = three quarters of the machine's memory */
+  const char *isa;        /* the highest level of instructions to use, "avx2"; NULL = what is there */
+  int max_plans;          /* input shapes remembered, 0 = 4 */
+  bool profile;           /* measure every node */
+  size_t max_arena_bytes; /* of one plan; 0 = three quarters of the machine's memory */
 };
 
 SUMI_API sumi_status sumi_session_new(struct sumi_model *model, const struct sumi_session_options *options,
@@ -149,23 +152,24 @@ SUMI_API void sumi_session_free(struct sumi_session *session); /* NULL allowed *
 
 /* Plans for these input shapes (data may be NULL) and allocates what a run needs: a later run with the same shapes
  * allocates nothing, unless the model has shapes that depend on data. Inputs left out must have defaults. */
-SUMI_API sumi_status sumi_session_prepare(struct sumi_session *session, const struct sumi_view *inputs, size_t n_inputs,
-                                          struct sumi_err *err);
+SUMI_API sumi_status sumi_session_prepare(struct sumi_session *session, const struct sumi_view *inputs,
+                                          size_t n_inputs, struct sumi_err *err);
 
 /* Runs, preparing first where the shapes are new. Inputs and outputs are found by name; any subset of the outputs, in
  * any order. An output with data == NULL receives a row-major view of the session's own memory, valid until the next
  * run, prepare or free of the session; with data set, dims, dtype (and strides) must be what the model gives, and the
  * result is written there. After a failure the session can be used again. */
-SUMI_API sumi_status sumi_session_run(struct sumi_session *session, const struct sumi_view *inputs, size_t n_inputs,
-                                      struct sumi_view *outputs, size_t n_outputs, struct sumi_err *err);
+SUMI_API sumi_status sumi_session_run(struct sumi_session *session, const struct sumi_view *inputs,
+                                      size_t n_inputs, struct sumi_view *outputs, size_t n_outputs,
+                                      struct sumi_err *err);
 
 struct sumi_memory_info {
   size_t size;
-  size_t arena_bytes;   /* intermediate values and scratch */
-  size_t weight_bytes;  /* constants of the model, mapped or not */
-  size_t packed_bytes;  /* weights packed for this machine, shared by the model's sessions */
-  size_t plans;         /* sets of input shapes that are planned */
-  bool is_static;       /* the last prepared shapes run without any allocation */
+  size_t arena_bytes;  /* intermediate values and scratch */
+  size_t weight_bytes; /* constants of the model, mapped or not */
+  size_t packed_bytes; /* weights packed for this machine, shared by the model's sessions */
+  size_t plans;        /* sets of input shapes that are planned */
+  bool is_static;      /* the last prepared shapes run without any allocation */
 };
 SUMI_API sumi_status sumi_session_memory(const struct sumi_session *session, struct sumi_memory_info *info);
 
@@ -173,14 +177,14 @@ SUMI_API sumi_status sumi_session_memory(const struct sumi_session *session, str
 struct sumi_profile_entry {
   size_t size;
   const char *node, *op, *kernel;
-  double seconds;    /* of the last run */
-  double total_s;    /* of all runs since the session was prepared */
+  double seconds; /* of the last run */
+  double total_s; /* of all runs since the session was prepared */
   uint64_t runs;
 };
 /* Calls visit for every step in running order; needs options.profile. Stops when visit returns false. */
 SUMI_API sumi_status sumi_session_profile(const struct sumi_session *session,
-                                          bool (*visit)(void *user, const struct sumi_profile_entry *entry), void *user,
-                                          struct sumi_err *err);
+                                          bool (*visit)(void *user, const struct sumi_profile_entry *entry),
+                                          void *user, struct sumi_err *err);
 
 #ifdef __cplusplus
 }

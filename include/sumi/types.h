@@ -41,7 +41,10 @@ struct sumi_err {
   sumi_status status;
   char text[SUMI_ERR_TEXT];
 };
-#define SUMI_ERR_INIT {sizeof(struct sumi_err), SUMI_OK, {0}}
+#define SUMI_ERR_INIT                       \
+  {                                         \
+    sizeof(struct sumi_err), SUMI_OK, { 0 } \
+  }
 
 /* Element types: every one that ONNX names. Never written to files as numbers. */
 typedef enum sumi_dtype {

@@ -101,7 +101,8 @@ void *sumi_arena_alloc(struct sumi_arena *arena, size_t bytes) {
   const size_t align = bytes >= SUMI_ALIGN ? SUMI_ALIGN : 16;
   if (bytes == 0) bytes = 1;
   if (bytes > PTRDIFF_MAX / 2) return NULL;
-  if (arena->limit_bytes && bytes > arena->limit_bytes - SUMI_MIN(arena->used_bytes, arena->limit_bytes)) return NULL;
+  if (arena->limit_bytes && bytes > arena->limit_bytes - SUMI_MIN(arena->used_bytes, arena->limit_bytes))
+    return NULL;
   struct sumi_arena_chunk *c = arena->chunk;
   size_t at = c ? (c->used + align - 1) & ~(align - 1) : 0;
   if (!c || at > c->bytes || bytes > c->bytes - at) {
@@ -133,7 +134,9 @@ char *sumi_arena_strndup(struct sumi_arena *arena, const char *s, size_t n) {
   return p;
 }
 
-char *sumi_arena_strdup(struct sumi_arena *arena, const char *s) { return sumi_arena_strndup(arena, s, strlen(s)); }
+char *sumi_arena_strdup(struct sumi_arena *arena, const char *s) {
+  return sumi_arena_strndup(arena, s, strlen(s));
+}
 
 char *sumi_arena_printf(struct sumi_arena *arena, const char *format, ...) {
   va_list args, again;

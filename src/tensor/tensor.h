@@ -44,8 +44,8 @@ char *sumi_shape_print(const int64_t *dim, int rank, char *buf, size_t size);
 void sumi_strides(const int64_t *dim, int rank, int64_t *stride);
 
 /* NumPy broadcasting of a and b into out (may alias neither). SUMI_E_SHAPE where they do not fit. */
-sumi_status sumi_broadcast(const int64_t *a, int rank_a, const int64_t *b, int rank_b, int64_t *out, int *rank_out,
-                           struct sumi_err *err);
+sumi_status sumi_broadcast(const int64_t *a, int rank_a, const int64_t *b, int rank_b, int64_t *out,
+                           int *rank_out, struct sumi_err *err);
 
 /* Strides of t seen with shape dim[rank] by broadcasting: 0 along broadcast dims. */
 void sumi_broadcast_strides(const struct sumi_tensor *t, int rank, const int64_t *dim, int64_t *stride);
@@ -62,8 +62,8 @@ struct sumi_walk {
   bool done;
 };
 
-struct sumi_walk sumi_walk_start(int rank, const int64_t *dim, const int64_t *s0, const int64_t *s1, const int64_t *s2,
-                                 const int64_t *s3);
+struct sumi_walk sumi_walk_start(int rank, const int64_t *dim, const int64_t *s0, const int64_t *s1,
+                                 const int64_t *s2, const int64_t *s3);
 void sumi_walk_next(struct sumi_walk *w);
 
 /* axis in [-rank, rank) to [0, rank); SUMI_E_VALUE otherwise. */
