@@ -1,8 +1,7 @@
-/* ONNX files assembled by hand, for tests: protobuf fields appended to byte strings. Header-only; never part of the
- * library. Messages nest by value: MSG(graph, 1, node("Relu", "x", "y")).
+/* ONNX files assembled by hand, for tests: protobuf fields appended to byte strings. Header-only; never part
+ * of the library.
  *
- *   struct bytes model = model_with(17, 8);
- *   struct bytes graph = {0};
+ *   struct bytes model = model_bytes(8, 17), graph = {0};
  *   put_message(&graph, 1, node_bytes("Relu", "x", "y"));
  *   put_message(&graph, 11, value_bytes("x", 1, "N,3"));
  *   put_message(&model, 7, graph); */
@@ -90,7 +89,8 @@ static inline struct bytes node_bytes(const char *op, const char *inputs, const 
   return b;
 }
 
-/* TypeProto of a tensor. dims: "2,N,?" ("" = rank 0, NULL = no shape); an item of digits (or -1) is a number. */
+/* TypeProto of a tensor. dims: "2,N,?" ("" = rank 0, NULL = no shape); an item of digits (or -1) is a
+ * number. */
 static inline struct bytes type_bytes(int64_t elem_type, const char *dims) {
   struct bytes type = {0}, tensor = {0}, shape = {0};
   put_int(&tensor, 1, elem_type);
@@ -159,8 +159,8 @@ static inline struct bytes ref_attr_bytes(const char *name, int64_t type, const 
 
 static inline void free_bytes(struct sumi_blob *blob) { free(blob->user); }
 
-/* Imports and frees the model. The bytes stand at a multiple of 64 plus shift, with nothing readable behind them that a
- * sanitizer would not report. */
+/* Imports and frees the model. The bytes stand at a multiple of 64 plus shift, with nothing readable
+ * behind them that a sanitizer would not report. */
 static inline sumi_status import_bytes(struct bytes take_model, struct sumi_onnx_source src, size_t shift,
                                        const struct sumi_allocator *a, struct sumi_graph **g,
                                        struct sumi_err *err) {

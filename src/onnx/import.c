@@ -17,7 +17,7 @@ bool sumi_onnx_is_standard(struct sumi_str domain) {
   return !domain.size || sumi_onnx_str_is(domain, "ai.onnx");
 }
 
-/* ---- operator sets ---------------------------------------------------------------------------------------------- */
+/* ---- operator sets ------------------------------------------------------------------------------------- */
 
 static bool same_domain(struct sumi_str a, struct sumi_str b) {
   if (sumi_onnx_is_standard(a) || sumi_onnx_is_standard(b))
@@ -55,7 +55,7 @@ int64_t sumi_onnx_opset(const struct sumi_onnx_frame *frame, struct sumi_str dom
   return 1;
 }
 
-/* ---- facts and metadata ----------------------------------------------------------------------------------------- */
+/* ---- facts and metadata -------------------------------------------------------------------------------- */
 
 static sumi_status set_metadata(struct sumi_onnx_importer *im, const char *key, struct sumi_str value,
                                 struct sumi_err *err) {
@@ -108,7 +108,7 @@ static sumi_status import_facts(struct sumi_onnx_importer *im, const struct sumi
   return set_metadata(im, SUMI_ONNX_FACT "doc_string", p->doc_string, err);
 }
 
-/* ---- the model -------------------------------------------------------------------------------------------------- */
+/* ---- the model ----------------------------------------------------------------------------------------- */
 
 static sumi_status read_model(const struct sumi_blob *file, struct sumi_onnx_model *p, struct sumi_err *err) {
   if (!file->bytes) SUMI_FAIL(err, SUMI_E_FORMAT, "the model is empty");

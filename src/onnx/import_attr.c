@@ -79,7 +79,7 @@ static sumi_status check_required(const struct sumi_node *node, struct sumi_err 
   return SUMI_OK;
 }
 
-/* ---- contents --------------------------------------------------------------------------------------------------- */
+/* ---- contents ------------------------------------------------------------------------------------------ */
 
 /* Room for n items in the graph's arena. */
 static sumi_status new_items(struct sumi_onnx_importer *im, struct sumi_graph *g, size_t n, size_t item_bytes,
@@ -235,7 +235,7 @@ static sumi_status take_value(struct sumi_onnx_importer *im, struct sumi_onnx_sc
   }
 }
 
-/* ---- attributes of a node --------------------------------------------------------------------------------------- */
+/* ---- attributes of a node ------------------------------------------------------------------------------ */
 
 static sumi_status take_attr(struct sumi_onnx_importer *im, struct sumi_onnx_scope *scope,
                              struct sumi_node *node, struct sumi_str name_bytes,

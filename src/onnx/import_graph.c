@@ -16,8 +16,8 @@ static sumi_status refuse_part(struct sumi_onnx_importer *im, const char *what, 
   return sumi_onnx_refuse(im, &nowhere, why, err);
 }
 
-/* Refuses an input or initializer. Its name then stands for something after all, so that nodes which use it do not
- * complain again; the graph comes to nothing anyway. */
+/* Refuses an input or initializer. Its name then stands for something after all, so that nodes which use
+ * it do not complain again; the graph comes to nothing anyway. */
 static sumi_status refuse_value(struct sumi_onnx_importer *im, struct sumi_onnx_scope *scope,
                                 const char *what, struct sumi_str name, struct sumi_err *why,
                                 struct sumi_err *err) {
@@ -57,7 +57,7 @@ sumi_status sumi_onnx_import_tensor(struct sumi_onnx_importer *im, const struct 
   return SUMI_OK;
 }
 
-/* ---- inputs and initializers ------------------------------------------------------------------------------------ */
+/* ---- inputs and initializers --------------------------------------------------------------------------- */
 
 static sumi_status add_input(struct sumi_onnx_importer *im, struct sumi_onnx_scope *scope,
                              const struct sumi_onnx_value_info *p, struct sumi_err *err) {
@@ -66,7 +66,8 @@ static sumi_status add_input(struct sumi_onnx_importer *im, struct sumi_onnx_sco
   SUMI_TRY(sumi_onnx_name(im, p->name, &name, err));
   if (!*name) SUMI_FAIL(err, SUMI_E_FORMAT, "it has no name");
   const struct sumi_onnx_slot *slot = sumi_onnx_scope_own(scope, name);
-  /* Before IR version 4 every initializer is listed as an input too; none of them can be given from outside. */
+  /* Before IR version 4 every initializer is listed as an input too; none of them can be given from
+   * outside. */
   if (slot && !slot->value->is_input && im->ir_version < 4) return SUMI_OK;
   if (slot) SUMI_FAIL(err, SUMI_E_FORMAT, "it is defined twice");
   SUMI_TRY(sumi_onnx_read_info(p->type, scope->graph->symbols, &info, err));
@@ -157,7 +158,7 @@ static sumi_status import_initializers(struct sumi_onnx_importer *im, struct sum
   return SUMI_OK;
 }
 
-/* ---- nodes ------------------------------------------------------------------------------------------------------ */
+/* ---- nodes --------------------------------------------------------------------------------------------- */
 
 /* A node without a name goes by its first output. */
 static struct sumi_onnx_place node_place(const struct sumi_onnx_scope *scope,
@@ -177,8 +178,8 @@ const uint8_t *sumi_onnx_constant_node(const struct sumi_onnx_node *node) {
   return constant ? node->output.rest.at : NULL;
 }
 
-/* Names are defined once, but for Constant nodes: there are files that replace a constant by adding another of the same
- * name, and everybody takes the last. */
+/* Names are defined once, but for Constant nodes: there are files that replace a constant by adding
+ * another of the same name, and everybody takes the last. */
 static sumi_status declare_output(struct sumi_onnx_importer *im, struct sumi_onnx_scope *scope,
                                   const struct sumi_onnx_node *node, struct sumi_wire bytes,
                                   struct sumi_err *err) {
@@ -211,8 +212,8 @@ static sumi_status declare_outputs(struct sumi_onnx_importer *im, struct sumi_on
   return SUMI_OK;
 }
 
-/* Calls one step for every node; a node that fails is refused, and the others go on. A node that cannot be read at all
- * is refused in the first step and passed over in the second. */
+/* Calls one step for every node; a node that fails is refused, and the others go on. A node that cannot be
+ * read at all is refused in the first step and passed over in the second. */
 static sumi_status each_node(struct sumi_onnx_importer *im, struct sumi_onnx_scope *scope,
                              struct sumi_wire_list nodes, bool first,
                              sumi_status (*step)(struct sumi_onnx_importer *, struct sumi_onnx_scope *,
@@ -236,7 +237,7 @@ sumi_status sumi_onnx_import_nodes(struct sumi_onnx_importer *im, struct sumi_on
   return each_node(im, scope, nodes, false, sumi_onnx_import_node, err);
 }
 
-/* ---- outputs ---------------------------------------------------------------------------------------------------- */
+/* ---- outputs ------------------------------------------------------------------------------------------- */
 
 static sumi_status add_output(struct sumi_onnx_importer *im, struct sumi_onnx_scope *scope,
                               const struct sumi_onnx_value_info *p, struct sumi_err *err) {

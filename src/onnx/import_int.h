@@ -91,8 +91,8 @@ struct sumi_onnx_scope {
   struct sumi_arena arena; /* freed with the scope */
 };
 
-/* refuse.c: a failure of one part of the model. Records why and returns SUMI_OK, so that the import goes on to find
- * the others; returns the failure where it cannot go on (memory, limits). */
+/* refuse.c: a failure of one part of the model. Records why and returns SUMI_OK, so that the import goes
+ * on to find the others; returns the failure where it cannot go on (memory, limits). */
 sumi_status sumi_onnx_refuse(struct sumi_onnx_importer *im, const struct sumi_onnx_place *place,
                              const struct sumi_err *why, struct sumi_err *err);
 /* Puts all reasons into err; SUMI_OK where there are none. */

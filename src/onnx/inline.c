@@ -1,6 +1,6 @@
-/* FunctionProto: local functions of a model are inlined where they are called, so that the graph holds operators only.
- * A body sees its inputs alone; attributes that refer to the function's are replaced by what the call gives, or by the
- * default; a function takes precedence over an operator of the same name. */
+/* FunctionProto: local functions of a model are inlined where they are called, so that the graph holds
+ * operators only. A body sees its inputs alone; attributes that refer to the function's are replaced by
+ * what the call gives, or by the default; a function takes precedence over an operator of the same name. */
 #include <string.h>
 
 #include "base/size.h"
@@ -67,7 +67,7 @@ sumi_status sumi_onnx_find_function(struct sumi_onnx_importer *im, const struct 
   return SUMI_OK;
 }
 
-/* ---- attributes of the call ------------------------------------------------------------------------------------- */
+/* ---- attributes of the call ---------------------------------------------------------------------------- */
 
 static bool same(struct sumi_str a, struct sumi_str b) {
   return a.size == b.size && (!a.size || !memcmp(a.data, b.data, a.size));
@@ -112,7 +112,8 @@ static sumi_status bind_given(struct sumi_onnx_scope *caller, const struct sumi_
 static sumi_status bind_attributes(struct sumi_onnx_scope *caller, const struct sumi_onnx_node *call,
                                    const struct sumi_onnx_local *f, struct sumi_onnx_scope *scope,
                                    struct sumi_onnx_frame *frame, struct sumi_err *err) {
-  /* Every attribute that is bound is one of the function's: its own number bounds the list and the searching. */
+  /* Every attribute that is bound is one of the function's: its own number bounds the list and the
+   * searching. */
   const size_t n = f->proto.attribute.n + f->proto.attribute_proto.n;
   if (n > SUMI_ONNX_MAX_FUNCTION_ATTRS)
     SUMI_FAIL(err, SUMI_E_LIMIT, "a function has %zu attributes, the limit is %d", n,
@@ -130,7 +131,7 @@ static sumi_status bind_attributes(struct sumi_onnx_scope *caller, const struct 
   return SUMI_OK;
 }
 
-/* ---- inputs and outputs of the call ----------------------------------------------------------------------------- */
+/* ---- inputs and outputs of the call -------------------------------------------------------------------- */
 
 static sumi_status bind_inputs(struct sumi_onnx_importer *im, struct sumi_onnx_scope *caller,
                                const struct sumi_onnx_node *call, const struct sumi_onnx_local *f,
@@ -190,8 +191,8 @@ static sumi_status bind_outputs(struct sumi_onnx_importer *im, struct sumi_onnx_
   return SUMI_OK;
 }
 
-/* What is left when the nodes are there: outputs nobody computes, and outputs that are an input or another output,
- * which become copies. */
+/* What is left when the nodes are there: outputs nobody computes, and outputs that are an input or another
+ * output, which become copies. */
 static sumi_status finish_outputs(struct sumi_onnx_importer *im, struct sumi_onnx_scope *caller,
                                   const struct sumi_onnx_node *call, const struct sumi_onnx_local *f,
                                   struct sumi_onnx_scope *scope, struct sumi_err *err) {
@@ -217,7 +218,7 @@ static sumi_status finish_outputs(struct sumi_onnx_importer *im, struct sumi_onn
   return SUMI_OK;
 }
 
-/* ---- calls ------------------------------------------------------------------------------------------------------ */
+/* ---- calls --------------------------------------------------------------------------------------------- */
 
 static sumi_status inline_in(struct sumi_onnx_importer *im, struct sumi_onnx_scope *caller,
                              const struct sumi_onnx_node *call, const struct sumi_onnx_local *f,

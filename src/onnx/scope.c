@@ -4,8 +4,8 @@
 
 #include "onnx/import_int.h"
 
-/* Names of inlined values that would grow longer than this are made up instead: calls in calls must not multiply the
- * bytes of a file. */
+/* Names of inlined values that would grow longer than this are made up instead: calls in calls must not
+ * multiply the bytes of a file. */
 enum { LONGEST_SPELLED = 256 };
 
 void sumi_onnx_scope_init(struct sumi_onnx_importer *im, struct sumi_onnx_scope *s,

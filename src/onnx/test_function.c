@@ -63,7 +63,8 @@ static void inlines_a_call(void **state) {
   sumi_graph_free(g);
 }
 
-/* The body's operator set is the function's own. An input that is not given is not given to the body's nodes. */
+/* The body's operator set is the function's own. An input that is not given is not given to the body's
+ * nodes. */
 static void follows_its_own_operator_set(void **state) {
   (void)state;
   struct bytes f = function_bytes("F", "a,low,high", "c"), o = {0};

@@ -222,7 +222,8 @@ static void takes_attributes(void **state) {
   sumi_graph_free(g);
 }
 
-/* Raw bytes are used where they stand when they are aligned, and copied when not; either way they are right. */
+/* Raw bytes are used where they stand when they are aligned, and copied when not; either way they are
+ * right. */
 static void borrows_aligned_bytes(void **state) {
   (void)state;
   int in_place = 0;
@@ -242,7 +243,8 @@ static void borrows_aligned_bytes(void **state) {
   assert_int_equal(in_place, 1);
 }
 
-/* A model that knows how to fail: with every allocation failing once, nothing leaks and nothing else goes wrong. */
+/* A model that knows how to fail: with every allocation failing once, nothing leaks and nothing else goes
+ * wrong. */
 static void survives_lack_of_memory(void **state) {
   (void)state;
   struct sumi_test_heap heap;

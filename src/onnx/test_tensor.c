@@ -1,5 +1,5 @@
-/* Tensors as files store them: every element type in its typed field and raw, external data, sparse tensors, sequences
- * and optionals; and every way in which their sizes can lie. */
+/* Tensors as files store them: every element type in its typed field and raw, external data, sparse
+ * tensors, sequences and optionals; and every way in which their sizes can lie. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -31,8 +31,8 @@ static void expect_refusal(struct bytes take, sumi_kind kind, sumi_status want, 
   sumi_arena_fini(&arena);
 }
 
-/* Integer types: what the typed field and the raw bytes hold, and the elements that must come out. Items of types below
- * a byte are whole bytes of packed elements. */
+/* Integer types: what the typed field and the raw bytes hold, and the elements that must come out. Items
+ * of types below a byte are whole bytes of packed elements. */
 static void reads_integers(void **state) {
   (void)state;
   static const struct {
@@ -234,7 +234,7 @@ static void refuses_lies(void **state) {
   expect_refusal(b, SUMI_SEQUENCE, SUMI_E_TYPE, "holds float32 and int64");
 }
 
-/* ---- through the importer: sparse and external ------------------------------------------------------------------ */
+/* ---- through the importer: sparse and external --------------------------------------------------------- */
 
 /* y = Relu(w) with the given initializer message in field 5 (dense) or 15 (sparse). */
 static sumi_status import_initializer(struct bytes take, unsigned field, const char *folder,

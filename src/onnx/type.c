@@ -1,12 +1,13 @@
-/* TypeProto: kind, element type and shape of a value. Depth is bounded by what a kind can be: an optional of a sequence
- * of tensors is the deepest. */
+/* TypeProto: kind, element type and shape of a value. Depth is bounded by what a kind can be: an optional
+ * of a sequence of tensors is the deepest. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/size.h"
 #include "onnx/import_int.h"
 
-/* Names that exporters write where they know nothing; taken as names they would make unrelated dimensions equal. */
+/* Names that exporters write where they know nothing; taken as names they would make unrelated dimensions
+ * equal. */
 static bool says_nothing(struct sumi_str name) {
   static const char *const words[] = {"", "?", "None", "none", "unk", "unknown", "Unknown", "-1"};
   for (size_t i = 0; i < SUMI_COUNT(words); i++)

@@ -1,4 +1,5 @@
-/* libFuzzer target: any bytes as a model, through the public interface: import, inference, every portable pass. */
+/* libFuzzer target: any bytes as a model, through the public interface: import, inference, every portable
+ * pass. */
 #include <sumi/sumi.h>
 
 #include "onnx_mutator.h"

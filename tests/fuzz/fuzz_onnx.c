@@ -1,5 +1,6 @@
-/* libFuzzer target: any bytes as an ONNX model, and as test data of each kind. What is taken is also cloned, and its
- * shapes are inferred. Limits are small, so that time goes into the reader and not into memory. */
+/* libFuzzer target: any bytes as an ONNX model, and as test data of each kind. What is taken is also
+ * cloned, and its shapes are inferred. Limits are small, so that time goes into the reader and not into
+ * memory. */
 #include "onnx/import.h"
 #include "onnx_mutator.h"
 #include "pass/pass.h"

@@ -1,5 +1,6 @@
-/* A mutator that knows the messages of ONNX: it changes one field somewhere inside and writes the lengths around it
- * anew, so that most of what it makes is still well formed and gets past the reader. Included by one fuzz_*.c. */
+/* A mutator that knows the messages of ONNX: it changes one field somewhere inside and writes the lengths
+ * around it anew, so that most of what it makes is still well formed and gets past the reader. Included by
+ * one fuzz_*.c. */
 #ifndef SUMI_ONNX_MUTATOR_H
 #define SUMI_ONNX_MUTATOR_H
 

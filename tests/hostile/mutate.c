@@ -1,8 +1,9 @@
-/* Damaged networks: truncated and bit-flipped variants, made in memory from a seed. Each must be taken or refused with a
- * status and a sentence; a crash, a leak or a hang is for the sanitizers and the clock to find.
+/* Damaged networks: truncated and bit-flipped variants, made in memory from a seed. Each must be taken or
+ * refused with a status and a sentence; a crash, a leak or a hang is for the sanitizers and the clock to
+ * find.
  *   mutate [--variants N] [--seed S] [--only V] [--run] NETWORK...
- * Variant V belongs to network V modulo their number and depends on nothing but S and V. --only repeats one and tells
- * what became of it. --run also runs what was taken, with zeros as inputs.
+ * Variant V belongs to network V modulo their number and depends on nothing but S and V. --only repeats
+ * one and tells what became of it. --run also runs what was taken, with zeros as inputs.
  * Half of the flips are aimed at what is no tensor data: names, shapes, attributes, lengths. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +34,7 @@ struct totals {
   size_t slowest;
 };
 
-/* ---- what is structure ------------------------------------------------------------------------------------------ */
+/* ---- what is structure --------------------------------------------------------------------------------- */
 
 static void add_structure(struct network *net, const uint8_t *from, const uint8_t *to) {
   if (from >= to) return;
@@ -63,7 +64,7 @@ static void walk(struct network *net, const struct sumi_onnx_message *m, struct 
   add_structure(net, from, w.end);
 }
 
-/* ---- variants --------------------------------------------------------------------------------------------------- */
+/* ---- variants ------------------------------------------------------------------------------------------ */
 
 static size_t pick(struct sumi_random *r, size_t n) { return n ? (size_t)(sumi_random_u64(r) % n) : 0; }
 
@@ -100,7 +101,7 @@ static uint8_t *make_variant(const struct network *net, uint64_t seed, size_t va
   return copy;
 }
 
-/* ---- loading and running ---------------------------------------------------------------------------------------- */
+/* ---- loading and running ------------------------------------------------------------------------------- */
 
 static sumi_status run(struct sumi_model *model, struct sumi_err *err) {
   const struct sumi_session_options options = {.size = sizeof options, .max_arena_bytes = 64 << 20};

@@ -1,4 +1,5 @@
-/* What the library reads in ONNX files, as text that tests/onnx/compare.py writes as well with another reader.
+/* What the library reads in ONNX files, as text that tests/onnx/compare.py writes as well with another
+ * reader.
  *   dump schema              every field that is read: message.field, number, kind
  *   dump file FILE           every field of the file, as the declared messages say
  *   dump graph FILE          the imported graph: inputs, outputs, constants, nodes
@@ -41,7 +42,7 @@ static void print_bytes(const void *bytes, size_t n) {
   putchar('"');
 }
 
-/* ---- the file, field by field ----------------------------------------------------------------------------------- */
+/* ---- the file, field by field -------------------------------------------------------------------------- */
 
 static const struct sumi_onnx_message *const messages[] = {
 #define SUMI_ONNX_MESSAGE(message, proto_name) &sumi_onnx_##message##_message,
@@ -139,7 +140,7 @@ static int print_message(const struct sumi_onnx_message *m, struct sumi_wire byt
   return 0;
 }
 
-/* ---- the graph -------------------------------------------------------------------------------------------------- */
+/* ---- the graph ----------------------------------------------------------------------------------------- */
 
 static void print_info(const struct sumi_graph *g, const char *what, const struct sumi_value *v) {
   struct sumi_text dims;
