@@ -129,19 +129,14 @@ INLINE void tile(const int rows, const int vectors, const bool half, const struc
 #undef SUM
 }
 
-#define TILES(X)                                                                                          \
-  X(1, 1)                                                                                                 \
-  X(1, 2)                                                                                                 \
-  X(1, 3)                                                                                                 \
-  X(1, 4)                                                                                                 \
-  X(1, 5)                                                                                                 \
-  X(1, 6)                                                                                                 \
-  X(1, 7)                                                                                                 \
-  X(1, 8)                                                                                                 \
-  X(2, 1)                                                                                                 \
-  X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7) X(2, 8) X(3, 1) X(3, 2) X(3, 3) X(3, 4) X(3, 5) X(3, 6) \
-      X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(4, 5) X(4, 6) X(5, 1) X(5, 2) X(5, 3) X(6, 1) X(6, 2) X(6, 3)     \
-          X(7, 1) X(7, 2) X(7, 3) X(8, 1) X(8, 2) X(8, 3)
+/* Row counts by vector counts whose accumulators fit the registers. */
+#define TILES_1(X) X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8)
+#define TILES_2(X) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(2, 7) X(2, 8)
+#define TILES_3(X) X(3, 1) X(3, 2) X(3, 3) X(3, 4) X(3, 5) X(3, 6)
+#define TILES_4(X) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(4, 5) X(4, 6)
+#define TILES_5_8(X) \
+  X(5, 1) X(5, 2) X(5, 3) X(6, 1) X(6, 2) X(6, 3) X(7, 1) X(7, 2) X(7, 3) X(8, 1) X(8, 2) X(8, 3)
+#define TILES(X) TILES_1(X) TILES_2(X) TILES_3(X) TILES_4(X) TILES_5_8(X)
 /* Tiles whose last vector may be half as wide. */
 #define HALVES(X) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(8, 1) X(8, 2) X(8, 3)
 #define DEFINE(rows, vectors)                                                                     \
