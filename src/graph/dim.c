@@ -39,6 +39,7 @@ bool sumi_symbols_copy(struct sumi_symbols *to, const struct sumi_symbols *from)
   to->cap = from->cap;
   to->slot = slot;
   to->cap_slot = from->cap_slot;
+  to->salt = from->salt;
   return true;
 }
 
@@ -51,9 +52,10 @@ static uint64_t mix(uint64_t h) {
   return h ^ h >> 32;
 }
 
-static uint64_t hash_expr(const struct sumi_dim_expr *e) {
-  if (e->op == SUMI_DIM_SYMBOL) return mix(sumi_hash(e->symbol, strlen(e->symbol), 0));
-  return mix(mix((uint64_t)e->a) + 3 * (uint64_t)e->b + (uint64_t)e->op);
+/* Salted, so that a file cannot be written to collide. */
+static uint64_t hash_expr(const struct sumi_symbols *s, const struct sumi_dim_expr *e) {
+  if (e->op == SUMI_DIM_SYMBOL) return mix(sumi_hash(e->symbol, strlen(e->symbol), s->salt));
+  return mix(mix((uint64_t)e->a + s->salt) + 3 * (uint64_t)e->b + (uint64_t)e->op);
 }
 
 static bool same_expr(const struct sumi_dim_expr *x, const struct sumi_dim_expr *y) {
@@ -69,9 +71,10 @@ static bool reserve(struct sumi_symbols *s) {
   struct sumi_dim_expr *expr = SUMI_NEW_ARRAY(s->arena, cap, struct sumi_dim_expr);
   uint32_t *slot = SUMI_NEW_ARRAY(s->arena, cap_slot, uint32_t);
   if (!expr || !slot) return false;
+  if (!s->cap) s->salt = mix((uint64_t)(uintptr_t)s);
   if (s->n) memcpy(expr, s->expr, s->n * sizeof *expr);
   for (size_t i = 0; i < s->n; i++) {
-    size_t at = hash_expr(&expr[i]) & (cap_slot - 1);
+    size_t at = hash_expr(s, &expr[i]) & (cap_slot - 1);
     while (slot[at]) at = (at + 1) & (cap_slot - 1);
     slot[at] = (uint32_t)i + 1;
   }
@@ -87,7 +90,7 @@ static sumi_dim intern(struct sumi_symbols *s, struct sumi_dim_expr e) {
   e.size = 1;
   if (e.op != SUMI_DIM_SYMBOL) e.size += (x ? x->size : 1) + (y ? y->size : 1);
   if (e.size > SUMI_DIM_MAX_SIZE || !reserve(s)) return SUMI_DIM_UNKNOWN;
-  size_t at = hash_expr(&e) & (s->cap_slot - 1);
+  size_t at = hash_expr(s, &e) & (s->cap_slot - 1);
   for (; s->slot[at]; at = (at + 1) & (s->cap_slot - 1))
     if (same_expr(&s->expr[s->slot[at] - 1], &e)) return -2 - (sumi_dim)(s->slot[at] - 1);
   if (e.op == SUMI_DIM_SYMBOL) {

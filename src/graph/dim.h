@@ -34,6 +34,7 @@ struct sumi_symbols {
   size_t n, cap;
   uint32_t *slot; /* hash table of indices + 1 */
   size_t cap_slot;
+  uint64_t salt;
 };
 
 /* Fills an empty table with what another holds: equal handles mean equal things in both. Names are shared.
