@@ -95,7 +95,7 @@ static void make(struct check *c, struct problem *q, const float *param) {
   s->add = pick(c, 0, 2) ? NULL : q->add.data;
   s->act = pick(c, 0, 3) ? NULL : double_it;
   s->act_param = param;
-  s->lo = pick(c, 0, 1) ? 0 : -INFINITY;
+  s->lo = pick(c, 0, 1) ? -0.25f : -INFINITY;
   s->hi = pick(c, 0, 1) ? 1.5f : INFINITY;
 }
 
