@@ -28,7 +28,7 @@ void sumi_onnx_external_fini(struct sumi_onnx_external *x) {
 /* Files used lately stand first: a model's tensors mostly follow each other in one file. */
 static struct sumi_onnx_external_file *known_file(struct sumi_onnx_external *x, struct sumi_str name) {
   for (struct sumi_onnx_external_file **link = &x->first, *f; (f = *link); link = &f->next)
-    if (strlen(f->name) == name.size && !memcmp(f->name, name.data, name.size)) {
+    if (strlen(f->name) == name.size && (!name.size || !memcmp(f->name, name.data, name.size))) {
       *link = f->next;
       f->next = x->first;
       return x->first = f;
@@ -63,7 +63,7 @@ static sumi_status open_file(struct sumi_onnx_external *x, struct sumi_str name,
 }
 
 static bool is(struct sumi_str s, const char *want) {
-  return s.size == strlen(want) && !memcmp(s.data, want, s.size);
+  return s.size == strlen(want) && (!s.size || !memcmp(s.data, want, s.size));
 }
 
 static bool parse_size(struct sumi_str s, size_t *out) {

@@ -22,7 +22,7 @@ bool sumi_onnx_is_standard(struct sumi_str domain) {
 static bool same_domain(struct sumi_str a, struct sumi_str b) {
   if (sumi_onnx_is_standard(a) || sumi_onnx_is_standard(b))
     return sumi_onnx_is_standard(a) && sumi_onnx_is_standard(b);
-  return a.size == b.size && !memcmp(a.data, b.data, a.size);
+  return a.size == b.size && (!a.size || !memcmp(a.data, b.data, a.size));
 }
 
 sumi_status sumi_onnx_read_opsets(struct sumi_onnx_importer *im, struct sumi_wire_list list,

@@ -260,7 +260,8 @@ const struct sumi_onnx_binding *sumi_onnx_binding_find(const struct sumi_onnx_fr
                                                        struct sumi_str name) {
   for (size_t i = 0; i < frame->n_binding; i++) {
     const struct sumi_str have = frame->binding[i].name;
-    if (have.size == name.size && !memcmp(have.data, name.data, name.size)) return &frame->binding[i];
+    if (have.size == name.size && (!name.size || !memcmp(have.data, name.data, name.size)))
+      return &frame->binding[i];
   }
   return NULL;
 }
