@@ -6,8 +6,8 @@
  *     f32 output:  y_f32[m * y_row + at(p)] = fma((float)sum, scale[m], shift ? shift[m] : 0)
  *     8-bit:       q = round(clamp((float)sum * scale[m], lo - zero, hi - zero)) + zero
  *                  for each stage t:  v = t.add ? t.add[m] : (float)(r(m, p) - t.r_zero) * t.r_mul
- *                                     q = round(clamp(fma((float)(q - zero before), t.mul, v), t.lo - t.zero, t.hi - t.zero))
- *                                         + t.zero
+ *                                     v = fma((float)(q - zero before), t.mul, v); if t.act: v = t.act(v) * t.post
+ *                                     q = round(clamp(v, t.lo - t.zero, t.hi - t.zero)) + t.zero
  *                  if table: q = table[q]
  *                  byte m % 4 of y[m / 4 * y_group + at(p)] = q
  *
@@ -30,6 +30,7 @@
 #include <stdint.h>
 
 #include "cpu/cpu.h"
+#include "kernel/eltwise/eltwise.h"
 #include "tensor/layout.h"
 
 enum { SUMI_SPMM_I8_STAGES = 2 };
@@ -40,6 +41,9 @@ struct sumi_spmm_i8_stage {
   int64_t r_group;   /* words from plane to plane */
   float r_zero, r_mul;
   float mul, zero, lo, hi;
+  sumi_unary_fn act; /* NULL = none; called for the words of a tile together */
+  const float *act_param;
+  float post;
 };
 
 struct sumi_spmm_i8 {
