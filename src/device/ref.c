@@ -1,6 +1,7 @@
 /* Device ref: every node by its operator's reference function, on the portable graph. What the others are tested
  * against; slow and plain. Also the step that other devices use where they have nothing faster. */
 #include "device/device.h"
+#include "op/lane_lower.h"
 
 struct ref_args {
   const struct sumi_node *node;
@@ -39,24 +40,27 @@ static sumi_status make_args(struct sumi_lower *l, struct ref_args *a, int *used
                              int *n_writes) {
   struct sumi_tensor **in = SUMI_NEW_ARRAY(l->arena, (size_t)l->n_in, struct sumi_tensor *);
   struct sumi_tensor **out = SUMI_NEW_ARRAY(l->arena, (size_t)l->n_out, struct sumi_tensor *);
-  if (!in || !out) SUMI_FAIL_MEMORY(l->err);
+  int *buffer = SUMI_NEW_ARRAY(l->arena, (size_t)(l->n_in + l->n_out), int);
+  if (!in || !out || !buffer) SUMI_FAIL_MEMORY(l->err);
   *n_reads = *n_writes = 0;
   for (int i = 0; i < l->n_in; i++) {
     if (!l->in[i]) continue;
     if (!(in[i] = copy_header(l->arena, l->in[i]))) SUMI_FAIL_MEMORY(l->err);
-    used[(*n_reads)++] = l->in_buffer[i];
+    SUMI_TRY(sumi_lower_rows_in(l, i, &buffer[i]));
+    used[(*n_reads)++] = buffer[i];
   }
   for (int i = 0; i < l->n_out; i++) {
     if (!l->out[i]) continue;
     if (!(out[i] = copy_header(l->arena, l->out[i]))) SUMI_FAIL_MEMORY(l->err);
-    used[*n_reads + (*n_writes)++] = l->out_buffer[i];
+    SUMI_TRY(sumi_lower_rows_out(l, i, &buffer[l->n_in + i]));
+    used[*n_reads + (*n_writes)++] = buffer[l->n_in + i];
   }
   *a = (struct ref_args){.node = l->node,
                          .n_in = l->n_in,
                          .n_out = l->n_out,
                          .scratch = -1,
-                         .in_buffer = l->in_buffer,
-                         .out_buffer = l->out_buffer,
+                         .in_buffer = buffer,
+                         .out_buffer = buffer + l->n_in,
                          .in = (const struct sumi_tensor **)in,
                          .out = out};
   return SUMI_OK;
@@ -78,7 +82,10 @@ sumi_status sumi_ref_lower(struct sumi_lower *l) {
       used[n_reads + n_writes++] = a->scratch;
     }
   }
-  return sumi_lower_emit(l, run_ref, a, "ref", used, n_reads, used + n_reads, n_writes);
+  SUMI_TRY(sumi_lower_emit(l, run_ref, a, "ref", used, n_reads, used + n_reads, n_writes));
+  for (int i = 0; i < l->n_out; i++)
+    if (l->out[i]) SUMI_TRY(sumi_lower_rows_done(l, i, a->out_buffer[i]));
+  return SUMI_OK;
 }
 
 const struct sumi_device sumi_device_ref = {

@@ -20,9 +20,10 @@ struct sumi_stage {
   struct sumi_stage *children; /* what may follow, by the shapes of the dynamic nodes' outputs */
   int64_t *key;
   size_t n_key;
-  struct sumi_plan plan;  /* its arena holds all that follows too */
-  struct sumi_info *info; /* [n_value] */
-  bool *done;             /* [n_node] after this stage, its dynamic nodes included */
+  struct sumi_plan plan;      /* its arena holds all that follows too */
+  struct sumi_info *info;     /* [n_value] */
+  struct sumi_layout *layout; /* [n_value] of what this stage plans; v = 0: row-major */
+  bool *done;                 /* [n_node] after this stage, its dynamic nodes included */
   const struct sumi_node **dynamic;
   size_t n_dynamic;
   struct sumi_value **computed; /* values that have their shape and data from this stage's plan */
@@ -89,6 +90,13 @@ sumi_status sumi_exec_prepare(struct sumi_exec *exec, const struct sumi_tensor *
 
 /* Runs the graph; the outputs are exec->value[graph->output[i]->id] until the next run. */
 sumi_status sumi_exec_run(struct sumi_exec *exec, const struct sumi_tensor *const *in, struct sumi_err *err);
+
+/* layout.c: decides which values made by the planned nodes lie in lanes; fills stage->layout. is_planned[n_node]. */
+sumi_status sumi_stage_assign_layouts(struct sumi_exec *exec, struct sumi_stage *stage,
+                                      const bool *is_planned, struct sumi_err *err);
+
+/* What is known of a value as a tensor: shape where it is known, data where it is constant. */
+struct sumi_tensor sumi_info_tensor(const struct sumi_info *info);
 
 /* stage.c: finds or makes the stage for exec->key in *list. parent NULL: the first stage, from the inputs. */
 sumi_status sumi_stage_get(struct sumi_exec *exec, struct sumi_stage *parent, struct sumi_stage **list,

@@ -26,7 +26,7 @@ static bool is_planned(const struct sumi_info *info) {
   return true;
 }
 
-static struct sumi_tensor header_of(const struct sumi_info *info) {
+struct sumi_tensor sumi_info_tensor(const struct sumi_info *info) {
   struct sumi_tensor t = {.kind = info->kind,
                           .dtype = info->dtype,
                           .rank = info->rank,
@@ -84,6 +84,7 @@ static sumi_status set_value_buffer(struct builder *b, const struct sumi_value *
   if (buffer->bytes > b->exec->session->max_tensor_bytes)
     SUMI_FAIL(b->err, SUMI_E_LIMIT, "value '%s' takes %zu bytes, more than max_tensor_bytes", v->name,
               buffer->bytes);
+  if (b->stage->layout[v->id].v) buffer->bytes = b->stage->layout[v->id].bytes;
   buffer->kind = SUMI_BUFFER_ARENA;
   return SUMI_OK;
 }
@@ -109,13 +110,15 @@ static sumi_status lower_node(struct builder *b, const struct sumi_node *node) {
                            **out = in ? in + n_in : NULL;
   int *in_buffer = SUMI_NEW_ARRAY(arena, n_in + n_out, int),
       *out_buffer = in_buffer ? in_buffer + n_in : NULL;
-  if (!t || !in || !in_buffer) SUMI_FAIL_MEMORY(b->err);
+  struct sumi_layout *layout = SUMI_NEW_ARRAY(arena, n_in + n_out, struct sumi_layout);
+  if (!t || !in || !in_buffer || !layout) SUMI_FAIL_MEMORY(b->err);
   for (size_t i = 0; i < n_in + n_out; i++) {
     const struct sumi_value *v = i < n_in ? node->in[i] : node->out[i - n_in];
     in_buffer[i] = v ? (int)v->id : -1;
     if (!v) continue;
-    t[i] = header_of(&s->info[v->id]);
+    t[i] = sumi_info_tensor(&s->info[v->id]);
     in[i] = &t[i];
+    layout[i] = s->layout[v->id];
     if (i < n_in) set_given_buffer(b, v->id);
   }
   const struct sumi_session *session = b->exec->session;
@@ -127,6 +130,8 @@ static sumi_status lower_node(struct builder *b, const struct sumi_node *node) {
                          .out = out,
                          .in_buffer = in_buffer,
                          .out_buffer = out_buffer,
+                         .in_layout = layout,
+                         .out_layout = layout + n_in,
                          .isa = session->isa,
                          .threads = session->threads,
                          .packs = &packs,
@@ -156,6 +161,7 @@ static bool share_view(struct builder *b, const struct sumi_node *node) {
   const struct sumi_value *from = node->in[0], *to = node->out[0];
   set_given_buffer(b, from->id);
   if (plan->buffer[from->id].bytes != plan->buffer[to->id].bytes) return false;
+  if (!b->stage->layout[from->id].v != !b->stage->layout[to->id].v) return false;
   const int r = root(plan, from->id);
   if (to->is_output && plan->buffer[r].kind != SUMI_BUFFER_ARENA) return false;
   sumi_plan_share(plan, (int)to->id, r);
@@ -169,6 +175,7 @@ static bool share_in_place(struct builder *b, const struct sumi_node *node) {
   if (!node->in[0] || !node->out[0]) return false;
   const size_t from = node->in[0]->id, to = node->out[0]->id;
   const int r = root(plan, from);
+  if (b->stage->layout[from].v || b->stage->layout[to].v) return false;
   if (plan->buffer[r].kind != SUMI_BUFFER_ARENA || plan->buffer[r].bytes != plan->buffer[to].bytes ||
       b->uses[r] != 1)
     return false;
@@ -215,39 +222,59 @@ static bool is_folded(const struct builder *b, const struct sumi_node *node) {
   return true;
 }
 
+enum turn { LATER, DONE, FOLDED, PLANNED, DYNAMIC }; /* when a node runs, seen from this stage */
+
+/* When every node runs; outputs of those that run become available to the nodes behind them. */
+static void find_turns(struct builder *b, enum turn *turn) {
+  const struct sumi_graph *g = b->exec->graph;
+  for (size_t i = 0; i < g->n_node; i++) {
+    const struct sumi_node *node = g->node[i];
+    const bool ready = inputs_available(b, node);
+    turn[i] = b->stage->done[i]    ? DONE
+              : is_folded(b, node) ? FOLDED
+              : !ready             ? LATER
+              : can_plan(b, node)  ? PLANNED
+                                   : DYNAMIC;
+    for (int k = 0; k < node->n_out && (turn[i] == FOLDED || turn[i] == PLANNED); k++)
+      if (node->out[k]) b->available[node->out[k]->id] = true;
+  }
+}
+
+/* Plans or notes a node according to its turn. */
+static sumi_status take_node(struct builder *b, const struct sumi_node *node, enum turn turn) {
+  struct sumi_stage *s = b->stage;
+  if (turn == DONE) return SUMI_OK;
+  if (turn == LATER)
+    s->last = false;
+  else
+    s->done[node->id] = true;
+  if (turn == PLANNED) SUMI_TRY(plan_node(b, node));
+  if (turn == DYNAMIC) s->dynamic[s->n_dynamic++] = node;
+  for (int k = 0; k < node->n_out && (turn == FOLDED || turn == PLANNED); k++) {
+    if (!node->out[k]) continue;
+    if (turn == FOLDED) set_given_buffer(b, node->out[k]->id);
+    s->computed[s->n_computed++] = node->out[k];
+  }
+  for (int k = 0; k < node->n_in && (turn == DYNAMIC || turn == LATER); k++)
+    if (node->in[k] && b->available[node->in[k]->id])
+      sumi_plan_keep(&s->plan, root(&s->plan, node->in[k]->id));
+  return SUMI_OK;
+}
+
 static sumi_status sort_nodes(struct builder *b) {
   const struct sumi_graph *g = b->exec->graph;
   struct sumi_stage *s = b->stage;
-  bool *dynamic_out = SUMI_NEW_ARRAY(&s->plan.arena, g->n_value, bool);
+  enum turn *turn = SUMI_NEW_ARRAY(&s->plan.arena, g->n_node, enum turn);
+  bool *planned = SUMI_NEW_ARRAY(&s->plan.arena, g->n_node, bool);
   s->dynamic = SUMI_NEW_ARRAY(&s->plan.arena, g->n_node, const struct sumi_node *);
   s->computed = SUMI_NEW_ARRAY(&s->plan.arena, g->n_value, struct sumi_value *);
-  if (!dynamic_out || !s->dynamic || !s->computed) SUMI_FAIL_MEMORY(b->err);
+  if (!turn || !planned || !s->dynamic || !s->computed) SUMI_FAIL_MEMORY(b->err);
   s->last = true;
-  for (size_t i = 0; i < g->n_node; i++) {
-    const struct sumi_node *node = g->node[i];
-    if (s->done[i]) continue;
-    const bool folded = is_folded(b, node), ready = inputs_available(b, node);
-    if (folded || (ready && can_plan(b, node))) {
-      if (!folded) SUMI_TRY(plan_node(b, node));
-      s->done[i] = true;
-      for (int k = 0; k < node->n_out; k++) {
-        if (!node->out[k]) continue;
-        if (folded) set_given_buffer(b, node->out[k]->id);
-        b->available[node->out[k]->id] = true;
-        s->computed[s->n_computed++] = node->out[k];
-      }
-    } else if (ready) {
-      s->done[i] = true;
-      s->dynamic[s->n_dynamic++] = node;
-      for (int k = 0; k < node->n_in; k++)
-        if (node->in[k]) sumi_plan_keep(&s->plan, root(&s->plan, node->in[k]->id));
-    } else {
-      s->last = false;
-      for (int k = 0; k < node->n_in; k++)
-        if (node->in[k] && b->available[node->in[k]->id])
-          sumi_plan_keep(&s->plan, root(&s->plan, node->in[k]->id));
-    }
-  }
+  find_turns(b, turn);
+  for (size_t i = 0; i < g->n_node; i++) planned[i] = turn[i] == PLANNED;
+  if (b->exec->session->device->machine_passes)
+    SUMI_TRY(sumi_stage_assign_layouts(b->exec, s, planned, b->err));
+  for (size_t i = 0; i < g->n_node; i++) SUMI_TRY(take_node(b, g->node[i], turn[i]));
   if (!s->last && !s->n_dynamic) SUMI_FAIL(b->err, SUMI_E_INTERNAL, "nothing can run, but nodes are left");
   for (size_t i = 0; i < g->n_output; i++) {
     const size_t id = g->output[i]->id;
@@ -260,10 +287,11 @@ static sumi_status start(struct builder *b) {
   const struct sumi_graph *g = b->exec->graph;
   struct sumi_stage *s = b->stage;
   s->info = SUMI_NEW_ARRAY(&s->plan.arena, g->n_value, struct sumi_info);
+  s->layout = SUMI_NEW_ARRAY(&s->plan.arena, g->n_value, struct sumi_layout);
   s->done = SUMI_NEW_ARRAY(&s->plan.arena, g->n_node, bool);
   b->available = SUMI_NEW_ARRAY(&s->plan.arena, g->n_value, bool);
   b->uses = SUMI_NEW_ARRAY(&s->plan.arena, g->n_value, uint32_t);
-  if (!s->info || !s->done || !b->available || !b->uses) SUMI_FAIL_MEMORY(b->err);
+  if (!s->info || !s->layout || !s->done || !b->available || !b->uses) SUMI_FAIL_MEMORY(b->err);
   SUMI_TRY(infer_stage(b));
   for (size_t i = 0; i < g->n_value; i++) {
     const struct sumi_value *v = g->value[i];

@@ -4,6 +4,7 @@
 #define SUMI_GRAPH_OP_H
 
 #include "graph/graph.h"
+#include "tensor/layout.h"
 
 struct sumi_lower; /* plan/lower.h */
 struct sumi_call;
@@ -58,6 +59,15 @@ struct sumi_case {
   const char *why;   /* why the tolerance is what it is, or what the case is about */
 };
 
+/* How an input or output may lie, beside row-major. Outputs set lanes and axis only. */
+struct sumi_lane_wish {
+  bool lanes;
+  bool any; /* every halo and every phases will do: halo and fill say nothing */
+  int axis; /* of the channels: 1 or the last */
+  struct sumi_halo halo;
+  uint8_t fill; /* what the halo must hold */
+};
+
 struct sumi_cost {
   double dense_macs; /* multiply-accumulates if nothing is skipped */
   double macs;       /* what is left when zero weights are skipped */
@@ -86,6 +96,11 @@ struct sumi_op {
 
   /* Emits steps of kernel families on device cpu. SUMI_E_UNSUPPORTED (after sumi_lower_refuse) = use ref. NULL = use ref. */
   sumi_status (*lower)(struct sumi_lower *l);
+
+  /* Device cpu: which inputs lower can read, and which outputs it can write, in lanes (tensor/layout.h). Shapes are
+   * numbers, data is there where constant. All wishes come in zero. lower must take every value row-major as well.
+   * NULL = row-major only. */
+  void (*lanes)(const struct sumi_call *call, struct sumi_lane_wish *in, struct sumi_lane_wish *out);
 
   /* Work of one run; NULL = bytes of inputs and outputs, no macs. */
   void (*cost)(const struct sumi_call *call, struct sumi_cost *cost);

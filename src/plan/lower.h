@@ -50,7 +50,8 @@ struct sumi_lower {
       *in; /* concrete shapes; ->data non-NULL where the contents are constant; NULL = absent */
   const struct sumi_tensor *const *out; /* concrete shapes, data NULL; NULL = nobody wants it */
   const int *in_buffer, *out_buffer;    /* buffer numbers, -1 where absent. Constants have buffers too */
-  enum sumi_isa isa;                    /* the level kernels may use */
+  const struct sumi_layout *in_layout, *out_layout; /* how they lie; v = 0: row-major */
+  enum sumi_isa isa;                                /* the level kernels may use */
   int threads;
   const struct sumi_packs *packs;
   struct sumi_arena *arena; /* lives as long as the plan */

@@ -37,7 +37,7 @@ struct sumi_layout {
 };
 
 enum {
-  SUMI_LAYOUT_MAX_STEP = 4,
+  SUMI_LAYOUT_MAX_STEP = 32,
   SUMI_LANE_OVER_WORDS = 64 /* kernels may read so many words beyond a plane's last pixel */
 };
 
