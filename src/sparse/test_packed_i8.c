@@ -86,6 +86,10 @@ static void damaged(void **state) {
     bytes[PICK(&r, 0, t % 2 ? 120 : (int64_t)blob->bytes - 1)] ^= (unsigned char)(1 << PICK(&r, 0, 7));
     const struct sumi_packed_i8 *p = (const struct sumi_packed_i8 *)bytes;
     if (sumi_packed_i8_check(bytes, blob->bytes, NULL) == SUMI_OK) {
+      if (p->cols > 1000) { /* lists may name few of many columns */
+        sumi_blob_unref(blob);
+        continue;
+      }
       int32_t *back = malloc((size_t)(p->rows * p->cols) * sizeof *back);
       sumi_packed_i8_unpack(p, back);
       free(back);
