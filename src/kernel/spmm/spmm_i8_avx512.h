@@ -1,0 +1,211 @@
+/* What the AVX-512 leaves of the 8-bit loop share: the end of a tile. 32-bit sums of 4 rows x 16 pixels become 16 words (or 4
+ * x 16 floats), and those go where the map says; the formulas are spmm_i8.h's, to the bit. Needs AVX-512 F, BW, DQ, VL only.
+ *
+ * Use. Once a call:                      const struct i8_end end = i8_end_of(s, b0, b1);
+ * Where a vector of 16 pixels begins at p, it is vector v = p / 16; leave it out where !i8_wanted(s->map, v). When the sums of
+ * rows m .. m + 3 (m a multiple of 4), bias included, lie in memory at sum[i * stride + lane], 64-byte aligned:
+ *                                        i8_finish(&end, m, v, sum, stride);
+ * Where they are in registers and end.quick holds (the common end: bytes out, no stage, no table, scales below 1):
+ *                                        i8_store(s->map, v, i8_plane(s, m), i8_quick(&end, m, a, b, c, d));
+ * A leaf keeps i8_quick in its tiles and sends the rest through memory: with everything inlined, tiles grow threefold. */
+#ifndef SUMI_KERNEL_SPMM_I8_AVX512_H
+#define SUMI_KERNEL_SPMM_I8_AVX512_H
+
+#include <immintrin.h>
+#include <math.h>
+
+#include "kernel/spmm/spmm_i8.h"
+
+#define INLINE static inline __attribute__((always_inline, unused))
+#define UNROLL _Pragma("GCC unroll 8")
+enum { LANES = 16, WORD_ROWS = 4 };
+
+/* What a call's tiles have in common at their end. */
+struct i8_end {
+  const struct sumi_spmm_i8 *s;
+  bool quick;
+  uint32_t lo, hi; /* in four bytes */
+  uint32_t zero;   /* in two halves */
+};
+
+INLINE struct i8_end i8_end_of(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1) {
+  const int64_t m1 = b1 * s->block < s->rows ? b1 * s->block : s->rows;
+  int small =
+      1; /* |sum * scale| < 2^31: conversion to integers does not overflow, and the clamp may follow it */
+  for (int64_t m = b0 * s->block; m < m1; m++) small &= fabsf(s->scale[m]) < 1;
+  return (struct i8_end){.s = s,
+                         .quick = small && !s->y_f32 && !s->n_stage && !s->table,
+                         .lo = (uint32_t)s->lo * 0x01010101u,
+                         .hi = (uint32_t)s->hi * 0x01010101u,
+                         .zero = (uint32_t)s->zero * 0x00010001u};
+}
+
+/* ---- maps ------------------------------------------------------------------------------------------------------- */
+
+INLINE bool i8_wanted(const struct sumi_lane_map *map, int64_t v) {
+  return map->first[v] < map->first[v + 1];
+}
+
+INLINE uint32_t *i8_plane(const struct sumi_spmm_i8 *s, int64_t m) {
+  return s->y + m / WORD_ROWS * s->y_group;
+}
+
+/* The lanes of a piece that are neighbours stay where they are in the vector: only the address moves. */
+INLINE bool i8_together(const struct sumi_lane_piece *k, int *lowest) {
+  *lowest = __builtin_ctz(k->mask);
+  return k->mask >> *lowest == (1 << k->n) - 1;
+}
+
+/* Stores the lanes of vector v to the plane. */
+INLINE void i8_store(const struct sumi_lane_map *map, int64_t v, void *plane, __m512i words) {
+  const struct sumi_lane_piece *k = map->piece + map->first[v], *const end = map->piece + map->first[v + 1];
+  if (end - k == 1 && k->mask == 0xffff) {
+    _mm512_storeu_si512((int32_t *)plane + k->at, words);
+    return;
+  }
+  for (; k < end; k++) {
+    int32_t *const to = (int32_t *)plane + k->at;
+    int lowest;
+    if (i8_together(k, &lowest))
+      _mm512_mask_storeu_epi32(to - lowest, k->mask, words);
+    else
+      _mm512_mask_storeu_epi32(to, (__mmask16)((1 << k->n) - 1), _mm512_maskz_compress_epi32(k->mask, words));
+  }
+}
+
+/* What i8_store would have stored: lanes in no piece are 0. */
+INLINE __m512i i8_load(const struct sumi_lane_map *map, int64_t v, const uint32_t *plane) {
+  const struct sumi_lane_piece *k = map->piece + map->first[v], *const end = map->piece + map->first[v + 1];
+  if (end - k == 1 && k->mask == 0xffff) return _mm512_loadu_si512(plane + k->at);
+  __m512i words = _mm512_setzero_si512();
+  for (; k < end; k++) {
+    const uint32_t *const from = plane + k->at;
+    int lowest;
+    if (i8_together(k, &lowest))
+      words = _mm512_mask_loadu_epi32(words, k->mask, from - lowest);
+    else
+      words = _mm512_mask_expandloadu_epi32(words, k->mask, from);
+  }
+  return words;
+}
+
+/* ---- words ------------------------------------------------------------------------------------------------------ */
+
+/* Rows of whole numbers v, |v| <= 2^31, to words of bytes v + zero, cut to 0..255. */
+INLINE __m512i i8_pack(__m512i a, __m512i b, __m512i c, __m512i d, __m512i zero) {
+  const __m512i order =
+      _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
+  const __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), zero),
+                cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), zero);
+  return _mm512_shuffle_epi8(_mm512_packus_epi16(ab, cd), order);
+}
+
+INLINE __m512 i8_scaled(const struct sumi_spmm_i8 *s, int64_t m, __m512i sum) {
+  return _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(s->scale[m]));
+}
+
+/* Sums of rows m .. m + 3 to words, where end.quick. Limits are whole numbers, so rounding may come before the clamp, which
+ * then is one of bytes. */
+INLINE __m512i i8_quick(const struct i8_end *end, int64_t m, __m512i a, __m512i b, __m512i c, __m512i d) {
+#define ROUNDED(v, i) _mm512_cvtps_epi32(i8_scaled(end->s, m + i, v))
+  const __m512i q =
+      i8_pack(ROUNDED(a, 0), ROUNDED(b, 1), ROUNDED(c, 2), ROUNDED(d, 3), _mm512_set1_epi32((int)end->zero));
+#undef ROUNDED
+  return _mm512_min_epu8(_mm512_max_epu8(q, _mm512_set1_epi32((int)end->lo)),
+                         _mm512_set1_epi32((int)end->hi));
+}
+
+/* min(max(v, lo - zero), hi - zero); a NaN becomes the lower one. */
+INLINE __m512 i8_clamp(__m512 v, float lo, float hi, float zero) {
+  return _mm512_min_ps(_mm512_max_ps(v, _mm512_set1_ps(lo - zero)), _mm512_set1_ps(hi - zero));
+}
+
+/* Byte i of each word, less zero. 2^23 + byte is a float whose low bits are the byte. */
+INLINE __m512 i8_byte(__m512i words, int i, float zero) {
+  const int bits = 0x4b000000; /* 2^23 */
+  const __m512i v =
+      _mm512_ternarylogic_epi32(_mm512_srli_epi32(words, (unsigned)(8 * i)), _mm512_set1_epi32(255),
+                                _mm512_set1_epi32(bits), 0xea); /* a & b | c */
+  return _mm512_sub_ps(_mm512_castsi512_ps(v), _mm512_set1_ps(0x1p23f + zero));
+}
+
+/* One stage on four rows of whole numbers, their zero point taken off. */
+INLINE void i8_stage(const struct sumi_spmm_i8 *s, const struct sumi_spmm_i8_stage *t, int64_t m, int64_t v,
+                     __m512 q[4]) {
+  const __m512 mul = _mm512_set1_ps(t->mul);
+  if (t->add) {
+    UNROLL for (int i = 0; i < WORD_ROWS; i++) q[i] =
+        i8_clamp(_mm512_fmadd_ps(q[i], mul, _mm512_set1_ps(t->add[m + i])), t->lo, t->hi, t->zero);
+    return;
+  }
+  const __m512i r = i8_load(s->r_map, v, t->r + m / WORD_ROWS * t->r_group);
+  const __m512 r_mul = _mm512_set1_ps(t->r_mul);
+  UNROLL for (int i = 0; i < WORD_ROWS; i++) {
+    const __m512 add = _mm512_mul_ps(i8_byte(r, i, t->r_zero), r_mul);
+    q[i] = i8_clamp(_mm512_fmadd_ps(q[i], mul, add), t->lo, t->hi, t->zero);
+  }
+}
+
+/* table[byte] for every byte. The table is 128 words of two bytes in four registers: a word is found by the byte's upper
+ * seven bits and shifted by its lowest. */
+INLINE __m512i i8_look_up(const uint8_t *table, __m512i bytes) {
+  const __m512i t0 = _mm512_load_si512(table), t1 = _mm512_load_si512(table + 64),
+                t2 = _mm512_load_si512(table + 128), t3 = _mm512_load_si512(table + 192);
+  const __m512i low = _mm512_set1_epi16(255), one = _mm512_set1_epi16(1);
+  __m512i found[2];
+  UNROLL for (int odd = 0; odd < 2; odd++) {
+    const __m512i v = odd ? _mm512_srli_epi16(bytes, 8) : _mm512_and_si512(bytes, low),
+                  at = _mm512_srli_epi16(v, 1);
+    const __mmask32 upper = _mm512_test_epi16_mask(v, _mm512_set1_epi16(128));
+    const __m512i pair = _mm512_mask_mov_epi16(_mm512_permutex2var_epi16(t0, at, t1), upper,
+                                               _mm512_permutex2var_epi16(t2, at, t3));
+    found[odd] = _mm512_srlv_epi16(pair, _mm512_slli_epi16(_mm512_and_si512(v, one), 3));
+  }
+  return _mm512_or_si512(_mm512_and_si512(found[0], low), _mm512_slli_epi16(found[1], 8));
+}
+
+/* ---- any end ---------------------------------------------------------------------------------------------------- */
+
+INLINE void i8_finish_f32(const struct sumi_spmm_i8 *s, int64_t m, int64_t v, const int32_t *sum,
+                          int64_t stride) {
+  for (int i = 0; i < WORD_ROWS; i++) {
+    const __m512 shift = _mm512_set1_ps(s->shift ? s->shift[m + i] : 0);
+    const __m512 x = _mm512_cvtepi32_ps(_mm512_load_si512(sum + i * stride));
+    const __m512 y = _mm512_fmadd_ps(x, _mm512_set1_ps(s->scale[m + i]), shift);
+    i8_store(s->map, v, s->y_f32 + (m + i) * s->y_row, _mm512_castps_si512(y));
+  }
+}
+
+static __attribute__((noinline, unused)) void i8_finish_any(const struct sumi_spmm_i8 *s, int64_t m,
+                                                            int64_t v, const int32_t *sum, int64_t stride) {
+  if (s->y_f32) {
+    i8_finish_f32(s, m, v, sum, stride);
+    return;
+  }
+  __m512 q[WORD_ROWS];
+  float zero = s->zero;
+  UNROLL for (int i = 0; i < WORD_ROWS; i++) q[i] =
+      i8_clamp(i8_scaled(s, m + i, _mm512_load_si512(sum + i * stride)), s->lo, s->hi, zero);
+  for (const struct sumi_spmm_i8_stage *t = s->stage; t < s->stage + s->n_stage; t++) {
+    UNROLL for (int i = 0; i < WORD_ROWS; i++) q[i] =
+        _mm512_roundscale_ps(q[i], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    i8_stage(s, t, m, v, q);
+    zero = t->zero;
+  }
+  const __m512i words = i8_pack(_mm512_cvtps_epi32(q[0]), _mm512_cvtps_epi32(q[1]), _mm512_cvtps_epi32(q[2]),
+                                _mm512_cvtps_epi32(q[3]), _mm512_set1_epi16((short)zero));
+  i8_store(s->map, v, i8_plane(s, m), s->table ? i8_look_up(s->table, words) : words);
+}
+
+/* Rows m .. m + 3 of vector v: sums at sum[i * stride + lane], 64-byte aligned, stride a multiple of 16. */
+INLINE void i8_finish(const struct i8_end *end, int64_t m, int64_t v, const int32_t *sum, int64_t stride) {
+  if (!end->quick) {
+    i8_finish_any(end->s, m, v, sum, stride);
+    return;
+  }
+  const __m512i a = _mm512_load_si512(sum), b = _mm512_load_si512(sum + stride),
+                c = _mm512_load_si512(sum + 2 * stride), d = _mm512_load_si512(sum + 3 * stride);
+  i8_store(end->s->map, v, i8_plane(end->s, m), i8_quick(end, m, a, b, c, d));
+}
+
+#endif
