@@ -7,6 +7,7 @@
 #include "kernel/pool/pool.h"
 #include "kernel/rows/rows.h"
 #include "kernel/spmm/spmm.h"
+#include "kernel/spmm/spmm_i8.h"
 
 struct table {
   struct sumi_kernel_row *rows;
@@ -26,6 +27,7 @@ static void add(struct table *t, const char *family, const char *name, enum sumi
     for (size_t i = 0; i < n; i++) add(t, #family, k[i].name, k[i].isa, k[i].what); \
   }
 ADD_FAMILY(spmm, sumi_spmm_f32_kernels, sumi_spmm_f32_kernel)
+ADD_FAMILY(spmm_i8, sumi_spmm_i8_kernels, sumi_spmm_i8_kernel)
 ADD_FAMILY(depthwise, sumi_depthwise_kernels, sumi_depthwise_kernel)
 ADD_FAMILY(pool, sumi_pool_kernels, sumi_pool_kernel)
 ADD_FAMILY(rows, sumi_rows_kernels, sumi_rows_kernel)
@@ -35,6 +37,7 @@ ADD_FAMILY(eltwise, sumi_eltwise_kernels, sumi_eltwise_kernel)
 size_t sumi_kernel_rows(struct sumi_kernel_row *rows, size_t most) {
   struct table t = {rows, 0, most};
   add_spmm(&t);
+  add_spmm_i8(&t);
   add_depthwise(&t);
   add_pool(&t);
   add_rows(&t);

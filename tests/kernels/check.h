@@ -26,7 +26,8 @@ struct check {
   struct sumi_random random;
   enum side side;
   bool bench;
-  double peak; /* measured multiply-adds a second, for --bench */
+  double peak,
+      peak_i8; /* measured multiply-adds a second for --bench: float32, bytes (0 = no such instruction) */
   const char *family, *kernel;
   char what[400]; /* the case that runs */
   long cases, failures;
@@ -46,9 +47,10 @@ bool same(struct check *c, const char *where, int64_t i, float got, float want, 
 bool same_bits(struct check *c, const char *where, int64_t i, float got, float want);
 
 double now_s(void);
-/* Prints one line of --bench: macs multiply-adds (0 = none) and bytes in seconds. */
+/* Prints one line of --bench: macs multiply-adds (0 = none) and bytes in seconds; _i8: measured by peak_i8. */
 void report(struct check *c, const char *kernel, const char *shape, double seconds, double macs,
             double bytes);
+void report_i8(struct check *c, const char *kernel, const char *shape, double seconds, double macs);
 
 #define FAMILY(name) void check_##name(struct check *c);
 #include "families.def"

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "kernel/kernels.h"
 
 static struct check state;
 static const uint32_t poison = 0x7fa5a5a5; /* a signalling NaN that no kernel makes */
@@ -94,13 +95,23 @@ double now_s(void) {
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-void report(struct check *c, const char *kernel, const char *shape, double seconds, double macs,
-            double bytes) {
+static void print_line(const char *kernel, const char *shape, double seconds, double macs, double bytes,
+                       double peak) {
   printf("%-22s %-52s %9.1f us", kernel, shape, seconds * 1e6);
-  if (macs > 0) printf("  %7.2f GMAC/s %5.1f %%", macs / seconds / 1e9, 100 * macs / seconds / c->peak);
+  if (macs > 0) printf("  %7.2f GMAC/s", macs / seconds / 1e9);
+  if (macs > 0 && peak > 0) printf(" %5.1f %%", 100 * macs / seconds / peak);
   if (bytes > 0) printf("  %7.2f GB/s", bytes / seconds / 1e9);
   printf("\n");
   fflush(stdout);
+}
+
+void report(struct check *c, const char *kernel, const char *shape, double seconds, double macs,
+            double bytes) {
+  print_line(kernel, shape, seconds, macs, bytes, c->peak);
+}
+
+void report_i8(struct check *c, const char *kernel, const char *shape, double seconds, double macs) {
+  print_line(kernel, shape, seconds, macs, 0, c->peak_i8);
 }
 
 static void on_fault(int signal) {
@@ -136,21 +147,56 @@ static void on_fault(int signal) {
 PEAK("avx512f", 512, __m512, avx512)
 #define _mm256_set1_ps_ _mm256_set1_ps
 PEAK("avx2,fma", 256, __m256, avx2)
+
+/* The same of four bytes a lane. */
+#define PEAK_I8(name, bits, suffix)                                      \
+  __attribute__((target(name))) static double macs_i8_##suffix(long n) { \
+    const __m##bits##i b = _mm##bits##_set1_epi32(0x01020304);           \
+    __m##bits##i a0, a1, a2, a3, a4, a5, a6, a7, a8, a9;                 \
+    a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = a8 = a9 = b;                 \
+    for (long i = 0; i < n; i++) {                                       \
+      CHAINS(STEP_I8_##bits)                                             \
+    }                                                                    \
+    volatile long long keep = 0;                                         \
+    CHAINS(KEEP)                                                         \
+    (void)keep;                                                          \
+    return 10.0 * sizeof(__m##bits##i) * (double)n;                      \
+  }
+#define STEP_I8_512(i) __asm__ volatile("vpdpbusd %1, %1, %0" : "+v"(a##i) : "v"(b));
+#define STEP_I8_256(i) __asm__ volatile("%{vex%} vpdpbusd %1, %1, %0" : "+x"(a##i) : "x"(b));
+PEAK_I8("avx512f", 512, avx512)
+PEAK_I8("avx2", 256, avx2)
 #endif
 
-static double measure_peak(void) {
-#if defined(SUMI_X86)
-  double (*const run)(long) = sumi_cpu_has(SUMI_ISA_AVX512) ? macs_avx512
-                              : sumi_cpu_has(SUMI_ISA_AVX2) ? macs_avx2
-                                                            : NULL;
+/* The best of several measurements; 0 = nothing to measure. */
+static double measure(double (*run)(long)) {
   double best = 0;
   for (int i = 0; run && i < 20; i++) {
     const double t = now_s(), macs = run(300000), rate = macs / (now_s() - t);
     if (rate > best) best = rate;
   }
-  if (run) return best;
+  return best;
+}
+
+static void measure_peaks(struct check *c) {
+  double (*f32)(long) = NULL, (*i8)(long) = NULL;
+#if defined(SUMI_X86)
+  f32 = sumi_cpu_has(SUMI_ISA_AVX512) ? macs_avx512 : sumi_cpu_has(SUMI_ISA_AVX2) ? macs_avx2 : NULL;
+  i8 = sumi_cpu_has(SUMI_ISA_AVX512VNNI) ? macs_i8_avx512
+       : sumi_cpu_has(SUMI_ISA_AVXVNNI)  ? macs_i8_avx2
+                                         : NULL;
 #endif
-  return 1e9;
+  c->peak = f32 ? measure(f32) : 1e9;
+  c->peak_i8 = measure(i8);
+}
+
+/* Whether a family has a kernel written for just this level. */
+static bool has_row(const char *family, enum sumi_isa isa) {
+  static struct sumi_kernel_row row[SUMI_MAX_KERNEL_ROWS];
+  const size_t n = sumi_kernel_rows(row, SUMI_MAX_KERNEL_ROWS);
+  for (size_t i = 0; i < n; i++)
+    if (row[i].isa == isa && strcmp(row[i].family, family) == 0) return true;
+  return false;
 }
 
 int main(int argc, char **argv) {
@@ -180,9 +226,9 @@ int main(int argc, char **argv) {
   signal(SIGBUS, on_fault);
   signal(SIGILL, on_fault);
   if (state.bench) {
-    state.peak = measure_peak();
-    printf("%s, %s, one core, peak %.1f GMAC/s float32\n", sumi_cpu_info()->name,
-           sumi_isa_label(sumi_cpu_isa()), state.peak / 1e9);
+    measure_peaks(&state);
+    printf("%s, %s, one core, peak %.1f GMAC/s float32, %.1f of bytes (VPDPBUSD)\n", sumi_cpu_info()->name,
+           sumi_isa_label(sumi_cpu_isa()), state.peak / 1e9, state.peak_i8 / 1e9);
   } else {
     printf("seed %llu\n", (unsigned long long)seed);
   }
@@ -194,7 +240,7 @@ int main(int argc, char **argv) {
     for (int level = top; level >= SUMI_ISA_REF; level--) { /* the mask, lowered level by level */
       if (sumi_cpu_limit((enum sumi_isa)level) != (enum sumi_isa)level) continue;
       for (int side = AT_END; side <= AT_START; side++) {
-        if (state.bench && (side == AT_START || level > SUMI_ISA_AVX512)) continue; /* nothing new above */
+        if (state.bench && (side == AT_START || !has_row(family[f].name, (enum sumi_isa)level))) continue;
         state.side = (enum side)side;
         sumi_random_init(&state.random, seed + 2 * (uint64_t)level + (uint64_t)side);
         family[f].check(&state);

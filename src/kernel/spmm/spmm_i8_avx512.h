@@ -14,11 +14,10 @@
 #include <immintrin.h>
 #include <math.h>
 
-#include "kernel/spmm/spmm_i8.h"
+#include "kernel/spmm/spmm_i8_int.h"
 
 #define INLINE static inline __attribute__((always_inline, unused))
 #define UNROLL _Pragma("GCC unroll 8")
-enum { LANES = 16, WORD_ROWS = 4 };
 
 /* What a call's tiles have in common at their end. */
 struct i8_end {
@@ -42,12 +41,8 @@ INLINE struct i8_end i8_end_of(const struct sumi_spmm_i8 *s, int64_t b0, int64_t
 
 /* ---- maps ------------------------------------------------------------------------------------------------------- */
 
-INLINE bool i8_wanted(const struct sumi_lane_map *map, int64_t v) {
-  return map->first[v] < map->first[v + 1];
-}
-
 INLINE uint32_t *i8_plane(const struct sumi_spmm_i8 *s, int64_t m) {
-  return s->y + m / WORD_ROWS * s->y_group;
+  return s->y + m / I8_WORD_ROWS * s->y_group;
 }
 
 /* The lanes of a piece that are neighbours stay where they are in the vector: only the address moves. */
@@ -134,13 +129,13 @@ INLINE void i8_stage(const struct sumi_spmm_i8 *s, const struct sumi_spmm_i8_sta
                      __m512 q[4]) {
   const __m512 mul = _mm512_set1_ps(t->mul);
   if (t->add) {
-    UNROLL for (int i = 0; i < WORD_ROWS; i++) q[i] =
+    UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] =
         i8_clamp(_mm512_fmadd_ps(q[i], mul, _mm512_set1_ps(t->add[m + i])), t->lo, t->hi, t->zero);
     return;
   }
-  const __m512i r = i8_load(s->r_map, v, t->r + m / WORD_ROWS * t->r_group);
+  const __m512i r = i8_load(s->r_map, v, t->r + m / I8_WORD_ROWS * t->r_group);
   const __m512 r_mul = _mm512_set1_ps(t->r_mul);
-  UNROLL for (int i = 0; i < WORD_ROWS; i++) {
+  UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) {
     const __m512 add = _mm512_mul_ps(i8_byte(r, i, t->r_zero), r_mul);
     q[i] = i8_clamp(_mm512_fmadd_ps(q[i], mul, add), t->lo, t->hi, t->zero);
   }
@@ -168,7 +163,7 @@ INLINE __m512i i8_look_up(const uint8_t *table, __m512i bytes) {
 
 INLINE void i8_finish_f32(const struct sumi_spmm_i8 *s, int64_t m, int64_t v, const int32_t *sum,
                           int64_t stride) {
-  for (int i = 0; i < WORD_ROWS; i++) {
+  for (int i = 0; i < I8_WORD_ROWS; i++) {
     const __m512 shift = _mm512_set1_ps(s->shift ? s->shift[m + i] : 0);
     const __m512 x = _mm512_cvtepi32_ps(_mm512_load_si512(sum + i * stride));
     const __m512 y = _mm512_fmadd_ps(x, _mm512_set1_ps(s->scale[m + i]), shift);
@@ -182,12 +177,12 @@ static __attribute__((noinline, unused)) void i8_finish_any(const struct sumi_sp
     i8_finish_f32(s, m, v, sum, stride);
     return;
   }
-  __m512 q[WORD_ROWS];
+  __m512 q[I8_WORD_ROWS];
   float zero = s->zero;
-  UNROLL for (int i = 0; i < WORD_ROWS; i++) q[i] =
+  UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] =
       i8_clamp(i8_scaled(s, m + i, _mm512_load_si512(sum + i * stride)), s->lo, s->hi, zero);
   for (const struct sumi_spmm_i8_stage *t = s->stage; t < s->stage + s->n_stage; t++) {
-    UNROLL for (int i = 0; i < WORD_ROWS; i++) q[i] =
+    UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] =
         _mm512_roundscale_ps(q[i], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     i8_stage(s, t, m, v, q);
     zero = t->zero;

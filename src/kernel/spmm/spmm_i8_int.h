@@ -1,0 +1,64 @@
+/* What the files of the 8-bit loop share: the kernels' entry functions, tiles, panels and runs of pixels. Only static
+ * functions, so that each instruction-set file compiles its own. */
+#ifndef SUMI_KERNEL_SPMM_I8_INT_H
+#define SUMI_KERNEL_SPMM_I8_INT_H
+
+#include "kernel/spmm/spmm_i8.h"
+
+#define SPMM_I8(level, suffix, ...) \
+  void sumi_spmm_i8_##suffix(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1, int64_t p0, int64_t p1);
+#include "kernel/spmm/spmm_i8.def"
+#undef SPMM_I8
+
+/* Pixels of a vector in maps; rows of a word. */
+enum { I8_VECTOR = 16, I8_WORD_ROWS = 4 };
+
+/* Where a tile lies: rows from m, vectors of 16 pixels from v, and the list it sums. */
+struct i8_tile {
+  const uint8_t *x; /* s->x at the first pixel */
+  const int32_t *w; /* of the first row and entry */
+  const int32_t *off;
+  int64_t n_list;
+  int64_t w_entry, w_row; /* bytes */
+  int64_t m, v;
+  int32_t *sum; /* tiles of fewer rows than a word leave their sums here */
+};
+
+static inline int64_t i8_min(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* The list of block b, and its weights where they come by rows. */
+static inline void i8_list(const struct sumi_spmm_i8 *s, int64_t b, struct i8_tile *t) {
+  const int64_t first = s->start ? s->start[b] : 0;
+  t->off = s->off + first;
+  t->n_list = s->start ? s->start[b + 1] - first : s->n_list;
+  t->w = s->w + b * s->w_block + first * s->w_entry;
+  t->w_entry = s->w_entry * (int64_t)sizeof *s->w;
+  t->w_row = s->w_row * (int64_t)sizeof *s->w;
+}
+
+static inline bool i8_wanted(const struct sumi_lane_map *map, int64_t v) {
+  return map->first[v] < map->first[v + 1];
+}
+
+/* The first run of vectors with pieces in [v, end): it begins at the result, *stop is where it ends. */
+static inline int64_t i8_run(const struct sumi_lane_map *map, int64_t v, int64_t end, int64_t *stop) {
+  while (v < end && !i8_wanted(map, v)) v++;
+  int64_t to = v;
+  while (to < end && i8_wanted(map, to)) to++;
+  *stop = to;
+  return v;
+}
+
+/* Where the panel of vectors that starts at v ends: all blocks are done for a panel before the next one, so that what the
+ * lists read of x stays in the second-level cache while the weights of a block stay in the first. The last panel is never
+ * a splinter. */
+static inline int64_t i8_panel_end(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1, int64_t v,
+                                   int64_t end, int64_t unit) {
+  enum { PANEL_BYTES = 384 << 10, VECTOR_BYTES = 64 };
+  const int64_t list = !s->start ? s->n_list : b1 > b0 ? (s->start[b1] - s->start[b0]) / (b1 - b0) : 0;
+  const int64_t n = PANEL_BYTES / VECTOR_BYTES / (list + s->rows / I8_WORD_ROWS + 1) / unit * unit;
+  const int64_t stop = v + (n > unit ? n : unit);
+  return end - stop < unit ? end : stop;
+}
+
+#endif
