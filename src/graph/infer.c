@@ -243,6 +243,7 @@ static sumi_status fold(const struct sumi_infer_job *job, struct sumi_infer *ctx
   const struct sumi_op *op = ctx->node->op;
   if (!job->fold_bytes || ctx->n_in > MAX_FOLD || ctx->n_out > MAX_FOLD) return SUMI_OK;
   if (op->flags & (SUMI_OP_RANDOM | SUMI_OP_CONTROL | SUMI_OP_DYNAMIC)) return SUMI_OK;
+  if (job->keep && job->keep(ctx->node)) return SUMI_OK;
   bool done = true;
   for (int i = 0; i < ctx->n_out; i++) done &= ctx->out[i].absent || ctx->out[i].data;
   if (done) return SUMI_OK;

@@ -48,7 +48,8 @@ enum {
   SUMI_OP_RANDOM = 4, /* not a function of its inputs: never folded */
   SUMI_OP_VIEW =
       8, /* output 0 has the bytes of input 0 in their order (Reshape, Identity): may share memory */
-  SUMI_OP_IN_PLACE = 16 /* ref and lower allow output 0 to lie over input 0 when their bytes agree */
+  SUMI_OP_IN_PLACE = 16, /* ref and lower allow output 0 to lie over input 0 when their bytes agree */
+  SUMI_OP_INTERNAL = 32  /* passes make it; what is imported must not name it */
 };
 
 /* A test case: a graph in text form whose one graph runs on every device; inputs are filled at random. */
@@ -162,7 +163,8 @@ struct sumi_infer_job {
   size_t fold_bytes; /* > 0: nodes whose inputs are known and whose outputs take at most so many bytes are
                                    computed with their reference function */
   size_t fold_ratio; /* > 0: also those whose outputs take at most so many times their inputs' bytes */
-  const bool *skip;  /* [n_node] nodes whose outputs' infos are given already; NULL = none */
+  bool (*keep)(const struct sumi_node *node); /* nodes that are not computed; NULL = all are */
+  const bool *skip;       /* [n_node] nodes whose outputs' infos are given already; NULL = none */
   struct sumi_info *info; /* [n_value] */
   /* Called for every node that fails; its outputs become unknown and inference goes on. NULL: the first one ends it. */
   void (*on_fail)(void *user, const struct sumi_node *node, const struct sumi_err *err);

@@ -35,6 +35,8 @@ static sumi_status find_op(struct sumi_onnx_importer *im, struct sumi_onnx_scope
   if (!*text) SUMI_FAIL(err, SUMI_E_FORMAT, "it has no operator");
   char why[256];
   *op = sumi_op_find(domain, text, (int)version, why, sizeof why);
+  if (*op && ((*op)->flags & SUMI_OP_INTERNAL))
+    SUMI_FAIL(err, SUMI_E_UNSUPPORTED, "operator '%s.%s' is not for files", domain, text);
   if (!*op) SUMI_FAIL(err, SUMI_E_UNSUPPORTED, "%s", why);
   *op_name = sumi_arena_printf(&scope->arena, "%s%s%s", domain, *domain ? "." : "", text);
   if (!*op_name) SUMI_FAIL_MEMORY(err);

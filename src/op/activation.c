@@ -5,6 +5,10 @@
 
 #include "base/size.h"
 
+static double gelu_tanh(double x) {
+  return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+}
+
 /* X(kind, name, figures, default a, default b, f): f computes y from x, a, b of type real. */
 #define ACTIVATIONS(X)                                                                            \
   X(NONE, "", 0, 0, 0, x)                                                                         \
@@ -15,7 +19,9 @@
   X(SIGMOID, "Sigmoid", 0, 0, 0, 1 / (1 + (real)exp(-(double)x)))                                 \
   X(TANH, "Tanh", 0, 0, 0, (real)tanh((double)x))                                                 \
   X(HARD_SWISH, "HardSwish", 0, 0, 0, x *(x + 3 < 0 ? 0 : x + 3 > 6 ? 1 : (x + 3) / 6))           \
-  X(SWISH, "Swish", 1, 1, 0, x / (1 + (real)exp(-(double)(a * x))))
+  X(SWISH, "Swish", 1, 1, 0, x / (1 + (real)exp(-(double)(a * x))))                               \
+  X(GELU, "Gelu", 0, 0, 0, (real)(0.5 * (double)x * (1 + erf((double)x * M_SQRT1_2))))            \
+  X(GELU_TANH, "GeluTanh", 0, 0, 0, (real)gelu_tanh((double)x))
 
 static const struct {
   const char *name;

@@ -179,6 +179,8 @@ sumi_status sumi_lower_epilogue(struct sumi_lower *l, struct sumi_activation a, 
       [SUMI_ACTIVATION_TANH] = SUMI_UNARY_tanh,
       [SUMI_ACTIVATION_HARD_SWISH] = SUMI_UNARY_hard_swish,
       [SUMI_ACTIVATION_SWISH] = SUMI_UNARY_silu,
+      [SUMI_ACTIVATION_GELU] = SUMI_UNARY_gelu,
+      [SUMI_ACTIVATION_GELU_TANH] = SUMI_UNARY_gelu_tanh,
   };
   *out = (struct sumi_epilogue){-INFINITY, INFINITY, NULL, NULL};
   if (a.kind == SUMI_ACTIVATION_NONE) return SUMI_OK;

@@ -1,5 +1,7 @@
 /* fold-constants: computes, with the reference functions, every node whose inputs are constants; the results become
- * constants. A result is kept only if it is small or not much larger than what it is made from. */
+ * constants. A result is kept only if it is small or not much larger than what it is made from.
+ * fold-weights: the same once more for this machine. Before it, DequantizeLinear is left alone: quantised weights stay
+ * small, and stay what they are for the passes that make integer operators of them. */
 #include <string.h>
 
 #include "pass/pass.h"
@@ -36,7 +38,11 @@ static sumi_status fold_node(struct sumi_graph *g, struct sumi_node *node, const
   return SUMI_OK;
 }
 
-static sumi_status run(struct sumi_graph *g, struct sumi_err *err) {
+static bool is_dequantize(const struct sumi_node *node) {
+  return sumi_streq(node->op->name, "DequantizeLinear");
+}
+
+static sumi_status fold(struct sumi_graph *g, bool (*keep)(const struct sumi_node *), struct sumi_err *err) {
   struct sumi_arena arena;
   sumi_arena_init(&arena, g->allocator);
   const size_t n_node = g->n_node;
@@ -46,6 +52,7 @@ static sumi_status run(struct sumi_graph *g, struct sumi_err *err) {
                                      .arena = &arena,
                                      .fold_bytes = SMALL_BYTES,
                                      .fold_ratio = RATIO,
+                                     .keep = keep,
                                      .info = info};
   sumi_status status = info ? sumi_graph_infer(&job, err) : sumi_err_set(err, SUMI_E_MEMORY, "out of memory");
   for (size_t i = 0; status == SUMI_OK && i < n_node; i++) status = fold_node(g, g->node[i], info, err);
@@ -54,9 +61,19 @@ static sumi_status run(struct sumi_graph *g, struct sumi_err *err) {
   return status;
 }
 
+static sumi_status run(struct sumi_graph *g, struct sumi_err *err) { return fold(g, is_dequantize, err); }
+static sumi_status run_all(struct sumi_graph *g, struct sumi_err *err) { return fold(g, NULL, err); }
+
 const struct sumi_pass sumi_pass_fold_constants = {
     .name = "fold-constants",
     .what = "computes what depends on constants only",
     .stage = SUMI_PASS_PORTABLE,
     .run = run,
+};
+
+const struct sumi_pass sumi_pass_fold_weights = {
+    .name = "fold-weights",
+    .what = "dequantises the weights that no integer operator takes",
+    .stage = SUMI_PASS_MACHINE,
+    .run = run_all,
 };

@@ -1,50 +1,6 @@
 /* Passes on golden graphs: text in, text out, compared as the printer writes them. The verifier runs after each pass. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "base/mem_test.h"
-#include "op/ops.h"
-#include "pass/pass.h"
-
-#define OPSET "<opset_import: [\"\": 17, \"com.microsoft\": 1]> "
-
-static struct sumi_graph *parse(const char *text) {
-  struct sumi_graph *g = NULL;
-  struct sumi_err err = SUMI_ERR_INIT;
-  if (sumi_graph_parse(text, strlen(text), sumi_op_find, sumi_allocator_default(), &g, &err) != SUMI_OK)
-    fail_msg("%s\n%s", err.text, text);
-  return g;
-}
-
-static char *print(const struct sumi_graph *g) {
-  struct sumi_text t;
-  sumi_text_init(&t, NULL);
-  sumi_graph_print(g, 64, false, &t);
-  char *copy = strdup(sumi_text_str(&t));
-  sumi_text_fini(&t);
-  return copy;
-}
-
-static void check(const char *pass, const char *before, const char *after) {
-  struct sumi_err err = SUMI_ERR_INIT;
-  struct sumi_graph *g = parse(before), *want = parse(after);
-  assert_non_null(sumi_pass_find(pass));
-  if (sumi_pass_infer(g, NULL, NULL, &err) != SUMI_OK ||
-      sumi_pass_run(sumi_pass_find(pass), g, &err) != SUMI_OK)
-    fail_msg("%s\n%s", err.text, before);
-  char *got_text = print(g), *want_text = print(want);
-  assert_string_equal(got_text, want_text);
-  free(got_text);
-  free(want_text);
-  sumi_graph_free(g);
-  sumi_graph_free(want);
-}
-
-static void unchanged(const char *pass, const char *graph) { check(pass, graph, graph); }
+#include "pass/golden_test.h"
 
 static void drop_identity(void **state) {
   (void)state;
