@@ -363,7 +363,7 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v, c
   a->s.pitch = pitch == s->out[WIDTH] ? pixels : pitch;
   a->s.width = pitch == s->out[WIDTH] ? pixels : s->out[WIDTH];
   a->blocks_group = (v->m_group + a->s.block - 1) / a->s.block;
-  a->tiles = sumi_spmm_tile(a->kernel, l->threads, a->blocks_group, pixels);
+  a->tiles = sumi_spmm_tile(3 * a->kernel->lanes, l->threads, a->blocks_group, pixels);
   SUMI_TRY(emit_spmm(l, a, weights.packed));
   const double copied = a->copy ? (double)v->c_in * (double)channel_words * 8 : 0; /* bytes, at 20 GB/s */
   sumi_lower_predict(

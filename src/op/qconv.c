@@ -4,6 +4,7 @@
  * and what qdot.h does with it. Padding counts as x_zero: it adds nothing. Sums are exact modulo 2^32. */
 #include "op/conv.h"
 #include "op/qdot.h"
+#include "op/qdot_lower.h"
 
 static sumi_status qconv_infer(struct sumi_infer *ctx) {
   SUMI_TRY(sumi_conv_infer(ctx, SUMI_QDOT_X, SUMI_QDOT_W, sumi_qdot_dtype(ctx)));
@@ -124,6 +125,8 @@ const struct sumi_op sumi_op_qconv = {
     .flags = SUMI_OP_INTERNAL,
     .infer = qconv_infer,
     .ref = qconv_ref,
+    .lower = sumi_qconv_lower,
+    .lanes = sumi_qconv_lanes,
     .cost = qconv_cost,
     .cases = cases,
 };

@@ -5,6 +5,7 @@
 #include "base/size.h"
 #include "op/matmul.h"
 #include "op/qdot.h"
+#include "op/qdot_lower.h"
 
 static bool transposed(const struct sumi_node *node) { return sumi_attr_int(node, "transB", 0) != 0; }
 
@@ -101,6 +102,8 @@ const struct sumi_op sumi_op_qmatmul = {
     .flags = SUMI_OP_INTERNAL,
     .infer = qmatmul_infer,
     .ref = qmatmul_ref,
+    .lower = sumi_qmatmul_lower,
+    .lanes = sumi_qmatmul_lanes,
     .cost = qmatmul_cost,
     .cases = cases,
 };

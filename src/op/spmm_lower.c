@@ -119,12 +119,10 @@ sumi_status sumi_spmm_set_weights(struct sumi_lower *l, struct sumi_spmm_f32 *s,
 
 /* ---- tiles ---------------------------------------------------------------------------------------------------- */
 
-struct sumi_spmm_tiles sumi_spmm_tile(const struct sumi_spmm_f32_kernel *kernel, int threads,
-                                      int64_t n_blocks, int64_t pixels) {
+struct sumi_spmm_tiles sumi_spmm_tile(int64_t unit, int threads, int64_t n_blocks, int64_t pixels) {
   struct sumi_spmm_tiles t = {n_blocks, pixels, n_blocks, pixels, 1, 1};
   if (threads > 1 && n_blocks > 0 && pixels > 0) {
-    const int64_t unit = 3 * kernel->lanes,
-                  want = 4 * (int64_t)threads; /* tiles wanted: a slow one does not matter */
+    const int64_t want = 4 * (int64_t)threads; /* tiles wanted: a slow one does not matter */
     const int64_t units = (pixels + unit - 1) / unit;
     t.across = SUMI_MIN(units, want);
     t.pixels_each = (units + t.across - 1) / t.across * unit;

@@ -35,13 +35,12 @@ sumi_status sumi_spmm_pack_if_below(struct sumi_lower *l, const struct sumi_spmm
 sumi_status sumi_spmm_set_weights(struct sumi_lower *l, struct sumi_spmm_f32 *s,
                                   const struct sumi_packed *packed, const int32_t *offset);
 
-/* Tiles of n_blocks x pixels for so many threads: enough for all, none too small. */
+/* Tiles of n_blocks x pixels for so many threads: enough for all, none too small, of whole units of pixels. */
 struct sumi_spmm_tiles {
   int64_t n_blocks, pixels, blocks_each, pixels_each; /* of the whole, of a tile */
   int64_t across, count;                              /* tiles of pixels side by side, all tiles */
 };
-struct sumi_spmm_tiles sumi_spmm_tile(const struct sumi_spmm_f32_kernel *kernel, int threads,
-                                      int64_t n_blocks, int64_t pixels);
+struct sumi_spmm_tiles sumi_spmm_tile(int64_t unit, int threads, int64_t n_blocks, int64_t pixels);
 /* Runs tile i. */
 void sumi_spmm_run_tile(const struct sumi_spmm_f32_kernel *kernel, const struct sumi_spmm_f32 *s,
                         const struct sumi_spmm_tiles *t, int64_t i);

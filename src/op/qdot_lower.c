@@ -1,0 +1,340 @@
+/* 8-bit convolutions and matrix products on device cpu: family spmm_i8 over planes in lanes. A convolution wants its
+ * input with a halo of the zero point, one phase for each stride; a 1x1 convolution and a product take any layout. */
+#include "op/qdot_lower.h"
+
+#include <inttypes.h>
+
+#include "base/size.h"
+#include "op/conv.h"
+#include "op/eltwise_lower.h"
+#include "op/lane_lower.h"
+#include "op/qdot.h"
+#include "op/qdot_weights.h"
+#include "op/spmm_lower.h"
+
+enum { X = SUMI_QDOT_X, W = SUMI_QDOT_W, R = SUMI_QDOT_R };
+enum { H, WIDTH, N_DIM };
+
+static const struct sumi_halo no_halo = {0, 0, 0, 0, 1, 1};
+
+/* ---- geometry --------------------------------------------------------------------------------------------------- */
+
+/* A convolution seen as one of two spatial dimensions. */
+struct window {
+  bool pointwise; /* every pixel alone */
+  int64_t kernel[N_DIM], stride[N_DIM], dilation[N_DIM], begin[N_DIM], in[N_DIM], out[N_DIM];
+};
+
+static bool is_pointwise(const struct sumi_conv *v) {
+  for (int i = 0; i < v->n; i++)
+    if (v->window.kernel[i] != 1 || v->window.stride[i] != 1 || v->window.begin[i] || v->window.end[i])
+      return false;
+  return true;
+}
+
+/* NULL, or why it cannot be walked in lanes. */
+static const char *find_window(const struct sumi_conv *v, struct window *w) {
+  *w = (struct window){.pointwise = is_pointwise(v)};
+  if (w->pointwise) return NULL;
+  if (v->n > N_DIM) return "more than two spatial dimensions";
+  for (int d = 0; d < N_DIM; d++) w->kernel[d] = w->stride[d] = w->dilation[d] = w->in[d] = w->out[d] = 1;
+  for (int i = 0; i < v->n; i++) {
+    const int d = N_DIM - v->n + i;
+    w->kernel[d] = v->window.kernel[i];
+    w->stride[d] = v->window.stride[i];
+    w->dilation[d] = v->window.dilation[i];
+    w->begin[d] = v->window.begin[i];
+    w->in[d] = v->in[i];
+    w->out[d] = v->window.out[i];
+    if (w->begin[d] < 0 || v->window.end[i] < 0) return "negative padding";
+    if (w->stride[d] > SUMI_LAYOUT_MAX_STEP) return "a stride with too many phases";
+  }
+  return NULL;
+}
+
+/* Elements that the last window reaches beyond the input. */
+static int64_t overhang(const struct window *w, int d) {
+  const int64_t reach = (w->out[d] - 1) * w->stride[d] + (w->kernel[d] - 1) * w->dilation[d] - w->begin[d];
+  return SUMI_MAX(reach - (w->in[d] - 1), 0);
+}
+
+static struct sumi_lane_wish conv_wish(const struct window *w, uint8_t zero) {
+  struct sumi_lane_wish wish = {.lanes = true, .any = w->pointwise, .axis = 1, .halo = no_halo, .fill = zero};
+  if (!w->pointwise)
+    wish.halo = (struct sumi_halo){.top = w->begin[H],
+                                   .left = w->begin[WIDTH],
+                                   .bottom = overhang(w, H),
+                                   .right = overhang(w, WIDTH),
+                                   .step_y = (int)w->stride[H],
+                                   .step_x = (int)w->stride[WIDTH]};
+  return wish;
+}
+
+/* Bytes from a plane's start to where tap (ky, kx) of the first output pixel lies. */
+static int64_t tap_offset(const struct window *w, const struct sumi_layout *l, int64_t ky, int64_t kx) {
+  return 4 *
+         sumi_layout_at(l, 0, ky * w->dilation[H] - w->begin[H], kx * w->dilation[WIDTH] - w->begin[WIDTH]);
+}
+
+/* ---- running ---------------------------------------------------------------------------------------------------- */
+
+struct args {
+  struct sumi_spmm_i8 s; /* pointers to buffers are set while running */
+  struct sumi_lane_map map, r_map;
+  const struct sumi_spmm_i8_kernel *kernel;
+  struct sumi_spmm_tiles tiles;
+  int x, r, y; /* buffers */
+};
+
+struct state {
+  const struct args *a;
+  struct sumi_spmm_i8 s;
+};
+
+static void sum_tiles(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct state *st = user;
+  const struct sumi_spmm_tiles *t = &st->a->tiles;
+  for (int64_t i = begin; i < end; i++) {
+    const int64_t b = i / t->across * t->blocks_each, p = i % t->across * t->pixels_each;
+    st->a->kernel->run(&st->s, b, SUMI_MIN(b + t->blocks_each, t->n_blocks), p,
+                       SUMI_MIN(p + t->pixels_each, t->pixels));
+  }
+}
+
+static sumi_status run_dot(const void *args, const struct sumi_run *run) {
+  const struct args *a = args;
+  struct state st = {a, a->s};
+  st.s.x = run->buffer[a->x];
+  st.s.y = run->buffer[a->y];
+  for (int i = 0; i < st.s.n_stage; i++)
+    if (!st.s.stage[i].add) st.s.stage[i].r = run->buffer[a->r];
+  sumi_par_for(run->par, a->tiles.count, 1, sum_tiles, &st);
+  return SUMI_OK;
+}
+
+/* ---- the epilogue ----------------------------------------------------------------------------------------------- */
+
+static float *new_floats(struct sumi_lower *l, int64_t n) {
+  return SUMI_NEW_ARRAY(l->arena, (size_t)n, float);
+}
+
+static sumi_status set_stage(struct sumi_lower *l, const struct sumi_qdot *q, int which,
+                             struct sumi_spmm_i8 *s) {
+  const struct sumi_qdot_stage *from = &q->stage[which];
+  struct sumi_spmm_i8_stage *to = &s->stage[which];
+  *to = (struct sumi_spmm_i8_stage){.r_zero = from->r_zero,
+                                    .r_mul = from->r_mul,
+                                    .mul = from->mul,
+                                    .zero = from->zero,
+                                    .lo = from->lo,
+                                    .hi = from->hi,
+                                    .post = from->out_mul};
+  if (from->function.kind != SUMI_ACTIVATION_NONE) {
+    struct sumi_epilogue e;
+    SUMI_TRY(sumi_lower_epilogue(l, from->function, &e));
+    to->act = e.act;
+    to->act_param = e.param;
+    if (!e.act) return sumi_lower_refuse(l, "spmm_i8", "an activation without a kernel"), SUMI_E_UNSUPPORTED;
+  }
+  if (from->residual) return SUMI_OK;
+  float *add = new_floats(l, s->rows);
+  if (!add) SUMI_FAIL_MEMORY(l->err);
+  for (int64_t m = 0; m < q->rows; m++) add[m] = sumi_qdot_add(q, m);
+  to->add = add;
+  return SUMI_OK;
+}
+
+/* Bias, scales, limits and stages; rows beyond the last give zeros. */
+static sumi_status set_epilogue(struct sumi_lower *l, const struct sumi_qdot *q, const int32_t *weight_sum,
+                                struct sumi_spmm_i8 *s) {
+  int32_t *bias = SUMI_NEW_ARRAY(l->arena, (size_t)s->rows, int32_t);
+  float *scale = new_floats(l, s->rows);
+  if (!bias || !scale) SUMI_FAIL_MEMORY(l->err);
+  for (int64_t m = 0; m < q->rows; m++) {
+    const uint32_t zero = (uint32_t)q->x_zero * (uint32_t)weight_sum[m];
+    bias[m] = (int32_t)((q->b ? (uint32_t)q->b[m] : 0) - zero);
+    scale[m] = sumi_qdot_scale(q, m);
+  }
+  s->bias = bias;
+  s->scale = scale;
+  s->zero = q->zero;
+  s->lo = q->lo;
+  s->hi = q->hi;
+  s->n_stage = q->n_stage;
+  for (int i = 0; i < q->n_stage; i++) SUMI_TRY(set_stage(l, q, i, s));
+  return SUMI_OK;
+}
+
+/* ---- lowering --------------------------------------------------------------------------------------------------- */
+
+static sumi_status refuse(struct sumi_lower *l, const char *why) {
+  sumi_lower_refuse(l, "spmm_i8", "%s", why);
+  return SUMI_E_UNSUPPORTED;
+}
+
+static bool has_residual(const struct sumi_lower *l) { return l->n_in > R && l->in[R]; }
+
+/* The residual along axis, and its map on the walk of `walk` over `same` pixels. */
+struct operands {
+  struct sumi_lane_operand x, r, y;
+};
+
+static sumi_status emit(struct sumi_lower *l, struct args *a, const struct sumi_qdot_weights *w) {
+  int reads[2] = {a->x, a->r};
+  const char *name = sumi_arena_printf(l->arena, "%s %s %d", w->kernel->name,
+                                       w->packed->dense ? "dense" : "sparse", w->packed->block);
+  if (!name) SUMI_FAIL_MEMORY(l->err);
+  SUMI_TRY(sumi_lower_emit(l, run_dot, a, name, reads, a->r < 0 ? 1 : 2, &a->y, 1));
+  sumi_lower_predict(l, w->predicted_s / l->threads);
+  return SUMI_OK;
+}
+
+static sumi_status lower_dot(struct sumi_lower *l, const struct sumi_qdot *q,
+                             const struct sumi_qdot_matrix *matrix, const struct operands *o,
+                             const int32_t *column, struct args *a) {
+  struct sumi_qdot_weights weights;
+  SUMI_TRY(sumi_qdot_pack(l, matrix, a->map.pixels, &weights));
+  SUMI_TRY(sumi_qdot_set_weights(l, &weights, column, &a->s));
+  SUMI_TRY(set_epilogue(l, q, weights.facts->sum, &a->s));
+  a->kernel = weights.kernel;
+  a->x = o->x.buffer;
+  a->y = o->y.buffer;
+  a->r = has_residual(l) ? o->r.buffer : -1;
+  a->s.map = &a->map;
+  a->s.r_map = &a->r_map;
+  a->s.y_group = o->y.layout.group;
+  for (int i = 0; i < a->s.n_stage; i++) a->s.stage[i].r_group = o->r.layout.group;
+  a->tiles = sumi_spmm_tile(weights.kernel->pixels, l->threads, weights.packed->n_blocks, a->map.pixels);
+  SUMI_TRY(sumi_lower_blank(l, &o->y));
+  SUMI_TRY(emit(l, a, &weights));
+  return sumi_lower_lanes_done(l, 0, &o->y);
+}
+
+/* Operands along axis; the residual is brought to lanes beside the output. */
+static sumi_status take_operands(struct sumi_lower *l, const struct sumi_lane_wish *wish,
+                                 struct operands *o) {
+  const struct sumi_lane_wish any = {.lanes = true, .any = true, .axis = wish->axis, .halo = no_halo};
+  SUMI_TRY(sumi_lower_lanes_in(l, X, wish, &o->x));
+  if (has_residual(l)) SUMI_TRY(sumi_lower_lanes_in(l, R, &any, &o->r));
+  return sumi_lower_lanes_out(l, 0, wish->axis, &o->y);
+}
+
+static const char *cannot(const struct sumi_call *c) {
+  if (!c->in[W]->data) return "the weights are not constant";
+  for (int i = 0; i < c->n_in; i++)
+    if (i != X && i != R && c->in[i] && !c->in[i]->data) return "a scale or zero point is not constant";
+  if (!sumi_tensor_count(c->in[X]) || !sumi_tensor_count(c->out[0]) || !sumi_tensor_count(c->in[W]))
+    return "an empty tensor";
+  return NULL;
+}
+
+static struct sumi_call call_of(struct sumi_lower *l) {
+  return (struct sumi_call){.node = l->node,
+                            .n_in = l->n_in,
+                            .n_out = l->n_out,
+                            .in = l->in,
+                            .out = (struct sumi_tensor *const *)l->out,
+                            .err = l->err};
+}
+
+static uint8_t stored_zero(const struct sumi_tensor *t) {
+  return (uint8_t)(*(const uint8_t *)t->data ^ (t->dtype == SUMI_INT8 ? 0x80 : 0));
+}
+
+/* ---- convolution ------------------------------------------------------------------------------------------------ */
+
+void sumi_qconv_lanes(const struct sumi_call *c, struct sumi_lane_wish *in, struct sumi_lane_wish *out) {
+  struct sumi_conv v;
+  struct window w;
+  if (cannot(c) || sumi_conv_resolve(c->node, c->in[X], c->in[W], &v, NULL) != SUMI_OK || find_window(&v, &w))
+    return;
+  in[X] = conv_wish(&w, stored_zero(c->in[SUMI_QDOT_X_ZERO]));
+  if (sumi_call_has(c, R))
+    in[R] = (struct sumi_lane_wish){.lanes = true, .any = true, .axis = 1, .halo = no_halo};
+  out[0] = (struct sumi_lane_wish){.lanes = true, .axis = 1};
+}
+
+/* Offsets of all columns: tap by tap, the words of a tap side by side. */
+static int32_t *conv_columns(struct sumi_lower *l, const struct window *w, const struct sumi_layout *x) {
+  const int64_t taps = w->pointwise ? 1 : w->kernel[H] * w->kernel[WIDTH];
+  int32_t *column = SUMI_NEW_ARRAY(l->arena, (size_t)(taps * x->groups), int32_t), *next = column;
+  for (int64_t t = 0; column && t < taps; t++) {
+    const int64_t at = w->pointwise ? 0 : tap_offset(w, x, t / w->kernel[WIDTH], t % w->kernel[WIDTH]);
+    for (int64_t g = 0; g < x->groups; g++) *next++ = (int32_t)(at + 4 * g * x->group);
+  }
+  return column;
+}
+
+static bool offsets_fit(const struct sumi_layout *x) { return x->bytes < INT32_MAX; }
+
+static sumi_status conv_maps(struct sumi_lower *l, const struct window *w, const struct operands *o,
+                             struct args *a) {
+  const struct sumi_layout *x = &o->x.layout, *y = &o->y.layout;
+  if (w->pointwise)
+    SUMI_TRY(sumi_lower_map_same(l, x, y, &a->map));
+  else
+    SUMI_TRY(sumi_lower_map_window(l, x, w->out[H], w->out[WIDTH], y, &a->map));
+  a->r_map = a->map;
+  if (!has_residual(l) || sumi_layout_equal(&o->r.layout, y)) return SUMI_OK;
+  return w->pointwise ? sumi_lower_map_same(l, x, &o->r.layout, &a->r_map)
+                      : sumi_lower_map_window(l, x, w->out[H], w->out[WIDTH], &o->r.layout, &a->r_map);
+}
+
+sumi_status sumi_qconv_lower(struct sumi_lower *l) {
+  const struct sumi_call call = call_of(l);
+  struct sumi_conv v;
+  struct sumi_qdot q;
+  struct window w;
+  struct operands o;
+  const char *why = cannot(&call);
+  if (why) return refuse(l, why);
+  SUMI_TRY(sumi_conv_resolve(l->node, l->in[X], l->in[W], &v, l->err));
+  SUMI_TRY(sumi_qdot_resolve(l->node, l->in, l->n_in, v.c_out, &q, l->err));
+  if ((why = find_window(&v, &w))) return refuse(l, why);
+  const struct sumi_lane_wish wish = conv_wish(&w, (uint8_t)q.x_zero);
+  struct args *a = SUMI_NEW(l->arena, struct args);
+  if (!a) SUMI_FAIL_MEMORY(l->err);
+  SUMI_TRY(take_operands(l, &wish, &o));
+  if (!offsets_fit(&o.x.layout)) return refuse(l, "the planes of the input take more than 2 GiB");
+  SUMI_TRY(conv_maps(l, &w, &o, a));
+  const int32_t *column = conv_columns(l, &w, &o.x.layout);
+  if (!column) SUMI_FAIL_MEMORY(l->err);
+  const struct sumi_qdot_matrix matrix = {q.w,    v.c_out, v.group, v.c_group, v.taps, v.c_group * v.taps,
+                                          v.taps, 1};
+  return lower_dot(l, &q, &matrix, &o, column, a);
+}
+
+/* ---- matrix product --------------------------------------------------------------------------------------------- */
+
+void sumi_qmatmul_lanes(const struct sumi_call *c, struct sumi_lane_wish *in, struct sumi_lane_wish *out) {
+  if (cannot(c) || c->in[X]->rank < 2) return;
+  const int axis = c->in[X]->rank - 1;
+  in[X] = (struct sumi_lane_wish){.lanes = true, .any = true, .axis = axis, .halo = no_halo};
+  if (sumi_call_has(c, R)) in[R] = in[X];
+  out[0] = (struct sumi_lane_wish){.lanes = true, .axis = axis};
+}
+
+sumi_status sumi_qmatmul_lower(struct sumi_lower *l) {
+  const struct sumi_call call = call_of(l);
+  const struct sumi_tensor *x = l->in[X], *w = l->in[W];
+  const bool turned = sumi_attr_int(l->node, "transB", 0) != 0;
+  const int64_t n = w->dim[turned ? 0 : 1], k = w->dim[turned ? 1 : 0];
+  struct sumi_qdot q;
+  struct operands o;
+  const char *why = cannot(&call);
+  if (why) return refuse(l, why);
+  if (x->rank < 2) return refuse(l, "a vector");
+  SUMI_TRY(sumi_qdot_resolve(l->node, l->in, l->n_in, n, &q, l->err));
+  const struct sumi_lane_wish wish = {.lanes = true, .any = true, .axis = x->rank - 1, .halo = no_halo};
+  struct args *a = SUMI_NEW(l->arena, struct args);
+  if (!a) SUMI_FAIL_MEMORY(l->err);
+  SUMI_TRY(take_operands(l, &wish, &o));
+  if (!offsets_fit(&o.x.layout)) return refuse(l, "the planes of the input take more than 2 GiB");
+  const struct window point = {.pointwise = true};
+  SUMI_TRY(conv_maps(l, &point, &o, a));
+  const int32_t *column = conv_columns(l, &point, &o.x.layout);
+  if (!column) SUMI_FAIL_MEMORY(l->err);
+  const struct sumi_qdot_matrix matrix = {q.w, n, 1, k, 1, turned ? k : 1, turned ? 1 : n, 0};
+  return lower_dot(l, &q, &matrix, &o, column, a);
+}
