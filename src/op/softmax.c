@@ -180,7 +180,7 @@ static const struct sumi_port out[] = {{"output", SUMI_FLOATS, 'T'}, {NULL}};
       {"g (float16[4,33] x) => (y) { y = " label " (x) }", .rtol = 1e-3},                                  \
       {NULL},                                                                                              \
   };
-#define DESCRIPTOR(symbol, label, text)       \
+#define DESCRIPTOR(symbol, label, text, how)  \
   CASES(symbol, label)                        \
   const struct sumi_op sumi_op_##symbol = {   \
       .name = label,                          \
@@ -192,8 +192,9 @@ static const struct sumi_port out[] = {{"output", SUMI_FLOATS, 'T'}, {NULL}};
       .flags = SUMI_OP_IN_PLACE,              \
       .infer = softmax_infer,                 \
       .ref = symbol##_ref,                    \
+      .lower = how,                           \
       .cases = symbol##_cases,                \
   };
-DESCRIPTOR(softmax, "Softmax", "exp(x - max) / sum(exp(x - max)) along axis")
-DESCRIPTOR(log_softmax, "LogSoftmax", "x - max - ln(sum(exp(x - max))) along axis")
-DESCRIPTOR(hardmax, "Hardmax", "1 at the first largest x along axis, else 0")
+DESCRIPTOR(softmax, "Softmax", "exp(x - max) / sum(exp(x - max)) along axis", sumi_softmax_lower)
+DESCRIPTOR(log_softmax, "LogSoftmax", "x - max - ln(sum(exp(x - max))) along axis", sumi_softmax_lower)
+DESCRIPTOR(hardmax, "Hardmax", "1 at the first largest x along axis, else 0", NULL)
