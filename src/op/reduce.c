@@ -7,6 +7,8 @@
 #include "base/size.h"
 #include "op/lane.h"
 #include "op/op_util.h"
+#include "op/reduce.h"
+#include "op/reduce_lower.h"
 
 /* x seen as loops over kept dims and loops over reduced dims, neighbours of a kind joined. inner: the last
  * loop of either kind that is contiguous in memory; it is not among the others. */
@@ -160,14 +162,19 @@ static sumi_status infer(struct sumi_infer *ctx, int dim_op) {
   return sumi_infer_content(ctx, 0, &content, 1);
 }
 
-static sumi_status find_loops(const struct sumi_call *c, struct loops *l) {
-  const struct sumi_tensor *x = c->in[0];
-  int64_t buffer[SUMI_MAX_RANK * 4], stride[SUMI_MAX_RANK];
+sumi_status sumi_reduce_axes(const struct sumi_call *c, bool *reduced) {
+  int64_t buffer[SUMI_MAX_RANK * 4];
   const int64_t *axes;
   int n;
-  bool reduced[SUMI_MAX_RANK];
   SUMI_TRY(sumi_call_ints_or_attr(c, 1, "axes", buffer, &axes, &n));
-  SUMI_TRY(mark(c->node, x->rank, axes, n, reduced, c->err));
+  return mark(c->node, c->in[0]->rank, axes, n, reduced, c->err);
+}
+
+static sumi_status find_loops(const struct sumi_call *c, struct loops *l) {
+  const struct sumi_tensor *x = c->in[0];
+  int64_t stride[SUMI_MAX_RANK];
+  bool reduced[SUMI_MAX_RANK];
+  SUMI_TRY(sumi_reduce_axes(c, reduced));
   sumi_strides(x->dim, x->rank, stride);
   *l = (struct loops){.inner = 1, .count = 1};
   int last = -1; /* the kind of the dim behind, -1 = none yet */
@@ -390,6 +397,7 @@ static const struct sumi_port bool_out[] = {{"reduced", TYPES, 'T'}, {NULL}};
       .out = out_ports,                                                                                \
       .infer = symbol##_infer,                                                                         \
       .ref = symbol##_ref,                                                                             \
+      .lower = sumi_reduce_lower,                                                                      \
       .cases = symbol##_cases,                                                                         \
   };
 
