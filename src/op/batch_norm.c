@@ -8,9 +8,11 @@
 #include <math.h>
 
 #include "base/size.h"
+#include "op/batch_norm.h"
+#include "op/norm_lower.h"
 #include "op/op_util.h"
 
-static bool training(const struct sumi_node *node) {
+bool sumi_batch_norm_trains(const struct sumi_node *node) {
   if (node->version >= 14) return sumi_attr_int(node, "training_mode", 0) != 0;
   if (node->version < 7 && sumi_attr_int(node, "is_test", 0)) return false;
   for (int i = 1; i < node->n_out; i++)
@@ -37,7 +39,7 @@ static sumi_status batch_infer(struct sumi_infer *ctx) {
         SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "input %d has %" PRId64 " elements for %" PRId64 " channels", i,
                   p->dim[k], channel[k]);
   }
-  if (ctx->node->version >= 14 && !training(ctx->node) && ctx->n_out > 1 && !ctx->out[1].absent)
+  if (ctx->node->version >= 14 && !sumi_batch_norm_trains(ctx->node) && ctx->n_out > 1 && !ctx->out[1].absent)
     SUMI_FAIL(ctx->err, SUMI_E_VALUE, "running mean and variance are wanted, but training_mode is 0");
   sumi_infer_out_like(ctx, 0, x, SUMI_UNDEFINED);
   for (int i = 1; i < 5; i++) {
@@ -97,7 +99,7 @@ static void normalise(const struct batch *b, const struct sumi_tensor *y, int64_
 
 static sumi_status batch_ref(const struct sumi_call *c) {
   const struct sumi_tensor *x = c->in[0];
-  const bool train = training(c->node);
+  const bool train = sumi_batch_norm_trains(c->node);
   const double epsilon = sumi_attr_float(c->node, "epsilon", 1e-5f),
                momentum = sumi_attr_float(c->node, "momentum", 0.9f);
   struct batch b = {x, x->dim[0], 1, 1};
@@ -164,5 +166,6 @@ const struct sumi_op sumi_op_batch_normalization = {
     .out = out,
     .infer = batch_infer,
     .ref = batch_ref,
+    .lower = sumi_batch_norm_lower,
     .cases = cases,
 };

@@ -53,6 +53,7 @@ static const struct {
     {SUMI_UNARY_leaky_relu, {"alpha"}, {0.01f}},
     {SUMI_UNARY_hard_sigmoid, {"alpha", "beta"}, {0.2f, 0.5f}},
     {SUMI_UNARY_silu, {"alpha"}, {1}},
+    {SUMI_UNARY_elu, {"alpha"}, {1}},
 };
 
 /* Clip's limits; false where they are not constant. */

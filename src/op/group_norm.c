@@ -6,8 +6,8 @@
 #include <math.h>
 
 #include "base/size.h"
+#include "op/norm_lower.h"
 #include "op/op_util.h"
-#include "op/rows_lower.h"
 
 /* The groups of a node; channels for InstanceNormalization, which has no such attribute. */
 static int64_t groups(const struct sumi_node *node, int64_t channels) {
@@ -102,7 +102,7 @@ const struct sumi_op sumi_op_instance_normalization = {
     .out = out,
     .infer = group_infer,
     .ref = group_ref,
-    .lower = sumi_instance_norm_lower,
+    .lower = sumi_group_norm_lower,
     .cases = instance_cases,
 };
 
@@ -115,5 +115,6 @@ const struct sumi_op sumi_op_group_normalization = {
     .out = out,
     .infer = group_infer,
     .ref = group_ref,
+    .lower = sumi_group_norm_lower,
     .cases = group_cases,
 };

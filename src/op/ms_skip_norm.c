@@ -8,6 +8,8 @@
 
 #include "base/size.h"
 #include "op/ms_util.h"
+#include "op/norm_lower.h"
+#include "op/rows_lower.h"
 
 /* The output with its last dims [axis, rank) made 1. */
 static void infer_row_statistic(struct sumi_infer *ctx, int i, const struct sumi_info *x, int axis) {
@@ -216,6 +218,7 @@ const struct sumi_op sumi_op_ms_skip_layer_normalization = {
     .out = skip_out,
     .infer = skip_infer,
     .ref = skip_ref,
+    .lower = sumi_skip_norm_lower,
     .scratch = skip_scratch,
     .cases = skip_cases,
 };
@@ -229,6 +232,7 @@ const struct sumi_op sumi_op_ms_skip_simplified_layer_normalization = {
     .out = skip_out,
     .infer = skip_infer,
     .ref = skip_simplified_ref,
+    .lower = sumi_skip_norm_lower,
     .scratch = skip_scratch,
     .cases = skip_simplified_cases,
 };
@@ -242,6 +246,7 @@ const struct sumi_op sumi_op_ms_simplified_layer_normalization = {
     .out = simplified_out,
     .infer = simplified_infer,
     .ref = simplified_ref,
+    .lower = sumi_layer_norm_lower,
     .scratch = simplified_scratch,
     .cases = simplified_cases,
 };

@@ -1,5 +1,5 @@
-/* Softmax, LogSoftmax, LayerNormalization, RMSNormalization, InstanceNormalization in float32 on family rows: one call a row, or a slab of
- * columns where the axis is not the last. */
+/* Softmax, LogSoftmax, LayerNormalization, RMSNormalization, SimplifiedLayerNormalization in float32 on family rows: one
+ * call a row, or a slab of columns where the axis is not the last. */
 #include "op/rows_lower.h"
 
 #include "base/size.h"
@@ -14,7 +14,6 @@ struct args {
   struct sumi_rows_norm norm;
   int64_t outer, n, inner;
   bool is_norm, log_form;
-  int64_t channels;      /* > 0: row i takes gain and offset from entry i % channels of scale and bias */
   int x, scale, bias, y; /* buffers */
 };
 
@@ -33,13 +32,7 @@ static void run_rows(void *user, int64_t begin, int64_t end, int worker) {
   for (int64_t i = begin; i < end; i++) {
     const float *x = s->x + i * words;
     float *y = s->y + i * words;
-    if (a->channels) {
-      struct sumi_rows_norm norm = s->norm;
-      norm.gain = s->norm.scale[i % a->channels];
-      norm.offset = s->norm.bias[i % a->channels];
-      norm.scale = norm.bias = NULL;
-      a->kernel->norm(&norm, x, y);
-    } else if (a->is_norm)
+    if (a->is_norm)
       a->kernel->norm(&s->norm, x, y);
     else if (a->inner == 1)
       a->kernel->softmax(x, a->n, a->log_form, y);
@@ -110,18 +103,5 @@ sumi_status sumi_layer_norm_lower(struct sumi_lower *l) {
                                    .centred = sumi_streq(l->node->op->name, "LayerNormalization"),
                                    .epsilon = sumi_attr_float(l->node, "epsilon", 1e-5f),
                                    .gain = 1};
-  return emit(l, &a);
-}
-
-sumi_status sumi_instance_norm_lower(struct sumi_lower *l) {
-  const struct sumi_tensor *x = l->in[0];
-  if (!sumi_lower_is_f32(x)) return refuse(l, "element type is not float32");
-  struct args a = {
-      .is_norm = true, .inner = 1, .channels = x->dim[1], .scale = l->in_buffer[1], .bias = l->in_buffer[2]};
-  a.outer = x->dim[0] * x->dim[1];
-  a.n = sumi_dims_count(x->dim, 2, x->rank);
-  if (!a.outer || !a.n) return refuse(l, "an empty tensor");
-  a.norm = (struct sumi_rows_norm){
-      .n = a.n, .centred = true, .epsilon = sumi_attr_float(l->node, "epsilon", 1e-5f)};
   return emit(l, &a);
 }

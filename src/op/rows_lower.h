@@ -4,8 +4,8 @@
 
 #include "plan/lower.h"
 
-sumi_status sumi_softmax_lower(struct sumi_lower *l);    /* Softmax, LogSoftmax */
-sumi_status sumi_layer_norm_lower(struct sumi_lower *l); /* LayerNormalization, RMSNormalization */
-sumi_status sumi_instance_norm_lower(struct sumi_lower *l);
+sumi_status sumi_softmax_lower(struct sumi_lower *l); /* Softmax, LogSoftmax */
+/* LayerNormalization, RMSNormalization, SimplifiedLayerNormalization */
+sumi_status sumi_layer_norm_lower(struct sumi_lower *l);
 
 #endif

@@ -26,7 +26,12 @@ static double clip(double x, double low, double high) { return x < low ? low : x
   F(sqrt, sqrt(x), 0.5, 0)                                                                 \
   F(reciprocal, 1 / x, 0.5, 0)                                                             \
   F(abs, fabs(x), 0, 0)                                                                    \
-  F(neg, -x, 0, 0)
+  F(neg, -x, 0, 0)                                                                         \
+  F(affine, alpha *x + beta, 2, 1.2e-7)                                                    \
+  F(softplus, x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)), 3, 0)                            \
+  F(elu, x < 0 ? alpha * expm1(x) : x, 2.5, 0)                                             \
+  F(mish, x *tanh(x > 0 ? x + log1p(exp(-x)) : log1p(exp(x))), 5, 4e-7)                    \
+  F(softsign, isinf(x) ? NAN : x / (1 + fabs(x)), 2, 0)
 
 #define ORACLE(name, f, ...)                                       \
   static double want_##name(double x, double alpha, double beta) { \

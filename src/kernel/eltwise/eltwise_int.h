@@ -17,6 +17,12 @@ static inline float eltwise_clip(float x, float low, float high) {
   return a > high ? high : a;
 }
 
+/* x tanh(ln(1 + w)) = x n / (n + 2) with w = e^x, n = w (w + 2); from x = 20 on the quotient is 1. */
+static inline float eltwise_mish(float x) {
+  const float w = sumi_exp_f32(x > 20 ? 20 : x), n = w * (w + 2);
+  return x * (n / (n + 2));
+}
+
 #define UNARY(symbol, name, f)                                                             \
   static void unary_##symbol(const float *from, float *y, int64_t n, const float *param) { \
     const float alpha = param ? param[0] : 0, beta = param ? param[1] : 0;                 \
