@@ -6,6 +6,7 @@
 #include "kernel/eltwise/eltwise.h"
 #include "kernel/pool/pool.h"
 #include "kernel/reduce/reduce.h"
+#include "kernel/resize/resize.h"
 #include "kernel/rows/rows.h"
 #include "kernel/spmm/spmm.h"
 #include "kernel/spmm/spmm_i8.h"
@@ -33,6 +34,7 @@ ADD_FAMILY(depthwise, sumi_depthwise_kernels, sumi_depthwise_kernel)
 ADD_FAMILY(pool, sumi_pool_kernels, sumi_pool_kernel)
 ADD_FAMILY(rows, sumi_rows_kernels, sumi_rows_kernel)
 ADD_FAMILY(reduce, sumi_reduce_kernels, sumi_reduce_kernel)
+ADD_FAMILY(resize, sumi_resize_kernels, sumi_resize_kernel)
 ADD_FAMILY(copy, sumi_copy_kernels, sumi_copy_kernel)
 ADD_FAMILY(eltwise, sumi_eltwise_kernels, sumi_eltwise_kernel)
 
@@ -44,6 +46,7 @@ size_t sumi_kernel_rows(struct sumi_kernel_row *rows, size_t most) {
   add_pool(&t);
   add_rows(&t);
   add_reduce(&t);
+  add_resize(&t);
   add_copy(&t);
   add_eltwise(&t);
   return t.n;

@@ -11,7 +11,8 @@
 #include "op/dims.h"
 #include "op/move.h"
 #include "op/op_util.h"
-#include "op/resize_axis.h"
+#include "op/resize.h"
+#include "op/resize_lower.h"
 
 /* ---- attributes and inputs ----------------------------------------------------------------------------- */
 
@@ -439,18 +440,23 @@ static void resize_weighted(const struct sumi_call *c, const struct sumi_resize_
                    saturate(y->dtype, wide ? ((const double *)from)[i] : (double)((const float *)from)[i]));
 }
 
-static sumi_status resize_ref(const struct sumi_call *c) {
-  const struct sumi_tensor *x = c->in[0], *y = c->out[0];
+sumi_status sumi_resize_resolve(const struct sumi_call *c, struct sumi_resize_how *how,
+                                struct sumi_resize_axis *a) {
   const struct ports p = ports_of(c->node);
-  struct sumi_resize_how how = {0};
-  struct sumi_resize_axis a[SUMI_MAX_RANK];
-  SUMI_TRY(read_how(c->node, &how, c->err));
+  SUMI_TRY(read_how(c->node, how, c->err));
   const struct wish w = {
       .roi = p.roi > 0 && sumi_call_has(c, p.roi) ? c->in[p.roi] : NULL,
       .scales = p.scales > 0 && sumi_call_has(c, p.scales) ? c->in[p.scales] : NULL,
       .sizes = p.sizes > 0 && sumi_call_has(c, p.sizes) ? c->in[p.sizes] : NULL,
   };
-  SUMI_TRY(read_axes(c->node, &how, &w, x->rank, x->dim, a, c->err));
+  return read_axes(c->node, how, &w, c->in[0]->rank, c->in[0]->dim, a, c->err);
+}
+
+static sumi_status resize_ref(const struct sumi_call *c) {
+  const struct sumi_tensor *x = c->in[0], *y = c->out[0];
+  struct sumi_resize_how how = {0};
+  struct sumi_resize_axis a[SUMI_MAX_RANK];
+  SUMI_TRY(sumi_resize_resolve(c, &how, a));
   if (!sumi_tensor_count(y)) return SUMI_OK;
   const double extrapolation = sumi_attr_float(c->node, "extrapolation_value", 0);
   bool same = true;
@@ -520,6 +526,7 @@ const struct sumi_op sumi_op_resize = {
     .out = resize_out,
     .infer = resize_infer,
     .ref = resize_ref,
+    .lower = sumi_resize_lower,
     .scratch = resize_scratch,
     .cases = resize_cases,
 };
@@ -554,6 +561,7 @@ const struct sumi_op sumi_op_upsample = {
     .out = resize_out,
     .infer = resize_infer,
     .ref = resize_ref,
+    .lower = sumi_resize_lower,
     .scratch = resize_scratch,
     .cases = upsample_cases,
 };

@@ -22,6 +22,10 @@ INLINE vec v_load(mask m, const float *p) { return _mm256_maskload_ps(p, m); }
 INLINE vec v_load_or(mask m, const float *p, vec v) {
   return _mm256_blendv_ps(v, _mm256_maskload_ps(p, m), _mm256_castsi256_ps(m));
 }
+INLINE vec v_gather(mask m, const float *p, const int32_t *at) {
+  return _mm256_mask_i32gather_ps(_mm256_setzero_ps(), p, _mm256_maskload_epi32(at, m),
+                                  _mm256_castsi256_ps(m), 4);
+}
 INLINE void v_store(int64_t n, float *p, vec v) {
   if (n == LANES)
     _mm256_storeu_ps(p, v);

@@ -17,6 +17,9 @@ INLINE mask v_mask(int64_t a, int64_t b) { return (mask)(v_bits(b) & ~v_bits(a))
 INLINE vec v_set(float x) { return _mm512_set1_ps(x); }
 INLINE vec v_load(mask m, const float *p) { return _mm512_maskz_loadu_ps(m, p); }
 INLINE vec v_load_or(mask m, const float *p, vec v) { return _mm512_mask_loadu_ps(v, m, p); }
+INLINE vec v_gather(mask m, const float *p, const int32_t *at) {
+  return _mm512_mask_i32gather_ps(_mm512_setzero_ps(), m, _mm512_maskz_loadu_epi32(m, at), p, 4);
+}
 INLINE void v_store(int64_t n, float *p, vec v) { _mm512_mask_storeu_ps(p, v_mask(0, n), v); }
 INLINE vec v_fma(vec a, vec b, vec c) { return _mm512_fmadd_ps(a, b, c); }
 INLINE vec v_add(vec a, vec b) { return _mm512_add_ps(a, b); }

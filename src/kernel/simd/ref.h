@@ -2,6 +2,7 @@
  *   vec             LANES floats            mask           LANES yes or no
  *   v_mask(a, b)    lanes j with a <= j < b (a, b may be anything)
  *   v_load(m, p)    p[j] where m, else 0; other words are not touched. v_load_or(m, p, v): else v
+ *   v_gather(m, p, at)  p[at[j]] where m, else 0; neither at[j] nor p is touched elsewhere
  *   v_store(n, p, v)  p[j] = v[j] for j < n (1 <= n <= LANES)
  *   v_fma(a, b, c)  a * b + c               v_max, v_min(a, b): b where a lane is NaN
  *   v_max_nan(a, b) the larger, NaN where either is          v_sum(v)        the sum of all lanes
@@ -39,6 +40,11 @@ INLINE vec v_load_or(mask m, const float *p, vec v) {
   return v;
 }
 INLINE vec v_load(mask m, const float *p) { return v_load_or(m, p, v_set(0)); }
+INLINE vec v_gather(mask m, const float *p, const int32_t *at) {
+  vec r = v_set(0);
+  for (int j = m.first; j < m.last; j++) r.v[j] = p[at[j]];
+  return r;
+}
 INLINE void v_store(int64_t n, float *p, vec v) {
   if (n == LANES)
     EACH p[j] = v.v[j];
