@@ -54,6 +54,7 @@ static const struct {
     {SUMI_UNARY_hard_sigmoid, {"alpha", "beta"}, {0.2f, 0.5f}},
     {SUMI_UNARY_silu, {"alpha"}, {1}},
     {SUMI_UNARY_elu, {"alpha"}, {1}},
+    {SUMI_UNARY_affine, {"alpha", "beta"}, {1, 0}},
 };
 
 /* Clip's limits; false where they are not constant. */

@@ -3,7 +3,7 @@
  *   c' = f * c + i * g(W x + R h + b)    o = f(W x + R h + P_o c' + b)    h' = o * h(c')
  * clip bounds what goes into f and g, but not into h: the standard says "the input of activations", and the engines that
  * have it leave the cell alone. Shapes, directions, lengths: rnn.h. */
-#include "op/rnn.h"
+#include "op/rnn_lower.h"
 
 enum { GATE_I, GATE_O, GATE_F, GATE_C }; /* of W, R, B */
 enum { PEEP_I, PEEP_O, PEEP_F };         /* of P */
@@ -28,6 +28,26 @@ static void lstm_step(struct sumi_rnn_state *s) {
     s->h[j] = o * s->act[2].f(s->c[j], s->act[2].alpha, s->act[2].beta);
   }
 }
+
+/* The same in float32 for all sequences of the batch; no peepholes, gates not coupled. */
+static void lstm_cell(const struct sumi_rnn_cell *s) {
+  const int64_t n = s->hidden;
+  sumi_rnn_recur_f32(s, s->h, 0, kind.gates, false, s->gate, kind.gates * n);
+  for (int64_t b = 0; b < s->batch; b++) {
+    float *gate = s->gate + b * kind.gates * n, *c = s->c + b * n, *h = s->h + b * n;
+    float *i = gate + GATE_I * n, *f = gate + GATE_F * n, *g = gate + GATE_C * n;
+    sumi_rnn_act_f32(s, 0, true, gate, 3 * n); /* i, o, f */
+    sumi_rnn_act_f32(s, 1, true, g, n);
+    sumi_rnn_binary_f32(s, SUMI_BINARY_mul, i, g, i, n);
+    sumi_rnn_binary_f32(s, SUMI_BINARY_mul, f, c, f, n);
+    sumi_rnn_binary_f32(s, SUMI_BINARY_add, f, i, c, n);
+    for (int64_t j = 0; j < n; j++) h[j] = c[j];
+    sumi_rnn_act_f32(s, 2, false, h, n);
+    sumi_rnn_binary_f32(s, SUMI_BINARY_mul, gate + GATE_O * n, h, h, n);
+  }
+}
+
+static sumi_status lstm_lower(struct sumi_lower *l) { return sumi_rnn_lower(l, &kind, false, lstm_cell); }
 
 static sumi_status lstm_infer(struct sumi_infer *ctx) { return sumi_rnn_infer(ctx, &kind); }
 static sumi_status lstm_scratch(const struct sumi_call *c, size_t *bytes) {
@@ -65,6 +85,7 @@ const struct sumi_op sumi_op_lstm = {
     .out = out,
     .infer = lstm_infer,
     .ref = lstm_ref,
+    .lower = lstm_lower,
     .scratch = lstm_scratch,
     .cost = sumi_rnn_cost,
     .cases = cases,

@@ -1,6 +1,6 @@
 /* RNN: h' = f(W x + R h + b) along time, f = tanh by default. clip bounds what goes into f. Shapes, directions, lengths:
  * rnn.h. */
-#include "op/rnn.h"
+#include "op/rnn_lower.h"
 
 static const struct sumi_rnn_kind kind = {1, 1, {"Tanh"}};
 
@@ -9,6 +9,15 @@ static void rnn_step(struct sumi_rnn_state *s) {
     s->gate[j] = sumi_rnn_act(s->v, s->act, s->gate[j] + sumi_rnn_recur(s, 0, j, s->h));
   for (int64_t j = 0; j < s->v->hidden; j++) s->h[j] = s->gate[j];
 }
+
+static void rnn_cell(const struct sumi_rnn_cell *s) {
+  const int64_t n = s->batch * s->hidden;
+  sumi_rnn_recur_f32(s, s->h, 0, 1, false, s->gate, s->hidden);
+  sumi_rnn_act_f32(s, 0, true, s->gate, n);
+  for (int64_t j = 0; j < n; j++) s->h[j] = s->gate[j];
+}
+
+static sumi_status rnn_lower(struct sumi_lower *l) { return sumi_rnn_lower(l, &kind, false, rnn_cell); }
 
 static sumi_status rnn_infer(struct sumi_infer *ctx) { return sumi_rnn_infer(ctx, &kind); }
 static sumi_status rnn_scratch(const struct sumi_call *c, size_t *bytes) {
@@ -41,6 +50,7 @@ const struct sumi_op sumi_op_rnn = {
     .out = out,
     .infer = rnn_infer,
     .ref = rnn_ref,
+    .lower = rnn_lower,
     .scratch = rnn_scratch,
     .cost = sumi_rnn_cost,
     .cases = cases,

@@ -22,6 +22,7 @@ enum {
 enum { SUMI_RNN_ACTS = 3 }; /* most activations a cell has */
 
 struct sumi_rnn_act {
+  const char *name;
   double (*f)(double x, double alpha, double beta);
   double alpha, beta;
 };
@@ -64,6 +65,9 @@ double sumi_rnn_recur(const struct sumi_rnn_state *s, int g, int64_t j, const do
 
 /* An element of input i (B, P) of this direction, 0 where the input is not given; at counts from the direction's first. */
 double sumi_rnn_at(const struct sumi_rnn_state *s, int i, int64_t at);
+
+/* What the node's attributes and the shapes of its inputs say. */
+sumi_status sumi_rnn_resolve(const struct sumi_call *c, const struct sumi_rnn_kind *kind, struct sumi_rnn *v);
 
 sumi_status sumi_rnn_infer(struct sumi_infer *ctx, const struct sumi_rnn_kind *kind);
 sumi_status sumi_rnn_scratch(const struct sumi_call *c, const struct sumi_rnn_kind *kind, size_t *bytes);

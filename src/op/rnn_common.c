@@ -69,7 +69,7 @@ static sumi_status resolve_acts(const struct sumi_node *node, const struct sumi_
     while (k < SUMI_COUNT(acts) && !same_name(&name, acts[k].name)) k++;
     if (k == SUMI_COUNT(acts))
       SUMI_FAIL(err, SUMI_E_VALUE, "activation '%.*s' is unknown", (int)SUMI_MIN(name.size, 40), name.data);
-    out[i] = (struct sumi_rnn_act){acts[k].f, acts[k].alpha, acts[k].beta};
+    out[i] = (struct sumi_rnn_act){acts[k].name, acts[k].f, acts[k].alpha, acts[k].beta};
     if (acts[k].has_alpha && at_alpha < n_alpha) out[i].alpha = alpha[at_alpha++];
     if (acts[k].has_beta && at_beta < n_beta) out[i].beta = beta[at_beta++];
   }
@@ -157,7 +157,8 @@ sumi_status sumi_rnn_infer(struct sumi_infer *ctx, const struct sumi_rnn_kind *k
 
 /* ---- running -------------------------------------------------------------------------------------------------- */
 
-static sumi_status resolve(const struct sumi_call *c, const struct sumi_rnn_kind *kind, struct sumi_rnn *v) {
+sumi_status sumi_rnn_resolve(const struct sumi_call *c, const struct sumi_rnn_kind *kind,
+                             struct sumi_rnn *v) {
   const struct sumi_tensor *x = c->in[SUMI_RNN_X];
   *v = (struct sumi_rnn){.kind = kind, .call = c, .clip = sumi_attr_float(c->node, "clip", INFINITY)};
   v->batch_first = sumi_attr_int(c->node, "layout", 0) != 0;
@@ -177,7 +178,7 @@ static bool state_doubles(const struct sumi_rnn *v, size_t *n) {
 
 sumi_status sumi_rnn_scratch(const struct sumi_call *c, const struct sumi_rnn_kind *kind, size_t *bytes) {
   struct sumi_rnn v;
-  SUMI_TRY(resolve(c, kind, &v));
+  SUMI_TRY(sumi_rnn_resolve(c, kind, &v));
   size_t wide, n;
   SUMI_TRY(sumi_widen_scratch(c, &wide));
   if (!state_doubles(&v, &n) || !sumi_size_mul(n, sizeof(double), &n) || !sumi_size_add(wide, n, bytes))
@@ -262,7 +263,7 @@ static void sequence(struct sumi_rnn_state *s, int64_t b, int64_t length, double
 sumi_status sumi_rnn_run(const struct sumi_call *c, const struct sumi_rnn_kind *kind,
                          sumi_rnn_step_fn *step) {
   struct sumi_rnn v;
-  SUMI_TRY(resolve(c, kind, &v));
+  SUMI_TRY(sumi_rnn_resolve(c, kind, &v));
   const int32_t *lens = sumi_call_has(c, SUMI_RNN_LENS) ? c->in[SUMI_RNN_LENS]->data : NULL;
   for (int64_t b = 0; lens && b < v.batch; b++)
     if (lens[b] < 0 || lens[b] > v.seq)

@@ -1,5 +1,6 @@
-/* Lowering: random convolutions, matrix products and pools with constant weights, dense and sparse, on device cpu and
- * audit at every instruction-set level and with several threads, against the reference device.
+/* Lowering: random convolutions, matrix products, pools, reductions, norms, recurrences and interpolations with constant
+ * weights, dense and sparse, on device cpu and audit at every instruction-set level and with several threads, against the
+ * reference device.
  *   lowering [--seed N] [--count N] [--verbose]      one line a failure; exit 1 on any */
 #include <inttypes.h>
 #include <math.h>
@@ -272,6 +273,99 @@ static void make_chain(struct maker *m) {
   m->tolerance = 1e-5;
 }
 
+/* One to three dims of any size, some of them combined. */
+static void make_reduce(struct maker *m) {
+  static const struct sumi_op *const ops[] = {&sumi_op_reduce_sum, &sumi_op_reduce_mean, &sumi_op_reduce_max,
+                                              &sumi_op_reduce_min, &sumi_op_reduce_l1,   &sumi_op_reduce_l2};
+  const struct sumi_op *op = ops[pick(m, 0, 5)];
+  const int first = pick(m, 0, 3), last = pick(m, first, 3);
+  int64_t x[4], axes[4];
+  for (int i = 0; i < 4; i++) x[i] = pick(m, 1, pick(m, 0, 3) ? 9 : 40), axes[i] = first + i;
+  m->what[0] = 0;
+  describe(m, "%s over axes %d to %d,", op->name, first, last);
+  struct sumi_value *in[1] = {input(m, 4, x)};
+  struct sumi_node *node = finish(m, op, 11, in, 1);
+  sumi_node_set_ints(node, "axes", axes, (size_t)(last - first + 1), NULL);
+  sumi_node_set_int(node, "keepdims", pick(m, 0, 1), NULL);
+  m->tolerance = 1e-5; /* sums of up to 64,000 words in runs of 64 */
+}
+
+static void make_resize(struct maker *m) {
+  static const char *const modes[] = {"nearest", "linear", "cubic"};
+  static const char *const places[] = {"half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"};
+  const char *mode = modes[pick(m, 0, 2)], *place = places[pick(m, 0, 3)];
+  int64_t x[4], four = 4;
+  float scale[4];
+  m->what[0] = 0;
+  describe(m, "Resize %s %s,", mode, place);
+  for (int i = 0; i < 4; i++) {
+    x[i] = pick(m, 1, i == 3 ? 40 : 7);
+    scale[i] = pick(m, 0, i < 2 ? 1 : 4) ? (float)pick(m, 1, 12) / 4 : 1;
+    if ((float)x[i] * scale[i] < 1) scale[i] = 1;
+    describe(m, " %g", (double)scale[i]);
+  }
+  struct sumi_tensor t = header(1, &four);
+  struct sumi_blob *blob = sumi_blob_new(sumi_allocator_default(), sizeof scale);
+  memcpy(sumi_blob_bytes(blob), scale, sizeof scale);
+  t.data = (void *)blob->data;
+  struct sumi_value *in[3] = {input(m, 4, x), NULL, sumi_graph_add_constant(m->g, NULL, &t, blob)};
+  struct sumi_node *node = finish(m, &sumi_op_resize, 13, in, 3);
+  sumi_node_set_string(node, "mode", mode, NULL);
+  sumi_node_set_string(node, "coordinate_transformation_mode", place, NULL);
+  m->tolerance = 2e-6; /* sums of four products along each of four axes */
+}
+
+static void make_norm(struct maker *m) {
+  const int which = pick(m, 0, 2), n = pick(m, 0, 2);
+  const int64_t groups = pick(m, 1, 4), c = groups * pick(m, 1, 5);
+  const int64_t x[4] = {pick(m, 1, 3), c, pick(m, 1, 20), pick(m, 1, 20)};
+  static const struct sumi_op *const ops[] = {&sumi_op_group_normalization, &sumi_op_instance_normalization,
+                                              &sumi_op_batch_normalization};
+  m->what[0] = 0;
+  describe(m, "%s, %" PRId64 " groups,", ops[which]->name, groups);
+  struct sumi_value *in[5] = {input(m, 2 + n, x)};
+  for (int i = 1; i < (which == 2 ? 5 : 3); i++) in[i] = constant(m, 1, &c, 1, 1);
+  if (which == 2) {
+    float *variance = (float *)in[4]->constant->data;
+    for (int64_t i = 0; i < c; i++) variance[i] = 0.5f + variance[i] * variance[i];
+  }
+  struct sumi_node *node = finish(m, ops[which], which ? 22 : 21, in, which == 2 ? 5 : 3);
+  if (which == 0) sumi_node_set_int(node, "num_groups", groups, NULL);
+  m->tolerance = 2e-5; /* words near their mean, divided by a small deviation */
+}
+
+static void make_rnn(struct maker *m) {
+  static const struct {
+    const struct sumi_op *op;
+    int gates;
+  } cells[] = {{&sumi_op_lstm, 4}, {&sumi_op_gru, 3}, {&sumi_op_rnn, 1}};
+  static const char *const ways[] = {"forward", "reverse", "bidirectional"};
+  const int which = pick(m, 0, 2), way = pick(m, 0, 2), dirs = way == 2 ? 2 : 1, fixed = pick(m, 0, 2);
+  const int batch_first = pick(m, 0, 1), form = pick(m, 0, 3);
+  const int64_t seq = pick(m, 1, fixed ? 7 : 2), batch = pick(m, 1, 10), k = pick(m, 1, 40),
+                h = pick(m, 1, 40);
+  const int64_t rows = cells[which].gates * h;
+  const int64_t x[3] = {batch_first ? batch : seq, batch_first ? seq : batch, k}, w[3] = {dirs, rows, k},
+                r[3] = {dirs, rows, h}, b[2] = {dirs, 2 * rows},
+                s[3] = {batch_first ? batch : dirs, batch_first ? dirs : batch, h};
+  m->what[0] = 0;
+  describe(m, "%s %s, batch first %d, form %d,", cells[which].op->name, ways[way], batch_first, form);
+  struct sumi_value *in[6] = {input(m, 3, x)};
+  in[1] = fixed ? constant(m, 3, w, 1, 1) : input(m, 3, w);
+  in[2] = fixed ? constant(m, 3, r, 1, 1) : input(m, 3, r);
+  for (int64_t i = 0; fixed && i < dirs * rows * h;
+       i++) /* where a cell does not stretch differences from step to step */
+    ((float *)in[2]->constant->data)[i] /= 4;
+  if (form & 1) in[3] = constant(m, 2, b, 1, 1);
+  if (form & 2) in[5] = input(m, 3, s);
+  struct sumi_node *node = finish(m, cells[which].op, 14, in, 6);
+  sumi_node_set_string(node, "direction", ways[way], NULL);
+  sumi_node_set_int(node, "layout", batch_first, NULL);
+  if (which == 1) sumi_node_set_int(node, "linear_before_reset", pick(m, 0, 1), NULL);
+  if (pick(m, 0, 3) == 0) sumi_node_set_float(node, "clip", 0.75f, NULL);
+  m->tolerance = 2e-5; /* sums of 80 products, seven times one after the other */
+}
+
 static float *fill(struct maker *m, int64_t n) {
   float *data = calloc((size_t)n + 16, sizeof *data);
   for (int64_t i = 0; i < n; i++) data[i] = (float)sumi_random_normal(&m->random);
@@ -375,9 +469,11 @@ int main(int argc, char **argv) {
     const char *name;
     void (*make)(struct maker *);
     double least; /* share that must find a kernel */
-  } kinds[] = {{"Conv", make_conv, 1},       {"ConvTranspose", make_conv_transpose, 1},
-               {"MatMul", make_matmul, 0.9}, {"Gemm", make_gemm, 0.5},
-               {"pools", make_pool, 1},      {"chains", make_chain, 1}};
+  } kinds[] = {{"Conv", make_conv, 1},         {"ConvTranspose", make_conv_transpose, 1},
+               {"MatMul", make_matmul, 0.9},   {"Gemm", make_gemm, 0.5},
+               {"pools", make_pool, 1},        {"chains", make_chain, 1},
+               {"reductions", make_reduce, 1}, {"Resize", make_resize, 0.9},
+               {"norms", make_norm, 1},        {"RNN", make_rnn, 1}};
   uint64_t seed = (uint64_t)time(NULL);
   int count = 150, failed = 0;
   for (int i = 1; i < argc; i++) verbose = verbose || !strcmp(argv[i], "--verbose");
