@@ -44,7 +44,7 @@ void sumi_visit_kernels(bool (*visit)(void *user, const struct sumi_kernel_info 
                                           .name = rows[i].name,
                                           .isa = sumi_isa_label(rows[i].isa),
                                           .what = rows[i].what,
-                                          .runs_here = rows[i].isa <= sumi_cpu_isa()};
+                                          .runs_here = sumi_cpu_allows(sumi_cpu_isa(), rows[i].isa)};
     if (!visit(user, &info)) return;
   }
 }

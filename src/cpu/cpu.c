@@ -1,6 +1,6 @@
 /* Finding out what the processor can do: CPUID and XGETBV for the levels, the kernel's permission for AMX
- * tiles, CPUID's deterministic cache leaves, the affinity mask for the number of cores. Must not fail:
- * unknown = portable. */
+ * tiles, CPUID's deterministic cache leaves, on ARM the kernel's auxiliary vector; the affinity mask for the number of
+ * cores. Must not fail: unknown = portable. */
 #include "cpu/cpu.h"
 
 #include <pthread.h>
@@ -14,10 +14,14 @@
 #if defined(SUMI_X86)
 #include <cpuid.h>
 #include <sys/syscall.h>
+#elif defined(SUMI_ARM64) && defined(__linux__)
+#include <sys/auxv.h>
 #endif
 
 static const char *const label[SUMI_N_ISA] = {
     [SUMI_ISA_REF] = "ref",
+    [SUMI_ISA_NEON] = "neon",
+    [SUMI_ISA_DOTPROD] = "dotprod",
     [SUMI_ISA_AVX2] = "avx2",
     [SUMI_ISA_AVXVNNI] = "avxvnni",
     [SUMI_ISA_AVX512] = "avx512",
@@ -105,6 +109,18 @@ static void find_name(void) {
   while (*from == ' ') from++;
   if (*from) strncpy(info.name, from, sizeof info.name - 1);
 }
+
+#elif defined(SUMI_ARM64)
+
+static void find_levels(void) {
+  has[SUMI_ISA_NEON] = true;
+#if defined(__linux__)
+  enum { ASIMDDP = 1 << 20 }; /* HWCAP_ASIMDDP of the kernel's arm64 interface */
+  has[SUMI_ISA_DOTPROD] = (getauxval(AT_HWCAP) & ASIMDDP) != 0;
+#endif
+}
+static void find_caches(void) {}
+static void find_name(void) { strncpy(info.name, "64-bit ARM processor", sizeof info.name - 1); }
 
 #else
 

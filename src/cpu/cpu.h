@@ -5,11 +5,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Each level has everything of the levels before it, but for AVXVNNI, which machines with AVX-512 may lack: ask
- * sumi_cpu_allows() before calling a kernel. Kernel files carry the level's name as their suffix. */
+/* Each level has everything of its architecture's levels before it, but for AVXVNNI, which machines with AVX-512 may
+ * lack; no processor has a level of another architecture. So ask sumi_cpu_allows() before calling a kernel. Kernel files
+ * carry the level's name as their suffix. */
 enum sumi_isa {
   SUMI_ISA_REF = 0,    /* portable C */
-  SUMI_ISA_AVX2,       /* AVX2, FMA, F16C */
+  SUMI_ISA_NEON,       /* 64-bit ARM: Advanced SIMD, which all of them have */
+  SUMI_ISA_DOTPROD,    /* + SDOT and UDOT */
+  SUMI_ISA_AVX2,       /* x86-64: AVX2, FMA, F16C */
   SUMI_ISA_AVXVNNI,    /* + AVX-VNNI */
   SUMI_ISA_AVX512,     /* AVX-512 F, BW, DQ, VL */
   SUMI_ISA_AVX512VNNI, /* + VNNI */

@@ -31,6 +31,14 @@ static void test_levels(void **state) {
   assert_true(sumi_cpu_has(top));
   assert_false(sumi_cpu_has(SUMI_N_ISA));
   if (sumi_cpu_has(SUMI_ISA_AVX512)) assert_true(sumi_cpu_has(SUMI_ISA_AVX2));
+#if defined(SUMI_ARM64)
+  assert_true(sumi_cpu_has(SUMI_ISA_NEON));
+#else
+  for (int i = SUMI_ISA_NEON; i <= SUMI_ISA_DOTPROD; i++) assert_false(sumi_cpu_has((enum sumi_isa)i));
+#endif
+#if !defined(SUMI_X86)
+  for (int i = SUMI_ISA_AVX2; i <= SUMI_ISA_AMX; i++) assert_false(sumi_cpu_has((enum sumi_isa)i));
+#endif
 #if defined(SUMI_X86) && defined(__GNUC__)
   assert_int_equal(sumi_cpu_has(SUMI_ISA_AVX2),
                    __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
