@@ -51,6 +51,8 @@ struct sumi_par {
 static void relax(void) {
 #if defined(SUMI_X86)
   __builtin_ia32_pause();
+#elif defined(SUMI_ARM64)
+  __asm__ volatile("yield");
 #endif
 }
 
