@@ -37,6 +37,20 @@ test-asan: ## unit, operator, hostile and program tests under AddressSanitizer a
 	@cmake --build $(BUILD)/asan -j $(JOBS)
 	@tools/run_tests $(BUILD)/asan -j $(JOBS) -R '^(unit|ops|hostile|cli)/'
 
+test-tsan: ## unit and operator tests and sessions side by side under ThreadSanitizer
+	@tools/setup test
+	@mkdir -p $(BUILD)/tsan
+	@$(call configure,$(BUILD)/tsan,-DCMAKE_C_COMPILER=clang -DSUMI_SANITIZE=thread)
+	@cmake --build $(BUILD)/tsan -j $(JOBS)
+	@tools/run_tests $(BUILD)/tsan -j $(JOBS) -R '^(unit/|ops/|lowering$$|examples/)'
+
+test-arm: ## unit, kernel and operator tests, compiled for 64-bit ARM, under user-mode emulation
+	@tools/setup arm
+	@mkdir -p $(BUILD)/arm
+	@$(call configure,$(BUILD)/arm,-DCMAKE_TOOLCHAIN_FILE=cmake/arm64.cmake)
+	@cmake --build $(BUILD)/arm -j $(JOBS)
+	@tools/run_tests $(BUILD)/arm -j $(JOBS) -R '^(unit/|ops/|kernels$$|lowering$$)'
+
 fuzz: ## every libFuzzer target for FUZZ_SECONDS (600), from the corpus in the tree
 	@tools/setup test
 	@mkdir -p $(BUILD)/fuzz
@@ -61,4 +75,4 @@ help:
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1: /p' Makefile
 
 , := ,
-.PHONY: all demo test test-asan fuzz bench install format clean help
+.PHONY: all demo test test-asan test-tsan test-arm fuzz bench install format clean help
