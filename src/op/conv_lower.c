@@ -363,7 +363,9 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v, c
   a->s.pitch = pitch == s->out[WIDTH] ? pixels : pitch;
   a->s.width = pitch == s->out[WIDTH] ? pixels : s->out[WIDTH];
   a->blocks_group = (v->m_group + a->s.block - 1) / a->s.block;
-  a->tiles = sumi_spmm_tile(3 * a->kernel->lanes, l->threads, a->blocks_group, pixels);
+  const int64_t entries = weights.packed->dense ? a->blocks_group * k : weights.packed->n_entries / v->group;
+  a->tiles = sumi_spmm_tile(3 * a->kernel->lanes, l->threads, a->blocks_group, pixels, entries * a->s.block,
+                            a->group_words);
   SUMI_TRY(emit_spmm(l, a, weights.packed));
   const double copied = a->copy ? (double)v->c_in * (double)channel_words * 8 : 0; /* bytes, at 20 GB/s */
   sumi_lower_predict(

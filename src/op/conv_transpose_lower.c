@@ -225,7 +225,8 @@ static sumi_status plan_phases(struct sumi_lower *l, const struct sumi_conv *v, 
     phase->s.y_row = a->n_phase * a->merge.plane;
     phase->s.pitch = a->halo.pitch, phase->s.width = s[WIDTH].count;
     a->blocks_group = (v->m_group + phase->s.block - 1) / phase->s.block;
-    phase->tiles = sumi_spmm_tile(3 * a->kernel->lanes, l->threads, a->blocks_group, pixels);
+    phase->tiles = sumi_spmm_tile(3 * a->kernel->lanes, l->threads, a->blocks_group, pixels,
+                                  v->m_group * v->c_group * v->taps / a->n_phase, v->c_group * a->halo.plane);
   }
   return SUMI_OK;
 }

@@ -94,11 +94,9 @@ struct state {
 static void sum_tiles(void *user, int64_t begin, int64_t end, int worker) {
   (void)worker;
   const struct state *st = user;
-  const struct sumi_spmm_tiles *t = &st->a->tiles;
   for (int64_t i = begin; i < end; i++) {
-    const int64_t b = i / t->across * t->blocks_each, p = i % t->across * t->pixels_each;
-    st->a->kernel->run(&st->s, b, SUMI_MIN(b + t->blocks_each, t->n_blocks), p,
-                       SUMI_MIN(p + t->pixels_each, t->pixels));
+    const struct sumi_spmm_part part = sumi_spmm_tile_part(&st->a->tiles, i);
+    st->a->kernel->run(&st->s, part.b0, part.b1, part.p0, part.p1);
   }
 }
 
@@ -205,7 +203,9 @@ static sumi_status lower_dot(struct sumi_lower *l, const struct sumi_qdot *q,
   a->s.r_map = &a->r_map;
   a->s.y_group = o->y.layout.group;
   for (int i = 0; i < a->s.n_stage; i++) a->s.stage[i].r_group = o->r.layout.group;
-  a->tiles = sumi_spmm_tile(weights.kernel->pixels, l->threads, weights.packed->n_blocks, a->map.pixels);
+  const int64_t entries = weights.packed->n_entries * (weights.packed->dense ? weights.packed->n_blocks : 1);
+  a->tiles = sumi_spmm_tile(weights.kernel->pixels, l->threads, weights.packed->n_blocks, a->map.pixels,
+                            entries * a->s.block, o->x.layout.groups * o->x.layout.group);
   SUMI_TRY(sumi_lower_blank(l, &o->y));
   SUMI_TRY(emit(l, a, &weights));
   return sumi_lower_lanes_done(l, 0, &o->y);

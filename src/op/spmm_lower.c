@@ -119,23 +119,37 @@ sumi_status sumi_spmm_set_weights(struct sumi_lower *l, struct sumi_spmm_f32 *s,
 
 /* ---- tiles ---------------------------------------------------------------------------------------------------- */
 
-struct sumi_spmm_tiles sumi_spmm_tile(int64_t unit, int threads, int64_t n_blocks, int64_t pixels) {
-  struct sumi_spmm_tiles t = {n_blocks, pixels, n_blocks, pixels, 1, 1};
-  if (threads > 1 && n_blocks > 0 && pixels > 0) {
-    const int64_t want = 4 * (int64_t)threads; /* tiles wanted: a slow one does not matter */
-    const int64_t units = (pixels + unit - 1) / unit;
-    t.across = SUMI_MIN(units, want);
-    t.pixels_each = (units + t.across - 1) / t.across * unit;
-    t.across = (pixels + t.pixels_each - 1) / t.pixels_each;
-    const int64_t down = SUMI_MIN(n_blocks, (want + t.across - 1) / t.across);
-    t.blocks_each = (n_blocks + down - 1) / down;
+static int64_t parts(int64_t n, int64_t each) { return (n + each - 1) / each; }
+
+struct sumi_spmm_tiles sumi_spmm_tile(int64_t unit, int threads, int64_t n_blocks, int64_t pixels,
+                                      int64_t w_words, int64_t x_words) {
+  enum { TILES_A_THREAD = 16, LEAST_MACS = 1 << 18 };
+  struct sumi_spmm_tiles t = {n_blocks, pixels, n_blocks, pixels, 1, 1, w_words > x_words, 0};
+  const double macs = (double)w_words * (double)pixels;
+  const int64_t want = (int64_t)SUMI_MIN(macs / LEAST_MACS, (double)threads * TILES_A_THREAD);
+  if (threads > 1 && want > 1 && n_blocks > 0 && pixels > 0) {
+    const int64_t units = parts(pixels, unit);
+    int64_t down = SUMI_MIN(n_blocks, want);
+    const int64_t across = SUMI_MIN(units, t.blocks_first ? parts(want, down) : want);
+    if (!t.blocks_first) down = SUMI_MIN(n_blocks, parts(want, across));
+    t.pixels_each = parts(units, across) * unit;
+    t.blocks_each = parts(n_blocks, down);
+    t.across = parts(pixels, t.pixels_each);
+    t.down = parts(n_blocks, t.blocks_each);
   }
-  t.count = t.across * (t.blocks_each > 0 ? (n_blocks + t.blocks_each - 1) / t.blocks_each : 0);
+  t.count = n_blocks > 0 && pixels > 0 ? t.across * t.down : 0;
   return t;
+}
+
+struct sumi_spmm_part sumi_spmm_tile_part(const struct sumi_spmm_tiles *t, int64_t i) {
+  const int64_t b = (t->blocks_first ? i / t->across : i % t->down) * t->blocks_each,
+                p = (t->blocks_first ? i % t->across : i / t->down) * t->pixels_each;
+  return (struct sumi_spmm_part){b, SUMI_MIN(b + t->blocks_each, t->n_blocks), p,
+                                 SUMI_MIN(p + t->pixels_each, t->pixels)};
 }
 
 void sumi_spmm_run_tile(const struct sumi_spmm_f32_kernel *kernel, const struct sumi_spmm_f32 *s,
                         const struct sumi_spmm_tiles *t, int64_t i) {
-  const int64_t b = i / t->across * t->blocks_each, p = i % t->across * t->pixels_each;
-  kernel->run(s, b, SUMI_MIN(b + t->blocks_each, t->n_blocks), p, SUMI_MIN(p + t->pixels_each, t->pixels));
+  const struct sumi_spmm_part part = sumi_spmm_tile_part(t, i);
+  kernel->run(s, part.b0, part.b1, part.p0, part.p1);
 }

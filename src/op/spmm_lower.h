@@ -35,12 +35,25 @@ sumi_status sumi_spmm_pack_if_below(struct sumi_lower *l, const struct sumi_spmm
 sumi_status sumi_spmm_set_weights(struct sumi_lower *l, struct sumi_spmm_f32 *s,
                                   const struct sumi_packed *packed, const int32_t *offset);
 
-/* Tiles of n_blocks x pixels for so many threads: enough for all, none too small, of whole units of pixels. */
+/* Tiles of n_blocks x pixels for so many threads: many for each, so that a slow one does not matter, none below a few
+ * microseconds, all of whole units of pixels. Each thread starts with neighbours (par/par.h): with blocks of its own where their w_words weights are
+ * more than the x_words of planes that they are summed over, else with pixels of its own, which the same thread wrote in
+ * the step before if that was split likewise. What all threads read is then the smaller part. */
 struct sumi_spmm_tiles {
   int64_t n_blocks, pixels, blocks_each, pixels_each; /* of the whole, of a tile */
-  int64_t across, count;                              /* tiles of pixels side by side, all tiles */
+  int64_t across, down;                               /* tiles of pixels, of blocks */
+  bool blocks_first; /* neighbours have the same blocks, else the same pixels */
+  int64_t count;
 };
-struct sumi_spmm_tiles sumi_spmm_tile(int64_t unit, int threads, int64_t n_blocks, int64_t pixels);
+struct sumi_spmm_tiles sumi_spmm_tile(int64_t unit, int threads, int64_t n_blocks, int64_t pixels,
+                                      int64_t w_words, int64_t x_words);
+
+/* Blocks [b0, b1) and pixels [p0, p1) of tile i. */
+struct sumi_spmm_part {
+  int64_t b0, b1, p0, p1;
+};
+struct sumi_spmm_part sumi_spmm_tile_part(const struct sumi_spmm_tiles *t, int64_t i);
+
 /* Runs tile i. */
 void sumi_spmm_run_tile(const struct sumi_spmm_f32_kernel *kernel, const struct sumi_spmm_f32 *s,
                         const struct sumi_spmm_tiles *t, int64_t i);
