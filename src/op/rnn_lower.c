@@ -62,7 +62,8 @@ static void multiply(const struct sumi_rnn_args *args, const struct sumi_run *ru
     p->kernel->run(s, 0, blocks, 0, s->pixels);
     return;
   }
-  p->tiles = sumi_spmm_tile(p->kernel, args->threads, blocks, s->pixels);
+  p->tiles =
+      sumi_spmm_tile(3 * p->kernel->lanes, args->threads, blocks, s->pixels, s->rows * k, k * s->pixels);
   sumi_par_for(run->par, p->tiles.count, 1, run_tiles, p);
 }
 
