@@ -232,6 +232,23 @@ sumi_status sumi_graph_verify(const struct sumi_graph *g, struct sumi_err *err);
  * for reading: it does not parse). Shapes of all values follow as comments when annotate is set. */
 void sumi_graph_print(const struct sumi_graph *g, size_t max_elements, bool annotate, struct sumi_text *out);
 
+/* Where a tensor's bytes lie outside the text. Written as the standard's text has external data:
+ * ["location": "weights", "offset": "128", "length": "4096"]. */
+struct sumi_outside {
+  const char *location;
+  uint64_t offset, bytes;
+};
+
+struct sumi_print_options {
+  size_t max_elements;
+  bool annotate;
+  /* True: the tensor is not written out, *where is; called once a tensor, in the order of the text. NULL: none is. */
+  bool (*outside)(void *user, const struct sumi_tensor *t, struct sumi_outside *where);
+  void *user;
+};
+void sumi_graph_print_with(const struct sumi_graph *g, const struct sumi_print_options *options,
+                           struct sumi_text *out);
+
 /* The newest operator sets known: "" (ai.onnx), ai.onnx.ml, com.microsoft. */
 enum { SUMI_NEWEST_OPSET = 27, SUMI_NEWEST_ML_OPSET = 5, SUMI_NEWEST_MS_OPSET = 1 };
 
@@ -255,10 +272,23 @@ typedef const struct sumi_op *(*sumi_op_lookup)(const char *domain, const char *
  * onnx.parser; with a point or an exponent they are values ("1.0"). complex64 takes two numbers an element.
  * Beyond the standard: "Op:v11" states a node's own operator set version; "_captured = 2" among a node's attributes
  * that its last two inputs are what its bodies capture (n_captured).
- * An input may have a default: "(float[2] x = {1, 2})". Functions and attribute references are not read.
+ * An input may have a default: "(float[2] x = {1, 2})", and the default a shape of its own:
+ * "(float[N] x = float[2] {1, 2})". Functions and attribute references are not read.
  * Errors name line and column. The graph is as the text says: not verified. */
 sumi_status sumi_graph_parse(const char *text, size_t n, sumi_op_lookup lookup,
                              const struct sumi_allocator *a, struct sumi_graph **out, struct sumi_err *err);
+
+struct sumi_parse_options {
+  sumi_op_lookup lookup;
+  /* Sets t->data, for t's type and shape, and *blob, a new reference that keeps it alive. NULL: external data is refused.
+   * where->bytes is UINT64_MAX where the text gives no length. */
+  sumi_status (*outside)(void *user, const struct sumi_outside *where, struct sumi_tensor *t,
+                         struct sumi_blob **blob, struct sumi_err *err);
+  void *user;
+};
+sumi_status sumi_graph_parse_with(const char *text, size_t n, const struct sumi_parse_options *options,
+                                  const struct sumi_allocator *a, struct sumi_graph **out,
+                                  struct sumi_err *err);
 
 /* "int", "floats", ...: the standard's names; "?" for what is none. */
 const char *sumi_attr_type_label(enum sumi_attr_type type);

@@ -144,7 +144,7 @@ static sumi_status parse_op(struct sumi_parser *p, struct heading *h) {
     h->version = (int)version;
   }
   char why[256] = "";
-  h->op = p->lookup(domain, name, h->version, why, sizeof why);
+  h->op = p->r.options->lookup(domain, name, h->version, why, sizeof why);
   if (!h->op) return sumi_read_fail(&p->r, h->at, SUMI_E_UNSUPPORTED, "%s", why);
   h->op_name = *domain ? sumi_arena_printf(p->r.temp, "%s.%s", domain, name) : name;
   if (!h->op_name) SUMI_FAIL_MEMORY(p->r.err);
@@ -256,9 +256,15 @@ static sumi_status parse_input(struct sumi_parser *p, struct sumi_graph *g) {
   if (!sumi_read_take(&p->r, '=')) return SUMI_OK;
   struct sumi_tensor *t = SUMI_NEW(g->arena, struct sumi_tensor);
   if (!t) SUMI_FAIL_MEMORY(p->r.err);
-  SUMI_TRY(sumi_read_tensor(&p->r, &d.info, g->arena, t, &v->blob));
+  struct sumi_info own = d.info;
+  const bool says_own = sumi_read_at_type(&p->r);
+  if (says_own) {
+    SUMI_TRY(sumi_read_type(&p->r, g->symbols, &own));
+    sumi_read_take(&p->r, '=');
+  }
+  SUMI_TRY(sumi_read_tensor(&p->r, &own, g->arena, t, &v->blob));
   v->constant = t;
-  v->info.rank = t->rank;
+  if (!says_own) v->info.rank = t->rank;
   return SUMI_OK;
 }
 
@@ -349,13 +355,20 @@ static sumi_status parse_model(struct sumi_parser *p, struct sumi_graph *g) {
 
 sumi_status sumi_graph_parse(const char *text, size_t n, sumi_op_lookup lookup,
                              const struct sumi_allocator *a, struct sumi_graph **out, struct sumi_err *err) {
+  const struct sumi_parse_options options = {.lookup = lookup};
+  return sumi_graph_parse_with(text, n, &options, a, out, err);
+}
+
+sumi_status sumi_graph_parse_with(const char *text, size_t n, const struct sumi_parse_options *options,
+                                  const struct sumi_allocator *a, struct sumi_graph **out,
+                                  struct sumi_err *err) {
   *out = NULL;
   struct sumi_graph *g = sumi_graph_new(a, "");
   if (!g) SUMI_FAIL_MEMORY(err);
   struct sumi_arena temp;
   sumi_arena_init(&temp, a);
-  struct sumi_parser p = {.r = {.text = text, .p = text, .end = text + n, .temp = &temp, .err = err},
-                          .lookup = lookup};
+  struct sumi_parser p = {
+      .r = {.text = text, .p = text, .end = text + n, .temp = &temp, .err = err, .options = options}};
   const sumi_status status = parse_model(&p, g);
   sumi_arena_fini(&temp);
   if (status == SUMI_OK)

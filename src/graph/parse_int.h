@@ -11,7 +11,6 @@ struct sumi_import {
 
 struct sumi_parser {
   struct sumi_reader r;
-  sumi_op_lookup lookup;
   struct sumi_list imports; /* of struct sumi_import */
 };
 

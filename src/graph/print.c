@@ -18,8 +18,7 @@ struct import {
 
 struct printer {
   struct sumi_text *out;
-  size_t max_elements;
-  bool annotate;
+  const struct sumi_print_options *options;
   int indent;
   struct import import[MOST_IMPORTS];
   int n_import;
@@ -127,8 +126,24 @@ static void add_elements(struct printer *p, const struct sumi_tensor *t) {
   add(p, "}");
 }
 
-static bool is_written_out(const struct printer *p, const struct sumi_tensor *t) {
-  return (uint64_t)sumi_tensor_count(t) <= p->max_elements;
+/* The contents behind the text before, or where they are; nothing and false where a digest has to stand in for them. A place
+ * right behind a type wants "=" between them: "float [" would begin a shape. */
+static bool add_contents(struct printer *p, const char *before, const struct sumi_tensor *t) {
+  struct sumi_outside where;
+  if (p->options->outside && p->options->outside(p->options->user, t, &where)) {
+    const size_t n = strlen(before);
+    add(p, before);
+    if (n < 2 || before[n - 2] != '=') add(p, "= ");
+    add(p, "[\"location\": ");
+    add_string(p->out, where.location, strlen(where.location));
+    sumi_text_add(p->out, ", \"offset\": \"%" PRIu64 "\", \"length\": \"%" PRIu64 "\"]", where.offset,
+                  where.bytes);
+    return true;
+  }
+  if ((uint64_t)sumi_tensor_count(t) > p->options->max_elements) return false;
+  add(p, before);
+  add_elements(p, t);
+  return true;
 }
 
 /* For a tensor that is not written out. */
@@ -148,9 +163,14 @@ static void add_digest(struct printer *p, const struct sumi_tensor *t) {
   sumi_text_add(p->out, "  # %zu bytes, hash %016" PRIx64, bytes, h);
 }
 
-static void add_tensor_type(const struct sumi_graph *g, const struct sumi_tensor *t, struct sumi_text *out) {
+static struct sumi_info info_of(const struct sumi_tensor *t) {
   struct sumi_info info = {.kind = SUMI_TENSOR, .dtype = t->dtype, .rank = t->rank};
   for (int i = 0; i < t->rank; i++) info.dim[i] = t->dim[i];
+  return info;
+}
+
+static void add_tensor_type(const struct sumi_graph *g, const struct sumi_tensor *t, struct sumi_text *out) {
+  const struct sumi_info info = info_of(t);
   add_type(g, &info, out);
 }
 
@@ -165,13 +185,9 @@ static void add_float(struct printer *p, float x) {
 
 static void add_attr_tensor(struct printer *p, const struct sumi_graph *g, const struct sumi_tensor *t) {
   add_tensor_type(g, t, p->out);
-  if (is_written_out(p, t)) {
-    add(p, " ");
-    add_elements(p, t);
-  } else {
-    add_digest(p, t);
-    new_line(p);
-  }
+  if (add_contents(p, " ", t)) return;
+  add_digest(p, t);
+  new_line(p);
 }
 
 static void add_body(struct printer *p, const struct sumi_graph *body) {
@@ -287,7 +303,7 @@ static void print_node(struct printer *p, const struct sumi_node *node) {
   add_names(p, node->in, node->n_in);
   add(p, ")");
   if (bodies) add_attrs(p, node);
-  if (p->annotate) add_comment(p, node);
+  if (p->options->annotate) add_comment(p, node);
 }
 
 /* ---- graphs ----------------------------------------------------------------------------------------------------- */
@@ -300,25 +316,41 @@ static void add_declared(struct printer *p, const struct sumi_graph *g, const st
   add_name(p, v->name);
 }
 
+static bool same_type(const struct sumi_info *a, const struct sumi_info *b) {
+  if (a->kind != b->kind || a->dtype != b->dtype || a->rank != b->rank) return false;
+  for (int i = 0; i < a->rank; i++)
+    if (a->dim[i] != b->dim[i]) return false;
+  return true;
+}
+
+/* An input with its default, whose type is said where it is not the input's. */
+static void add_default(struct printer *p, const struct sumi_graph *g, const struct sumi_value *v) {
+  const struct sumi_info own = info_of(v->constant);
+  struct sumi_text before;
+  sumi_text_init(&before, p->out->allocator);
+  sumi_text_add(&before, " = ");
+  if (!same_type(&v->info, &own)) {
+    add_type(g, &own, &before);
+    sumi_text_add(&before, " ");
+  }
+  add_declared(p, g, v);
+  if (!add_contents(p, sumi_text_str(&before), v->constant)) {
+    add_digest(p, v->constant);
+    new_line(p);
+  }
+  p->out->failed |= before.failed;
+  sumi_text_fini(&before);
+}
+
 static void print_interface(struct printer *p, const struct sumi_graph *g) {
   add(p, " (");
   for (size_t i = 0; i < g->n_input; i++) {
     const struct sumi_value *v = g->input[i];
     if (i) add(p, ", ");
-    if (v->constant) { /* the default's shape is the input's */
-      add_tensor_type(g, v->constant, p->out);
-      add(p, " ");
-      add_name(p, v->name);
-    } else {
+    if (v->constant)
+      add_default(p, g, v);
+    else
       add_declared(p, g, v);
-    }
-    if (v->constant && is_written_out(p, v->constant)) {
-      add(p, " = ");
-      add_elements(p, v->constant);
-    } else if (v->constant) {
-      add_digest(p, v->constant);
-      new_line(p);
-    }
   }
   add(p, ") => (");
   for (size_t i = 0; i < g->n_output; i++) {
@@ -337,15 +369,11 @@ static void print_constants(struct printer *p, const struct sumi_graph *g) {
   for (size_t i = 0; i < g->n_value; i++) {
     const struct sumi_value *v = g->value[i];
     if (!v->constant || v->is_input) continue;
-    const bool whole = is_written_out(p, v->constant);
     new_line(p);
     add_tensor_type(g, v->constant, p->out);
     add(p, " ");
     add_name(p, v->name);
-    if (whole) {
-      add(p, " = ");
-      add_elements(p, v->constant);
-    }
+    const bool whole = add_contents(p, " = ", v->constant);
     if (--n) add(p, ",");
     if (!whole) add_digest(p, v->constant);
   }
@@ -407,7 +435,13 @@ static void print_header(struct printer *p, const struct sumi_graph *g) {
 }
 
 void sumi_graph_print(const struct sumi_graph *g, size_t max_elements, bool annotate, struct sumi_text *out) {
-  struct printer p = {.out = out, .max_elements = max_elements, .annotate = annotate};
+  const struct sumi_print_options options = {.max_elements = max_elements, .annotate = annotate};
+  sumi_graph_print_with(g, &options, out);
+}
+
+void sumi_graph_print_with(const struct sumi_graph *g, const struct sumi_print_options *options,
+                           struct sumi_text *out) {
+  struct printer p = {.out = out, .options = options};
   collect_imports(&p, g);
   print_header(&p, g);
   print_graph(&p, g);

@@ -8,6 +8,7 @@ struct sumi_reader {
   const char *text, *p, *end;
   struct sumi_arena *temp; /* names and lists until the text is read */
   struct sumi_err *err;
+  const struct sumi_parse_options *options; /* NULL: no tensor lies outside the text */
 };
 
 /* "line 3, column 7: ..." for the place at. Returns status. */
@@ -47,8 +48,8 @@ bool sumi_read_at_type(struct sumi_reader *r);
 bool sumi_word_is_type(const char *s, size_t n); /* a name that must be quoted where a type may stand */
 sumi_status sumi_read_type(struct sumi_reader *r, struct sumi_symbols *symbols, struct sumi_info *out);
 
-/* {...} for a tensor of that type, which must be a tensor's with known shape. Strings lie in arena, everything else in
- * *blob, a new reference. */
+/* {...}, or ["location": ...] for external data, for a tensor of that type, which must be a tensor's with known shape.
+ * Strings lie in arena, everything else in *blob, a new reference. */
 sumi_status sumi_read_tensor(struct sumi_reader *r, const struct sumi_info *type, struct sumi_arena *arena,
                              struct sumi_tensor *out, struct sumi_blob **blob);
 

@@ -175,6 +175,46 @@ static sumi_status read_elements(struct sumi_reader *r, sumi_dtype d, int64_t n,
   return sumi_read_expect(r, '}');
 }
 
+/* A number as the standard writes it there: a string. */
+static sumi_status read_place_number(struct sumi_reader *r, const char *at, struct sumi_str s,
+                                     uint64_t *out) {
+  uint64_t x = 0;
+  for (size_t i = 0; i < s.size; i++) {
+    const uint64_t digit = (uint64_t)(unsigned char)s.data[i] - '0';
+    if (digit > 9 || x > (UINT64_MAX - 1 - digit) / 10)
+      return sumi_read_fail(r, at, SUMI_E_FORMAT, "a place that is no number");
+    x = x * 10 + digit;
+  }
+  if (!s.size) return sumi_read_fail(r, at, SUMI_E_FORMAT, "a place that is no number");
+  *out = x;
+  return SUMI_OK;
+}
+
+/* ["location": "weights", "offset": "128", "length": "4096"]; other keys ("checksum") are read over. */
+static sumi_status read_outside(struct sumi_reader *r, struct sumi_tensor *t, struct sumi_blob **blob) {
+  struct sumi_outside where = {"", 0, UINT64_MAX};
+  const char *start = r->p;
+  if (!r->options || !r->options->outside)
+    return sumi_read_fail(r, start, SUMI_E_UNSUPPORTED, "external data in text");
+  SUMI_TRY(sumi_read_expect(r, '['));
+  do {
+    struct sumi_str key, value;
+    SUMI_TRY(sumi_read_string(r, &key));
+    SUMI_TRY(sumi_read_expect(r, ':'));
+    sumi_read_peek(r);
+    const char *at = r->p;
+    SUMI_TRY(sumi_read_string(r, &value));
+    if (sumi_str_is(key, "location")) where.location = value.data;
+    if (sumi_str_is(key, "offset")) SUMI_TRY(read_place_number(r, at, value, &where.offset));
+    if (sumi_str_is(key, "length")) SUMI_TRY(read_place_number(r, at, value, &where.bytes));
+  } while (sumi_read_take(r, ','));
+  SUMI_TRY(sumi_read_expect(r, ']'));
+  struct sumi_err why = SUMI_ERR_INIT;
+  const sumi_status status = r->options->outside(r->options->user, &where, t, blob, &why);
+  if (status == SUMI_E_MEMORY) SUMI_FAIL_MEMORY(r->err);
+  return status == SUMI_OK ? SUMI_OK : sumi_read_fail(r, start, status, "%s", why.text);
+}
+
 sumi_status sumi_read_tensor(struct sumi_reader *r, const struct sumi_info *type, struct sumi_arena *arena,
                              struct sumi_tensor *out, struct sumi_blob **blob) {
   sumi_read_peek(r);
@@ -184,18 +224,18 @@ sumi_status sumi_read_tensor(struct sumi_reader *r, const struct sumi_info *type
   for (int i = 0; i < rank; i++) known &= type->dim[i] >= 0;
   if (!known)
     return sumi_read_fail(r, at, SUMI_E_TYPE, "a tensor needs an element type and a shape of numbers");
-  if (sumi_read_peek(r) == '[') return sumi_read_fail(r, at, SUMI_E_UNSUPPORTED, "external data in text");
-  SUMI_TRY(sumi_read_expect(r, '{'));
   int64_t n;
   size_t bytes;
   struct sumi_err why = SUMI_ERR_INIT;
+  *out = (struct sumi_tensor){.dtype = type->dtype, .rank = rank};
+  for (int i = 0; i < rank; i++) out->dim[i] = type->dim[i];
+  if (sumi_read_peek(r) == '[') return read_outside(r, out, blob);
+  SUMI_TRY(sumi_read_expect(r, '{'));
   if (sumi_shape_count(type->dim, rank, &n, &why) != SUMI_OK ||
       sumi_shape_bytes(type->dtype, type->dim, rank, &bytes, &why) != SUMI_OK)
     return sumi_read_fail(r, at, why.status, "%s", why.text);
   if ((uint64_t)n > (uint64_t)(r->end - r->p)) /* an element takes a byte at least */
     return sumi_read_fail(r, at, SUMI_E_SHAPE, "%" PRId64 " elements do not stand here", n);
-  *out = (struct sumi_tensor){.dtype = type->dtype, .rank = rank};
-  for (int i = 0; i < rank; i++) out->dim[i] = type->dim[i];
   struct sumi_blob *b = sumi_blob_new(arena->allocator, bytes);
   if (!b) SUMI_FAIL_MEMORY(r->err);
   out->data = sumi_blob_bytes(b);

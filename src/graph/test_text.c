@@ -247,6 +247,68 @@ static void test_long_constants(void **state) {
   sumi_graph_free(g);
 }
 
+/* Float tensors lie outside, one after the other. */
+static bool put_outside(void *user, const struct sumi_tensor *t, struct sumi_outside *where) {
+  uint64_t *at = user;
+  if (t->dtype != SUMI_FLOAT32) return false;
+  *where = (struct sumi_outside){"a \"place\"", *at, 4 * (uint64_t)sumi_tensor_count(t)};
+  *at += where->bytes;
+  return true;
+}
+
+static sumi_status get_outside(void *user, const struct sumi_outside *where, struct sumi_tensor *t,
+                               struct sumi_blob **blob, struct sumi_err *err) {
+  size_t bytes;
+  SUMI_TRY(sumi_shape_bytes(t->dtype, t->dim, t->rank, &bytes, err));
+  if (strcmp(where->location, "a \"place\"") || where->bytes != bytes || where->offset > 28 - bytes)
+    SUMI_FAIL(err, SUMI_E_VALUE, "not there");
+  if (!(*blob = sumi_blob_wrap(sumi_allocator_default(), (char *)user + where->offset, bytes, NULL, NULL)))
+    SUMI_FAIL_MEMORY(err);
+  t->data = (char *)user + where->offset;
+  return SUMI_OK;
+}
+
+static void test_outside(void **state) {
+  (void)state;
+  float data[7] = {1, 2, 3, 4, 5, 6, 7};
+  static const char text[] =
+      HEAD "g (float[N] d = float[2] = [\"location\": \"a \\\"place\\\"\", \"offset\": \"0\", "
+           "\"length\": \"8\"], int8[M] e = int8[1] {1}) => (y) <\n"
+           "  float[4] a = [\"location\": \"a \\\"place\\\"\", \"offset\": \"8\", \"length\": "
+           "\"16\"],\n  int8 c = {1}\n> {\n"
+           "  y = Op <t: tensor = float = [\"location\": \"a \\\"place\\\"\", \"offset\": \"24\", "
+           "\"length\": \"4\"]> (a)\n}\n";
+  const struct sumi_parse_options parsing = {lookup, get_outside, data};
+  struct sumi_graph *g;
+  struct sumi_err err = SUMI_ERR_INIT;
+  if (sumi_graph_parse_with(text, strlen(text), &parsing, NULL, &g, &err) != SUMI_OK)
+    fail_msg("%s", err.text);
+  assert_ptr_equal(sumi_graph_find_value(g, "a")->constant->data, &data[2]);
+  assert_ptr_equal(sumi_attr_tensor(g->node[0], "t")->data, &data[6]);
+  assert_true(g->input[0]->info.dim[0] < 0 && g->input[1]->constant->dim[0] == 1);
+  uint64_t at = 0;
+  const struct sumi_print_options printing = {.max_elements = 9, .outside = put_outside, .user = &at};
+  struct sumi_text t;
+  sumi_text_init(&t, NULL);
+  sumi_graph_print_with(g, &printing, &t);
+  assert_string_equal(sumi_text_str(&t), text);
+  sumi_text_fini(&t);
+  sumi_graph_free(g);
+  static const char *const bad[][2] = {{"[\"location\": \"b\", \"length\": \"4\"]", "not there"},
+                                       {"[\"offset\": \"1x\"]", "no number"},
+                                       {"[\"offset\": \"\"]", "no number"},
+                                       {"[\"offset\": \"18446744073709551615\"]", "no number"},
+                                       {"[\"offset\": 1]", "expected"},
+                                       {"[\"offset\": \"1\"", "expected"}};
+  for (size_t i = 0; i < SUMI_COUNT(bad); i++) {
+    char wrong[200];
+    snprintf(wrong, sizeof wrong, "g () => () <float c = %s> {}", bad[i][0]);
+    memset(&err, 0, sizeof err);
+    assert_int_not_equal(sumi_graph_parse_with(wrong, strlen(wrong), &parsing, NULL, &g, &err), SUMI_OK);
+    assert_non_null(strstr(err.text, bad[i][1]));
+  }
+}
+
 static void test_annotated(void **state) {
   (void)state;
   struct sumi_graph *g = parse("g (x) => (float[\"a\n b\"] y, z) { y, z = Op (x) w = Op (x) }");
@@ -445,8 +507,9 @@ int main(void) {
       cmocka_unit_test(test_graphs),         cmocka_unit_test(test_bodies),
       cmocka_unit_test(test_elements),       cmocka_unit_test(test_contents),
       cmocka_unit_test(test_long_constants), cmocka_unit_test(test_annotated),
-      cmocka_unit_test(test_errors),         cmocka_unit_test(test_depth),
-      cmocka_unit_test(test_hostile),        cmocka_unit_test(test_memory),
+      cmocka_unit_test(test_outside),        cmocka_unit_test(test_errors),
+      cmocka_unit_test(test_depth),          cmocka_unit_test(test_hostile),
+      cmocka_unit_test(test_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
