@@ -5,6 +5,7 @@
 
 #include "base/size.h"
 #include "base/text.h"
+#include "exec/stored.h"
 #include "pass/pass.h"
 
 sumi_status sumi_model_new(const struct sumi_allocator *a, struct sumi_graph *take_graph,
@@ -48,7 +49,8 @@ void sumi_model_unref(struct sumi_model *model) {
 static sumi_status make_machine_graph(struct sumi_model *model, struct sumi_err *err) {
   struct sumi_graph *copy = sumi_graph_clone(model->graph, err);
   if (!copy) return err ? err->status : SUMI_E_MEMORY;
-  const sumi_status status = sumi_passes_run(copy, SUMI_PASS_MACHINE, NULL, err);
+  sumi_status status = sumi_passes_run(copy, SUMI_PASS_MACHINE, NULL, err);
+  if (status == SUMI_OK) status = sumi_stored_attach(model, copy, err);
   if (status != SUMI_OK) {
     sumi_graph_free(copy);
     return status;
@@ -70,8 +72,14 @@ sumi_status sumi_model_graph_for(struct sumi_model *model, const struct sumi_dev
   return status;
 }
 
-static sumi_status add_pack(struct sumi_model *model, size_t slot, const struct sumi_node *node,
-                            const char *key, struct sumi_blob *take_blob, struct sumi_err *err) {
+static size_t slot_of(const struct sumi_node *node, const char *key) {
+  return (size_t)sumi_hash(key, strlen(key), (uint64_t)(uintptr_t)node) % SUMI_PACK_SLOTS;
+}
+
+sumi_status sumi_model_add_pack(struct sumi_model *model, const struct sumi_node *node, const char *key,
+                                const char *kind, bool unchecked, struct sumi_blob *take_blob,
+                                struct sumi_err *err) {
+  const size_t slot = slot_of(node, key);
   struct sumi_pack *p = sumi_alloc(&model->allocator, sizeof *p);
   const size_t n = strlen(key) + 1;
   char *copy = sumi_alloc(&model->allocator, n);
@@ -82,35 +90,60 @@ static sumi_status add_pack(struct sumi_model *model, size_t slot, const struct 
     SUMI_FAIL_MEMORY(err);
   }
   memcpy(copy, key, n);
-  *p = (struct sumi_pack){model->pack[slot], node, copy, take_blob};
+  *p = (struct sumi_pack){model->pack[slot], node, copy, kind, take_blob, unchecked};
   model->pack[slot] = p;
-  model->pack_bytes += take_blob->bytes;
+  if (!unchecked) model->pack_bytes += take_blob->bytes;
   return SUMI_OK;
 }
 
-static sumi_status get_pack(void *self, const struct sumi_node *node, const char *key,
-                            sumi_status (*make)(void *user, const struct sumi_allocator *a,
-                                                struct sumi_blob **out, struct sumi_err *err),
-                            void *user, const void **data, struct sumi_err *err) {
+/* The first look at a blob from a file: it is taken, or made anew. */
+static sumi_status settle(struct sumi_model *model, struct sumi_pack *p, const struct sumi_pack_kind *kind,
+                          void *user, struct sumi_err *err) {
+  if (!kind->check || !sumi_streq(p->kind, kind->name) ||
+      kind->check(user, p->blob->data, p->blob->bytes, NULL) != SUMI_OK) {
+    struct sumi_blob *blob = NULL;
+    SUMI_TRY(kind->make(user, &model->allocator, &blob, err));
+    sumi_blob_unref(p->blob);
+    p->blob = blob;
+    p->kind = kind->name;
+  }
+  p->unchecked = false;
+  model->pack_bytes += p->blob->bytes;
+  return SUMI_OK;
+}
+
+static sumi_status get_kind(void *self, const struct sumi_node *node, const char *key,
+                            const struct sumi_pack_kind *kind, void *user, const void **data,
+                            struct sumi_err *err) {
   struct sumi_model *model = self;
-  const size_t slot = (size_t)sumi_hash(key, strlen(key), (uint64_t)(uintptr_t)node) % SUMI_PACK_SLOTS;
+  const size_t slot = slot_of(node, key);
   sumi_status status = SUMI_OK;
   pthread_mutex_lock(&model->lock);
   struct sumi_pack *p = model->pack[slot];
   while (p && !(p->node == node && sumi_streq(p->key, key))) p = p->next;
   if (!p) {
     struct sumi_blob *blob = NULL;
-    status = make(user, &model->allocator, &blob, err);
-    if (status == SUMI_OK) status = add_pack(model, slot, node, key, blob, err);
+    status = kind->make(user, &model->allocator, &blob, err);
+    if (status == SUMI_OK) status = sumi_model_add_pack(model, node, key, kind->name, false, blob, err);
     if (status == SUMI_OK) p = model->pack[slot];
+  } else if (p->unchecked) {
+    status = settle(model, p, kind, user, err);
   }
-  if (p) *data = p->blob->data;
+  if (status == SUMI_OK) *data = p->blob->data;
   pthread_mutex_unlock(&model->lock);
   return status;
 }
 
+static sumi_status get_pack(void *self, const struct sumi_node *node, const char *key,
+                            sumi_status (*make)(void *user, const struct sumi_allocator *a,
+                                                struct sumi_blob **out, struct sumi_err *err),
+                            void *user, const void **data, struct sumi_err *err) {
+  const struct sumi_pack_kind none = {NULL, make, NULL};
+  return get_kind(self, node, key, &none, user, data, err);
+}
+
 struct sumi_packs sumi_model_packs(struct sumi_model *model) {
-  return (struct sumi_packs){model, get_pack};
+  return (struct sumi_packs){model, get_pack, get_kind};
 }
 
 static size_t graph_weight_bytes(const struct sumi_graph *g) {

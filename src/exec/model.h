@@ -13,10 +13,27 @@ struct sumi_pack {
   struct sumi_pack *next;
   const struct sumi_node *node;
   const char *key;
+  const char *kind; /* struct sumi_pack_kind's name; NULL: of no kind */
   struct sumi_blob *blob;
+  bool unchecked; /* from a file, and not yet asked for */
 };
 
 enum { SUMI_PACK_SLOTS = 256 };
+
+/* What a compiled file holds. Texts and bytes live as long as the model's portable graph and source. */
+struct sumi_stored {
+  const char *library, *isa; /* what it was packed by and for; NULL: the model is of no compiled file */
+  size_t graph_bytes, weight_bytes, packed_bytes;
+  bool is_for_here; /* by this library, for the level in force; else n is 0 */
+  struct sumi_stored_pack {
+    const char *node; /* its path in the machine graph (stored.h) */
+    const char *key, *kind;
+    const void *data; /* aligned to SUMI_ALIGN */
+    size_t bytes;
+  } * pack; /* [n] */
+  size_t n;
+  uint64_t machine_graph; /* sumi_stored_hash() of the machine graph they were made for */
+};
 
 struct sumi_model {
   int refs;
@@ -31,6 +48,7 @@ struct sumi_model {
   pthread_mutex_t lock;
   struct sumi_pack *pack[SUMI_PACK_SLOTS];
   size_t pack_bytes;
+  struct sumi_stored stored; /* what source holds packed */
 };
 
 /* Takes the graph over (also on failure) and runs nothing on it. */
@@ -40,6 +58,12 @@ sumi_status sumi_model_new(const struct sumi_allocator *a, struct sumi_graph *ta
 /* The graph a device runs. */
 sumi_status sumi_model_graph_for(struct sumi_model *model, const struct sumi_device *device,
                                  struct sumi_graph **out, struct sumi_err *err);
+
+/* Puts a blob into the store: for key of node, of a kind whose name outlives the model. unchecked: from a file. The
+ * model's lock is held, or nobody else knows the model. */
+sumi_status sumi_model_add_pack(struct sumi_model *model, const struct sumi_node *node, const char *key,
+                                const char *kind, bool unchecked, struct sumi_blob *take_blob,
+                                struct sumi_err *err);
 
 /* The packed-weight store as lowering sees it. */
 struct sumi_packs sumi_model_packs(struct sumi_model *model);

@@ -119,6 +119,13 @@ static sumi_status make_phase(void *user, const struct sumi_allocator *allocator
   return status;
 }
 
+static sumi_status check_phase(void *user, const void *data, size_t bytes, struct sumi_err *err) {
+  const struct taps *t = user;
+  return sumi_packed_check_form(data, bytes, t->v->c_out, t->v->c_group * t->n, t->block, true, err);
+}
+
+static const struct sumi_pack_kind phase_kind = {SUMI_PACKED_KIND, make_phase, check_phase};
+
 /* The taps k of a line with k * dilation = p modulo stride; *n of them. */
 static bool of_phase(const struct line *s, int64_t k, int64_t p) { return k * s->dilation % s->stride == p; }
 
@@ -145,7 +152,7 @@ static sumi_status make_taps(struct sumi_lower *l, const struct sumi_conv *v, co
   char key[64];
   const void *data = NULL;
   snprintf(key, sizeof key, "f32 phase %" PRId64 " %" PRId64, p, q);
-  SUMI_TRY(l->packs->get(l->packs->self, l->node, key, make_phase, &user, &data, l->err));
+  SUMI_TRY(l->packs->get_kind(l->packs->self, l->node, key, &phase_kind, &user, &data, l->err));
   return sumi_spmm_set_weights(l, &phase->s, data, off);
 }
 

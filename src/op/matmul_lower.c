@@ -164,6 +164,16 @@ static sumi_status make_turned(void *user, const struct sumi_allocator *allocato
   return SUMI_OK;
 }
 
+static sumi_status check_turned(void *user, const void *data, size_t bytes, struct sumi_err *err) {
+  const struct turned *t = user;
+  (void)data; /* numbers and nothing else */
+  if (bytes != (size_t)(t->p->k * t->p->n) * sizeof(float))
+    SUMI_FAIL(err, SUMI_E_FORMAT, "a turned matrix of %zu bytes", bytes);
+  return SUMI_OK;
+}
+
+static const struct sumi_pack_kind turned_kind = {"f32_rows.1", make_turned, check_turned};
+
 static sumi_status emit(struct sumi_lower *l, struct args *a, sumi_step_fn fn, const char *form) {
   int reads[3] = {a->a}, writes[2] = {a->y}, n_reads = 1, n_writes = 1;
   if (a->b >= 0) reads[n_reads++] = a->b;
@@ -198,7 +208,7 @@ static sumi_status lower_dense(struct sumi_lower *l, struct args *a) {
     if (constant && p->n_batch >= 1 && p->b_at[p->n_batch - 1] == 0) {
       struct turned t = {p, l->in[B]->data};
       const void *data = NULL;
-      SUMI_TRY(l->packs->get(l->packs->self, l->node, "f32 b turned", make_turned, &t, &data, l->err));
+      SUMI_TRY(l->packs->get_kind(l->packs->self, l->node, "f32 b turned", &turned_kind, &t, &data, l->err));
       a->packed_b = data;
       a->b = -1;
     } else if (p->b_row != 1) {

@@ -30,6 +30,13 @@ static sumi_status make_packed(void *user, const struct sumi_allocator *a, struc
   return sumi_packed_make(f->matrix, f->block, f->dense, a, out, err);
 }
 
+static sumi_status check_packed(void *user, const void *data, size_t bytes, struct sumi_err *err) {
+  const struct form *f = user;
+  return sumi_packed_check_form(data, bytes, f->matrix.rows, f->matrix.cols, f->block, f->dense, err);
+}
+
+static const struct sumi_pack_kind packed_kind = {SUMI_PACKED_KIND, make_packed, check_packed};
+
 static double density(struct sumi_matrix w) {
   int64_t n = 0;
   for (int64_t r = 0; r < w.rows; r++)
@@ -63,7 +70,7 @@ static sumi_status get(struct sumi_lower *l, struct form *form, const char *key,
   char name[64];
   snprintf(name, sizeof name, "f32 %s %s%d", key, form->dense ? "dense" : "sparse", form->block);
   const void *data = NULL;
-  SUMI_TRY(l->packs->get(l->packs->self, l->node, name, make_packed, form, &data, l->err));
+  SUMI_TRY(l->packs->get_kind(l->packs->self, l->node, name, &packed_kind, form, &data, l->err));
   out->packed = data;
   return SUMI_OK;
 }

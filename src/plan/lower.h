@@ -31,6 +31,17 @@ struct sumi_step {
   double predicted_s; /* 0 = not predicted */
 };
 
+/* A form of packed weights that a compiled file may hold. */
+struct sumi_pack_kind {
+  const char *name; /* "f32_lists.1": another name whenever the same bytes mean something else */
+  sumi_status (*make)(void *user, const struct sumi_allocator *a, struct sumi_blob **out,
+                      struct sumi_err *err);
+  /* Whether bytes (aligned to SUMI_ALIGN) from a file that nobody vouches for are what make could give for user, as far
+   * as lowering and kernels trust it: sizes, counts, offsets, columns; not the weights themselves. SUMI_E_FORMAT
+   * otherwise. */
+  sumi_status (*check)(void *user, const void *data, size_t bytes, struct sumi_err *err);
+};
+
 /* Packed weights are made once per model and shared by its sessions and plans. */
 struct sumi_packs {
   void *self;
@@ -39,6 +50,10 @@ struct sumi_packs {
                      sumi_status (*make)(void *user, const struct sumi_allocator *a, struct sumi_blob **out,
                                          struct sumi_err *err),
                      void *user, const void **data, struct sumi_err *err);
+  /* The same for weights that may come from a compiled file: with the file's blob, where kind->check takes it. */
+  sumi_status (*get_kind)(void *self, const struct sumi_node *node, const char *key,
+                          const struct sumi_pack_kind *kind, void *user, const void **data,
+                          struct sumi_err *err);
 };
 
 struct sumi_plan;

@@ -110,6 +110,17 @@ sumi_status sumi_packed_check(const void *data, size_t bytes, struct sumi_err *e
   return SUMI_OK;
 }
 
+sumi_status sumi_packed_check_form(const void *data, size_t bytes, int64_t rows, int64_t cols, int block,
+                                   bool dense, struct sumi_err *err) {
+  SUMI_TRY(sumi_packed_check(data, bytes, err));
+  const struct sumi_packed *p = data;
+  if (p->rows != rows || p->cols != cols || p->block != block || p->dense != dense)
+    SUMI_FAIL(err, SUMI_E_FORMAT,
+              "packed weights of %" PRId64 " x %" PRId64 " where %" PRId64 " x %" PRId64 " are wanted",
+              p->rows, p->cols, rows, cols);
+  return SUMI_OK;
+}
+
 void sumi_packed_unpack(const struct sumi_packed *p, float *w) {
   const int32_t *start = sumi_packed_start(p), *col = sumi_packed_col(p);
   const float *value = sumi_packed_value(p);

@@ -14,6 +14,8 @@
 
 #include "base/mem.h"
 
+#define SUMI_PACKED_KIND "f32_lists.1" /* this form's name in files */
+
 struct sumi_packed {
   int64_t rows, cols, n_blocks, n_entries;
   int32_t block, dense;                       /* dense: 0 or 1 */
@@ -49,6 +51,11 @@ int64_t sumi_packed_count(struct sumi_matrix w, int block);
 /* Whether bytes hold a well-formed struct sumi_packed: SUMI_E_FORMAT says what is wrong. For data from files.
  */
 sumi_status sumi_packed_check(const void *data, size_t bytes, struct sumi_err *err);
+
+/* The same for data that must be what packing a matrix of that size so gives, but for the weights themselves.
+ */
+sumi_status sumi_packed_check_form(const void *data, size_t bytes, int64_t rows, int64_t cols, int block,
+                                   bool dense, struct sumi_err *err);
 
 /* Writes the matrix back, row-major [rows, cols]. */
 void sumi_packed_unpack(const struct sumi_packed *p, float *w);
