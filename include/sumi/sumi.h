@@ -99,8 +99,9 @@ struct sumi_model_options {
   bool keep_graph_as_is; /* skip the simplifying passes */
 };
 
-/* Reads an ONNX file (mapped: it must not change while the model lives). options may be NULL. On refusal every reason
- * is reported through on_refusal, and as many as fit stand in err, one a line. */
+/* Reads an ONNX file or a compiled one (below), whichever it is by its contents. It is mapped: it must not change while the
+ * model lives. options may be NULL. On refusal of an ONNX file every reason is reported through on_refusal, and as many as
+ * fit stand in err, one a line; a compiled file is refused for the first. */
 SUMI_API sumi_status sumi_model_load_file(const char *path, const struct sumi_model_options *options,
                                           struct sumi_model **model, struct sumi_err *err);
 /* The same from memory, which is borrowed until the model is freed. */
@@ -185,6 +186,40 @@ struct sumi_profile_entry {
 SUMI_API sumi_status sumi_session_profile(const struct sumi_session *session,
                                           bool (*visit)(void *user, const struct sumi_profile_entry *entry),
                                           void *user, struct sumi_err *err);
+
+/* ---- compiled models ------------------------------------------------------------------------------------------- */
+
+/* What is packed into a compiled file. */
+struct sumi_compile_options {
+  size_t size;
+  const struct sumi_view *inputs; /* [n_inputs] shapes to pack for, as sumi_session_prepare() takes them */
+  size_t n_inputs;
+};
+
+/* Writes a compiled model: the graph after the simplifying passes, its weights, and the weights as device "cpu" packs them
+ * on this machine, at the instruction-set level in force. Such a file opens in milliseconds; its weights are used where they
+ * are mapped, once in memory for all processes. It works everywhere: other machines and versions pack again. Shapes other
+ * than those it was packed for work too. options NULL: nothing is packed. path appears whole or not at all; a file of that
+ * name is replaced, and who has it open keeps the old one. SUMI_E_IO where it cannot be written, else what preparing a
+ * session says. */
+SUMI_API sumi_status sumi_model_compile_file(const struct sumi_model *model, const char *path,
+                                             const struct sumi_compile_options *options,
+                                             struct sumi_err *err);
+
+/* What a compiled file holds. Texts live as long as the model. */
+struct sumi_compiled_info {
+  size_t size;
+  const char *library, *isa;                      /* what it was packed by and for: "0.1.0", "avx512vnni" */
+  size_t graph_bytes, weight_bytes, packed_bytes; /* of the file */
+  bool is_for_here; /* what is packed can be used by this library here and now */
+};
+/* SUMI_E_STATE where the model was not loaded from a compiled file. */
+SUMI_API sumi_status sumi_model_compiled(const struct sumi_model *model, struct sumi_compiled_info *info,
+                                         struct sumi_err *err);
+
+/* Reads all of a compiled file and compares it with its checksums: SUMI_E_FORMAT where it was damaged. Loading checks the
+ * graph and every place only, and leaves the weights' bytes alone. SUMI_E_STATE as above. */
+SUMI_API sumi_status sumi_model_verify(const struct sumi_model *model, struct sumi_err *err);
 
 #ifdef __cplusplus
 }

@@ -2,6 +2,7 @@
 #include "api/api_int.h"
 #include "base/file.h"
 #include "base/limits.h"
+#include "file/compiled.h"
 #include "onnx/import.h"
 #include "pass/pass.h"
 
@@ -49,6 +50,8 @@ static sumi_status load(struct sumi_blob *take_blob, const char *folder, const s
   const struct sumi_limits limits = sumi_limits_fill(o->limits);
   struct sumi_graph *graph = NULL;
   struct sumi_model *model = NULL;
+  if (sumi_compiled_is(take_blob->data, take_blob->bytes))
+    return sumi_compiled_load(take_blob, &limits, o->keep_graph_as_is, a, out, err);
   /* the model comes first: its graphs keep a pointer to its copy of the allocator */
   sumi_status status = sumi_model_new(a, NULL, &model, err);
   if (status != SUMI_OK) {
@@ -129,7 +132,13 @@ sumi_status sumi_model_import_again(const struct sumi_model *model, struct sumi_
                                     struct sumi_err *err) {
   const struct sumi_model_options none = {.size = sizeof none};
   *out = NULL;
-  SUMI_TRY(import(&model->allocator, model->source, model->folder, &none, &model->limits, out, err));
+  if (sumi_compiled_is(model->source->data, model->source->bytes)) {
+    struct sumi_compiled c;
+    SUMI_TRY(sumi_compiled_open(model->source, &c, err));
+    SUMI_TRY(sumi_compiled_graph(&c, model->source, &model->limits, &model->allocator, out, err));
+  } else {
+    SUMI_TRY(import(&model->allocator, model->source, model->folder, &none, &model->limits, out, err));
+  }
   const sumi_status status = infer(*out, &none, err);
   if (status != SUMI_OK) {
     sumi_graph_free(*out);
