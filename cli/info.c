@@ -99,6 +99,22 @@ static void print_facts(const struct sumi_model *model, json_t *j) {
   json_object_set_new(j, "metadata", metadata);
 }
 
+/* What a compiled file says of itself. */
+static void print_compiled(const struct sumi_model *model, json_t *j) {
+  struct sumi_compiled_info c = {.size = sizeof c};
+  if (sumi_model_compiled(model, &c, NULL) != SUMI_OK) return;
+  if (!cli_wants_json())
+    printf("compiled: by %s for %s, %s\n", c.library, c.isa,
+           c.is_for_here ? "used as it is" : "packed again here");
+  json_t *compiled = json_object();
+  json_object_set_new(compiled, "library", cli_json_text(c.library));
+  json_object_set_new(compiled, "isa", cli_json_text(c.isa));
+  json_object_set_new(compiled, "is_for_here", json_boolean(c.is_for_here));
+  json_object_set_new(compiled, "weight_bytes", json_integer((json_int_t)c.weight_bytes));
+  json_object_set_new(compiled, "packed_bytes", json_integer((json_int_t)c.packed_bytes));
+  json_object_set_new(j, "compiled", compiled);
+}
+
 static int by_count(const void *a, const void *b) {
   const struct op_count *x = a, *y = b;
   if (x->n != y->n) return x->n < y->n ? 1 : -1;
@@ -165,6 +181,7 @@ static int info(const char *path, const struct cli_feed_options *o, bool brief) 
   json_t *j = json_object();
   json_object_set_new(j, "model", cli_json_text(path));
   print_facts(model, j);
+  print_compiled(model, j);
   print_ports(model, true, j);
   print_ports(model, false, j);
   const sumi_status visited =

@@ -141,6 +141,21 @@ static void test_statuses(void **state) {
       {"check nowhere", 3, "is no folder"},
       {"check .", 3, "no test case"},
       {"bench " MATMUL " --batch 0", 2, "takes 1 to"},
+      {"compile " MATMUL, 2, "where to?"},
+      {"compile " MATMUL " -o m.sumi", 0, "m.sumi: graph"},
+      {"compile " MATMUL " -o m.sumi --shape a=2x3 --shape b=4x2 --shape c=2", 3, NULL},
+      {"compile " MATMUL " -o nowhere/m.sumi", 4, "nowhere/m.sumi"},
+      {"compile " CIFAR " -o p.sumi --portable", 0, "packed for"},
+      {"compile p.sumi -o c.sumi --batch 2", 0, "this machine and version"},
+      {"compile --verify c.sumi", 0, "c.sumi: graph"},
+      {"compile --verify " CIFAR, 3, "not loaded from a compiled file"},
+      {"info c.sumi --brief", 0, "used as it is"},
+      {"check c.sumi", 3, "is no folder"},
+      {"bench c.sumi --runs 2", 0, "median"},
+      {"explain c.sumi --runs 1", 0, "spmm_f32"},
+      {"graph c.sumi --after import", 0, "Conv"},
+      {"plan c.sumi", 0, NULL},
+      {"eval c.sumi --data " DATA "/images --limit 10", 0, "top-1"},
       {"ops --dance", 2, "no option"},
   };
   CHECK_ALL(table);
@@ -148,7 +163,7 @@ static void test_statuses(void **state) {
 
 static void test_help_everywhere(void **state) {
   (void)state;
-  static const char *const commands[] = {"info",  "run",  "check", "bench",   "eval",  "explain",
+  static const char *const commands[] = {"info",  "run",  "check", "bench",   "eval",  "explain", "compile",
                                          "graph", "plan", "ops",   "kernels", "knobs", "version"};
   for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
     char line[64];
@@ -178,6 +193,10 @@ static void test_json(void **state) {
       {"graph " MATMUL " --json", {"graph"}, 0},
       {"graph --list --json", {"passes"}, 0},
       {"plan " CIFAR " --json", {"buffers", "arena_bytes", "static"}, 0},
+      {"compile " CIFAR " -o j.sumi --json",
+       {"file", "isa", "library", "is_for_here", "graph_bytes", "weight_bytes", "packed_bytes", "seconds"},
+       0},
+      {"info j.sumi --json", {"compiled"}, 0},
       {"ops --json", {"operators"}, 0},
       {"kernels --json", {"kernels", "machine", "isa"}, 0},
       {"knobs --json", {"environment", "devices", "passes"}, 0},
@@ -234,6 +253,67 @@ static void test_equal_seeds(void **state) {
   done(&c);
 }
 
+/* A compiled file gives what its model gives, to the bit, on the machine it was packed for and on others. */
+static void test_compiled_equals(void **state) {
+  (void)state;
+  static const char *const levels[] = {NULL, "avx2", "ref"};
+  struct outcome o = run("compile " CIFAR " -o e.sumi --batch 2");
+  assert_int_equal(o.status, 0);
+  done(&o);
+  for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+    if (levels[i]) setenv("SUMI_ISA", levels[i], 1);
+    struct outcome a = run("run " CIFAR " --random 5 --shape image=2x3x32x32 -o a"),
+                   b = run("run e.sumi --random 5 --shape image=2x3x32x32 -o b");
+    unsetenv("SUMI_ISA");
+    assert_int_equal(a.status, 0);
+    assert_int_equal(b.status, 0);
+    done(&a);
+    done(&b);
+    char from[600];
+    size_t n, m;
+    snprintf(from, sizeof from, "%s/a/logits.npy", folder);
+    char *want = read_text(from, &n);
+    snprintf(from, sizeof from, "%s/b/logits.npy", folder);
+    char *got = read_text(from, &m);
+    assert_int_equal(n, m);
+    assert_memory_equal(want, got, n);
+    free(want);
+    free(got);
+  }
+}
+
+/* Damage to weights is found when asked for, and the answer is no; damage to the rest is refused. */
+static void test_damaged_compiled(void **state) {
+  (void)state;
+  static const struct {
+    long at; /* from the end where negative */
+    const char *line;
+    int status;
+  } table[] = {{-1000, "run d.sumi --random 1", 0},
+               {-1000, "compile --verify d.sumi", 1},
+               {100000, "compile --verify d.sumi", 1},
+               {40, "compile --verify d.sumi", 3},
+               {2000, "run d.sumi --random 1", 3}};
+  for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    struct outcome o = run("compile " CIFAR " -o d.sumi");
+    assert_int_equal(o.status, 0);
+    done(&o);
+    char to[600];
+    snprintf(to, sizeof to, "%s/d.sumi", folder);
+    FILE *f = fopen(to, "r+b");
+    assert_non_null(f);
+    fseek(f, table[i].at, table[i].at < 0 ? SEEK_END : SEEK_SET);
+    const int c = fgetc(f);
+    fseek(f, -1, SEEK_CUR);
+    fputc(c ^ 1, f);
+    fclose(f);
+    o = run(table[i].line);
+    if (o.status != table[i].status) fail_msg("%s: status %d\n%s", table[i].line, o.status, o.err);
+    if (o.status) assert_true(strlen(o.err) > 10);
+    done(&o);
+  }
+}
+
 /* Damaged files of every kind end in a result or a refusal, never in a signal. */
 static void test_hostile_files(void **state) {
   (void)state;
@@ -243,6 +323,7 @@ static void test_hostile_files(void **state) {
       {CAT, "x.jpg", "run " CIFAR " -i image=x.jpg --device ref"},
       {MATMUL, "x.onnx", "run x.onnx --random 1"},
       {MATMUL, "x.pb", "run " MATMUL " --random 1 -i a=x.pb"},
+      {"m.sumi", "x.sumi", "run x.sumi --random 1"},
       {"new/deep/y.npy", "x.npy", "run " MATMUL " --random 1 -i a=x.npy --shape b=2x2 --shape c=2"},
   };
   for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -283,9 +364,14 @@ int main(void) {
   snprintf(folder, sizeof folder, "%s/cli", work ? work : "/tmp");
   mkdir(folder, 0777);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_statuses),    cmocka_unit_test(test_help_everywhere),
-      cmocka_unit_test(test_json),        cmocka_unit_test(test_written_outputs),
-      cmocka_unit_test(test_equal_seeds), cmocka_unit_test(test_hostile_files),
+      cmocka_unit_test(test_statuses),
+      cmocka_unit_test(test_help_everywhere),
+      cmocka_unit_test(test_json),
+      cmocka_unit_test(test_written_outputs),
+      cmocka_unit_test(test_equal_seeds),
+      cmocka_unit_test(test_compiled_equals),
+      cmocka_unit_test(test_damaged_compiled),
+      cmocka_unit_test(test_hostile_files),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
