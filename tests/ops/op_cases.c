@@ -1,4 +1,5 @@
-/* Every case of every operator on every device and instruction-set level, against the reference device.
+/* Every case of every operator on every device and instruction-set level, against the reference device; and once more
+ * compiled to a file, packed, and loaded from it.
  * The reference itself is held against the ONNX standard's own tests (sumi check) and against another engine.
  *   op_cases [-s SEED] [NAME]     prints one line per failure, and the seed; exit 1 on any */
 #include <inttypes.h>
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/random.h"
 #include "base/size.h"
@@ -147,6 +149,27 @@ static int check_variant(const struct sumi_op *op, const struct sumi_case *c, st
   return failed;
 }
 
+/* The case's model, from a compiled file that was packed for these inputs. */
+static int check_reloaded(const struct sumi_op *op, const struct sumi_case *c, struct sumi_model *model,
+                          const struct inputs *in, const struct sumi_view *want, const struct variant *v) {
+  const struct sumi_compile_options o = {.size = sizeof o, .inputs = in->view, .n_inputs = in->n};
+  struct sumi_err err = SUMI_ERR_INIT;
+  struct sumi_model *again = NULL;
+  char path[] = "/tmp/op_cases_XXXXXX";
+  const int fd = mkstemp(path);
+  sumi_status status = fd >= 0 ? sumi_model_compile_file(model, path, &o, &err) : SUMI_E_IO;
+  if (status == SUMI_OK) status = sumi_model_load_file(path, NULL, &again, &err);
+  if (fd >= 0) close(fd);
+  unlink(path);
+  if (status != SUMI_OK) {
+    printf("FAIL %s compiled: %s\n  %s\n", op->name, err.text, c->text);
+    return 1;
+  }
+  const int failed = check_variant(op, c, again, in, want, v);
+  sumi_model_unref(again);
+  return failed;
+}
+
 static int check_case(const struct sumi_op *op, const struct sumi_case *c, int *n) {
   struct sumi_err err = SUMI_ERR_INIT;
   struct sumi_model *model = load(c, &err);
@@ -171,6 +194,9 @@ static int check_case(const struct sumi_op *op, const struct sumi_case *c, int *
     for (size_t k = 0; k < SUMI_COUNT(variants); k++, ++*n)
       failed += check_variant(op, c, model, &in, want, &variants[k]);
   }
+  const struct variant reloaded = {"cpu", sumi_isa_label(sumi_cpu_isa()), 1};
+  if (!failed) failed = check_reloaded(op, c, model, &in, want, &reloaded);
+  ++*n;
   sumi_session_fini(ref);
   for (size_t i = 0; i < in.n; i++) free(in.view[i].data);
   sumi_model_unref(model);
