@@ -1,10 +1,12 @@
 /* Damaged networks: truncated and bit-flipped variants, made in memory from a seed. Each must be taken or
  * refused with a status and a sentence; a crash, a leak or a hang is for the sanitizers and the clock to
  * find.
- *   mutate [--variants N] [--seed S] [--only V] [--run] NETWORK...
+ *   mutate [--variants N] [--seed S] [--only V] [--run] [--compile FILE] NETWORK...
  * Variant V belongs to network V modulo their number and depends on nothing but S and V. --only repeats
  * one and tells what became of it. --run also runs what was taken, with zeros as inputs.
- * Half of the flips are aimed at what is no tensor data: names, shapes, attributes, lengths. */
+ * Half of the flips are aimed at what is no tensor data: names, shapes, attributes, lengths. --compile: each network is
+ * first compiled, by way of FILE, and that is damaged; most variants then get checksums that are right, so that damage
+ * comes further. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +14,7 @@
 
 #include "base/file.h"
 #include "base/random.h"
+#include "file/file_test.h"
 #include "onnx/schema.h"
 #include "sumi/sumi.h"
 
@@ -26,6 +29,7 @@ struct network {
   struct sumi_blob *file;
   struct range *structure; /* what is no tensor data */
   size_t n_structure, cap_structure, structure_bytes;
+  size_t aimed; /* all but one in so many flips are aimed there */
 };
 
 struct totals {
@@ -64,12 +68,34 @@ static void walk(struct network *net, const struct sumi_onnx_message *m, struct 
   add_structure(net, from, w.end);
 }
 
+/* A compiled file: everything but the weights, and but the header, where any change is one. */
+static void add_compiled(struct network *net) {
+  const uint8_t *bytes = net->file->data;
+  struct sumi_compiled c;
+  struct sumi_test_section s[SUMI_TEST_SECTIONS];
+  if (!sumi_test_take_apart(bytes, net->file->bytes, &c, s)) return;
+  add_structure(net, s[0].bytes, s[1].bytes);
+  add_structure(net, s[2].bytes, bytes + net->file->bytes);
+}
+
+/* Hashes and checksum anew, where the header still reads. */
+static void seal(uint8_t *bytes, size_t n) {
+  struct sumi_compiled c;
+  struct sumi_test_section s[SUMI_TEST_SECTIONS];
+  size_t again;
+  if (!sumi_test_take_apart(bytes, n, &c, s)) return;
+  uint8_t *sealed = sumi_test_put_together(&c, s, &again);
+  if (!sealed || again != n) exit(4);
+  memcpy(bytes, sealed, n);
+  free(sealed);
+}
+
 /* ---- variants ------------------------------------------------------------------------------------------ */
 
 static size_t pick(struct sumi_random *r, size_t n) { return n ? (size_t)(sumi_random_u64(r) % n) : 0; }
 
 static size_t pick_byte(struct sumi_random *r, const struct network *net) {
-  if (pick(r, 2) || !net->structure_bytes) return pick(r, net->file->bytes);
+  if (pick(r, net->aimed) == 0 || !net->structure_bytes) return pick(r, net->file->bytes);
   size_t at = pick(r, net->structure_bytes);
   for (size_t i = 0; i < net->n_structure; i++) {
     if (at < net->structure[i].n) return net->structure[i].at + at;
@@ -85,7 +111,7 @@ static uint8_t *make_variant(const struct network *net, uint64_t seed, size_t va
   *n = net->file->bytes;
   const bool cut = pick(&r, 3) == 0;
   if (cut) *n = pick_byte(&r, net);
-  uint8_t *copy = malloc(*n ? *n : 1);
+  uint8_t *copy = aligned_alloc(SUMI_ALIGN, sumi_test_aligned(*n ? *n : 1));
   if (!copy) exit(4);
   memcpy(copy, net->file->data, *n);
   if (cut && pick(&r, 2)) return copy;
@@ -98,37 +124,75 @@ static uint8_t *make_variant(const struct network *net, uint64_t seed, size_t va
     else
       copy[at] = pick(&r, 2) ? (uint8_t)pick(&r, 256) : 0xff;
   }
+  if (sumi_compiled_is(copy, *n) && pick(&r, 8)) seal(copy, *n);
   return copy;
 }
 
 /* ---- loading and running ------------------------------------------------------------------------------- */
 
+struct inputs {
+  size_t n;
+  struct sumi_view view[MAX_PORTS];
+  int64_t dims[MAX_PORTS][SUMI_MAX_RANK];
+};
+
+/* Zeros of the shapes that the model declares; false where the test cannot make them. */
+static bool make_inputs(const struct sumi_model *model, struct inputs *in) {
+  static double zeros[1 << 16];
+  in->n = sumi_model_input_count(model);
+  if (in->n > MAX_PORTS) return false;
+  for (size_t i = 0; i < in->n; i++) {
+    struct sumi_port_info p = {.size = sizeof p};
+    if (sumi_model_input(model, i, &p) != SUMI_OK || p.kind != SUMI_TENSOR || p.dtype == SUMI_STRING ||
+        p.rank < 0)
+      return false;
+    for (int d = 0; d < p.rank; d++) in->dims[i][d] = p.dims[d] >= 0 ? p.dims[d] : d < 2 ? 1 : 4;
+    in->view[i] = (struct sumi_view){.size = sizeof in->view[i],
+                                     .name = p.name,
+                                     .data = zeros,
+                                     .dtype = p.dtype,
+                                     .rank = p.rank,
+                                     .dims = in->dims[i]};
+    const int64_t count = sumi_view_count(&in->view[i]);
+    if (count < 0 || count > (int64_t)(sizeof zeros / 16)) return false;
+  }
+  return true;
+}
+
 static sumi_status run(struct sumi_model *model, struct sumi_err *err) {
   const struct sumi_session_options options = {.size = sizeof options, .max_arena_bytes = 64 << 20};
   struct sumi_session *session = NULL;
-  static struct sumi_view view[MAX_PORTS];
-  static int64_t dims[MAX_PORTS][SUMI_MAX_RANK];
-  static double zeros[1 << 16];
-  const size_t n = sumi_model_input_count(model);
-  if (n > MAX_PORTS) return SUMI_OK;
-  for (size_t i = 0; i < n; i++) {
-    struct sumi_port_info p = {.size = sizeof p};
-    if (sumi_model_input(model, i, &p) != SUMI_OK || p.kind != SUMI_TENSOR || p.dtype == SUMI_STRING)
-      return SUMI_OK;
-    for (int d = 0; d < p.rank; d++) dims[i][d] = p.dims[d] >= 0 ? p.dims[d] : d < 2 ? 1 : 4;
-    view[i] = (struct sumi_view){.size = sizeof view[i],
-                                 .name = p.name,
-                                 .data = zeros,
-                                 .dtype = p.dtype,
-                                 .rank = p.rank < 0 ? 1 : p.rank,
-                                 .dims = dims[i]};
-    const int64_t count = sumi_view_count(&view[i]);
-    if (p.rank < 0 || count < 0 || count > (int64_t)(sizeof zeros / 16)) return SUMI_OK;
-  }
+  static struct inputs in;
+  if (!make_inputs(model, &in)) return SUMI_OK;
   sumi_status status = sumi_session_new(model, &options, &session, err);
-  if (status == SUMI_OK) status = sumi_session_run(session, view, n, NULL, 0, err);
+  if (status == SUMI_OK) status = sumi_session_run(session, in.view, in.n, NULL, 0, err);
   sumi_session_free(session);
   return status;
+}
+
+/* What a file's name stands for, compiled by way of another file where there is one. */
+static sumi_status read_network(struct network *net, const char *compiled, struct sumi_err *err) {
+  const char *path = net->path;
+  if (compiled) {
+    static struct inputs in;
+    struct sumi_model *model;
+    SUMI_TRY(sumi_model_load_file(path, NULL, &model, err));
+    const bool known = make_inputs(model, &in);
+    const struct sumi_compile_options options = {.size = sizeof options, .inputs = in.view, .n_inputs = in.n};
+    sumi_status status = sumi_model_compile_file(model, compiled, known ? &options : NULL, NULL);
+    if (status != SUMI_OK) status = sumi_model_compile_file(model, compiled, NULL, err); /* other shapes */
+    sumi_model_unref(model);
+    SUMI_TRY(status);
+    path = compiled;
+  }
+  SUMI_TRY(sumi_file_map(NULL, path, SIZE_MAX, &net->file, err));
+  if (compiled) remove(compiled);
+  net->aimed = compiled ? 16 : 2;
+  if (compiled)
+    add_compiled(net);
+  else
+    walk(net, &sumi_onnx_model_message, sumi_wire_over(net->file->data, net->file->bytes), 0);
+  return SUMI_OK;
 }
 
 static void try_variant(const struct network *net, uint64_t seed, size_t v, bool runs, bool tell,
@@ -171,6 +235,7 @@ int main(int argc, char **argv) {
   static struct network net[MAX_NETWORKS];
   size_t n_net = 0, variants = 10000, only = SIZE_MAX;
   uint64_t seed = 1;
+  const char *compiled = NULL;
   bool runs = false;
   for (int i = 1; i < argc; i++) {
     const bool more = i + 1 < argc;
@@ -180,23 +245,31 @@ int main(int argc, char **argv) {
       seed = strtoull(argv[++i], NULL, 10);
     else if (!strcmp(argv[i], "--only") && more)
       only = strtoull(argv[++i], NULL, 10);
+    else if (!strcmp(argv[i], "--compile") && more)
+      compiled = argv[++i];
     else if (!strcmp(argv[i], "--run"))
       runs = true;
     else if (n_net < MAX_NETWORKS)
       net[n_net++].path = argv[i];
   }
   if (!n_net) {
-    fprintf(stderr, "usage: mutate [--variants N] [--seed S] [--only V] [--run] NETWORK...\n");
+    fprintf(stderr,
+            "usage: mutate [--variants N] [--seed S] [--only V] [--run] [--compile FILE] NETWORK...\n");
     return 2;
   }
+  size_t n_read = 0;
   for (size_t i = 0; i < n_net; i++) {
     struct sumi_err err = SUMI_ERR_INIT;
-    if (sumi_file_map(NULL, net[i].path, SIZE_MAX, &net[i].file, &err) != SUMI_OK) {
-      fprintf(stderr, "%s\n", err.text);
-      return 3;
+    const struct network found = {.path = net[i].path};
+    net[n_read] = found;
+    if (read_network(&net[n_read], compiled, &err) == SUMI_OK) {
+      n_read++;
+      continue;
     }
-    walk(&net[i], &sumi_onnx_model_message, sumi_wire_over(net[i].file->data, net[i].file->bytes), 0);
+    fprintf(stderr, "%s: %s\n", found.path, err.text);
+    if (!compiled) return 3; /* a network that is refused cannot be compiled; the others can */
   }
+  if (!(n_net = n_read)) return 3;
   struct totals t = {0};
   for (size_t v = only != SIZE_MAX ? only : 0; v < variants || v == only; v++) {
     try_variant(&net[v % n_net], seed, v, runs, only != SIZE_MAX, &t);
