@@ -15,7 +15,8 @@
  * Sections stand in this order, each at the next multiple of SUMI_ALIGN; the last ends with the file. Hashes are 64-bit
  * FNV-1a. Opening checks header, graph and packs by hash, and weights and packed weights only where they stand: those
  * hashes are for sumi_compiled_verify(), which reads everything. Packed weights for another library version, level or
- * machine graph are passed over, and packed again by whoever needs them.
+ * machine graph are passed over, and packed again by whoever needs them. What else a packed form depends on (shapes, rows in a
+ * block) is in its key.
  *
  * A format that readers of this version cannot take has another number behind "sumi model". */
 #ifndef SUMI_FILE_COMPILED_H
