@@ -66,8 +66,12 @@ static uint32_t want(const struct problem *q, int64_t m, int64_t p) {
       const int byte = (int)(r[m / 4 * t->r_group + q->r_map.place[p]] >> m % 4 * 8 & 255);
       add = (float)(byte - (int)t->r_zero) * t->r_mul;
     }
-    v = (int)rintf(clamped(fmaf((float)(v - (int)zero), t->mul, add), t->lo - t->zero, t->hi - t->zero)) +
-        (int)t->zero;
+    float f = fmaf((float)(v - (int)zero), t->mul, add);
+    if (t->act) {
+      t->act(&f, &f, 1, t->act_param);
+      f *= t->post;
+    }
+    v = (int)rintf(clamped(f, t->lo - t->zero, t->hi - t->zero)) + (int)t->zero;
     zero = t->zero;
   }
   return s->table ? s->table[v] : (uint32_t)v;
@@ -169,6 +173,11 @@ static void make_lists(struct check *c, struct problem *q) {
 
 static float whole(struct check *c, int low, int high) { return (float)pick(c, low, high); }
 
+/* Something that is neither monotone nor odd, exact in every build. */
+static void bend(const float *x, float *y, int64_t n, const float *param) {
+  for (int64_t i = 0; i < n; i++) y[i] = x[i] < param[0] ? x[i] * -0.5f : x[i];
+}
+
 static void make_stage(struct check *c, struct problem *q, int i) {
   struct sumi_spmm_i8 *s = &q->s;
   struct sumi_spmm_i8_stage *t = &s->stage[i];
@@ -183,6 +192,10 @@ static void make_stage(struct check *c, struct problem *q, int i) {
   t->r_zero = whole(c, 0, 255);
   t->r_mul = pick(c, 0, 9) ? (float)sumi_random_uniform(&c->random) : NAN;
   t->mul = pick(c, 0, 9) ? 2 * (float)sumi_random_uniform(&c->random) : 1e38f;
+  static const float knee[1] = {-3};
+  t->act = pick(c, 0, 2) ? NULL : bend;
+  t->act_param = knee;
+  t->post = (float)sumi_random_uniform(&c->random);
   t->zero = whole(c, 0, 255);
   t->lo = pick(c, 0, 1) ? 0 : whole(c, 0, 255);
   t->hi = pick(c, 0, 1) ? 255 : whole(c, (int)t->lo, 255);

@@ -7,7 +7,7 @@
  *                                        i8_finish(&end, m, v, sum, stride);
  * Where they are in registers and end.quick holds (the common end: bytes out, no stage, no table, scales below 1):
  *                                        i8_store(s->map, v, i8_plane(s, m), i8_quick(&end, m, a, b, c, d));
- * A leaf keeps i8_quick in its tiles and sends the rest through memory: with everything inlined, tiles grow threefold. */
+ * i8_whole says for several vectors at once whether plain stores do. A leaf keeps i8_quick in its tiles and sends the rest through memory: with everything inlined, tiles grow threefold. */
 #ifndef SUMI_KERNEL_SPMM_I8_AVX512_H
 #define SUMI_KERNEL_SPMM_I8_AVX512_H
 
@@ -51,21 +51,44 @@ INLINE bool i8_together(const struct sumi_lane_piece *k, int *lowest) {
   return k->mask >> *lowest == (1 << k->n) - 1;
 }
 
+/* Stores the lanes of one piece to the plane. */
+INLINE void i8_store_piece(const struct sumi_lane_piece *k, void *plane, __m512i words) {
+  int32_t *const to = (int32_t *)plane + k->at;
+  int lowest;
+  if (i8_together(k, &lowest))
+    _mm512_mask_storeu_epi32(to - lowest, k->mask, words);
+  else
+    _mm512_mask_storeu_epi32(to, (__mmask16)((1 << k->n) - 1), _mm512_maskz_compress_epi32(k->mask, words));
+}
+
 /* Stores the lanes of vector v to the plane. */
 INLINE void i8_store(const struct sumi_lane_map *map, int64_t v, void *plane, __m512i words) {
   const struct sumi_lane_piece *k = map->piece + map->first[v], *const end = map->piece + map->first[v + 1];
-  if (end - k == 1 && k->mask == 0xffff) {
-    _mm512_storeu_si512((int32_t *)plane + k->at, words);
-    return;
+  for (; k < end; k++) i8_store_piece(k, plane, words);
+}
+
+/* Stores vectors v, v + 1, ... from memory, all of them wanted. One loop over the pieces of them all: how many each vector
+ * has cannot be foretold. */
+INLINE void i8_store_vectors(const struct sumi_lane_map *map, int64_t v, int vectors, void *plane,
+                             const uint32_t *words) {
+  const int32_t *first = map->first + v + 1, last = map->first[v + vectors];
+  for (int32_t k = map->first[v]; k < last; k++) {
+    const int next = k >= *first;
+    first += next;
+    words += next * I8_VECTOR;
+    i8_store_piece(map->piece + k, plane, _mm512_load_si512(words));
   }
-  for (; k < end; k++) {
-    int32_t *const to = (int32_t *)plane + k->at;
-    int lowest;
-    if (i8_together(k, &lowest))
-      _mm512_mask_storeu_epi32(to - lowest, k->mask, words);
-    else
-      _mm512_mask_storeu_epi32(to, (__mmask16)((1 << k->n) - 1), _mm512_maskz_compress_epi32(k->mask, words));
-  }
+}
+
+/* Whether vectors v, v + 1, ... go each to 16 places beside each other: words u to piece[u].at. */
+INLINE bool i8_whole(const struct sumi_lane_map *map, int64_t v, const int vectors,
+                     const struct sumi_lane_piece **piece) {
+  const int32_t first = map->first[v];
+  if (map->first[v + vectors] - first != vectors) return false;
+  *piece = map->piece + first;
+  unsigned all = 0xffff;
+  UNROLL for (int u = 0; u < vectors; u++) all &= (*piece)[u].mask;
+  return all == 0xffff;
 }
 
 /* What i8_store would have stored: lanes in no piece are 0. */
@@ -124,21 +147,30 @@ INLINE __m512 i8_byte(__m512i words, int i, float zero) {
   return _mm512_sub_ps(_mm512_castsi512_ps(v), _mm512_set1_ps(0x1p23f + zero));
 }
 
+/* The function of a stage, on four rows; it sees lanes that are dropped too. */
+INLINE void i8_apply(const struct sumi_spmm_i8_stage *t, __m512 q[4]) {
+  _Alignas(64) float v[I8_WORD_ROWS * I8_VECTOR];
+  UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) _mm512_store_ps(v + i * I8_VECTOR, q[i]);
+  t->act(v, v, I8_WORD_ROWS * I8_VECTOR, t->act_param);
+  UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] =
+      _mm512_mul_ps(_mm512_load_ps(v + i * I8_VECTOR), _mm512_set1_ps(t->post));
+}
+
 /* One stage on four rows of whole numbers, their zero point taken off. */
 INLINE void i8_stage(const struct sumi_spmm_i8 *s, const struct sumi_spmm_i8_stage *t, int64_t m, int64_t v,
                      __m512 q[4]) {
   const __m512 mul = _mm512_set1_ps(t->mul);
   if (t->add) {
     UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] =
-        i8_clamp(_mm512_fmadd_ps(q[i], mul, _mm512_set1_ps(t->add[m + i])), t->lo, t->hi, t->zero);
-    return;
+        _mm512_fmadd_ps(q[i], mul, _mm512_set1_ps(t->add[m + i]));
+  } else {
+    const __m512i r = i8_load(s->r_map, v, t->r + m / I8_WORD_ROWS * t->r_group);
+    const __m512 r_mul = _mm512_set1_ps(t->r_mul);
+    UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] =
+        _mm512_fmadd_ps(q[i], mul, _mm512_mul_ps(i8_byte(r, i, t->r_zero), r_mul));
   }
-  const __m512i r = i8_load(s->r_map, v, t->r + m / I8_WORD_ROWS * t->r_group);
-  const __m512 r_mul = _mm512_set1_ps(t->r_mul);
-  UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) {
-    const __m512 add = _mm512_mul_ps(i8_byte(r, i, t->r_zero), r_mul);
-    q[i] = i8_clamp(_mm512_fmadd_ps(q[i], mul, add), t->lo, t->hi, t->zero);
-  }
+  if (t->act) i8_apply(t, q);
+  UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] = i8_clamp(q[i], t->lo, t->hi, t->zero);
 }
 
 /* table[byte] for every byte. The table is 128 words of two bytes in four registers: a word is found by the byte's upper

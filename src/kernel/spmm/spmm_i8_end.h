@@ -50,8 +50,13 @@ static inline void i8_stage_row(const struct sumi_spmm_i8_stage *t, int64_t m, c
   const unsigned shift = (unsigned)(m % I8_WORD_ROWS * 8);
   for (int j = 0; j < I8_VECTOR; j++) {
     const float v = t->add ? t->add[m] : ((float)(int32_t)(r[j] >> shift & 255) - t->r_zero) * t->r_mul;
-    q[j] = i8_round(i8_clamp_1(fmaf(q[j], t->mul, v), lo, hi));
+    q[j] = fmaf(q[j], t->mul, v);
   }
+  if (t->act) {
+    t->act(q, q, I8_VECTOR, t->act_param);
+    for (int j = 0; j < I8_VECTOR; j++) q[j] *= t->post;
+  }
+  for (int j = 0; j < I8_VECTOR; j++) q[j] = i8_round(i8_clamp_1(q[j], lo, hi));
 }
 
 static inline void i8_end_f32(const struct sumi_spmm_i8 *s, int64_t m, int64_t v, const int32_t *sum) {

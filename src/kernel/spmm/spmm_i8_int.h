@@ -13,14 +13,13 @@
 /* Pixels of a vector in maps; rows of a word. */
 enum { I8_VECTOR = 16, I8_WORD_ROWS = 4 };
 
-/* Where a tile lies: rows from m, vectors of 16 pixels from v, and the list it sums. */
+/* Where a tile lies: rows from m, and the list they sum. */
 struct i8_tile {
-  const uint8_t *x; /* s->x at the first pixel */
   const int32_t *w; /* of the first row and entry */
   const int32_t *off;
   int64_t n_list;
   int64_t w_entry, w_row; /* bytes */
-  int64_t m, v;
+  int64_t m;
   int32_t *sum; /* tiles of fewer rows than a word leave their sums here */
 };
 
@@ -40,25 +39,37 @@ static inline bool i8_wanted(const struct sumi_lane_map *map, int64_t v) {
   return map->first[v] < map->first[v + 1];
 }
 
-/* The first run of vectors with pieces in [v, end): it begins at the result, *stop is where it ends. */
-static inline int64_t i8_run(const struct sumi_lane_map *map, int64_t v, int64_t end, int64_t *stop) {
-  while (v < end && !i8_wanted(map, v)) v++;
-  int64_t to = v;
-  while (to < end && i8_wanted(map, to)) to++;
-  *stop = to;
-  return v;
-}
+/* A panel of vectors as tiles of one width, then of one vector less: no lone vector is left after full tiles. */
+struct i8_split {
+  int vectors; /* of the tiles in [begin, middle); those in [middle, end) have one less */
+  int64_t begin, middle, end;
+};
 
-/* Where the panel of vectors that starts at v ends: all blocks are done for a panel before the next one, so that what the
- * lists read of x stays in the second-level cache while the weights of a block stay in the first. The last panel is never
- * a splinter. */
-static inline int64_t i8_panel_end(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1, int64_t v,
-                                   int64_t end, int64_t unit) {
+/* Vectors of a panel: all blocks are done for a panel before the next one, so that what the lists read of x stays in the
+ * second-level cache while the weights of a block stay in the first. */
+static inline int64_t i8_panel(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1) {
   enum { PANEL_BYTES = 384 << 10, VECTOR_BYTES = 64 };
   const int64_t list = !s->start ? s->n_list : b1 > b0 ? (s->start[b1] - s->start[b0]) / (b1 - b0) : 0;
-  const int64_t n = PANEL_BYTES / VECTOR_BYTES / (list + s->rows / I8_WORD_ROWS + 1) / unit * unit;
-  const int64_t stop = v + (n > unit ? n : unit);
-  return end - stop < unit ? end : stop;
+  return PANEL_BYTES / VECTOR_BYTES / (list + s->rows / I8_WORD_ROWS + 1);
+}
+
+/* The next panel after *split and before vector last: a run of vectors with pieces, or as much of one as fits, in tiles of
+ * at most `most` vectors. False: there is none. */
+static inline bool i8_next_panel(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1, int64_t last, int most,
+                                 struct i8_split *split) {
+  int64_t v = split->end;
+  while (v < last && !i8_wanted(s->map, v)) v++;
+  const int64_t fit = i8_panel(s, b0, b1) / most * most, panel = fit > most ? fit : most;
+  int64_t end = v;
+  while (end < last && i8_wanted(s->map, end) && end - v < panel + most) end++;
+  if (end - v >= panel + most) end = v + panel; /* no splinter after a panel */
+  const int64_t n = end - v, tiles = (n + most - 1) / most;
+  if (n == 0) return false;
+  split->vectors = (int)((n + tiles - 1) / tiles);
+  split->begin = v;
+  split->middle = end - (tiles * split->vectors - n) * (split->vectors - 1);
+  split->end = end;
+  return true;
 }
 
 #endif
