@@ -16,9 +16,6 @@
 
 #include "kernel/spmm/spmm_i8_int.h"
 
-#define INLINE static inline __attribute__((always_inline, unused))
-#define UNROLL _Pragma("GCC unroll 8")
-
 /* What a call's tiles have in common at their end. */
 struct i8_end {
   const struct sumi_spmm_i8 *s;
@@ -189,6 +186,30 @@ INLINE __m512i i8_look_up(const uint8_t *table, __m512i bytes) {
     found[odd] = _mm512_srlv_epi16(pair, _mm512_slli_epi16(_mm512_and_si512(v, one), 3));
   }
   return _mm512_or_si512(_mm512_and_si512(found[0], low), _mm512_slli_epi16(found[1], 8));
+}
+
+/* A tile's sums [rows][vectors] to their places, straight from registers; false: by memory. rows and vectors are constants. */
+INLINE bool i8_quick_tile(const int rows, const int vectors, const struct i8_end *end, int64_t m, int64_t v,
+                          const __m512i sum[][I8_MOST_VECTORS]) {
+  if (!end->quick) return false;
+  const struct sumi_lane_map *const map = end->s->map;
+  const struct sumi_lane_piece *piece;
+  const bool whole = i8_whole(map, v, vectors, &piece);
+  UNROLL for (int i = 0; i + I8_WORD_ROWS <= rows; i += I8_WORD_ROWS) {
+    uint32_t *const plane = i8_plane(end->s, m + i);
+    __m512i words[I8_MOST_VECTORS];
+    UNROLL for (int u = 0; u < vectors; u++) {
+      words[u] = i8_quick(end, m + i, sum[i][u], sum[i + 1][u], sum[i + 2][u], sum[i + 3][u]);
+    }
+    if (whole) {
+      UNROLL for (int u = 0; u < vectors; u++) _mm512_storeu_si512(plane + piece[u].at, words[u]);
+      continue;
+    }
+    _Alignas(64) uint32_t out[I8_MOST_VECTORS * I8_VECTOR];
+    UNROLL for (int u = 0; u < vectors; u++) _mm512_store_si512(out + I8_VECTOR * u, words[u]);
+    i8_store_vectors(map, v, vectors, plane, out);
+  }
+  return true;
 }
 
 /* ---- any end ---------------------------------------------------------------------------------------------------- */

@@ -98,4 +98,21 @@ static __attribute__((noinline, unused)) void i8_end_rows(const struct sumi_spmm
   i8_scatter(s->map, v, s->y + m / I8_WORD_ROWS * s->y_group, word);
 }
 
+/* What spmm_i8_tiles.h asks of an end: the words of a tile always go by memory. */
+struct i8_end {
+  const struct sumi_spmm_i8 *s;
+};
+INLINE struct i8_end i8_end_of(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1) {
+  (void)b0, (void)b1;
+  return (struct i8_end){s};
+}
+INLINE bool i8_quick_tile(int rows, int vectors, const struct i8_end *end, int64_t m, int64_t v,
+                          const void *sum) {
+  (void)rows, (void)vectors, (void)end, (void)m, (void)v, (void)sum;
+  return false;
+}
+INLINE void i8_finish(const struct i8_end *end, int64_t m, int64_t v, const int32_t *sum, int64_t stride) {
+  i8_end_rows(end->s, m, v, sum, stride);
+}
+
 #endif

@@ -10,8 +10,18 @@
 #include "kernel/spmm/spmm_i8.def"
 #undef SPMM_I8
 
-/* Pixels of a vector in maps; rows of a word. */
-enum { I8_VECTOR = 16, I8_WORD_ROWS = 4 };
+#define INLINE static inline __attribute__((always_inline, unused))
+#define UNROLL _Pragma("GCC unroll 8")
+
+/* Pixels of a vector in maps; rows of a word; no tile is larger. */
+enum {
+  I8_VECTOR = 16,
+  I8_VECTOR_BYTES = 64,
+  I8_WORD_ROWS = 4,
+  I8_MOST_ROWS = 8,
+  I8_MOST_VECTORS = 8,
+  I8_MOST_SUMS = 24
+};
 
 /* Where a tile lies: rows from m, and the list they sum. */
 struct i8_tile {
@@ -48,9 +58,9 @@ struct i8_split {
 /* Vectors of a panel: all blocks are done for a panel before the next one, so that what the lists read of x stays in the
  * second-level cache while the weights of a block stay in the first. */
 static inline int64_t i8_panel(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1) {
-  enum { PANEL_BYTES = 384 << 10, VECTOR_BYTES = 64 };
+  enum { PANEL_BYTES = 384 << 10 };
   const int64_t list = !s->start ? s->n_list : b1 > b0 ? (s->start[b1] - s->start[b0]) / (b1 - b0) : 0;
-  return PANEL_BYTES / VECTOR_BYTES / (list + s->rows / I8_WORD_ROWS + 1);
+  return PANEL_BYTES / I8_VECTOR_BYTES / (list + s->rows / I8_WORD_ROWS + 1);
 }
 
 /* The next panel after *split and before vector last: a run of vectors with pieces, or as much of one as fits, in tiles of
