@@ -36,7 +36,7 @@ static inline void check(const char *pass, const char *before, const char *after
   struct sumi_err err = SUMI_ERR_INIT;
   struct sumi_graph *g = parse(before), *want = parse(after);
   assert_non_null(sumi_pass_find(pass));
-  if (sumi_pass_infer(g, NULL, NULL, &err) != SUMI_OK ||
+  if (sumi_pass_infer(want, NULL, NULL, &err) != SUMI_OK || sumi_pass_infer(g, NULL, NULL, &err) != SUMI_OK ||
       sumi_pass_run(sumi_pass_find(pass), g, &err) != SUMI_OK)
     fail_msg("%s\n%s", err.text, before);
   char *got_text = print(g), *want_text = print(want);
