@@ -2,7 +2,7 @@
 #include <inttypes.h>
 
 #include "op/dims.h"
-#include "op/move.h"
+#include "op/move_lower.h"
 #include "op/op_util.h"
 
 /* Dims other than the axis must agree; what one input knows holds for all. */
@@ -66,7 +66,7 @@ static sumi_status concat_infer(struct sumi_infer *ctx) {
   return rank == 1 && sumi_dtype_in(ctx->in[0].dtype, SUMI_INDICES) ? join_contents(ctx) : SUMI_OK;
 }
 
-static sumi_status concat_ref(const struct sumi_call *c) {
+static sumi_status concat_moves(const struct sumi_call *c, struct sumi_moves *m) {
   const struct sumi_tensor *y = c->out[0];
   int axis;
   SUMI_TRY(sumi_axis(sumi_attr_int(c->node, "axis", 1), y->rank, &axis, c->err));
@@ -76,12 +76,15 @@ static sumi_status concat_ref(const struct sumi_call *c) {
   int64_t at = 0;
   for (int k = 0; k < c->n_in; k++) {
     const int64_t part = sumi_dims_count(c->in[k]->dim, axis, y->rank);
-    sumi_move(y->dtype, 2, (const int64_t[]){outer, part}, y->data, at, (const int64_t[]){row, one},
-              c->in[k]->data, 0, (const int64_t[]){part, one});
+    SUMI_TRY(sumi_moves_add(m, 2, (const int64_t[]){outer, part}, 0, at, (const int64_t[]){row, one}, k, 0,
+                            (const int64_t[]){part, one}));
     at += part;
   }
   return SUMI_OK;
 }
+
+static sumi_status concat_ref(const struct sumi_call *c) { return sumi_moves_run(c, concat_moves); }
+static sumi_status concat_lower(struct sumi_lower *l) { return sumi_moves_lower(l, concat_moves, l->n_in); }
 
 static const struct sumi_attr_spec attrs[] = {{"axis", SUMI_ATTR_INT}, {NULL}};
 static const struct sumi_port in[] = {{"inputs", SUMI_ANY, 'T', SUMI_PORT_VARIADIC}, {NULL}};
@@ -106,5 +109,6 @@ const struct sumi_op sumi_op_concat = {
     .out = out,
     .infer = concat_infer,
     .ref = concat_ref,
+    .lower = concat_lower,
     .cases = cases,
 };

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 
 #include "op/dims.h"
-#include "op/move.h"
+#include "op/move_lower.h"
 #include "op/op_util.h"
 
 static sumi_status crop_infer(struct sumi_infer *ctx) {
@@ -32,16 +32,18 @@ static sumi_status crop_infer(struct sumi_infer *ctx) {
   return SUMI_OK;
 }
 
-static sumi_status crop_ref(const struct sumi_call *c) {
+static sumi_status crop_moves(const struct sumi_call *c, struct sumi_moves *m) {
   const struct sumi_tensor *x = c->in[0], *y = c->out[0];
   int n;
   const int64_t *border = sumi_attr_ints(c->node, "border", &n);
   int64_t from[4], to[4];
   sumi_strides(x->dim, 4, from);
   sumi_strides(y->dim, 4, to);
-  sumi_move(x->dtype, 4, y->dim, y->data, 0, to, x->data, border[1] * from[2] + border[0], from);
-  return SUMI_OK;
+  return sumi_moves_add(m, 4, y->dim, 0, 0, to, 0, border[1] * from[2] + border[0], from);
 }
+
+static sumi_status crop_ref(const struct sumi_call *c) { return sumi_moves_run(c, crop_moves); }
+static sumi_status crop_lower(struct sumi_lower *l) { return sumi_moves_lower(l, crop_moves, 1); }
 
 static const struct sumi_attr_spec attrs[] = {
     {"border", SUMI_ATTR_INTS, true}, {"scale", SUMI_ATTR_INTS}, {NULL}};
@@ -63,5 +65,6 @@ const struct sumi_op sumi_op_crop = {
     .out = out,
     .infer = crop_infer,
     .ref = crop_ref,
+    .lower = crop_lower,
     .cases = cases,
 };

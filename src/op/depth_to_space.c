@@ -5,7 +5,7 @@
 #include <inttypes.h>
 
 #include "op/dims.h"
-#include "op/move.h"
+#include "op/move_lower.h"
 #include "op/op_util.h"
 
 static bool to_space(const struct sumi_node *node) { return sumi_streq(node->op->name, "DepthToSpace"); }
@@ -35,7 +35,7 @@ static sumi_status infer(struct sumi_infer *ctx) {
   return SUMI_OK;
 }
 
-static sumi_status ref(const struct sumi_call *c) {
+static sumi_status moves(const struct sumi_call *c, struct sumi_moves *m) {
   const bool space = to_space(c->node), dcr = sumi_attr_is(c->node, "mode", "DCR", "DCR");
   const struct sumi_tensor *deep = space ? c->in[0] : c->out[0], *wide = space ? c->out[0] : c->in[0];
   const int64_t b = sumi_attr_int(c->node, "blocksize", 1);
@@ -49,10 +49,11 @@ static sumi_status ref(const struct sumi_call *c) {
                               1,
                               (dcr ? channels : 1) * plane};
   const int64_t in_wide[6] = {channels * wide->dim[2] * row, wide->dim[2] * row, b * row, row, b, 1};
-  sumi_move(deep->dtype, 6, dim, c->out[0]->data, 0, space ? in_wide : in_deep, c->in[0]->data, 0,
-            space ? in_deep : in_wide);
-  return SUMI_OK;
+  return sumi_moves_add(m, 6, dim, 0, 0, space ? in_wide : in_deep, 0, 0, space ? in_deep : in_wide);
 }
+
+static sumi_status ref(const struct sumi_call *c) { return sumi_moves_run(c, moves); }
+static sumi_status lower(struct sumi_lower *l) { return sumi_moves_lower(l, moves, 1); }
 
 static const struct sumi_attr_spec attrs[] = {
     {"blocksize", SUMI_ATTR_INT, true}, {"mode", SUMI_ATTR_STRING}, {NULL}};
@@ -78,6 +79,7 @@ const struct sumi_op sumi_op_depth_to_space = {
     .out = out,
     .infer = infer,
     .ref = ref,
+    .lower = lower,
     .cases = depth_cases,
 };
 
@@ -90,5 +92,6 @@ const struct sumi_op sumi_op_space_to_depth = {
     .out = out,
     .infer = infer,
     .ref = ref,
+    .lower = lower,
     .cases = space_cases,
 };

@@ -5,7 +5,7 @@
 
 #include "base/size.h"
 #include "op/dims.h"
-#include "op/move.h"
+#include "op/move_lower.h"
 #include "op/op_util.h"
 
 /* a dim of the input against what the list wants. */
@@ -60,14 +60,16 @@ static sumi_status expand_infer(struct sumi_infer *ctx) {
   return expand_contents(ctx, dim, rank);
 }
 
-static sumi_status expand_ref(const struct sumi_call *c) {
+static sumi_status expand_moves(const struct sumi_call *c, struct sumi_moves *m) {
   const struct sumi_tensor *x = c->in[0], *y = c->out[0];
   int64_t from[SUMI_MAX_RANK], to[SUMI_MAX_RANK];
   sumi_broadcast_strides(x, y->rank, y->dim, from);
   sumi_strides(y->dim, y->rank, to);
-  sumi_move(x->dtype, y->rank, y->dim, y->data, 0, to, x->data, 0, from);
-  return SUMI_OK;
+  return sumi_moves_add(m, y->rank, y->dim, 0, 0, to, 0, 0, from);
 }
+
+static sumi_status expand_ref(const struct sumi_call *c) { return sumi_moves_run(c, expand_moves); }
+static sumi_status expand_lower(struct sumi_lower *l) { return sumi_moves_lower(l, expand_moves, 2); }
 
 /* ---- Tile ---------------------------------------------------------------------------------------------- */
 
@@ -113,7 +115,7 @@ static sumi_status tile_infer(struct sumi_infer *ctx) {
   return SUMI_OK;
 }
 
-static sumi_status tile_ref(const struct sumi_call *c) {
+static sumi_status tile_moves(const struct sumi_call *c, struct sumi_moves *m) {
   const struct sumi_tensor *x = c->in[0], *y = c->out[0];
   int64_t own[SUMI_MAX_RANK], wide[SUMI_MAX_RANK];
   sumi_strides(x->dim, x->rank, own);
@@ -127,9 +129,11 @@ static sumi_status tile_ref(const struct sumi_call *c) {
     from[2 * i + 1] = own[i];
     to[2 * i + 1] = wide[i];
   }
-  sumi_move(x->dtype, 2 * x->rank, dim, y->data, 0, to, x->data, 0, from);
-  return SUMI_OK;
+  return sumi_moves_add(m, 2 * x->rank, dim, 0, 0, to, 0, 0, from);
 }
+
+static sumi_status tile_ref(const struct sumi_call *c) { return sumi_moves_run(c, tile_moves); }
+static sumi_status tile_lower(struct sumi_lower *l) { return sumi_moves_lower(l, tile_moves, l->n_in); }
 
 static const struct sumi_port expand_in[] = {
     {"input", SUMI_ANY, 'T'}, {"shape", SUMI_BIT(SUMI_INT64)}, {NULL}};
@@ -163,6 +167,7 @@ const struct sumi_op sumi_op_expand = {
     .out = out,
     .infer = expand_infer,
     .ref = expand_ref,
+    .lower = expand_lower,
     .cases = expand_cases,
 };
 
@@ -174,5 +179,6 @@ const struct sumi_op sumi_op_tile = {
     .out = out,
     .infer = tile_infer,
     .ref = tile_ref,
+    .lower = tile_lower,
     .cases = tile_cases,
 };

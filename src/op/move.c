@@ -8,25 +8,20 @@
 
 #include "base/size.h"
 
-struct box {
-  int rank;
-  int64_t dim[SUMI_MOVE_RANK], d[SUMI_MOVE_RANK], s[SUMI_MOVE_RANK]; /* strides of destination and source */
-};
-
-static struct box reduce(int rank, const int64_t *dim, const int64_t *d, const int64_t *s) {
-  struct box b = {0};
+static struct sumi_box reduce(int rank, const int64_t *dim, const int64_t *d, const int64_t *s) {
+  struct sumi_box b = {0};
   for (int i = 0; i < rank; i++) {
     if (dim[i] == 1) continue;
     const int last = b.rank - 1;
-    if (last >= 0 && b.d[last] == d[i] * dim[i] && b.s[last] == s[i] * dim[i]) {
+    if (last >= 0 && b.to[last] == d[i] * dim[i] && b.from[last] == s[i] * dim[i]) {
       b.dim[last] *= dim[i];
-      b.d[last] = d[i];
-      b.s[last] = s[i];
+      b.to[last] = d[i];
+      b.from[last] = s[i];
       continue;
     }
     b.dim[b.rank] = dim[i];
-    b.d[b.rank] = d[i];
-    b.s[b.rank++] = s[i];
+    b.to[b.rank] = d[i];
+    b.from[b.rank++] = s[i];
   }
   return b;
 }
@@ -98,31 +93,41 @@ static size_t bytes_of(sumi_dtype d) {
 
 /* Makes the dimension along which the source is contiguous the second innermost one, where it is not the
  * innermost: the pair is then a transposition, done in blocks. */
-static void pair_up(struct box *b) {
+static void pair_up(struct sumi_box *b) {
   const int last = b->rank - 1;
-  if (b->s[last] == 1 || b->d[last] != 1) return;
+  if (b->from[last] == 1 || b->to[last] != 1) return;
   int k = last - 1;
-  while (k >= 0 && b->s[k] != 1) k--;
+  while (k >= 0 && b->from[k] != 1) k--;
   if (k < 0) return;
-  const int64_t dim = b->dim[k], d = b->d[k], s = b->s[k];
-  for (; k < last - 1; k++) b->dim[k] = b->dim[k + 1], b->d[k] = b->d[k + 1], b->s[k] = b->s[k + 1];
-  b->dim[k] = dim, b->d[k] = d, b->s[k] = s;
+  const int64_t dim = b->dim[k], d = b->to[k], s = b->from[k];
+  for (; k < last - 1; k++) b->dim[k] = b->dim[k + 1], b->to[k] = b->to[k + 1], b->from[k] = b->from[k + 1];
+  b->dim[k] = dim, b->to[k] = d, b->from[k] = s;
+}
+
+struct sumi_box sumi_box_make(int rank, const int64_t *dim, const int64_t *to, const int64_t *from) {
+  struct sumi_box b = reduce(rank, dim, to, from);
+  if (b.rank >= 2) pair_up(&b);
+  return b;
 }
 
 void sumi_move(sumi_dtype type, int rank, const int64_t *dim, void *dst, int64_t dst_first,
                const int64_t *dst_stride, const void *src, int64_t src_first, const int64_t *src_stride) {
-  for (int i = 0; i < rank; i++)
-    if (dim[i] <= 0) return;
-  struct box b = reduce(rank, dim, dst_stride, src_stride);
-  if (b.rank >= 2) pair_up(&b);
+  const struct sumi_box b = sumi_box_make(rank, dim, dst_stride, src_stride);
+  sumi_box_move(type, &b, dst, dst_first, src, src_first);
+}
+
+void sumi_box_move(sumi_dtype type, const struct sumi_box *b, void *dst, int64_t dst_first, const void *src,
+                   int64_t src_first) {
+  for (int i = 0; i < b->rank; i++)
+    if (b->dim[i] <= 0) return;
   const bool tiny = below_a_byte(type);
   const size_t bytes = bytes_of(type);
   const plane_fn plane = plane_of(bytes);
-  const int inner = SUMI_MIN(b.rank, 2), outer = b.rank - inner;
-  const int64_t cols = b.rank ? b.dim[b.rank - 1] : 1, dc = b.rank ? b.d[b.rank - 1] : 1,
-                sc = b.rank ? b.s[b.rank - 1] : 1;
-  const int64_t rows = inner == 2 ? b.dim[outer] : 1, dr = inner == 2 ? b.d[outer] : 0,
-                sr = inner == 2 ? b.s[outer] : 0;
+  const int inner = SUMI_MIN(b->rank, 2), outer = b->rank - inner;
+  const int64_t cols = b->rank ? b->dim[b->rank - 1] : 1, dc = b->rank ? b->to[b->rank - 1] : 1,
+                sc = b->rank ? b->from[b->rank - 1] : 1;
+  const int64_t rows = inner == 2 ? b->dim[outer] : 1, dr = inner == 2 ? b->to[outer] : 0,
+                sr = inner == 2 ? b->from[outer] : 0;
   int64_t index[SUMI_MOVE_RANK] = {0}, to = dst_first, from = src_first;
   for (;;) {
     if (!tiny) {
@@ -137,15 +142,33 @@ void sumi_move(sumi_dtype type, int rank, const int64_t *dim, void *dst, int64_t
     }
     int i = outer - 1;
     for (; i >= 0; i--) {
-      to += b.d[i];
-      from += b.s[i];
-      if (++index[i] < b.dim[i]) break;
-      to -= b.dim[i] * b.d[i];
-      from -= b.dim[i] * b.s[i];
+      to += b->to[i];
+      from += b->from[i];
+      if (++index[i] < b->dim[i]) break;
+      to -= b->dim[i] * b->to[i];
+      from -= b->dim[i] * b->from[i];
       index[i] = 0;
     }
     if (i < 0) return;
   }
+}
+
+sumi_status sumi_moves_add(struct sumi_moves *m, int rank, const int64_t *dim, int out, int64_t to_first,
+                           const int64_t *to, int in, int64_t from_first, const int64_t *from) {
+  const struct sumi_box b = sumi_box_make(rank, dim, to, from);
+  return m->add(m, out, to_first, &b, in, from_first);
+}
+
+static sumi_status move_now(struct sumi_moves *m, int out, int64_t to_first, const struct sumi_box *box,
+                            int in, int64_t from_first) {
+  const struct sumi_tensor *x = m->call->in[in], *y = m->call->out[out];
+  sumi_box_move(x->dtype, box, y->data, to_first, x->data, from_first);
+  return SUMI_OK;
+}
+
+sumi_status sumi_moves_run(const struct sumi_call *c, sumi_moves_fn *fn) {
+  struct sumi_moves m = {move_now, c};
+  return fn(c, &m);
 }
 
 void sumi_fill(sumi_dtype type, void *dst, int64_t dst_first, int64_t n, const void *src, int64_t src_first) {

@@ -15,6 +15,31 @@ enum { SUMI_MOVE_RANK = 2 * SUMI_MAX_RANK };
 void sumi_move(sumi_dtype d, int rank, const int64_t *dim, void *dst, int64_t dst_first,
                const int64_t *dst_stride, const void *src, int64_t src_first, const int64_t *src_stride);
 
+/* The same box with fewer dims: those of 1 are gone, neighbours that are contiguous in both are one; where the source is
+ * contiguous along another dim than the last, that dim is the last but one. */
+struct sumi_box {
+  int rank;
+  int64_t dim[SUMI_MOVE_RANK], to[SUMI_MOVE_RANK],
+      from[SUMI_MOVE_RANK]; /* strides of destination and source */
+};
+struct sumi_box sumi_box_make(int rank, const int64_t *dim, const int64_t *to, const int64_t *from);
+void sumi_box_move(sumi_dtype d, const struct sumi_box *b, void *dst, int64_t dst_first, const void *src,
+                   int64_t src_first);
+
+/* Where the boxes of an operator that only moves go: done at once, or written into a plan. */
+struct sumi_moves {
+  sumi_status (*add)(struct sumi_moves *m, int out, int64_t to_first, const struct sumi_box *box, int in,
+                     int64_t from_first);
+  const struct sumi_call *call;
+};
+/* Tells all boxes of a call; dims and the contents of inputs that are lists are known, data may not be. */
+typedef sumi_status sumi_moves_fn(const struct sumi_call *c, struct sumi_moves *m);
+/* Output out's elements of a box from input in's; strides as in sumi_move. */
+sumi_status sumi_moves_add(struct sumi_moves *m, int rank, const int64_t *dim, int out, int64_t to_first,
+                           const int64_t *to, int in, int64_t from_first, const int64_t *from);
+/* The reference of such an operator. */
+sumi_status sumi_moves_run(const struct sumi_call *c, sumi_moves_fn *fn);
+
 /* n copies of element src_first of src, or of the type's zero (empty string) where src is NULL. */
 void sumi_fill(sumi_dtype d, void *dst, int64_t dst_first, int64_t n, const void *src, int64_t src_first);
 

@@ -6,7 +6,7 @@
 
 #include "base/size.h"
 #include "op/dims.h"
-#include "op/move.h"
+#include "op/move_lower.h"
 #include "op/op_util.h"
 
 /* First element and number of elements of start:end:step over dim. */
@@ -131,7 +131,7 @@ static sumi_status slice_infer(struct sumi_infer *ctx) {
   return slice_contents(ctx, &b);
 }
 
-static sumi_status slice_ref(const struct sumi_call *c) {
+static sumi_status slice_moves(const struct sumi_call *c, struct sumi_moves *m) {
   const struct sumi_tensor *x = c->in[0], *y = c->out[0];
   int64_t buf[4][4 * SUMI_MAX_RANK], from[SUMI_MAX_RANK], to[SUMI_MAX_RANK], at = 0;
   const int64_t *start, *end, *axes, *steps;
@@ -151,9 +151,11 @@ static sumi_status slice_ref(const struct sumi_call *c) {
     at += first * from[a];
     from[a] = count > 1 ? from[a] * step : 0; /* a step past the only element may be any number */
   }
-  sumi_move(x->dtype, y->rank, y->dim, y->data, 0, to, x->data, at, from);
-  return SUMI_OK;
+  return sumi_moves_add(m, y->rank, y->dim, 0, 0, to, 0, at, from);
 }
+
+static sumi_status slice_ref(const struct sumi_call *c) { return sumi_moves_run(c, slice_moves); }
+static sumi_status slice_lower(struct sumi_lower *l) { return sumi_moves_lower(l, slice_moves, 1); }
 
 static const struct sumi_attr_spec attrs[] = {
     {"starts", SUMI_ATTR_INTS, false, 10},
@@ -197,5 +199,6 @@ const struct sumi_op sumi_op_slice = {
     .out = out,
     .infer = slice_infer,
     .ref = slice_ref,
+    .lower = slice_lower,
     .cases = cases,
 };

@@ -6,7 +6,7 @@
 
 #include "base/size.h"
 #include "op/dims.h"
-#include "op/move.h"
+#include "op/move_lower.h"
 #include "op/op_util.h"
 
 /* size[n_out] of equal parts of a dim. */
@@ -82,7 +82,7 @@ static sumi_status split_infer(struct sumi_infer *ctx) {
   return SUMI_OK;
 }
 
-static sumi_status split_ref(const struct sumi_call *c) {
+static sumi_status split_moves(const struct sumi_call *c, struct sumi_moves *m) {
   const struct sumi_tensor *x = c->in[0];
   int axis;
   SUMI_TRY(sumi_axis(sumi_attr_int(c->node, "axis", 0), x->rank, &axis, c->err));
@@ -101,12 +101,15 @@ static sumi_status split_ref(const struct sumi_call *c) {
     const int64_t part =
         inner * (n ? v[i] : SUMI_MIN(equal, x->dim[axis] - SUMI_MIN(x->dim[axis], i * equal)));
     if (sumi_call_wants(c, i))
-      sumi_move(x->dtype, 2, (const int64_t[]){outer, part}, c->out[i]->data, 0, (const int64_t[]){part, one},
-                x->data, at, (const int64_t[]){row, one});
+      SUMI_TRY(sumi_moves_add(m, 2, (const int64_t[]){outer, part}, i, 0, (const int64_t[]){part, one}, 0, at,
+                              (const int64_t[]){row, one}));
     at += part;
   }
   return SUMI_OK;
 }
+
+static sumi_status split_ref(const struct sumi_call *c) { return sumi_moves_run(c, split_moves); }
+static sumi_status split_lower(struct sumi_lower *l) { return sumi_moves_lower(l, split_moves, 1); }
 
 static const struct sumi_attr_spec attrs[] = {
     {"axis", SUMI_ATTR_INT},
@@ -139,5 +142,6 @@ const struct sumi_op sumi_op_split = {
     .out = out,
     .infer = split_infer,
     .ref = split_ref,
+    .lower = split_lower,
     .cases = cases,
 };

@@ -1,6 +1,6 @@
 /* Transpose: y[i[perm[0]], i[perm[1]], ...] = x[i[0], i[1], ...]; perm reverses the dims by default. */
 #include "op/dims.h"
-#include "op/move.h"
+#include "op/move_lower.h"
 #include "op/op_util.h"
 
 static sumi_status permutation(const struct sumi_node *node, int rank, int *perm, struct sumi_err *err) {
@@ -31,7 +31,7 @@ static sumi_status transpose_infer(struct sumi_infer *ctx) {
   return SUMI_OK;
 }
 
-static sumi_status transpose_ref(const struct sumi_call *c) {
+static sumi_status transpose_moves(const struct sumi_call *c, struct sumi_moves *m) {
   const struct sumi_tensor *x = c->in[0], *y = c->out[0];
   int perm[SUMI_MAX_RANK];
   SUMI_TRY(permutation(c->node, x->rank, perm, c->err));
@@ -39,9 +39,11 @@ static sumi_status transpose_ref(const struct sumi_call *c) {
   sumi_strides(x->dim, x->rank, own);
   sumi_strides(y->dim, y->rank, to);
   for (int i = 0; i < x->rank; i++) from[i] = own[perm[i]];
-  sumi_move(x->dtype, y->rank, y->dim, y->data, 0, to, x->data, 0, from);
-  return SUMI_OK;
+  return sumi_moves_add(m, y->rank, y->dim, 0, 0, to, 0, 0, from);
 }
+
+static sumi_status transpose_ref(const struct sumi_call *c) { return sumi_moves_run(c, transpose_moves); }
+static sumi_status transpose_lower(struct sumi_lower *l) { return sumi_moves_lower(l, transpose_moves, 1); }
 
 static const struct sumi_attr_spec attrs[] = {{"perm", SUMI_ATTR_INTS}, {NULL}};
 static const struct sumi_port in[] = {{"data", SUMI_ANY, 'T'}, {NULL}};
@@ -67,5 +69,6 @@ const struct sumi_op sumi_op_transpose = {
     .out = out,
     .infer = transpose_infer,
     .ref = transpose_ref,
+    .lower = transpose_lower,
     .cases = cases,
 };

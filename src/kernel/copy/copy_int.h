@@ -100,8 +100,10 @@ static void copy_merge(const struct sumi_copy_halo *c, const float *x, float *y)
     }
 }
 
-/* Strips of BLOCK rows of y: their lines are finished while they are in the cache. */
-static void copy_transpose(const float *x, int64_t x_row, int64_t m, int64_t n, float *y, int64_t y_row) {
+/* A tile of at most PAGE x PAGE words: a few whole lines of every row of x and y that it touches, so that the pages of
+ * either are visited once for all of them. */
+enum { PAGE = 64 };
+static void copy_turn_tile(const float *x, int64_t x_row, int64_t m, int64_t n, float *y, int64_t y_row) {
   for (int64_t j = 0; j < n; j += BLOCK)
     for (int64_t i = 0; i < m; i += BLOCK) {
       const float *from = x + i * x_row + j;
@@ -113,6 +115,13 @@ static void copy_transpose(const float *x, int64_t x_row, int64_t m, int64_t n, 
         for (int64_t b = 0; b < wide; b++)
           for (int64_t a = 0; a < high; a++) to[b * y_row + a] = from[a * x_row + b];
     }
+}
+
+static void copy_transpose(const float *x, int64_t x_row, int64_t m, int64_t n, float *y, int64_t y_row) {
+  for (int64_t j = 0; j < n; j += PAGE)
+    for (int64_t i = 0; i < m; i += PAGE)
+      copy_turn_tile(x + i * x_row + j, x_row, copy_min(PAGE, m - i), copy_min(PAGE, n - j),
+                     y + j * y_row + i, y_row);
 }
 
 #define COPY(level, suffix, ...)                                                                   \
