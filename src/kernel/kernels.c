@@ -1,6 +1,7 @@
 /* The table of kernels, gathered from the families. */
 #include "kernel/kernels.h"
 
+#include "kernel/convert/convert.h"
 #include "kernel/copy/copy.h"
 #include "kernel/depthwise/depthwise.h"
 #include "kernel/eltwise/eltwise.h"
@@ -35,6 +36,7 @@ ADD_FAMILY(pool, sumi_pool_kernels, sumi_pool_kernel)
 ADD_FAMILY(rows, sumi_rows_kernels, sumi_rows_kernel)
 ADD_FAMILY(reduce, sumi_reduce_kernels, sumi_reduce_kernel)
 ADD_FAMILY(resize, sumi_resize_kernels, sumi_resize_kernel)
+ADD_FAMILY(convert, sumi_convert_kernels, sumi_convert_kernel)
 ADD_FAMILY(copy, sumi_copy_kernels, sumi_copy_kernel)
 ADD_FAMILY(eltwise, sumi_eltwise_kernels, sumi_eltwise_kernel)
 
@@ -47,6 +49,7 @@ size_t sumi_kernel_rows(struct sumi_kernel_row *rows, size_t most) {
   add_rows(&t);
   add_reduce(&t);
   add_resize(&t);
+  add_convert(&t);
   add_copy(&t);
   add_eltwise(&t);
   return t.n;

@@ -12,8 +12,10 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "kernel/convert/convert.h"
 #include "op/lane.h"
 #include "op/ops.h"
+#include "plan/lower.h"
 
 /* ---- plain loops for the pairs that networks use ------------------------------------------------------- */
 
@@ -206,6 +208,59 @@ static sumi_status cast_like_infer(struct sumi_infer *ctx) {
   return SUMI_OK;
 }
 
+/* float16 and bfloat16 from and to float32 on family convert, in stretches for threads. */
+struct convert {
+  void (*widen)(const uint16_t *x, int64_t n, float *y);
+  void (*narrow)(const float *x, int64_t n, uint16_t *y); /* NULL where it widens */
+  int64_t n;
+  int x, y; /* buffers */
+};
+
+struct conversion {
+  const struct convert *a;
+  void *x, *y;
+};
+
+static void convert_stretch(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct conversion *s = user;
+  if (s->a->narrow)
+    s->a->narrow((const float *)s->x + begin, end - begin, (uint16_t *)s->y + begin);
+  else
+    s->a->widen((const uint16_t *)s->x + begin, end - begin, (float *)s->y + begin);
+}
+
+static sumi_status run_convert(const void *args, const struct sumi_run *r) {
+  enum { STRETCH = 16384 }; /* elements: starting a tile costs nothing beside them */
+  const struct convert *a = args;
+  struct conversion s = {a, r->buffer[a->x], r->buffer[a->y]};
+  sumi_par_for(r->par, a->n, STRETCH, convert_stretch, &s);
+  return SUMI_OK;
+}
+
+static int short_of(sumi_dtype d) {
+  return d == SUMI_FLOAT16 ? (int)SUMI_SHORT_F16 : d == SUMI_BFLOAT16 ? (int)SUMI_SHORT_BF16 : -1;
+}
+
+static sumi_status cast_lower(struct sumi_lower *l) {
+  const sumi_dtype from = l->in[0]->dtype, to = l->out[0]->dtype;
+  const int widens = to == SUMI_FLOAT32 ? short_of(from) : -1,
+            narrows = from == SUMI_FLOAT32 ? short_of(to) : -1;
+  if (widens < 0 && narrows < 0) {
+    sumi_lower_refuse(l, "convert", "%s to %s", sumi_dtype_label(from), sumi_dtype_label(to));
+    return SUMI_E_UNSUPPORTED;
+  }
+  struct convert *a = SUMI_NEW(l->arena, struct convert);
+  if (!a) SUMI_FAIL_MEMORY(l->err);
+  const struct sumi_convert_kernel *kernel = sumi_convert_pick(l->isa);
+  if (widens >= 0) a->widen = kernel->widen[widens];
+  if (narrows >= 0) a->narrow = kernel->narrow[narrows];
+  a->n = sumi_tensor_count(l->in[0]);
+  a->x = l->in_buffer[0];
+  a->y = l->out_buffer[0];
+  return sumi_lower_emit(l, run_convert, a, kernel->name, &a->x, 1, &a->y, 1);
+}
+
 static sumi_status cast_ref(const struct sumi_call *c) {
   const struct sumi_tensor *x = c->in[0];
   struct sumi_tensor *y = c->out[0];
@@ -258,6 +313,7 @@ const struct sumi_op sumi_op_cast = {
     .out = out,
     .infer = cast_infer,
     .ref = cast_ref,
+    .lower = cast_lower,
     .cases = cast_cases,
 };
 

@@ -1,0 +1,3 @@
+/* Family convert in portable C. */
+#define LEAF ref
+#include "kernel/convert/convert_int.h"
