@@ -6,6 +6,9 @@
 
 struct sumi_par;
 
+/* Cores that the calling thread may run on (its CPU set), at least 1. */
+int sumi_par_cores(void);
+
 /* A pool of threads - 1 workers beside the caller; *out is NULL when threads <= 1. */
 sumi_status sumi_par_new(const struct sumi_allocator *a, int threads, struct sumi_par **out,
                          struct sumi_err *err);

@@ -1,5 +1,8 @@
-/* Parallel loops: every index once, in tiles no larger than asked, whatever the number of threads; no
- * allocation. */
+/* Parallel loops: every index once, in tiles no larger than asked, whatever the number of threads; no allocation; pools
+ * side by side; idle pools take no time; CPU sets are kept. */
+#include <dirent.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -30,7 +33,7 @@ static void visit(void *user, int64_t begin, int64_t end, int worker) {
   for (int64_t i = begin; i < end && i < MOST; i++) atomic_fetch_add(&j->visited[i], 1);
 }
 
-static size_t allocations;
+static atomic_size_t allocations;
 static void *count_alloc(void *user, size_t bytes, size_t align) {
   (void)user;
   allocations++;
@@ -83,6 +86,107 @@ static void test_many(void **state) {
   sumi_par_free(par);
 }
 
+static void pause_ms(long ms) { nanosleep(&(struct timespec){0, ms * 1000000}, NULL); }
+
+static int threads_of_process(void) {
+  DIR *d = opendir("/proc/self/task");
+  int n = 0;
+  assert_non_null(d);
+  for (const struct dirent *e; (e = readdir(d));) n += e->d_name[0] != '.';
+  closedir(d);
+  return n;
+}
+
+static void test_starts(void **state) {
+  (void)state;
+  pause_ms(20); /* threads of earlier tests are gone from the table a little after they were joined */
+  const int before = threads_of_process();
+  struct sumi_par *par = (void *)1;
+  assert_int_equal(sumi_par_new(&counting, 1, &par, NULL), SUMI_OK);
+  assert_null(par); /* the caller's thread is the one */
+  assert_int_equal(threads_of_process(), before);
+  assert_int_equal(sumi_par_new(&counting, 3, &par, NULL), SUMI_OK);
+  assert_int_equal(threads_of_process(), before + 2);
+  sumi_par_free(par);
+}
+
+static void *run_pool(void *user) {
+  struct job *j = user;
+  struct sumi_par *par = NULL;
+  if (sumi_par_new(&counting, j->threads, &par, NULL) != SUMI_OK) atomic_fetch_add(&j->wrong, 1);
+  for (int i = 0; i < 500; i++) sumi_par_for(par, j->n, j->tile, visit, j);
+  sumi_par_free(par);
+  return NULL;
+}
+
+static void test_side_by_side(void **state) {
+  (void)state;
+  static struct job job[4];
+  pthread_t thread[4];
+  for (int i = 0; i < 4; i++) {
+    job[i].n = 50 + i, job[i].tile = 3, job[i].threads = 1 + i;
+    assert_int_equal(pthread_create(&thread[i], NULL, run_pool, &job[i]), 0);
+  }
+  for (int i = 0; i < 4; i++) pthread_join(thread[i], NULL);
+  for (int i = 0; i < 4; i++) {
+    assert_int_equal(job[i].wrong, 0);
+    for (int64_t k = 0; k < job[i].n; k++) assert_int_equal(job[i].visited[k], 500);
+  }
+}
+
+static double cpu_ms(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
+}
+
+/* Spinning for 200 ms would take that much on every core. */
+static void test_sleeps_when_idle(void **state) {
+  (void)state;
+  static struct job j;
+  struct sumi_par *par = NULL;
+  assert_int_equal(sumi_par_new(&counting, 4, &par, NULL), SUMI_OK);
+  memset(&j, 0, sizeof j);
+  j.n = 37, j.tile = 1, j.threads = 4;
+  for (int i = 0; i < 10; i++) sumi_par_for(par, j.n, j.tile, visit, &j);
+  pause_ms(20); /* all fall asleep */
+  const double before = cpu_ms();
+  pause_ms(200);
+  assert_true(cpu_ms() - before < 50);
+  sumi_par_free(par);
+}
+
+static atomic_int elsewhere;
+static int home;
+static void look_where(void *user, int64_t begin, int64_t end, int worker) {
+  (void)begin, (void)end, (void)worker;
+  if (sched_getcpu() != home) atomic_fetch_add(&elsewhere, 1);
+  visit(user, begin, end, worker);
+}
+
+static void test_cpu_set(void **state) {
+  (void)state;
+  static struct job j;
+  cpu_set_t all, one;
+  assert_int_equal(sched_getaffinity(0, sizeof all, &all), 0);
+  assert_int_equal(sumi_par_cores(), CPU_COUNT(&all));
+  for (home = 0; !CPU_ISSET(home, &all);) home++;
+  CPU_ZERO(&one);
+  CPU_SET(home, &one);
+  assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+  assert_int_equal(sumi_par_cores(), 1);
+  struct sumi_par *par = NULL;
+  assert_int_equal(sumi_par_new(&counting, 3, &par, NULL), SUMI_OK);
+  memset(&j, 0, sizeof j);
+  j.n = 64, j.tile = 1, j.threads = 3;
+  for (int i = 0; i < 50; i++) sumi_par_for(par, j.n, j.tile, look_where, &j);
+  sumi_par_free(par);
+  assert_int_equal(sched_setaffinity(0, sizeof all, &all), 0);
+  assert_int_equal(elsewhere, 0);
+  assert_int_equal(j.wrong, 0);
+  for (int64_t i = 0; i < j.n; i++) assert_int_equal(j.visited[i], 50);
+}
+
 static void test_refusal(void **state) {
   (void)state;
   struct sumi_err err = SUMI_ERR_INIT;
@@ -96,6 +200,10 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_cover),
       cmocka_unit_test(test_many),
+      cmocka_unit_test(test_starts),
+      cmocka_unit_test(test_side_by_side),
+      cmocka_unit_test(test_sleeps_when_idle),
+      cmocka_unit_test(test_cpu_set),
       cmocka_unit_test(test_refusal),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
