@@ -56,6 +56,17 @@ static sumi_status make_facts(void *user, const struct sumi_allocator *a, struct
   return SUMI_OK;
 }
 
+static sumi_status check_facts(void *user, const void *data, size_t bytes, struct sumi_err *err) {
+  const struct sumi_qdot_matrix *m = user;
+  const struct sumi_qdot_facts *f = data;
+  if (bytes != sizeof *f + (size_t)m->rows * sizeof(int32_t) || f->rows != m->rows ||
+      f->cols != words_of_tap(m) * m->taps)
+    SUMI_FAIL(err, SUMI_E_FORMAT, "facts about other weights");
+  return SUMI_OK;
+}
+
+static const struct sumi_pack_kind facts_kind = {"i8_facts.1", make_facts, check_facts};
+
 /* ---- choice ----------------------------------------------------------------------------------------------------- */
 
 struct form {
@@ -113,20 +124,28 @@ static sumi_status make_packed(void *user, const struct sumi_allocator *a, struc
   return status;
 }
 
+static sumi_status check_packed(void *user, const void *data, size_t bytes, struct sumi_err *err) {
+  const struct form *f = user;
+  const struct sumi_packed_i8 *p = data;
+  SUMI_TRY(sumi_packed_i8_check(data, bytes, err));
+  if (p->rows != (f->m->rows + 3) / 4 * 4 || p->cols != words_of_tap(f->m) * f->m->taps ||
+      p->block != f->block || p->dense != f->dense)
+    SUMI_FAIL(err, SUMI_E_FORMAT, "packed 8-bit weights of another form");
+  return SUMI_OK;
+}
+
+static const struct sumi_pack_kind packed_kind = {"i8_lists.1", make_packed, check_packed};
+
 sumi_status sumi_qdot_pack(struct sumi_lower *l, const struct sumi_qdot_matrix *m, int64_t pixels,
                            struct sumi_qdot_weights *out) {
   const void *data = NULL;
-  SUMI_TRY(l->packs->get(l->packs->self, l->node, "i8 facts", make_facts, (void *)m, &data, l->err));
+  SUMI_TRY(l->packs->get_kind(l->packs->self, l->node, "i8 facts", &facts_kind, (void *)m, &data, l->err));
   out->facts = data;
-  SUMI_ASSERT(l->err, out->facts->rows == m->rows && out->facts->cols == words_of_tap(m) * m->taps);
   struct form form = choose(l, m, out->facts, pixels);
   char key[32];
   snprintf(key, sizeof key, "i8 %s%d", form.dense ? "dense" : "sparse", form.block);
-  SUMI_TRY(l->packs->get(l->packs->self, l->node, key, make_packed, &form, &data, l->err));
+  SUMI_TRY(l->packs->get_kind(l->packs->self, l->node, key, &packed_kind, &form, &data, l->err));
   out->packed = data;
-  SUMI_ASSERT(l->err, out->packed->block == form.block && out->packed->dense == form.dense &&
-                          out->packed->cols == out->facts->cols &&
-                          out->packed->rows == (m->rows + 3) / 4 * 4);
   out->kernel = form.kernel;
   out->predicted_s = form.seconds;
   return SUMI_OK;
