@@ -5,6 +5,7 @@
 #include "kernel/copy/copy.h"
 #include "kernel/depthwise/depthwise.h"
 #include "kernel/eltwise/eltwise.h"
+#include "kernel/lane/lane.h"
 #include "kernel/pool/pool.h"
 #include "kernel/reduce/reduce.h"
 #include "kernel/resize/resize.h"
@@ -38,6 +39,7 @@ ADD_FAMILY(reduce, sumi_reduce_kernels, sumi_reduce_kernel)
 ADD_FAMILY(resize, sumi_resize_kernels, sumi_resize_kernel)
 ADD_FAMILY(convert, sumi_convert_kernels, sumi_convert_kernel)
 ADD_FAMILY(copy, sumi_copy_kernels, sumi_copy_kernel)
+ADD_FAMILY(lane, sumi_lane_kernels, sumi_lane_kernel)
 ADD_FAMILY(eltwise, sumi_eltwise_kernels, sumi_eltwise_kernel)
 
 size_t sumi_kernel_rows(struct sumi_kernel_row *rows, size_t most) {
@@ -51,6 +53,7 @@ size_t sumi_kernel_rows(struct sumi_kernel_row *rows, size_t most) {
   add_resize(&t);
   add_convert(&t);
   add_copy(&t);
+  add_lane(&t);
   add_eltwise(&t);
   return t.n;
 }
