@@ -129,8 +129,8 @@ struct spmm_args {
   const struct sumi_spmm_f32_kernel *kernel;
   const struct sumi_copy_kernel *copy; /* NULL = x is read as it lies */
   struct sumi_copy_halo halo;
-  struct sumi_spmm_tiles tiles; /* of one group and slice */
-  int x, b, z, y, scratch;      /* buffers */
+  struct sumi_spmm_tiles tiles;    /* of one group and slice */
+  int x, b, z, y, scratch, panels; /* buffers */
   int64_t batch, c_in, c_out, group, blocks_group, in_pixels, out_pixels;
   int64_t group_words; /* from one group's first plane to the next one's, in what spmm reads */
   int64_t slices, slice_step,
@@ -144,6 +144,7 @@ struct spmm_run {
   const struct spmm_args *a;
   const float *x; /* one image */
   float *planes;  /* the copy of it */
+  float *panels;
   struct sumi_spmm_f32 s;
 };
 
@@ -163,7 +164,6 @@ static void copy_slices(void *user, int64_t begin, int64_t end, int worker) {
 }
 
 static void sum_tiles(void *user, int64_t begin, int64_t end, int worker) {
-  (void)worker;
   const struct spmm_run *r = user;
   const struct spmm_args *a = r->a;
   for (int64_t i = begin; i < end; i++) {
@@ -177,7 +177,7 @@ static void sum_tiles(void *user, int64_t begin, int64_t end, int worker) {
     s.rows = SUMI_MIN(s.rows - first * s.block, a->blocks_group * s.block);
     s.w += first * s.w_block;
     if (s.start) s.start += first;
-    sumi_spmm_run_tile(a->kernel, &s, &a->tiles, tile);
+    sumi_spmm_run_tile(a->kernel, &s, &a->tiles, tile, r->panels, worker);
   }
 }
 
@@ -185,6 +185,7 @@ static sumi_status run_spmm(const void *args, const struct sumi_run *run) {
   const struct spmm_args *a = args;
   struct spmm_run r = {.a = a, .s = a->s};
   if (a->scratch >= 0) r.planes = run->buffer[a->scratch];
+  if (a->panels >= 0) r.panels = run->buffer[a->panels];
   if (a->b >= 0) r.s.bias = run->buffer[a->b];
   for (int64_t b = 0; b < a->batch; b++) {
     r.x = (const float *)run->buffer[a->x] + b * a->c_in * a->in_pixels;
@@ -315,10 +316,11 @@ static const char *describe(struct sumi_lower *l, const struct spmm_args *a, con
 
 static sumi_status emit_spmm(struct sumi_lower *l, const struct spmm_args *a,
                              const struct sumi_packed *packed) {
-  int reads[3] = {a->x}, writes[2] = {a->y}, n_reads = 1, n_writes = 1;
+  int reads[3] = {a->x}, writes[3] = {a->y}, n_reads = 1, n_writes = 1;
   if (a->b >= 0) reads[n_reads++] = a->b;
   if (a->z >= 0) reads[n_reads++] = a->z;
   if (a->scratch >= 0) writes[n_writes++] = a->scratch;
+  if (a->panels >= 0) writes[n_writes++] = a->panels;
   const char *name = describe(l, a, packed);
   if (!name) SUMI_FAIL_MEMORY(l->err);
   return sumi_lower_emit(l, run_spmm, a, name, reads, n_reads, writes, n_writes);
@@ -366,6 +368,7 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v, c
   const int64_t entries = weights.packed->dense ? a->blocks_group * k : weights.packed->n_entries / v->group;
   a->tiles = sumi_spmm_tile(3 * a->kernel->lanes, l->threads, a->blocks_group, pixels, entries * a->s.block,
                             a->group_words);
+  SUMI_TRY(sumi_spmm_panels(l, &a->s, &a->panels));
   SUMI_TRY(emit_spmm(l, a, weights.packed));
   const double copied = a->copy ? (double)v->c_in * (double)channel_words * 8 : 0; /* bytes, at 20 GB/s */
   sumi_lower_predict(

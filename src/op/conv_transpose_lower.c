@@ -62,7 +62,7 @@ static void sum_tiles(void *user, int64_t begin, int64_t end, int worker) {
     if (st->bias) s.bias = st->bias + group * a->m_group;
     s.w += first * s.w_block;
     if (s.start) s.start += first;
-    sumi_spmm_run_tile(a->kernel, &s, &a->phase[k].tiles, tile);
+    sumi_spmm_run_tile(a->kernel, &s, &a->phase[k].tiles, tile, NULL, 0);
   }
 }
 

@@ -33,9 +33,9 @@ struct args {
   const struct sumi_copy_kernel *copy;
   struct sumi_spmm_tiles tiles;
   struct product p;
-  int a, b, c, y, scratch; /* buffers; b: -1 = packed */
-  const float *packed_b;   /* [k, n], NULL = buffer b */
-  const float *bias;       /* fixed bias, lane bias or addend instead of buffer c */
+  int a, b, c, y, scratch, panels; /* buffers; b: -1 = packed */
+  const float *packed_b;           /* [k, n], NULL = buffer b */
+  const float *bias;               /* fixed bias, lane bias or addend instead of buffer c */
   enum { NO_C, C_BIAS, C_LANE, C_ADD } use_c;
   int64_t b_words; /* of b turned round, in front of scratch; 0 = not needed */
 };
@@ -46,6 +46,7 @@ struct state {
   const float *in;
   float *out;
   struct sumi_spmm_f32 s;
+  float *panels;
 };
 
 static void turn_rows(void *user, int64_t begin, int64_t end, int worker) {
@@ -58,9 +59,9 @@ static void turn_rows(void *user, int64_t begin, int64_t end, int worker) {
 }
 
 static void sum_tiles(void *user, int64_t begin, int64_t end, int worker) {
-  (void)worker;
   const struct state *st = user;
-  for (int64_t i = begin; i < end; i++) sumi_spmm_run_tile(st->a->kernel, &st->s, &st->a->tiles, i);
+  for (int64_t i = begin; i < end; i++)
+    sumi_spmm_run_tile(st->a->kernel, &st->s, &st->a->tiles, i, st->panels, worker);
 }
 
 static const float *c_of(const struct args *a, const struct sumi_run *run) {
@@ -72,7 +73,7 @@ static const float *c_of(const struct args *a, const struct sumi_run *run) {
 static sumi_status run_dense(const void *args, const struct sumi_run *run) {
   const struct args *a = args;
   const struct product *p = &a->p;
-  struct state st = {.a = a, .run = run, .s = a->s};
+  struct state st = {.a = a, .run = run, .s = a->s, .panels = a->panels < 0 ? NULL : run->buffer[a->panels]};
   const float *c = c_of(a, run), *b = a->packed_b ? a->packed_b : run->buffer[a->b], *turned = NULL;
   st.s.bias = a->use_c == C_BIAS ? c : NULL;
   st.s.lane_bias = a->use_c == C_LANE ? c : NULL;
@@ -99,7 +100,7 @@ static sumi_status run_dense(const void *args, const struct sumi_run *run) {
 static sumi_status run_sparse(const void *args, const struct sumi_run *run) {
   const struct args *a = args;
   const struct product *p = &a->p;
-  struct state st = {.a = a, .run = run, .s = a->s};
+  struct state st = {.a = a, .run = run, .s = a->s, .panels = a->panels < 0 ? NULL : run->buffer[a->panels]};
   float *x = run->buffer[a->scratch], *y = x + p->k * p->m;
   st.s.x = x;
   st.s.y = y;
@@ -175,10 +176,11 @@ static sumi_status check_turned(void *user, const void *data, size_t bytes, stru
 static const struct sumi_pack_kind turned_kind = {"f32_rows.1", make_turned, check_turned};
 
 static sumi_status emit(struct sumi_lower *l, struct args *a, sumi_step_fn fn, const char *form) {
-  int reads[3] = {a->a}, writes[2] = {a->y}, n_reads = 1, n_writes = 1;
+  int reads[3] = {a->a}, writes[3] = {a->y}, n_reads = 1, n_writes = 1;
   if (a->b >= 0) reads[n_reads++] = a->b;
   if (a->c >= 0) reads[n_reads++] = a->c;
   if (a->scratch >= 0) writes[n_writes++] = a->scratch;
+  if (a->panels >= 0) writes[n_writes++] = a->panels;
   const char *name = sumi_arena_printf(l->arena, "%s%s%s %s", a->scratch >= 0 ? a->copy->name : "",
                                        a->scratch >= 0 ? " + " : "", a->kernel->name, form);
   if (!name) SUMI_FAIL_MEMORY(l->err);
@@ -229,6 +231,7 @@ static sumi_status lower_dense(struct sumi_lower *l, struct args *a) {
   a->tiles = sumi_spmm_tile(3 * a->kernel->lanes, l->threads, (p->m + SUMI_SPMM_BLOCK - 1) / SUMI_SPMM_BLOCK,
                             p->n, p->m * p->k, p->k * p->n);
   SUMI_TRY(take_c(l, a, true));
+  SUMI_TRY(sumi_spmm_panels(l, &a->s, &a->panels));
   SUMI_TRY(emit(l, a, run_dense, "dense, columns in lanes"));
   sumi_lower_predict(l, (double)p->n_batch * dense_s(a) / l->threads);
   return SUMI_OK;
@@ -275,7 +278,7 @@ static sumi_status lower_product(struct sumi_lower *l, const struct product *p) 
   a->copy = sumi_copy_pick(l->isa);
   a->a = l->in_buffer[A];
   a->y = l->out_buffer[0];
-  a->c = a->scratch = -1;
+  a->c = a->scratch = a->panels = -1;
   if (!p->m || !p->n || !p->k || !p->n_batch) return refuse(l, "an empty tensor");
   if (p->n == 1 && p->m > 1) return refuse(l, "one column: nothing to put into lanes");
   struct sumi_epilogue epilogue;

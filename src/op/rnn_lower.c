@@ -44,7 +44,7 @@ struct product {
 static void run_tiles(void *user, int64_t begin, int64_t end, int worker) {
   (void)worker;
   const struct product *p = user;
-  for (int64_t i = begin; i < end; i++) sumi_spmm_run_tile(p->kernel, &p->s, &p->tiles, i);
+  for (int64_t i = begin; i < end; i++) sumi_spmm_run_tile(p->kernel, &p->s, &p->tiles, i, NULL, 0);
 }
 
 /* y[m, n] = a[m, k] * b[k, n] with rows a_row, args->rows and y_row apart; p->s says what else is added. */

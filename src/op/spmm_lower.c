@@ -156,7 +156,18 @@ struct sumi_spmm_part sumi_spmm_tile_part(const struct sumi_spmm_tiles *t, int64
 }
 
 void sumi_spmm_run_tile(const struct sumi_spmm_f32_kernel *kernel, const struct sumi_spmm_f32 *s,
-                        const struct sumi_spmm_tiles *t, int64_t i) {
+                        const struct sumi_spmm_tiles *t, int64_t i, float *panels, int worker) {
   const struct sumi_spmm_part part = sumi_spmm_tile_part(t, i);
-  kernel->run(s, part.b0, part.b1, part.p0, part.p1);
+  struct sumi_spmm_f32 own = *s;
+  own.scratch = panels ? panels + (int64_t)worker * SUMI_SPMM_F32_SCRATCH : NULL;
+  kernel->run(&own, part.b0, part.b1, part.p0, part.p1);
+}
+
+sumi_status sumi_spmm_panels(struct sumi_lower *l, const struct sumi_spmm_f32 *s, int *buffer) {
+  enum { LEAST_ROWS = 32, LEAST_PIXELS = 48 };
+  *buffer = -1;
+  if (s->start || s->rows < LEAST_ROWS || s->pixels < LEAST_PIXELS) return SUMI_OK;
+  *buffer = sumi_lower_scratch(l, (size_t)l->threads * SUMI_SPMM_F32_SCRATCH * sizeof(float));
+  if (*buffer < 0) SUMI_FAIL_MEMORY(l->err);
+  return SUMI_OK;
 }

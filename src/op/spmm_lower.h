@@ -54,8 +54,11 @@ struct sumi_spmm_part {
 };
 struct sumi_spmm_part sumi_spmm_tile_part(const struct sumi_spmm_tiles *t, int64_t i);
 
-/* Runs tile i. */
+/* Runs tile i. panels: SUMI_SPMM_F32_SCRATCH words for every thread; NULL = none. */
 void sumi_spmm_run_tile(const struct sumi_spmm_f32_kernel *kernel, const struct sumi_spmm_f32 *s,
-                        const struct sumi_spmm_tiles *t, int64_t i);
+                        const struct sumi_spmm_tiles *t, int64_t i, float *panels, int worker);
+
+/* A scratch buffer for panels, -1 where s would not use it; SUMI_E_MEMORY. */
+sumi_status sumi_spmm_panels(struct sumi_lower *l, const struct sumi_spmm_f32 *s, int *buffer);
 
 #endif

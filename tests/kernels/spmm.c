@@ -7,11 +7,11 @@
 #include "check.h"
 #include "kernel/spmm/spmm.h"
 
-enum { MOST_ROWS = 40, MOST_LIST = 60, MOST_PLANES = 40 };
+enum { MOST_ROWS = 40, MOST_LIST = 60, LONG_LIST = 450, MOST_PLANES = 40 };
 
 struct problem {
   struct sumi_spmm_f32 s;
-  struct guarded x, w, bias, lane_bias, add, y;
+  struct guarded x, w, bias, lane_bias, add, y, scratch;
   int32_t off[MOST_ROWS * MOST_LIST], start[MOST_ROWS + 1];
   int64_t scans, planes;
 };
@@ -59,7 +59,7 @@ static void make(struct check *c, struct problem *q, const float *param) {
     total = q->start[n_blocks];
     s->start = q->start;
   } else {
-    total = s->n_list = pick(c, 0, MOST_LIST);
+    total = s->n_list = pick(c, 0, pick(c, 0, 9) ? MOST_LIST : LONG_LIST);
   }
   for (int64_t e = 0; e < total; e++) q->off[e] = (int32_t)(4 * s->pixels * pick(c, 0, (int)q->planes - 1));
   s->off = q->off;
@@ -97,6 +97,8 @@ static void make(struct check *c, struct problem *q, const float *param) {
   s->act_param = param;
   s->lo = pick(c, 0, 1) ? -0.25f : -INFINITY;
   s->hi = pick(c, 0, 1) ? 1.5f : INFINITY;
+  q->scratch = guard(c, SUMI_SPMM_F32_SCRATCH); /* whole cache lines: aligned at either end */
+  s->scratch = pick(c, 0, 2) ? q->scratch.data : NULL;
 }
 
 static void compare(struct check *c, const struct problem *q, bool exact, int64_t b0, int64_t b1, int64_t p0,
@@ -148,8 +150,8 @@ static void check_one(struct check *c, const struct sumi_spmm_f32_kernel *k) {
              (double)s->hi, (long)b0, (long)b1, (long)p0, (long)p1);
   k->run(s, b0, b1, p0, p1);
   compare(c, &q, k->isa != SUMI_ISA_REF, b0, b1, p0, p1);
-  struct guarded *const all[] = {&q.x, &q.w, &q.bias, &q.lane_bias, &q.add, &q.y};
-  for (int i = 0; i < 6; i++) let_go(c, all[i]);
+  struct guarded *const all[] = {&q.x, &q.w, &q.bias, &q.lane_bias, &q.add, &q.y, &q.scratch};
+  for (int i = 0; i < 7; i++) let_go(c, all[i]);
 }
 
 /* NaN in the data must reach the output through the clip. */
@@ -207,6 +209,8 @@ static void bench_one(struct check *c, const struct sumi_spmm_f32_kernel *k, int
   s.start = density < 1 ? start : NULL, s.n_list = list;
   s.w_row = 1, s.w_entry = block, s.w_block = density < 1 ? 0 : (int64_t)list * block;
   s.pitch = side > 1 ? pitch : pixels, s.width = side > 1 ? hw : pixels, s.y_row = (int64_t)hw * hw;
+  struct guarded scratch = guard(c, SUMI_SPMM_F32_SCRATCH);
+  s.scratch = scratch.data;
   const double macs = (density < 1 ? (double)n * block : (double)list * m) * hw * hw;
   double best = 1e9;
   for (int t = 0; t < 5 || (best * t < 0.05 && t < 100); t++) {
@@ -220,7 +224,7 @@ static void bench_one(struct check *c, const struct sumi_spmm_f32_kernel *k, int
            block, (double)n / (list * (density < 1 ? blocks : 1)));
   report(c, k->name, shape, best, macs, 0);
   free(off), free(start);
-  let_go(c, &x), let_go(c, &w), let_go(c, &y), let_go(c, &bias);
+  let_go(c, &x), let_go(c, &w), let_go(c, &y), let_go(c, &bias), let_go(c, &scratch);
 }
 
 static void bench(struct check *c, const struct sumi_spmm_f32_kernel *k) {

@@ -30,8 +30,10 @@
 #include "kernel/eltwise/eltwise.h"
 
 enum {
-  SUMI_SPMM_BLOCK = 8
-}; /* the largest block: rows that share a list and lie together in packed weights */
+  SUMI_SPMM_BLOCK = 8, /* the largest block: rows that share a list and lie together in packed weights */
+  SUMI_SPMM_F32_SCRATCH =
+      4 * 48 * (192 + 128) /* words of scratch that let kernels copy what many rows read */
+};
 
 struct sumi_spmm_f32 {
   int64_t rows, pixels;
@@ -54,6 +56,8 @@ struct sumi_spmm_f32 {
   float *y;
   int64_t y_row;        /* elements */
   int64_t pitch, width; /* pixels; width <= pitch */
+  float *
+      scratch; /* SUMI_SPMM_F32_SCRATCH words of the calling thread, 64-byte aligned; NULL = none, which is slower */
 };
 
 /* Computes blocks [b0, b1) of pixels [p0, p1). Safe for several threads where ranges do not overlap. */

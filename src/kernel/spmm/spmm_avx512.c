@@ -1,4 +1,5 @@
-/* spmm float32 with AVX-512: tiles of up to 8 rows x 3 vectors, 4 x 6, 2 x 8 of 16 pixels, sums in registers. Each list
+/* spmm float32 with AVX-512. Two ways: lists of many rows over whole tiles of 48 pixels read x from a copy in the first-level
+ * cache (copied panels, below); everything else reads x where it lies. Tiles of up to 8 rows x 3 vectors, 4 x 6, 2 x 8 of 16 pixels, sums in registers. Each list
  * entry costs one load a vector, one broadcast a row, one multiply-add for each pair. The last vector of a tile is
  * always masked, so nothing is read or written beyond the pixels; where 8 lanes are enough for it, it is half as wide,
  * which takes half the time on machines that split wide vectors. */
@@ -198,9 +199,157 @@ static void run_block(const struct sumi_spmm_f32 *s, int64_t b, int64_t p, int64
   }
 }
 
+/* ---- copied panels ---------------------------------------------------------------------------------------------- */
+
+/* Many rows with one list. For a group of blocks and a panel of up to STRIPS strips of 48 pixels, CHUNK entries at a time: what is
+ * read of x is copied side by side, so that a strip is one stream of 36 KiB in the first-level cache instead of as many pages as
+ * there are planes; the group's weights are read from far once for all strips, the next block's while one is summed. Sums wait
+ * in scratch between chunks and are continued in the order of the list, so the bits are those of the plain loop. */
+enum { CHUNK = 192, WIDE = 3, STRIP = WIDE * LANES, STRIPS = 4, GROUP = 16, LEAST_BLOCKS = 4 };
+enum { STRIP_X = CHUNK * STRIP, STRIP_SUMS = GROUP * MOST_ROWS * STRIP }; /* words */
+_Static_assert(SUMI_SPMM_F32_SCRATCH >= STRIPS * (STRIP_X + STRIP_SUMS),
+               "scratch holds a chunk and the sums of a group");
+
+struct chunk {
+  const float *x; /* [n][vectors * LANES] */
+  int64_t n;
+  float *sums;      /* [rows][vectors * LANES] */
+  const char *next; /* the weights that are needed after these */
+  bool first, last;
+};
+
+INLINE void chunk_tile(const int rows, const int vectors, const struct sumi_spmm_f32 *s,
+                       const struct spmm_tile *t, const struct chunk *c) {
+  __m512 sum[MOST_ROWS][WIDE];
+  const __mmask16 tail = lanes(t->n_pixels - LANES * (vectors - 1));
+#define MASK(u) ((u) + 1 < vectors ? (__mmask16)0xffff : tail)
+  UNROLL for (int i = 0; i < rows; i++) {
+    const float bias = s->bias ? s->bias[t->m + i] : 0;
+    UNROLL for (int u = 0; u < vectors; u++) sum[i][u] = _mm512_set1_ps(bias);
+  }
+  if (!c->first) {
+    UNROLL for (int i = 0; i < rows; i++) {
+      UNROLL for (int u = 0; u < vectors; u++) sum[i][u] =
+          _mm512_load_ps(c->sums + LANES * (i * vectors + u));
+    }
+  } else if (s->lane_bias) {
+    UNROLL for (int i = 0; i < rows; i++) {
+      UNROLL for (int u = 0; u < vectors; u++) sum[i][u] =
+          _mm512_maskz_loadu_ps(MASK(u), s->lane_bias + t->p + LANES * u);
+    }
+  }
+  const int64_t w_row = 4 * s->w_row, w_entry = 4 * s->w_entry; /* bytes */
+  const char *w = (const char *)t->w;
+  const int64_t ahead = c->next - w;
+  for (const float *x = c->x, *end = x + c->n * vectors * LANES; x < end;
+       x += vectors * LANES, w += w_entry) {
+    __m512 v[WIDE];
+    UNROLL for (int u = 0; u < vectors; u++) v[u] = _mm512_load_ps(x + LANES * u);
+    _mm_prefetch(w + ahead, _MM_HINT_T0);
+    UNROLL for (int i = 0; i < rows; i++) {
+      const __m512 b = _mm512_set1_ps(*(const float *)(w + i * w_row));
+      UNROLL for (int u = 0; u < vectors; u++) sum[i][u] = _mm512_fmadd_ps(v[u], b, sum[i][u]);
+    }
+  }
+  if (!c->last || t->pieces) {
+    _Alignas(64) float out[MOST_ROWS * STRIP];
+    float *to = c->last ? out : c->sums;
+    UNROLL for (int i = 0; i < rows; i++) {
+      UNROLL for (int u = 0; u < vectors; u++) _mm512_store_ps(to + LANES * (i * vectors + u), sum[i][u]);
+    }
+    if (c->last) finish(s, t, rows, vectors, out);
+    return;
+  }
+  const __m512 lo = _mm512_set1_ps(s->lo), hi = _mm512_set1_ps(s->hi);
+  UNROLL for (int i = 0; i < rows; i++) {
+    float *y = s->y + (t->m + i) * s->y_row + t->p;
+    UNROLL for (int u = 0; u < vectors; u++)
+        _mm512_mask_storeu_ps(y + LANES * u, MASK(u), _mm512_min_ps(hi, _mm512_max_ps(lo, sum[i][u])));
+  }
+#undef MASK
+}
+
+#define CHUNKS(X, vectors) \
+  X(1, vectors)            \
+  X(2, vectors) X(3, vectors) X(4, vectors) X(5, vectors) X(6, vectors) X(7, vectors) X(8, vectors)
+#define DEFINE_CHUNK(rows, vectors)                                                              \
+  static void chunk_##rows##_##vectors(const struct sumi_spmm_f32 *s, const struct spmm_tile *t, \
+                                       const struct chunk *c) {                                  \
+    chunk_tile(rows, vectors, s, t, c);                                                          \
+  }
+CHUNKS(DEFINE_CHUNK, 1)
+CHUNKS(DEFINE_CHUNK, 2)
+CHUNKS(DEFINE_CHUNK, 3)
+#define CHUNK_ENTRY(rows, vectors) [rows] = chunk_##rows##_##vectors,
+static void (*const chunks[WIDE + 1][MOST_ROWS + 1])(const struct sumi_spmm_f32 *, const struct spmm_tile *,
+                                                     const struct chunk *) = {
+    [1] = {CHUNKS(CHUNK_ENTRY, 1)}, [2] = {CHUNKS(CHUNK_ENTRY, 2)}, [3] = {CHUNKS(CHUNK_ENTRY, 3)}};
+
+static void copy_chunk(const struct sumi_spmm_f32 *s, const int32_t *off, int64_t n, int64_t p,
+                       int64_t n_pixels, float *to) {
+  const int vectors = (int)((n_pixels + LANES - 1) / LANES);
+  const __mmask16 tail = lanes(n_pixels - LANES * (vectors - 1));
+  for (int64_t e = 0; e < n; e++, to += vectors * LANES) {
+    const float *from = (const float *)((const char *)(s->x + p) + off[e]);
+    for (int u = 0; u < vectors - 1; u++) _mm512_store_ps(to + LANES * u, _mm512_loadu_ps(from + LANES * u));
+    _mm512_store_ps(to + LANES * (vectors - 1), _mm512_maskz_loadu_ps(tail, from + LANES * (vectors - 1)));
+  }
+}
+
+/* Asks for the lines that a tile's rows of a strip will be stored to (or are added from), while the sums are still made. */
+static void expect_rows(const float *rows, int64_t row, int64_t n_rows) {
+  for (int64_t i = 0; i < n_rows; i++)
+    for (int k = 0; k < STRIP; k += LANES) __builtin_prefetch(rows + i * row + k, 1, 3);
+}
+
+/* Blocks [b0, b1), at most GROUP, for one strip of pixels. */
+static void run_strip(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t first,
+                      struct spmm_tile *t, struct chunk *c, float *sums) {
+  const int64_t vectors = (t->n_pixels + LANES - 1) / LANES, scan = t->p / s->pitch;
+  const int64_t at = scan * s->width + spmm_min(t->p - scan * s->pitch, s->width);
+  if (t->pieces) find_pieces(s, t, (int)vectors, (struct pieces *)(uintptr_t)t->pieces);
+  for (int64_t b = b0; b < b1; b++) {
+    t->m = b * s->block;
+    t->w = s->w + b * s->w_block + first * s->w_entry;
+    c->next = (const char *)(t->w + (b + 1 < b1 ? s->w_block : 0));
+    c->sums = sums + (b - b0) * MOST_ROWS * STRIP;
+    const int64_t rows = spmm_min(s->block, s->rows - t->m);
+    if (c->last) expect_rows(s->y + t->m * s->y_row + at, s->y_row, rows);
+    if (c->last && s->add) expect_rows(s->add + t->m * s->add_row + at, s->add_row, rows);
+    chunks[vectors][rows](s, t, c);
+  }
+}
+
+/* Blocks [b0, b1), at most GROUP, for pixels [p, end), at most STRIPS * STRIP. */
+static void run_panel(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t p, int64_t end,
+                      struct pieces *pieces) {
+  float *const x = s->scratch, *const sums = x + STRIPS * STRIP_X;
+  for (int64_t e = 0; e < s->n_list; e += CHUNK) {
+    struct chunk c = {.n = spmm_min(CHUNK, s->n_list - e), .first = e == 0};
+    c.last = e + c.n == s->n_list;
+    for (int64_t k = 0, at = p; at < end; k++, at += STRIP)
+      copy_chunk(s, s->off + e, c.n, at, spmm_min(STRIP, end - at), x + k * STRIP_X);
+    for (int64_t k = 0, at = p; at < end; k++, at += STRIP) {
+      struct spmm_tile t = {.p = at, .n_pixels = spmm_min(STRIP, end - at), .pieces = pieces};
+      c.x = x + k * STRIP_X;
+      run_strip(s, b0, b1, e, &t, &c, sums + k * STRIP_SUMS);
+    }
+  }
+}
+
+static bool copies(const struct sumi_spmm_f32 *s, int64_t n_blocks) {
+  return s->scratch && !s->start && s->n_list && n_blocks >= LEAST_BLOCKS;
+}
+
 void sumi_spmm_f32_avx512(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t p0, int64_t p1) {
   const bool plain = s->pitch == s->width && s->scale == 1 && !s->act && !s->add;
   struct pieces pieces = {.p = -1};
+  if (copies(s, b1 - b0)) {
+    for (int64_t p = p0; p < p1; p += STRIPS * STRIP)
+      for (int64_t b = b0; b < b1; b += GROUP)
+        run_panel(s, b, spmm_min(b + GROUP, b1), p, spmm_min(p + STRIPS * STRIP, p1), plain ? NULL : &pieces);
+    return;
+  }
   for (int64_t p = p0, end; p < p1; p = end) {
     end = spmm_panel_end(s, b0, b1, p, p1, 3 * LANES);
     if (p1 - end < 2 * LANES && p1 - p <= 4 * LANES) end = p1; /* four vectors are one tile */
