@@ -218,6 +218,22 @@ static void test_json(void **state) {
   }
 }
 
+/* Peak memory is the program's own, not what its parent had before exec. */
+static void test_peak_memory(void **state) {
+  (void)state;
+  enum { PARENT_BYTES = 256 << 20 };
+  char *big = malloc(PARENT_BYTES);
+  assert_non_null(big);
+  memset(big, 1, PARENT_BYTES);
+  struct outcome o = run("bench " MATMUL " --runs 1 --json");
+  free(big);
+  json_t *j = json_loads(o.out, 0, NULL);
+  const json_int_t peak = json_integer_value(json_object_get(j, "peak_rss_bytes"));
+  assert_in_range(peak, 1 << 20, PARENT_BYTES - 1);
+  json_decref(j);
+  done(&o);
+}
+
 static void test_written_outputs(void **state) {
   (void)state;
   struct outcome o =
@@ -371,6 +387,7 @@ int main(void) {
       cmocka_unit_test(test_equal_seeds),
       cmocka_unit_test(test_compiled_equals),
       cmocka_unit_test(test_damaged_compiled),
+      cmocka_unit_test(test_peak_memory),
       cmocka_unit_test(test_hostile_files),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
