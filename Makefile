@@ -4,6 +4,7 @@ CMAKE_FLAGS ?=
 PREFIX ?= /usr/local
 JOBS ?= $(shell nproc 2> /dev/null || echo 2)
 FUZZ_SECONDS ?= 600
+BENCH ?=
 # Test material that is not in the repository; tests that need it are skipped without it.
 SUMI_SHARED ?= $(abspath ../shared)
 export SUMI_SHARED
@@ -58,9 +59,9 @@ fuzz: ## every libFuzzer target for FUZZ_SECONDS (600), from the corpus in the t
 	@cmake --build $(BUILD)/fuzz -j $(JOBS)
 	@tools/fuzz $(BUILD)/fuzz $(FUZZ_SECONDS)
 
-bench: all ## beside other engines
-	@tools/setup test && tools/setup oracles $(BUILD)/venv
-	@SUMI_PROGRAM=$(abspath $(BUILD))/sumi $(BUILD)/venv/bin/python bench/float32.py --sumi $(BUILD)/sumi
+bench: all ## beside other engines; BENCH="--networks resnet50 --isa avx2" narrows it
+	@tools/setup test && tools/setup peers $(BUILD)/venv
+	@$(BUILD)/venv/bin/python bench/bench.py --sumi $(BUILD)/sumi --folder $(BUILD)/bench --json $(BUILD)/bench.json $(BENCH)
 
 install: all ## to PREFIX (/usr/local); DESTDIR is honoured
 	@cmake --install $(BUILD) --prefix $(PREFIX)
