@@ -181,10 +181,11 @@ def about_run(bench, o):
 def main():
     o = options()
     zoo.FOLDER = o.folder
+    networks = zoo.find(o.networks)
     with Bench(o) as bench:
         result = about_run(bench, o)
         isa, peaks, rows = result["sumi"]["isa"], result["peaks_gmac_per_s"], result["rows"]
-        for network in zoo.find(o.networks):
+        for network in networks:
             for precision in (p for p in network.precisions if p in (o.precisions or network.precisions)):
                 try:
                     new = measure(bench, network, precision, o, isa)

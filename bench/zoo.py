@@ -1,15 +1,17 @@
 """The networks of the bench: where each comes from, what it is fed, how it is quantised, which rows it has.
 
 Files are made once under build/bench/ and found there again; the same seeds give the same files. Networks
-are named; anything else is taken as the path of a float32 ONNX file."""
+are named; anything else is taken as the path of an ONNX file."""
 
 import dataclasses
 import lzma
+import mmap
 import os
 import shutil
 import subprocess
 import sys
 import tarfile
+import zlib
 from collections.abc import Callable
 
 import feeds
@@ -22,8 +24,8 @@ SAMPLES = 8  # of the calibration
 @dataclasses.dataclass
 class Network:
     name: str
-    source: Callable[[str], None]  # writes the float32 file to the path it is given
-    feed: Callable[[int], dict]
+    source: Callable[[str], None] | str  # writes the float32 file to the path it is given; or a file
+    feed: Callable[[int], dict] | None  # samples, see feeds.py; None: random numbers
     rule: str = "conv"  # which weights become sparse, see sparsify.py
     quantised: list | None = None  # operator types, None = the tool's default
     # precision -> {pattern: factors} of the sparse rows; "isa" is the pattern that suits the instruction set
@@ -42,9 +44,8 @@ def generated(name):
 
 def trained(file):
     def make(path):
-        with (lzma.open if file.endswith(".xz") else open)(feeds.shared(file), "rb") as f, open(
-            path, "wb"
-        ) as out:
+        opener = lzma.open if file.endswith(".xz") else open
+        with opener(feeds.shared(file), "rb") as f, open(path, "wb") as out:
             shutil.copyfileobj(f, out)
 
     return make
@@ -55,12 +56,10 @@ def architecture(name):
 
     def make(path):
         bare = path + ".bare"
-        with tarfile.open(feeds.shared("architectures", "architectures.tar.xz")) as tar, open(
-            bare, "wb"
-        ) as f:
-            shutil.copyfileobj(
-                tar.extractfile(next(m for m in tar if os.path.basename(m.name) == name + ".onnx")), f
-            )
+        with tarfile.open(feeds.shared("architectures", "architectures.tar.xz")) as tar:
+            member = next(m for m in tar if os.path.basename(m.name) == name)
+            with open(bare, "wb") as f:
+                shutil.copyfileobj(tar.extractfile(member), f)
         subprocess.run([sys.executable, feeds.shared("architectures", "fill.py"), bare, path], check=True)
         os.remove(bare)
 
@@ -126,24 +125,31 @@ FLOAT32 = [
 ]
 
 
+def given(path):
+    """A network that is a file: float32, or int8 where it quantises; its name is of its content."""
+    with open(path, "rb") as f, mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        precision = "int8" if content.find(b"QuantizeLinear") >= 0 else "float32"
+        name = f"{os.path.splitext(os.path.basename(path))[0]}-{zlib.crc32(content):08x}"
+    return Network(name, path, None, precisions=(precision,))
+
+
 def find(names):
     """The networks of a list of names; "float32" is a list of its own, anything else the path of a file."""
     known = NETWORKS | {n.name: n for n in FLOAT32}
+    found = []
     for name in names:
         if name == "float32":
-            yield from [
-                dataclasses.replace(NETWORKS[n], precisions=("float32",), factors={})
-                for n in ("cifar10_resnet", "efficientnet_lite0")
+            trained_ones = [NETWORKS[n] for n in ("cifar10_resnet", "efficientnet_lite0")]
+            found += [
+                dataclasses.replace(n, precisions=("float32",), factors={}) for n in trained_ones
             ] + FLOAT32
         elif name in known:
-            yield known[name]
+            found.append(known[name])
         elif os.path.exists(name):
-            base = os.path.splitext(os.path.basename(name))[0]
-            yield Network(
-                base, lambda path, source=name: shutil.copyfile(source, path), None, precisions=("float32",)
-            )
+            found.append(given(name))
         else:
             raise SystemExit(f"there is no network '{name}'; there are: {', '.join(known)}, float32")
+    return found
 
 
 def made(path, make):
@@ -157,6 +163,8 @@ def made(path, make):
 
 
 def dense_file(network, precision):
+    if isinstance(network.source, str):
+        return network.source
     base = os.path.join(FOLDER, network.name)
     source = made(base + ".onnx", network.source)
     if precision == "float32":
@@ -181,7 +189,7 @@ def sparse_file(network, precision, pattern, factor):
         sparsify(model, pattern, factor, network.rule)
         onnx.save(model, path)
 
-    return made(f"{source[:-5]}.{pattern}-{factor}.onnx", make)
+    return made(os.path.join(FOLDER, f"{network.name}.{precision}.{pattern}-{factor}.onnx"), make)
 
 
 def feed_of(network, batch):
