@@ -1,8 +1,6 @@
 /* spmm, 8 bits, with AVX2: bytes of x and w, even and odd ones apart, as 16-bit numbers in VPMADDWD. Nothing saturates, as
  * VPMADDUBSW would. Tiles of 4 rows x 1 vector of 16 pixels, 2 x 2, 1 x 4. */
-#include <immintrin.h>
-
-#include "kernel/spmm/spmm_i8_end.h"
+#include "kernel/spmm/spmm_i8_avx2.h"
 
 enum { TILE_ROWS = 4, MOST_1 = 4, MOST_2 = 2, MOST_4 = 1, MOST_8 = 1 };
 typedef struct {

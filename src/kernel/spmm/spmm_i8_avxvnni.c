@@ -1,7 +1,5 @@
 /* spmm, 8 bits, with AVX-VNNI: VPDPBUSD on 8 pixels. Tiles of 4 rows x 1 vector of 16 pixels, 2 x 2, 1 x 4. */
-#include <immintrin.h>
-
-#include "kernel/spmm/spmm_i8_end.h"
+#include "kernel/spmm/spmm_i8_avx2.h"
 
 enum { TILE_ROWS = 4, MOST_1 = 4, MOST_2 = 2, MOST_4 = 1, MOST_8 = 1 };
 typedef struct {

@@ -17,30 +17,50 @@ static inline float i8_clamp_1(float v, float lo, float hi) {
   return a < hi ? a : hi;
 }
 
+/* Copies 1 to 16 words; what is copied twice is the same. */
+static inline void i8_copy(uint32_t *to, const uint32_t *from, int n) {
+#define TWICE(words) memcpy(to, from, 4 * (words)), memcpy(to + n - (words), from + n - (words), 4 * (words))
+  if (n >= 8)
+    TWICE(8);
+  else if (n >= 4)
+    TWICE(4);
+  else if (n >= 2)
+    TWICE(2);
+  else
+    *to = *from;
+#undef TWICE
+}
+
+/* The lowest lane of a piece, and whether its lanes are neighbours. */
+static inline bool i8_beside(const struct sumi_lane_piece *k, int *lowest) {
+  *lowest = __builtin_ctz(k->mask);
+  return k->mask >> *lowest == (1 << k->n) - 1;
+}
+
 /* Stores the lanes of vector v to the plane. */
 static inline void i8_scatter(const struct sumi_lane_map *map, int64_t v, uint32_t *plane,
                               const uint32_t word[I8_VECTOR]) {
-  for (int32_t k = map->first[v]; k < map->first[v + 1]; k++) {
-    const struct sumi_lane_piece *const piece = &map->piece[k];
-    uint32_t *to = plane + piece->at;
-    if (piece->n == I8_VECTOR)
-      memcpy(to, word, I8_VECTOR * sizeof *to);
+  const struct sumi_lane_piece *k = map->piece + map->first[v], *const end = map->piece + map->first[v + 1];
+  for (int lowest; k < end; k++) {
+    uint32_t *to = plane + k->at;
+    if (i8_beside(k, &lowest))
+      i8_copy(to, word + lowest, k->n);
     else
-      for (unsigned mask = piece->mask; mask; mask &= mask - 1) *to++ = word[__builtin_ctz(mask)];
+      for (unsigned mask = k->mask; mask; mask &= mask - 1) *to++ = word[__builtin_ctz(mask)];
   }
 }
 
 /* What i8_scatter would have stored: lanes in no piece are 0. */
 static inline void i8_gather(const struct sumi_lane_map *map, int64_t v, const uint32_t *plane,
                              uint32_t word[I8_VECTOR]) {
+  const struct sumi_lane_piece *k = map->piece + map->first[v], *const end = map->piece + map->first[v + 1];
   memset(word, 0, I8_VECTOR * sizeof *word);
-  for (int32_t k = map->first[v]; k < map->first[v + 1]; k++) {
-    const struct sumi_lane_piece *const piece = &map->piece[k];
-    const uint32_t *from = plane + piece->at;
-    if (piece->n == I8_VECTOR)
-      memcpy(word, from, I8_VECTOR * sizeof *from);
+  for (int lowest; k < end; k++) {
+    const uint32_t *from = plane + k->at;
+    if (i8_beside(k, &lowest))
+      i8_copy(word + lowest, from, k->n);
     else
-      for (unsigned mask = piece->mask; mask; mask &= mask - 1) word[__builtin_ctz(mask)] = *from++;
+      for (unsigned mask = k->mask; mask; mask &= mask - 1) word[__builtin_ctz(mask)] = *from++;
   }
 }
 
@@ -57,6 +77,15 @@ static inline void i8_stage_row(const struct sumi_spmm_i8_stage *t, int64_t m, c
     for (int j = 0; j < I8_VECTOR; j++) q[j] *= t->post;
   }
   for (int j = 0; j < I8_VECTOR; j++) q[j] = i8_round(i8_clamp_1(q[j], lo, hi));
+}
+
+/* table[byte] for every byte. */
+static inline void i8_look_up(const uint8_t *table, uint32_t word[I8_VECTOR]) {
+  for (int j = 0; j < I8_VECTOR; j++) {
+    const uint32_t q = word[j];
+    word[j] = table[q & 255] | (uint32_t)table[q >> 8 & 255] << 8 | (uint32_t)table[q >> 16 & 255] << 16 |
+              (uint32_t)table[q >> 24] << 24;
+  }
 }
 
 static inline void i8_end_f32(const struct sumi_spmm_i8 *s, int64_t m, int64_t v, const int32_t *sum) {
@@ -89,30 +118,8 @@ static __attribute__((noinline, unused)) void i8_end_rows(const struct sumi_spmm
       i8_stage_row(t, m + i, r[t - s->stage], q);
     for (int j = 0; j < I8_VECTOR; j++) word[j] |= (uint32_t)((int32_t)q[j] + zero) << (8 * i);
   }
-  if (s->table) {
-    uint8_t byte[sizeof word];
-    memcpy(byte, word, sizeof byte);
-    for (size_t j = 0; j < sizeof byte; j++) byte[j] = s->table[byte[j]];
-    memcpy(word, byte, sizeof word);
-  }
+  if (s->table) i8_look_up(s->table, word);
   i8_scatter(s->map, v, s->y + m / I8_WORD_ROWS * s->y_group, word);
-}
-
-/* What spmm_i8_tiles.h asks of an end: the words of a tile always go by memory. */
-struct i8_end {
-  const struct sumi_spmm_i8 *s;
-};
-INLINE struct i8_end i8_end_of(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1) {
-  (void)b0, (void)b1;
-  return (struct i8_end){s};
-}
-INLINE bool i8_quick_tile(int rows, int vectors, const struct i8_end *end, int64_t m, int64_t v,
-                          const void *sum) {
-  (void)rows, (void)vectors, (void)end, (void)m, (void)v, (void)sum;
-  return false;
-}
-INLINE void i8_finish(const struct i8_end *end, int64_t m, int64_t v, const int32_t *sum, int64_t stride) {
-  i8_end_rows(end->s, m, v, sum, stride);
 }
 
 #endif

@@ -18,16 +18,16 @@ static inline sums fold(halves v) {
 /* Adds entries [0, n) of one row to its sums; w_entry is in words. */
 static void sum_row(const uint8_t *x, const int32_t *off, int64_t n, const int32_t *w, int64_t w_entry,
                     sums sum[QUADS]) {
-  const words even = {0xff00ff, 0xff00ff, 0xff00ff, 0xff00ff};
+  const words bytes = {0xff00ff, 0xff00ff, 0xff00ff, 0xff00ff};
   sums a = sum[0], b = sum[1], c = sum[2], d = sum[3];
   for (int64_t e = 0; e < n; e++, w += w_entry) {
-    const int16_t w0 = (int8_t)*w, w1 = (int8_t)(*w >> 8), w2 = (int8_t)(*w >> 16), w3 = (int8_t)(*w >> 24);
-    const halves low = {w0, w2, w0, w2, w0, w2, w0, w2}, high = {w1, w3, w1, w3, w1, w3, w1, w3};
+    const halves both = (halves)(sums){*w, *w, *w, *w}, odd = both >> 8;
+    const halves even = (halves)((words)both << 8 & ~bytes) >> 8;
     const words *const from = (const words *)(x + off[e]);
-    a += fold((halves)(from[0] & even) * low) + fold((halves)(from[0] >> 8 & even) * high);
-    b += fold((halves)(from[1] & even) * low) + fold((halves)(from[1] >> 8 & even) * high);
-    c += fold((halves)(from[2] & even) * low) + fold((halves)(from[2] >> 8 & even) * high);
-    d += fold((halves)(from[3] & even) * low) + fold((halves)(from[3] >> 8 & even) * high);
+    a += fold((halves)(from[0] & bytes) * even) + fold((halves)(from[0] >> 8 & bytes) * odd);
+    b += fold((halves)(from[1] & bytes) * even) + fold((halves)(from[1] >> 8 & bytes) * odd);
+    c += fold((halves)(from[2] & bytes) * even) + fold((halves)(from[2] >> 8 & bytes) * odd);
+    d += fold((halves)(from[3] & bytes) * even) + fold((halves)(from[3] >> 8 & bytes) * odd);
   }
   sum[0] = a, sum[1] = b, sum[2] = c, sum[3] = d;
 }

@@ -7,7 +7,7 @@
  *   TILE_ROWS                      rows of the largest tile
  *   MOST_1, MOST_2, MOST_4, MOST_8 vectors of 16 pixels in tiles of so many rows (8: if TILE_ROWS is)
  *   TILES(X)                       X(rows, vectors) of every tile
- * and it includes an end: spmm_i8_avx512.h or spmm_i8_end.h. */
+ * and it includes an end: spmm_i8_avx512.h or spmm_i8_avx2.h. */
 #ifndef SUMI_KERNEL_SPMM_I8_TILES_H
 #define SUMI_KERNEL_SPMM_I8_TILES_H
 
