@@ -38,5 +38,6 @@ double sumi_spmm_i8_predict(const struct sumi_spmm_i8_kernel *kernel, int block,
   enum { VECTOR = 16, MACS = 4 };
   const double walked = (double)((pixels + VECTOR - 1) / VECTOR * VECTOR), tiles = walked / kernel->pixels;
   return entries * block * MACS * walked / (kernel->gmacs[size_of(block)] * 1e9) +
-         (dense ? 0 : entries * tiles * kernel->entry_ns * 1e-9) + n_blocks * tiles * kernel->tile_ns * 1e-9;
+         (dense ? 0 : entries * tiles * kernel->entry_ns * 1e-9) +
+         n_blocks * block * tiles * kernel->tile_ns * 1e-9;
 }

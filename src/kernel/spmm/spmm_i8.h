@@ -20,9 +20,10 @@
  * 16 entries with zero weights whose offsets repeat one of the list; word (row i, entry e) of block b lies at
  *   first(b) * block + ((e / 16 * (block / 16) + i / 16) * 16 + i % 16) * 16 + e % 16,    first(b) = start ? start[b] : b * n_list.
  *
- * Pixels [p0, p1): p0 is a multiple of 16, p1 too or the end of the walk. Vectors without pieces may be left out. Kernels read up
- * to SUMI_LANE_OVER_WORDS words beyond a plane's pixels (off[e] + 4 * pixels), and write nothing outside the pieces. y may
- * lie over r where both maps are the same. The result is exact: it does not depend on kernel, split or threads. */
+ * Blocks [b0, b1) make whole words: where block is 1 or 2, b0 and b1 are multiples of 4 / block. Pixels [p0, p1): p0 is a
+ * multiple of 16, p1 too or the end of the walk. Vectors without pieces may be left out. Kernels read up to
+ * SUMI_LANE_OVER_WORDS words beyond a plane's pixels (off[e] + 4 * pixels), and write nothing outside the pieces. y may lie over
+ * r where both maps are the same. The result is exact: it does not depend on kernel, split or threads. */
 #ifndef SUMI_KERNEL_SPMM_I8_H
 #define SUMI_KERNEL_SPMM_I8_H
 
@@ -78,7 +79,7 @@ struct sumi_spmm_i8_kernel {
   int pixels;      /* of a tile: split walks into multiples of it */
   float gmacs[6]; /* measured 10^9 multiply-adds a second on one core, dense, by log2(block); 0 = not taken */
   float entry_ns; /* what one entry of a list of its own costs beside that, per tile */
-  float tile_ns;  /* what starting and finishing a tile of `pixels` by `block` rows costs */
+  float tile_ns;  /* what starting and finishing a tile of `pixels` costs, per row */
   const char *what;
   sumi_spmm_i8_fn run;
 };
