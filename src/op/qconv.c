@@ -45,6 +45,7 @@ static sumi_status qconv_ref(const struct sumi_call *c) {
   struct sumi_qdot q;
   SUMI_TRY(sumi_conv_resolve(c->node, x, w, &v, c->err));
   SUMI_TRY(sumi_qdot_resolve(c->node, c->in, c->n_in, v.c_out, &q, c->err));
+  const size_t bytes = q.real ? sizeof(float) : 1; /* of an element of y */
   const uint8_t *residual = sumi_call_has(c, SUMI_QDOT_R) ? c->in[SUMI_QDOT_R]->data : NULL;
   struct row r = {.flip = q.x_flip, .zero = (int16_t)q.x_zero};
   for (struct sumi_conv_rows it = sumi_conv_rows_start(&v); !it.done; sumi_conv_rows_next(&it))
@@ -55,8 +56,8 @@ static sumi_status qconv_ref(const struct sumi_call *c) {
       r.w = (const int8_t *)w->data + m * v.c_group * v.taps;
       for (int64_t o = 0; o < it.n; o++) r.sum[o] = 0;
       sumi_conv_rows_taps(&it, row_tap, &r);
-      sumi_qdot_finish(&q, m, r.sum, it.n, residual ? residual + at : NULL, (uint8_t *)c->out[0]->data + at,
-                       1);
+      sumi_qdot_finish(&q, m, r.sum, it.n, residual ? residual + at : NULL,
+                       (char *)c->out[0]->data + (size_t)at * bytes, 1);
     }
   return SUMI_OK;
 }
@@ -112,6 +113,9 @@ static const struct sumi_case cases[] = {
             "float ss = {0.15}, int8 sz = {-60}",
           "<c_activation = \"HardSwish\"> (x, xs, xz, w, ws, b, ys, yz, c, cs, cz, r, rs, rz, ss, sz)"),
      .atol = 2, .low = -128, .high = 255, .why = "every stage; the function may round to the next byte"},
+    {CASE("uint8[1,8,6,6] x, int8[4,8,3,3] w, float[4] c", X ", " WS4, "(x, xs, xz, w, ws, , , , c)"),
+     .rtol = 1e-6, .low = -128, .high = 255,
+     .why = "a real result: float32, the sum may be fused with the constant"},
     {NULL},
 };
 

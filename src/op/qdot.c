@@ -16,8 +16,8 @@ const struct sumi_port sumi_qdot_in[] = {{"x", BYTES, 'X'},
                                          {"w", SUMI_BIT(SUMI_INT8)},
                                          {"w_scale", SCALE},
                                          {"b", SUMI_BIT(SUMI_INT32), 0, SUMI_PORT_OPTIONAL},
-                                         {"y_scale", SCALE},
-                                         {"y_zero", BYTES},
+                                         {"y_scale", SCALE, 0, SUMI_PORT_OPTIONAL},
+                                         {"y_zero", BYTES, 0, SUMI_PORT_OPTIONAL},
                                          {"c", SCALE, 0, SUMI_PORT_OPTIONAL},
                                          {"c_scale", SCALE, 0, SUMI_PORT_OPTIONAL},
                                          {"c_zero", BYTES, 0, SUMI_PORT_OPTIONAL},
@@ -27,7 +27,7 @@ const struct sumi_port sumi_qdot_in[] = {{"x", BYTES, 'X'},
                                          {"s_scale", SCALE, 0, SUMI_PORT_OPTIONAL},
                                          {"s_zero", BYTES, 0, SUMI_PORT_OPTIONAL},
                                          {NULL}};
-const struct sumi_port sumi_qdot_out[] = {{"y", BYTES}, {NULL}};
+const struct sumi_port sumi_qdot_out[] = {{"y", BYTES | SCALE}, {NULL}};
 
 /* ---- checks -------------------------------------------------------------------------------------------------------- */
 
@@ -94,16 +94,23 @@ sumi_status sumi_qdot_infer(struct sumi_infer *ctx, sumi_dim rows) {
   SUMI_TRY(check_count(ctx, SUMI_QDOT_W_SCALE, rows, true));
   SUMI_TRY(check_count(ctx, SUMI_QDOT_B, rows, false));
   SUMI_TRY(check_count(ctx, SUMI_QDOT_C, rows, false));
-  SUMI_TRY(check_together(ctx, SUMI_QDOT_C, SUMI_QDOT_R));
+  SUMI_TRY(check_together(ctx, SUMI_QDOT_Y_SCALE, SUMI_QDOT_C));
+  SUMI_TRY(check_together(ctx, SUMI_QDOT_C_SCALE, SUMI_QDOT_R));
   SUMI_TRY(check_together(ctx, SUMI_QDOT_R, SUMI_QDOT_INPUTS));
+  const bool c_scale = sumi_infer_has(ctx, SUMI_QDOT_C_SCALE);
+  const bool quantised = c_scale || sumi_infer_has(ctx, SUMI_QDOT_Y_SCALE);
+  if (quantised && sumi_infer_has(ctx, SUMI_QDOT_C) != c_scale)
+    SUMI_FAIL(ctx->err, SUMI_E_ARG, "'c' and 'c_scale' must be given together");
+  if (!quantised && sumi_infer_has(ctx, SUMI_QDOT_R))
+    SUMI_FAIL(ctx->err, SUMI_E_ARG, "a residual is added to what has a scale only");
   return ctx->n_out && !ctx->out[0].absent ? check_residual(ctx) : SUMI_OK;
 }
 
 sumi_dtype sumi_qdot_dtype(const struct sumi_infer *ctx) {
-  const int last = sumi_infer_has(ctx, SUMI_QDOT_R)   ? SUMI_QDOT_S_ZERO
-                   : sumi_infer_has(ctx, SUMI_QDOT_C) ? SUMI_QDOT_C_ZERO
-                                                      : SUMI_QDOT_Y_ZERO;
-  return sumi_infer_has(ctx, last) ? ctx->in[last].dtype : SUMI_UNDEFINED;
+  static const int zero[] = {SUMI_QDOT_S_ZERO, SUMI_QDOT_C_ZERO, SUMI_QDOT_Y_ZERO};
+  for (size_t i = 0; i < SUMI_COUNT(zero); i++)
+    if (sumi_infer_has(ctx, zero[i])) return ctx->in[zero[i]].dtype;
+  return SUMI_FLOAT32;
 }
 
 /* ---- resolving ----------------------------------------------------------------------------------------------------- */
@@ -132,6 +139,7 @@ static void limits(const struct sumi_activation *a, float scale, float zero, flo
 
 static bool given(const struct sumi_tensor *const *in, int n_in, int i) { return i < n_in && in[i]; }
 
+/* Stage c behind a quantised y. */
 static void add_c(const struct sumi_tensor *const *in, const struct sumi_activation *act,
                   struct sumi_qdot *q) {
   const float scale = scale_of(in[SUMI_QDOT_C_SCALE]);
@@ -144,10 +152,23 @@ static void add_c(const struct sumi_tensor *const *in, const struct sumi_activat
     s->function = *act;
     s->mul = q->y_scale;
     s->out_mul = 1 / scale;
-    q->c_div = 1;
   }
   limits(act, scale, s->zero, &s->lo, &s->hi);
-  q->c = in[SUMI_QDOT_C]->data;
+  q->y_flip = flip_of(in[SUMI_QDOT_C_ZERO]);
+}
+
+/* Stage c of the sum itself. */
+static void add_direct(const struct sumi_tensor *const *in, int n_in, const struct sumi_activation *act,
+                       struct sumi_qdot *q) {
+  struct sumi_qdot_stage *s = &q->stage[q->n_stage++];
+  q->direct = true;
+  q->real = !given(in, n_in, SUMI_QDOT_C_SCALE);
+  *s = (struct sumi_qdot_stage){.out_mul = 1};
+  if (q->real || !is_clamp(act)) s->function = *act;
+  if (q->real) return;
+  s->zero = zero_of(in[SUMI_QDOT_C_ZERO]);
+  s->out_mul = 1 / scale_of(in[SUMI_QDOT_C_SCALE]);
+  limits(act, scale_of(in[SUMI_QDOT_C_SCALE]), s->zero, &s->lo, &s->hi);
   q->y_flip = flip_of(in[SUMI_QDOT_C_ZERO]);
 }
 
@@ -176,16 +197,23 @@ sumi_status sumi_qdot_resolve(const struct sumi_node *node, const struct sumi_te
   *q = (struct sumi_qdot){.rows = rows,
                           .x_zero = (int32_t)zero_of(in[SUMI_QDOT_X_ZERO]),
                           .x_flip = flip_of(in[SUMI_QDOT_X_ZERO]),
-                          .y_flip = flip_of(in[SUMI_QDOT_Y_ZERO]),
                           .w = in[SUMI_QDOT_W]->data,
                           .b = given(in, n_in, SUMI_QDOT_B) ? in[SUMI_QDOT_B]->data : NULL,
+                          .c = given(in, n_in, SUMI_QDOT_C) ? in[SUMI_QDOT_C]->data : NULL,
                           .w_scale = in[SUMI_QDOT_W_SCALE]->data,
                           .w_scale_step = sumi_tensor_count(in[SUMI_QDOT_W_SCALE]) != 1,
                           .x_scale = scale_of(in[SUMI_QDOT_X_SCALE]),
-                          .y_scale = scale_of(in[SUMI_QDOT_Y_SCALE]),
-                          .zero = zero_of(in[SUMI_QDOT_Y_ZERO])};
-  limits(&act.y, q->y_scale, q->zero, &q->lo, &q->hi);
-  if (given(in, n_in, SUMI_QDOT_C)) add_c(in, &act.c, q);
+                          .y_scale = 1,
+                          .c_div = 1};
+  if (given(in, n_in, SUMI_QDOT_Y_SCALE)) {
+    q->y_scale = scale_of(in[SUMI_QDOT_Y_SCALE]);
+    q->zero = zero_of(in[SUMI_QDOT_Y_ZERO]);
+    q->y_flip = flip_of(in[SUMI_QDOT_Y_ZERO]);
+    limits(&act.y, q->y_scale, q->zero, &q->lo, &q->hi);
+    if (q->c) add_c(in, &act.c, q);
+  } else {
+    add_direct(in, n_in, &act.c, q);
+  }
   if (given(in, n_in, SUMI_QDOT_R)) add_r(in, &act.r, q);
   return SUMI_OK;
 }
@@ -200,35 +228,45 @@ static inline float held(float v, float zero, float lo, float hi) {
 
 enum { PIECE = 256 };
 
-static void finish_stage(const struct sumi_qdot *q, const struct sumi_qdot_stage *s, int64_t m, float *d,
-                         int64_t n, const uint8_t *r, int64_t r_step) {
-  const float add = s->residual ? 0 : sumi_qdot_add(q, m);
+/* d[n]: what stage s is given, and what it leaves: q - zero, or (real) the result. mul: the stage's, or row m's scale. */
+static void finish_stage(const struct sumi_qdot *q, const struct sumi_qdot_stage *s, float mul, float add,
+                         float *d, int64_t n, const uint8_t *r, int64_t r_step) {
   for (int64_t i = 0; i < n; i++) {
     const float plus = s->residual ? ((float)(r[i * r_step] ^ q->r_flip) - s->r_zero) * s->r_mul : add;
-    d[i] = fmaf(d[i], s->mul, plus);
+    d[i] = fmaf(d[i], mul, plus);
   }
-  if (s->function.kind != SUMI_ACTIVATION_NONE) {
-    sumi_activation_apply(s->function, d, n);
+  sumi_activation_apply(s->function, d, n);
+  if (q->real) return;
+  if (s->out_mul != 0)
     for (int64_t i = 0; i < n; i++) d[i] *= s->out_mul;
-  }
   for (int64_t i = 0; i < n; i++) d[i] = held(d[i], s->zero, s->lo, s->hi);
 }
 
+static void store(const struct sumi_qdot *q, const float *d, float zero, int64_t n, void *y, int64_t at,
+                  int64_t step) {
+  if (q->real)
+    for (int64_t i = 0; i < n; i++) ((float *)y)[at + i * step] = d[i];
+  else
+    for (int64_t i = 0; i < n; i++)
+      ((uint8_t *)y)[at + i * step] = (uint8_t)((uint8_t)(int32_t)(d[i] + zero) ^ q->y_flip);
+}
+
 void sumi_qdot_finish(const struct sumi_qdot *q, int64_t m, const uint32_t *sum, int64_t n, const uint8_t *r,
-                      uint8_t *y, int64_t y_step) {
-  const float scale = sumi_qdot_scale(q, m);
+                      void *y, int64_t y_step) {
+  const float scale = sumi_qdot_scale(q, m), add = sumi_qdot_add(q, m);
   const uint32_t bias = q->b ? (uint32_t)q->b[m] : 0;
-  float d[PIECE]; /* q - zero */
+  float d[PIECE];
   for (int64_t first = 0; first < n; first += PIECE) {
     const int64_t some = SUMI_MIN(n - first, PIECE);
     float zero = q->zero;
-    for (int64_t i = 0; i < some; i++)
-      d[i] = held((float)(int32_t)(sum[first + i] + bias) * scale, q->zero, q->lo, q->hi);
+    for (int64_t i = 0; i < some; i++) d[i] = (float)(int32_t)(sum[first + i] + bias);
+    if (!q->direct)
+      for (int64_t i = 0; i < some; i++) d[i] = held(d[i] * scale, q->zero, q->lo, q->hi);
     for (int k = 0; k < q->n_stage; k++) {
-      finish_stage(q, &q->stage[k], m, d, some, r ? r + first * y_step : NULL, y_step);
+      finish_stage(q, &q->stage[k], q->direct && k == 0 ? scale : q->stage[k].mul, add, d, some,
+                   r ? r + first * y_step : NULL, y_step);
       zero = q->stage[k].zero;
     }
-    for (int64_t i = 0; i < some; i++)
-      y[(first + i) * y_step] = (uint8_t)((uint8_t)(int32_t)(d[i] + zero) ^ q->y_flip);
+    store(q, d, zero, some, y, first * y_step, y_step);
   }
 }

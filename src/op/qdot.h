@@ -8,6 +8,9 @@
  *   v     = fma((float)(q - zero before), mul, residual ? (float)(r - r_zero) * r_mul : add[m])
  *   v     = function(v) * out_mul                                                         where it has a function
  *   q     = round(clamp(v, lo - zero, hi - zero)) + zero
+ * A node without y_scale and y_zero is direct: its sum is not quantised first, stage c begins with
+ *   v     = fma((float)dot, scale[m], add[m])
+ * and ends as above, out_mul applied always; or, without c_scale and c_zero too, v as it is, float32, is the result (real).
  *
  * round is to nearest even; clamp(v, a, b) = min(max(v, a), b), where a NaN becomes a. All of it is float32, a product
  * and a quotient each rounded; it is the arithmetic of kernel/spmm/spmm_i8.h.
@@ -18,17 +21,18 @@
 #include "op/activation.h"
 #include "op/op_util.h"
 
-/* Inputs. c: a constant a channel is added to the dequantised y, the sum quantised again; r: a tensor like y is added. */
+/* Inputs. c: a constant a channel is added to the dequantised y, the sum quantised again; r: a tensor like y is added.
+ * y, c and r come with their scale and zero point or not at all; only c of a real result has none, and may be absent. */
 enum {
   SUMI_QDOT_X,
   SUMI_QDOT_X_SCALE,
   SUMI_QDOT_X_ZERO,
   SUMI_QDOT_W, /* int8, zero point 0 */
   SUMI_QDOT_W_SCALE,
-  SUMI_QDOT_B, /* int32 [rows], optional */
-  SUMI_QDOT_Y_SCALE,
+  SUMI_QDOT_B,       /* int32 [rows], optional */
+  SUMI_QDOT_Y_SCALE, /* optional with y_zero: direct */
   SUMI_QDOT_Y_ZERO,
-  SUMI_QDOT_C, /* float32 [rows], optional with the two behind it */
+  SUMI_QDOT_C, /* float32 [rows], optional */
   SUMI_QDOT_C_SCALE,
   SUMI_QDOT_C_ZERO,
   SUMI_QDOT_R, /* optional with the four behind it */
@@ -48,6 +52,7 @@ struct sumi_qdot_stage {
 };
 
 struct sumi_qdot {
+  bool direct, real;
   int64_t rows;   /* output channels */
   int32_t x_zero; /* stored */
   uint8_t x_flip, r_flip,
@@ -67,16 +72,18 @@ struct sumi_qdot {
 sumi_status sumi_qdot_resolve(const struct sumi_node *node, const struct sumi_tensor *const *in, int n_in,
                               int64_t rows, struct sumi_qdot *q, struct sumi_err *err);
 
-/* The multiplier of row m, and what stage c adds to it (q->c must be there). */
+/* The multiplier of row m, and what stage c adds to it. */
 static inline float sumi_qdot_scale(const struct sumi_qdot *q, int64_t m) {
   return q->x_scale * q->w_scale[m * q->w_scale_step] / q->y_scale;
 }
-static inline float sumi_qdot_add(const struct sumi_qdot *q, int64_t m) { return q->c[m] / q->c_div; }
+static inline float sumi_qdot_add(const struct sumi_qdot *q, int64_t m) {
+  return q->c ? q->c[m] / q->c_div : 0;
+}
 
-/* The formula above behind the sum, for n elements of row m: y[i * y_step] (bytes of the tensor) from sum[i], which
- * lacks b[m], and r[i * y_step] (NULL where there is no residual). */
+/* The formula above behind the sum, for n elements of row m: y[i * y_step] (bytes of the tensor, or floats where q
+ * is real) from sum[i], which lacks b[m], and r[i * y_step] (NULL where there is no residual). */
 void sumi_qdot_finish(const struct sumi_qdot *q, int64_t m, const uint32_t *sum, int64_t n, const uint8_t *r,
-                      uint8_t *y, int64_t y_step);
+                      void *y, int64_t y_step);
 
 /* Checks the inputs behind x and w against rows (SUMI_DIM_UNKNOWN = not known), r's shape against output 0, which is
  * inferred already, and the attributes. */

@@ -41,6 +41,7 @@ static sumi_status qmatmul_ref(const struct sumi_call *c) {
   const int64_t w_row = trans ? 1 : n, w_col = trans ? k : 1, lines = sumi_dims_count(x->dim, 0, x->rank - 1);
   struct sumi_qdot q;
   SUMI_TRY(sumi_qdot_resolve(c->node, c->in, c->n_in, n, &q, c->err));
+  const size_t bytes = q.real ? sizeof(float) : 1; /* of an element of y */
   const uint8_t *residual = sumi_call_has(c, SUMI_QDOT_R) ? c->in[SUMI_QDOT_R]->data : NULL;
   for (int64_t i = 0; i < lines; i++)
     for (int64_t first = 0; first < n; first += COLUMNS) {
@@ -51,7 +52,7 @@ static sumi_status qmatmul_ref(const struct sumi_call *c) {
       for (int64_t j = 0; j < some; j++) {
         const int64_t at = i * n + first + j;
         sumi_qdot_finish(&q, first + j, &sum[j], 1, residual ? residual + at : NULL,
-                         (uint8_t *)c->out[0]->data + at, 1);
+                         (char *)c->out[0]->data + (size_t)at * bytes, 1);
       }
     }
   return SUMI_OK;
@@ -89,6 +90,12 @@ static const struct sumi_case cases[] = {
           "<r_activation = \"Clip\", r_activation_params = [-20.0, 50.0]> "
           "(x, xs, xz, w, ws, , ys, yz, c, cs, cz, r, rs, rz, ss, sz)"),
      .low = -128, .high = 255, .why = "every stage"},
+    {CASE("uint8[4,12] x, int8[12,5] w, float[5] c", X ", " WS5 ", float cs = {0.05}, uint8 cz = {3}",
+          "<c_activation = \"Gelu\"> (x, xs, xz, w, ws, , , , c, cs, cz)"),
+     .atol = 1, .low = -128, .high = 255, .why = "direct; the function may round to the next byte"},
+    {CASE("int8[4,12] x, int8[12,300] w", "float xs = {0.04}, int8 xz = {9}, float ws = {0.01}",
+          "(x, xs, xz, w, ws)"),
+     .rtol = 1e-6, .low = -128, .high = 127, .why = "a real result"},
     {NULL},
 };
 

@@ -1,17 +1,22 @@
-/* qdq-dot: DequantizeLinear of x, weights and bias -> Conv, MatMul or Gemm [-> Add of a bias] [-> Relu or Clip] ->
- * QuantizeLinear becomes one integer operator, sumi.QConv or sumi.QMatMul.
+/* qdq-dot: DequantizeLinear of x, weights and bias -> Conv, MatMul or Gemm [-> Add of a bias] and what follows become one
+ * integer operator, sumi.QConv or sumi.QMatMul:
+ *   [-> Relu or Clip] -> QuantizeLinear      the sum is quantised to y; the bias is int32 of scale x_scale * w_scale[m]
+ *   -> a function -> QuantizeLinear          direct: the bias is stage c's constant
+ *   anything else                            direct with a float32 result
  *
- * Weights are constants, per tensor or per output channel, int8 or uint8; they must fit int8 less their zero point. The
- * bias is int32 of scale x_scale * w_scale[m], or any other constant where rounding it to that scale, and holding it so that
- * no sum leaves int32 (real arithmetic would not wrap), moves no result by more than half a step. Everything else is left
- * alone. */
+ * Weights are constants, per tensor or per output channel, int8 or uint8; they must fit int8 less their zero point. A bias
+ * that is not of that scale is rounded to it where that, and holding it so that no sum leaves int32 (real arithmetic would
+ * not wrap), moves no result by more than half a step. Everything else is left alone. */
 #include <math.h>
 
 #include "base/size.h"
-#include "pass/qdq.h"
+#include "op/qdot.h"
+#include "pass/function.h"
 
 struct dot {
-  struct sumi_node *node, *act, *add, *q;
+  struct sumi_node *node, *add, *q; /* add, q: NULL = none */
+  struct sumi_function f;           /* what comes before q */
+  bool direct;
   struct sumi_qdq x, y;
   struct sumi_value *x_value;
   bool conv, trans_b;
@@ -44,7 +49,7 @@ static bool scales_usable(const struct dot *d) {
   for (int64_t m = 0; m < (d->per_channel ? d->rows : 1); m++) {
     const float product = d->x.scale * w_scale_at(d, m);
     if (!sumi_qdq_is_scale(w_scale_at(d, m)) || !sumi_qdq_is_scale(product) ||
-        !sumi_qdq_is_scale(product / d->y.scale))
+        (d->q && !sumi_qdq_is_scale(product / d->y.scale)))
       return false;
   }
   return true;
@@ -188,7 +193,7 @@ static bool bias_at(const struct dot *d, const struct bias *b, int64_t m, int32_
 static bool biases_usable(const struct dot *d, const struct bias *b) {
   for (int64_t m = 0; m < d->rows; m++) {
     int32_t value;
-    if (!bias_at(d, b, m, &value)) return false;
+    if (d->direct ? held_bias(d, m, 0) != 0 : !bias_at(d, b, m, &value)) return false;
   }
   return true;
 }
@@ -214,7 +219,33 @@ static sumi_status make_bias(struct sumi_graph *g, const struct dot *d, const st
   return SUMI_OK;
 }
 
+/* Stage c's constant: the bias as float32, zeros where there is none but a constant is needed. */
+static sumi_status make_constant(struct sumi_graph *g, const struct dot *d, const struct bias *b,
+                                 struct sumi_value **out, struct sumi_err *err) {
+  *out = NULL;
+  if (!b->t && !d->q) return SUMI_OK;
+  if (b->t && !b->scale && b->t->rank == 1 && b->t->dim[0] == d->rows) {
+    *out = d->bias;
+    return SUMI_OK;
+  }
+  const struct sumi_tensor t = {.kind = SUMI_TENSOR, .dtype = SUMI_FLOAT32, .rank = 1, .dim = {d->rows}};
+  void *data;
+  *out = sumi_qdq_new_constant(g, &t, &data, err);
+  if (!*out) SUMI_FAIL_MEMORY(err);
+  for (int64_t m = 0; b->t && m < d->rows; m++) {
+    const int64_t at = sumi_tensor_count(b->t) == 1 ? 0 : m;
+    const float scale =
+        b->scale ? ((const float *)b->scale->data)[sumi_tensor_count(b->scale) == 1 ? 0 : at] : 1;
+    ((float *)data)[m] = (float)sumi_get_f64(b->t->dtype, b->t->data, at) * scale;
+  }
+  return SUMI_OK;
+}
+
 /* ---- the pattern ---------------------------------------------------------------------------------------------------- */
+
+static bool is_constant_dq(const struct sumi_node *node) {
+  return sumi_qdq_is(node, "DequantizeLinear") && sumi_qdq_constant(node->in[0]);
+}
 
 static bool read_kind(struct dot *d) {
   const struct sumi_node *node = d->node;
@@ -227,26 +258,26 @@ static bool read_kind(struct dot *d) {
   return d->conv || sumi_qdq_is(node, "MatMul");
 }
 
-/* What stands between the product and its Q. */
+/* What stands between the product and its Q, or the Add alone where there is no Q. */
 static bool read_behind(struct dot *d) {
-  float figure[2];
-  size_t n;
   const struct sumi_value *v = d->node->out[0];
   struct sumi_node *user = sumi_qdq_user(v);
-  if (sumi_qdq_is(user, "Add") && user->version >= 7 && !d->bias) {
+  if (sumi_qdq_is(user, "Add") && user->version >= 7 && !d->bias && user->in[0] && user->in[1]) {
     struct sumi_value *other = user->in[user->in[0] == v];
-    if (!sumi_qdq_constant(other) && !sumi_qdq_is(other->producer, "DequantizeLinear")) return false;
-    d->add = user;
-    d->bias = other;
-    v = user->out[0];
-    user = sumi_qdq_user(v);
+    if (sumi_qdq_constant(other) || is_constant_dq(other->producer)) {
+      d->add = user;
+      d->bias = other;
+      v = user->out[0];
+    }
   }
-  if (user && user->in[0] == v && sumi_qdq_clamp(user, figure, &n)) {
-    d->act = user;
-    v = user->out[0];
-  }
+  if (!sumi_function_match(v, &d->f) || d->f.bias)
+    d->f = (struct sumi_function){.name = ""};
+  else
+    v = d->f.node[d->f.n_node - 1]->out[0];
   d->q = sumi_qdq_q(v, &d->y);
-  return d->q != NULL;
+  if (!d->q) d->f = (struct sumi_function){.name = ""};
+  d->direct = !d->q || !sumi_function_is_clamp(&d->f);
+  return d->node->out[0]->info.dtype == SUMI_FLOAT32;
 }
 
 static bool match(struct sumi_node *node, struct dot *d, struct bias *b) {
@@ -260,28 +291,31 @@ static bool match(struct sumi_node *node, struct dot *d, struct bias *b) {
 }
 
 static sumi_status convert(struct sumi_graph *g, struct dot *d, const struct bias *b, struct sumi_err *err) {
-  struct sumi_value *w, *bias;
-  SUMI_TRY(make_weights(g, d, &w, err));
-  SUMI_TRY(make_bias(g, d, b, &bias, err));
-  struct sumi_value *x_zero = sumi_qdq_zero(g, &d->x), *y_zero = sumi_qdq_zero(g, &d->y);
-  if (!x_zero || !y_zero) SUMI_FAIL_MEMORY(err);
-  struct sumi_value *const in[] = {d->x_value, d->x.scale_value, x_zero, w, d->w_scale,
-                                   bias,       d->y.scale_value, y_zero};
-  float figure[2];
-  size_t n = 0;
-  const char *act = d->act ? sumi_qdq_clamp(d->act, figure, &n) : NULL;
-  struct sumi_node *node = d->node, *chain[3];
-  int n_chain = 0;
+  struct sumi_node *node = d->node, *chain[SUMI_FUNCTION_NODES + 2];
+  struct sumi_value *in[SUMI_QDOT_R] = {
+      [SUMI_QDOT_X] = d->x_value, [SUMI_QDOT_X_SCALE] = d->x.scale_value, [SUMI_QDOT_W_SCALE] = d->w_scale};
+  SUMI_TRY(make_weights(g, d, &in[SUMI_QDOT_W], err));
+  SUMI_TRY(d->direct ? make_constant(g, d, b, &in[SUMI_QDOT_C], err)
+                     : make_bias(g, d, b, &in[SUMI_QDOT_B], err));
+  in[SUMI_QDOT_X_ZERO] = sumi_qdq_zero(g, &d->x);
+  if (d->q) {
+    const int scale = d->direct ? SUMI_QDOT_C_SCALE : SUMI_QDOT_Y_SCALE;
+    in[scale] = d->y.scale_value;
+    in[scale + 1] = sumi_qdq_zero(g, &d->y);
+    if (!in[scale + 1]) SUMI_FAIL_MEMORY(err);
+  }
+  if (!in[SUMI_QDOT_X_ZERO]) SUMI_FAIL_MEMORY(err);
+  int n_in = SUMI_QDOT_R, n_chain = 0;
+  while (!in[n_in - 1]) n_in--;
   if (d->add) chain[n_chain++] = d->add;
-  if (d->act) chain[n_chain++] = d->act;
-  chain[n_chain++] = d->q;
-  SUMI_TRY(sumi_qdq_become(g, node, d->conv ? &sumi_op_qconv : &sumi_op_qmatmul, in, SUMI_COUNT(in), err));
+  for (int i = 0; i < d->f.n_node; i++) chain[n_chain++] = d->f.node[i];
+  if (d->q) chain[n_chain++] = d->q;
+  SUMI_TRY(sumi_qdq_become(g, node, d->conv ? &sumi_op_qconv : &sumi_op_qmatmul, in, n_in, err));
   static const char *const gemm[] = {"alpha", "beta", "transA", "transB", "broadcast"};
   for (size_t i = 0; i < SUMI_COUNT(gemm); i++) sumi_node_remove_attr(node, gemm[i]);
   if (!d->conv && d->trans_b) SUMI_TRY(sumi_node_set_int(node, "transB", 1, err));
-  if (act) SUMI_TRY(sumi_node_set_string(node, "activation", act, err));
-  if (n) SUMI_TRY(sumi_node_set_floats(node, "activation_params", figure, n, err));
-  sumi_qdq_take_over(g, node, chain, n_chain);
+  SUMI_TRY(sumi_function_set(node, d->direct ? "c_" : "", &d->f, err));
+  if (n_chain) sumi_qdq_take_over(g, node, chain, n_chain);
   return SUMI_OK;
 }
 

@@ -36,7 +36,7 @@ static bool read_add(struct sumi_node *node, struct tail *t) {
 /* The dequantised values are what the product quantised them to: the parameters are the same. */
 static bool undoes(const struct tail *t) {
   const struct sumi_node *node = t->node;
-  const int scale = has(node, SUMI_QDOT_C) ? SUMI_QDOT_C_SCALE : SUMI_QDOT_Y_SCALE;
+  const int scale = has(node, SUMI_QDOT_C_SCALE) ? SUMI_QDOT_C_SCALE : SUMI_QDOT_Y_SCALE;
   const struct sumi_tensor *s = sumi_qdq_constant(node->in[scale]),
                            *z = sumi_qdq_constant(node->in[scale + 1]);
   struct sumi_qdq p;
@@ -123,9 +123,9 @@ static sumi_status try_constant(struct sumi_graph *g, struct sumi_node *node, st
 /* ---- stage r -------------------------------------------------------------------------------------------------------- */
 
 static bool read_residual(struct sumi_node *node, struct tail *t, struct sumi_qdq *r) {
-  return is_qdot(node) && has(node, SUMI_QDOT_Y_SCALE) && !has(node, SUMI_QDOT_R) && read_add(node, t) &&
-         undoes(t) && sumi_qdq_dq(t->other, r) && same_shape(&node->out[0]->info, &t->other->info) &&
-         read_behind(t, false);
+  return is_qdot(node) && (has(node, SUMI_QDOT_Y_SCALE) || has(node, SUMI_QDOT_C_SCALE)) &&
+         !has(node, SUMI_QDOT_R) && read_add(node, t) && undoes(t) && sumi_qdq_dq(t->other, r) &&
+         same_shape(&node->out[0]->info, &t->other->info) && read_behind(t, false);
 }
 
 static sumi_status try_residual(struct sumi_graph *g, struct sumi_node *node, struct sumi_err *err) {

@@ -97,13 +97,43 @@ static void dot_bias(void **state) {
                   "[b] d = DequantizeLinear (b, ws) [n] c = Conv (a, v, d) [q] y = QuantizeLinear (c, xs) }");
 }
 
-/* What cannot be taken: other users of the product, a scale that is no constant. */
+#define FLOAT_OUT                                                                                      \
+  "g (uint8[3,2] x) => (float[3,2] y) <int8[2,2] w = {1, 2, 3, 4}, float xs = {0.5}, uint8 xz = {7}, " \
+  "float[2] ws = {0.5, 0.125}"
+
+/* Direct: no quantisation in between. */
+static void dot_direct(void **state) {
+  (void)state;
+  check("qdq-dot",
+        OPSET FLOAT_OUT WZ ", float[2] b = {2, -1}> { " DQ_X DQ_W
+                           "[n] d = Gemm <transB = 1> (a, v) y = Add (b, d) }",
+        OPSET FLOAT_OUT
+        ", float[2] b = {2, -1}> { [n] y = sumi.QMatMul <transB = 1> (x, xs, xz, w, ws, , , , b) }");
+  check("qdq-dot",
+        OPSET FLOAT_OUT WZ ", int32[2] b = {8, 4}, float[2] bs = {0.25, 0.0625}> { " DQ_X DQ_W
+                           "d = DequantizeLinear <axis = 0> (b, bs) [n] y = Gemm <transB = 1> (a, v, d) }",
+        OPSET FLOAT_OUT
+        ", float[2] v_4 = {2, 0.25}> { [n] y = sumi.QMatMul <transB = 1> (x, xs, xz, w, ws, , , , v_4) }");
+  check("qdq-dot",
+        OPSET GEMM PARAMETERS WZ ", float[2] b = {2, -1}> { " DQ_X DQ_W
+                                 "[n] d = Gemm <transB = 1> (a, v, b) e = Sigmoid (d) c = Mul (d, e) " Q_Y
+                                 "}",
+        OPSET GEMM PARAMETERS
+        ", float[2] b = {2, -1}> { [n] y = sumi.QMatMul <transB = 1, c_activation = \"Swish\"> "
+        "(x, xs, xz, w, ws, , , , b, ys, yz) }");
+  /* somebody else wants the product */
+  check("qdq-dot",
+        OPSET
+        "g (uint8[1,1,4,4] x) => (uint8[1,2,4,4] y, float[1,2,4,4] c) <int8[2,1,1,1] w = {1, -2}, " PARAMETERS
+            WZ "> { " DQ_X DQ_W "[n] c = Conv (a, v) [q] " Q_Y "}",
+        OPSET
+        "g (uint8[1,1,4,4] x) => (uint8[1,2,4,4] y, float[1,2,4,4] c) <int8[2,1,1,1] w = {1, -2}, " PARAMETERS
+        "> { [n] c = sumi.QConv (x, xs, xz, w, ws) [q] " Q_Y "}");
+}
+
+/* A scale that is no constant. */
 static void dot_left_alone(void **state) {
   (void)state;
-  unchanged(
-      "qdq-dot", OPSET
-      "g (uint8[1,1,4,4] x) => (uint8[1,2,4,4] y, float[1,2,4,4] c) <int8[2,1,1,1] w = {1, -2}, " PARAMETERS
-          WZ "> { [x] " DQ_X "[w] " DQ_W "[n] c = Conv (a, v) [q] " Q_Y "}");
   unchanged(
       "qdq-dot", OPSET
       "g (uint8[1,1,4,4] x, float xs) => (uint8[1,2,4,4] y) <int8[2,1,1,1] w = {1, -2}, float s = {0.5}> "
@@ -375,6 +405,7 @@ int main(void) {
                                      cmocka_unit_test(dot_matmul),
                                      cmocka_unit_test(dot_weights),
                                      cmocka_unit_test(dot_bias),
+                                     cmocka_unit_test(dot_direct),
                                      cmocka_unit_test(dot_left_alone),
                                      cmocka_unit_test(weights_stay),
                                      cmocka_unit_test(epilogue_residual),
