@@ -52,6 +52,7 @@ static int report(struct times *t, const struct sumi_session *session, const str
   sumi_session_memory(session, &memory);
   const int threads = o->session.threads ? (int)o->session.threads : 1;
   const char *isa = o->session.isa ? o->session.isa : sumi_isa_name();
+  const char *precision = o->session.precision ? o->session.precision : "file";
   if (!cli_wants_json()) {
     char a[32], b[32];
     printf("median %.4g ms, least %.4g, mean %.4g, 90 %% below %.4g (%zu runs)\n", median * 1e3,
@@ -59,8 +60,8 @@ static int report(struct times *t, const struct sumi_session *session, const str
     printf("load %.4g ms, prepare %.4g ms; arena %sB, peak resident %sB\n", t->load_s * 1e3,
            t->prepare_s * 1e3, cli_quantity((double)memory.arena_bytes, a, sizeof a),
            cli_quantity((double)cli_peak_rss_bytes(), b, sizeof b));
-    printf("%s; device %s, %s, threads %d\n", sumi_machine(), o->session.device ? o->session.device : "cpu",
-           isa, threads);
+    printf("%s; device %s, %s, threads %d, precision %s\n", sumi_machine(),
+           o->session.device ? o->session.device : "cpu", isa, threads, precision);
     return CLI_DONE;
   }
   json_t *j = json_object();
@@ -73,6 +74,7 @@ static int report(struct times *t, const struct sumi_session *session, const str
   json_object_set_new(j, "batch", json_integer(o->feed.batch ? o->feed.batch : 1));
   json_object_set_new(j, "device", json_string(o->session.device ? o->session.device : "cpu"));
   json_object_set_new(j, "isa", json_string(isa));
+  json_object_set_new(j, "precision", json_string(precision));
   json_object_set_new(j, "machine", cli_json_text(sumi_machine()));
   json_object_set_new(j, "load_ms", cli_json_number(t->load_s * 1e3));
   json_object_set_new(j, "prepare_ms", cli_json_number(t->prepare_s * 1e3));

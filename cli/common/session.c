@@ -73,6 +73,7 @@ int cli_open_session(struct sumi_model *model, const struct cli_session_options 
                                                .device = o->device,
                                                .threads = (int)o->threads,
                                                .isa = o->isa,
+                                               .precision = o->precision,
                                                .profile = profile};
   const sumi_status status = sumi_session_new(model, &options, session, &err);
   if (status == SUMI_OK) return CLI_GO_ON;

@@ -145,6 +145,8 @@ struct sumi_session_options {
   int max_plans;          /* input shapes remembered, 0 = 4 */
   bool profile;           /* measure every node */
   size_t max_arena_bytes; /* of one plan; 0 = three quarters of the machine's memory */
+  const char *
+      precision; /* of what the file computes in float32, on device cpu: "file" (NULL), "int8-dynamic", "bf16" */
 };
 
 SUMI_API sumi_status sumi_session_new(struct sumi_model *model, const struct sumi_session_options *options,

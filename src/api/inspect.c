@@ -168,11 +168,11 @@ static sumi_status print(const struct sumi_graph *g, sumi_text_sink sink, void *
 }
 
 static sumi_status run_until(struct sumi_graph *g, const struct sumi_pass *last, struct sumi_err *err) {
-  SUMI_TRY(sumi_passes_run(g, SUMI_PASS_PORTABLE,
+  SUMI_TRY(sumi_passes_run(g, SUMI_PASS_PORTABLE, SUMI_PRECISION_FILE,
                            last && last->stage == SUMI_PASS_PORTABLE ? last->name : NULL, err));
   if (!last || last->stage == SUMI_PASS_PORTABLE) return SUMI_OK;
   SUMI_TRY(sumi_pass_infer(g, NULL, NULL, err));
-  return sumi_passes_run(g, SUMI_PASS_MACHINE, last->name, err);
+  return sumi_passes_run(g, SUMI_PASS_MACHINE, last->precision, last->name, err);
 }
 
 sumi_status sumi_model_print(const struct sumi_model *model, const char *after_pass, const char *device,
@@ -182,7 +182,7 @@ sumi_status sumi_model_print(const struct sumi_model *model, const char *after_p
     const struct sumi_device *d = sumi_device_find(device);
     struct sumi_graph *g;
     if (!d) SUMI_FAIL(err, SUMI_E_ARG, "there is no device '%s'", device);
-    SUMI_TRY(sumi_model_graph_for((struct sumi_model *)model, d, &g, err));
+    SUMI_TRY(sumi_model_graph_for((struct sumi_model *)model, d, SUMI_PRECISION_FILE, &g, err));
     return print(g, sink, user, err);
   }
   if (!after_pass) return print(model->graph, sink, user, err);

@@ -72,7 +72,7 @@ static sumi_status load(struct sumi_blob *take_blob, const char *folder, const s
   model->graph = graph;
   if (status == SUMI_OK) status = infer(graph, o, err);
   if (status == SUMI_OK && !o->keep_graph_as_is)
-    status = sumi_passes_run(graph, SUMI_PASS_PORTABLE, NULL, err);
+    status = sumi_passes_run(graph, SUMI_PASS_PORTABLE, SUMI_PRECISION_FILE, NULL, err);
   if (status == SUMI_OK && !o->keep_graph_as_is) status = infer(graph, o, err);
   if (status != SUMI_OK)
     sumi_model_unref(model);

@@ -64,6 +64,7 @@ struct sumi_session {
   struct sumi_allocator allocator;
   const struct sumi_device *device;
   enum sumi_isa isa;
+  enum sumi_precision precision;
   struct sumi_par *par;
   int threads, max_plans;
   bool profile, is_static;

@@ -38,7 +38,7 @@ void sumi_model_unref(struct sumi_model *model) {
       sumi_free(&a, (void *)p->key, strlen(p->key) + 1);
       sumi_free(&a, p, sizeof *p);
     }
-  sumi_graph_free(model->machine);
+  for (int i = 0; i < SUMI_N_PRECISIONS; i++) sumi_graph_free(model->machine[i]);
   sumi_graph_free(model->graph);
   sumi_blob_unref(model->source);
   sumi_free(&a, model->folder, model->folder_bytes);
@@ -46,28 +46,30 @@ void sumi_model_unref(struct sumi_model *model) {
   sumi_free(&a, model, sizeof *model);
 }
 
-static sumi_status make_machine_graph(struct sumi_model *model, struct sumi_err *err) {
+static sumi_status make_machine_graph(struct sumi_model *model, enum sumi_precision precision,
+                                      struct sumi_err *err) {
   struct sumi_graph *copy = sumi_graph_clone(model->graph, err);
   if (!copy) return err ? err->status : SUMI_E_MEMORY;
-  sumi_status status = sumi_passes_run(copy, SUMI_PASS_MACHINE, NULL, err);
+  sumi_status status = sumi_passes_run(copy, SUMI_PASS_MACHINE, precision, NULL, err);
   if (status == SUMI_OK) status = sumi_stored_attach(model, copy, err);
   if (status != SUMI_OK) {
     sumi_graph_free(copy);
     return status;
   }
-  model->machine = copy;
+  model->machine[precision] = copy;
   return SUMI_OK;
 }
 
 sumi_status sumi_model_graph_for(struct sumi_model *model, const struct sumi_device *device,
-                                 struct sumi_graph **out, struct sumi_err *err) {
+                                 enum sumi_precision precision, struct sumi_graph **out,
+                                 struct sumi_err *err) {
   if (!device->machine_passes || model->keep_graph_as_is) {
     *out = model->graph;
     return SUMI_OK;
   }
   pthread_mutex_lock(&model->lock);
-  const sumi_status status = model->machine ? SUMI_OK : make_machine_graph(model, err);
-  *out = model->machine;
+  const sumi_status status = model->machine[precision] ? SUMI_OK : make_machine_graph(model, precision, err);
+  *out = model->machine[precision];
   pthread_mutex_unlock(&model->lock);
   return status;
 }

@@ -8,6 +8,7 @@
 
 #include "device/device.h"
 #include "graph/graph.h"
+#include "pass/pass.h"
 
 struct sumi_pack {
   struct sumi_pack *next;
@@ -38,8 +39,8 @@ struct sumi_stored {
 struct sumi_model {
   int refs;
   struct sumi_allocator allocator;
-  struct sumi_graph *graph;   /* portable */
-  struct sumi_graph *machine; /* made by the machine passes on first use */
+  struct sumi_graph *graph;                      /* portable */
+  struct sumi_graph *machine[SUMI_N_PRECISIONS]; /* made by the machine passes on first use */
   struct sumi_limits limits;
   struct sumi_blob *source; /* the file's bytes, for printing the graph before the passes; may be NULL */
   char *folder;             /* of external data; NULL = none */
@@ -57,7 +58,8 @@ sumi_status sumi_model_new(const struct sumi_allocator *a, struct sumi_graph *ta
 
 /* The graph a device runs. */
 sumi_status sumi_model_graph_for(struct sumi_model *model, const struct sumi_device *device,
-                                 struct sumi_graph **out, struct sumi_err *err);
+                                 enum sumi_precision precision, struct sumi_graph **out,
+                                 struct sumi_err *err);
 
 /* Puts a blob into the store: for key of node, of a kind whose name outlives the model. unchecked: from a file. The
  * model's lock is held, or nobody else knows the model. */

@@ -28,6 +28,9 @@ static sumi_status apply_options(struct sumi_session *s, const struct sumi_sessi
       SUMI_FAIL(err, SUMI_E_ARG, "there is no instruction-set level '%s'", o->isa);
     s->isa = SUMI_MIN(s->isa, isa);
   }
+  const char *precision = o && o->precision ? o->precision : sumi_precision_label(SUMI_PRECISION_FILE);
+  if (!sumi_precision_from_label(precision, &s->precision))
+    SUMI_FAIL(err, SUMI_E_ARG, "there is no precision '%s'", precision);
   s->threads = o && o->threads ? o->threads : 1;
   if (s->threads < 1 || s->threads > 1024) SUMI_FAIL(err, SUMI_E_ARG, "%d threads", s->threads);
   s->max_plans = o && o->max_plans > 0 ? o->max_plans : DEFAULT_PLANS;
@@ -41,7 +44,7 @@ static sumi_status apply_options(struct sumi_session *s, const struct sumi_sessi
 static sumi_status init(struct sumi_session *s, const struct sumi_session_options *o, struct sumi_err *err) {
   const struct sumi_allocator *a = &s->allocator;
   SUMI_TRY(apply_options(s, o, err));
-  SUMI_TRY(sumi_model_graph_for(s->model, s->device, &s->graph, err));
+  SUMI_TRY(sumi_model_graph_for(s->model, s->device, s->precision, &s->graph, err));
   s->input = sumi_alloc(a, (s->graph->n_input + 1) * sizeof *s->input);
   s->input_at = sumi_alloc(a, (s->graph->n_input + 1) * sizeof *s->input_at);
   s->staging = sumi_alloc(a, (s->graph->n_input + 1) * sizeof *s->staging);

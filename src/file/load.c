@@ -23,7 +23,7 @@ static sumi_status read_all(struct sumi_model *model, struct sumi_err *err) {
   SUMI_TRY(sumi_compiled_packs(&c, model->source, model->graph->arena, &model->stored, err));
   SUMI_TRY(sumi_pass_infer(model->graph, NULL, NULL, err));
   if (model->keep_graph_as_is) return SUMI_OK;
-  SUMI_TRY(sumi_passes_run(model->graph, SUMI_PASS_PORTABLE, NULL, err));
+  SUMI_TRY(sumi_passes_run(model->graph, SUMI_PASS_PORTABLE, SUMI_PRECISION_FILE, NULL, err));
   return sumi_pass_infer(model->graph, NULL, NULL, err);
 }
 

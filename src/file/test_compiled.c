@@ -60,7 +60,8 @@ static struct sumi_model *model_of(const char *text, const struct sumi_allocator
   sumi_status status = sumi_graph_parse(text, strlen(text), sumi_op_find, a, &g, &err);
   if (status == SUMI_OK) status = sumi_graph_verify(g, &err);
   if (status == SUMI_OK) status = sumi_pass_infer(g, NULL, NULL, &err);
-  if (status == SUMI_OK && !as_is) status = sumi_passes_run(g, SUMI_PASS_PORTABLE, NULL, &err);
+  if (status == SUMI_OK && !as_is)
+    status = sumi_passes_run(g, SUMI_PASS_PORTABLE, SUMI_PRECISION_FILE, NULL, &err);
   if (status != SUMI_OK && status != SUMI_E_MEMORY) fail_msg("%s", err.text);
   if (status != SUMI_OK) {
     sumi_graph_free(g);

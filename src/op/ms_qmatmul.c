@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "base/size.h"
+#include "op/dynamic_matmul_lower.h"
 #include "op/matmul.h"
 #include "op/ms_util.h"
 
@@ -213,6 +214,9 @@ static const struct sumi_case dynamic_cases[] = {
     {"g (float[2,3,4] a, int8[4,5] b, float[5] t, int8[5] w, float[5] c) => (y) {"
      " y = com.microsoft.DynamicQuantizeMatMul (a, b, t, w, c) }",
      .rtol = 1e-6, .low = -50, .high = 100, .why = "float result"},
+    {"g (float[3,37,67] a, int8[67,50] b, float[1] t, float[50] c) => (y) {"
+     " y = com.microsoft.DynamicQuantizeMatMul (a, b, t, , c) }",
+     .rtol = 1e-6, .low = -50, .high = 100, .why = "float result; many rows"},
     {NULL},
 };
 static const struct sumi_case gemm_cases[] = {
@@ -245,6 +249,7 @@ const struct sumi_op sumi_op_ms_dynamic_quantize_matmul = {
     .out = product_out,
     .infer = dynamic_infer,
     .ref = dynamic_ref,
+    .lower = sumi_dynamic_matmul_lower,
     .cases = dynamic_cases,
 };
 

@@ -83,6 +83,7 @@ struct args {
   struct sumi_lane_map map, r_map;
   const struct sumi_spmm_i8_kernel *kernel;
   struct sumi_spmm_tiles tiles;
+  bool real;   /* float32 planes */
   int x, r, y; /* buffers */
 };
 
@@ -104,7 +105,10 @@ static sumi_status run_dot(const void *args, const struct sumi_run *run) {
   const struct args *a = args;
   struct state st = {a, a->s};
   st.s.x = run->buffer[a->x];
-  st.s.y = run->buffer[a->y];
+  if (a->real)
+    st.s.y_f32 = run->buffer[a->y];
+  else
+    st.s.y = run->buffer[a->y];
   for (int i = 0; i < st.s.n_stage; i++)
     if (!st.s.stage[i].add) st.s.stage[i].r = run->buffer[a->r];
   sumi_par_for(run->par, a->tiles.count, 1, sum_tiles, &st);
@@ -117,10 +121,21 @@ static float *new_floats(struct sumi_lower *l, int64_t n) {
   return SUMI_NEW_ARRAY(l->arena, (size_t)n, float);
 }
 
+static sumi_status set_function(struct sumi_lower *l, struct sumi_activation function, sumi_unary_fn *act,
+                                const float **param) {
+  struct sumi_epilogue e;
+  if (function.kind == SUMI_ACTIVATION_NONE) return SUMI_OK;
+  SUMI_TRY(sumi_lower_epilogue(l, function, &e));
+  *act = e.act;
+  *param = e.param;
+  if (e.act) return SUMI_OK;
+  sumi_lower_refuse(l, "spmm_i8", "an activation without a kernel");
+  return SUMI_E_UNSUPPORTED;
+}
+
 static sumi_status set_stage(struct sumi_lower *l, const struct sumi_qdot *q, int which,
-                             struct sumi_spmm_i8 *s) {
+                             struct sumi_spmm_i8_stage *to, int64_t rows) {
   const struct sumi_qdot_stage *from = &q->stage[which];
-  struct sumi_spmm_i8_stage *to = &s->stage[which];
   *to = (struct sumi_spmm_i8_stage){.r_zero = from->r_zero,
                                     .r_mul = from->r_mul,
                                     .mul = from->mul,
@@ -128,18 +143,31 @@ static sumi_status set_stage(struct sumi_lower *l, const struct sumi_qdot *q, in
                                     .lo = from->lo,
                                     .hi = from->hi,
                                     .post = from->out_mul};
-  if (from->function.kind != SUMI_ACTIVATION_NONE) {
-    struct sumi_epilogue e;
-    SUMI_TRY(sumi_lower_epilogue(l, from->function, &e));
-    to->act = e.act;
-    to->act_param = e.param;
-    if (!e.act) return sumi_lower_refuse(l, "spmm_i8", "an activation without a kernel"), SUMI_E_UNSUPPORTED;
-  }
+  SUMI_TRY(set_function(l, from->function, &to->act, &to->act_param));
   if (from->residual) return SUMI_OK;
-  float *add = new_floats(l, s->rows);
+  float *add = new_floats(l, rows);
   if (!add) SUMI_FAIL_MEMORY(l->err);
   for (int64_t m = 0; m < q->rows; m++) add[m] = sumi_qdot_add(q, m);
   to->add = add;
+  return SUMI_OK;
+}
+
+/* The first stage of a direct product is the end of the sum itself; without one the result is float32. */
+static sumi_status set_direct(struct sumi_lower *l, const struct sumi_qdot *q, struct sumi_spmm_i8 *s) {
+  float *shift = q->c ? new_floats(l, s->rows) : NULL;
+  if (q->c && !shift) SUMI_FAIL_MEMORY(l->err);
+  for (int64_t m = 0; q->c && m < q->rows; m++) shift[m] = sumi_qdot_add(q, m);
+  s->shift = shift;
+  s->n_stage = 0;
+  const struct sumi_qdot_stage *first = &q->stage[0];
+  SUMI_TRY(set_function(l, first->function, &s->act, &s->act_param));
+  if (q->real) return SUMI_OK;
+  s->post = first->out_mul;
+  s->zero = first->zero;
+  s->lo = first->lo;
+  s->hi = first->hi;
+  s->n_stage = q->n_stage - 1;
+  for (int i = 0; i < s->n_stage; i++) SUMI_TRY(set_stage(l, q, i + 1, &s->stage[i], s->rows));
   return SUMI_OK;
 }
 
@@ -156,11 +184,13 @@ static sumi_status set_epilogue(struct sumi_lower *l, const struct sumi_qdot *q,
   }
   s->bias = bias;
   s->scale = scale;
+  s->post = 1;
+  if (q->direct) return set_direct(l, q, s);
   s->zero = q->zero;
   s->lo = q->lo;
   s->hi = q->hi;
   s->n_stage = q->n_stage;
-  for (int i = 0; i < q->n_stage; i++) SUMI_TRY(set_stage(l, q, i, s));
+  for (int i = 0; i < q->n_stage; i++) SUMI_TRY(set_stage(l, q, i, &s->stage[i], s->rows));
   return SUMI_OK;
 }
 
@@ -201,7 +231,8 @@ static sumi_status lower_dot(struct sumi_lower *l, const struct sumi_qdot *q,
   a->r = has_residual(l) ? o->r.buffer : -1;
   a->s.map = &a->map;
   a->s.r_map = &a->r_map;
-  a->s.y_group = o->y.layout.group;
+  a->real = q->real;
+  a->s.y_group = a->s.y_row = o->y.layout.group;
   for (int i = 0; i < a->s.n_stage; i++) a->s.stage[i].r_group = o->r.layout.group;
   const int64_t entries = weights.packed->n_entries * (weights.packed->dense ? weights.packed->n_blocks : 1);
   a->tiles = sumi_spmm_tile(weights.kernel->pixels, l->threads, weights.packed->n_blocks, a->map.pixels,

@@ -27,10 +27,32 @@ sumi_status sumi_pass_run(const struct sumi_pass *pass, struct sumi_graph *g, st
   return status == SUMI_OK ? SUMI_OK : sumi_err_prefix(err, status, "pass %s", pass->name);
 }
 
-sumi_status sumi_passes_run(struct sumi_graph *g, enum sumi_pass_stage stage, const char *last,
-                            struct sumi_err *err) {
+static const struct {
+  const char *name, *what;
+} precisions[] = {
+#define SUMI_PRECISION(symbol, name, what) {name, what},
+#include "pass/precision.def"
+#undef SUMI_PRECISION
+};
+
+const char *sumi_precision_label(enum sumi_precision precision) { return precisions[precision].name; }
+
+const char *sumi_precision_explain(enum sumi_precision precision) { return precisions[precision].what; }
+
+bool sumi_precision_from_label(const char *name, enum sumi_precision *out) {
+  for (int i = 0; i < SUMI_N_PRECISIONS; i++)
+    if (sumi_streq(precisions[i].name, name)) {
+      *out = (enum sumi_precision)i;
+      return true;
+    }
+  return false;
+}
+
+sumi_status sumi_passes_run(struct sumi_graph *g, enum sumi_pass_stage stage, enum sumi_precision precision,
+                            const char *last, struct sumi_err *err) {
   for (size_t i = 0; i < SUMI_COUNT(table); i++) {
     if (table[i]->stage != stage) continue;
+    if (table[i]->precision != SUMI_PRECISION_FILE && table[i]->precision != precision) continue;
     SUMI_TRY(sumi_pass_run(table[i], g, err));
     if (last && sumi_streq(table[i]->name, last)) break;
   }

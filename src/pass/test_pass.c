@@ -93,8 +93,8 @@ static void every_allocation_fails(void **state) {
     assert_int_equal(sumi_graph_parse(text, sizeof text - 1, sumi_op_find, a, &g, NULL), SUMI_OK);
     sumi_test_heap_fail(&heap, n);
     sumi_status status = sumi_pass_infer(g, NULL, NULL, NULL);
-    if (status == SUMI_OK) status = sumi_passes_run(g, SUMI_PASS_PORTABLE, NULL, NULL);
-    if (status == SUMI_OK) status = sumi_passes_run(g, SUMI_PASS_MACHINE, NULL, NULL);
+    if (status == SUMI_OK) status = sumi_passes_run(g, SUMI_PASS_PORTABLE, SUMI_PRECISION_FILE, NULL, NULL);
+    if (status == SUMI_OK) status = sumi_passes_run(g, SUMI_PASS_MACHINE, SUMI_PRECISION_FILE, NULL, NULL);
     sumi_graph_free(g);
     assert_int_equal(heap.blocks, 0);
     if (!heap.failed) {

@@ -39,7 +39,8 @@ static bool measure(struct sumi_layout *l) {
   l->phase = (last + VECTOR - 1) / VECTOR * VECTOR;
   if (!sumi_i64_mul(l->phase, phases, &l->group) || l->group > INT32_MAX / 4 - SET_BYTES) return false;
   if (l->group * 4 % SET_BYTES == 0) l->group += VECTOR;
-  if (!sumi_i64_mul(l->group, l->groups, &words) || !sumi_i64_add(words, SUMI_LANE_OVER_WORDS, &words) ||
+  const int64_t planes = (l->groups * l->v + 3) / 4 * 4 / l->v; /* kernels write four channels at a time */
+  if (!sumi_i64_mul(l->group, planes, &words) || !sumi_i64_add(words, SUMI_LANE_OVER_WORDS, &words) ||
       words > INT64_MAX / 8)
     return false;
   l->bytes = (size_t)words * 4;

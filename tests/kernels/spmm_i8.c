@@ -49,13 +49,15 @@ static uint32_t want(const struct problem *q, int64_t m, int64_t p) {
       sum += (uint32_t)(s->x[s->off[e] + 4 * p + c] *
                         (int8_t)((uint32_t)weight(s, b, e, m % s->block) >> 8 * c));
   if (s->y_f32) {
-    const float y = fmaf((float)(int32_t)sum, s->scale[m], s->shift ? s->shift[m] : 0);
+    float y = fmaf((float)(int32_t)sum, s->scale[m], s->shift ? s->shift[m] : 0);
+    if (s->act) s->act(&y, &y, 1, s->act_param);
     uint32_t bits;
     memcpy(&bits, &y, sizeof bits);
     return bits;
   }
-  float zero = s->zero;
-  int v = (int)rintf(clamped((float)(int32_t)sum * s->scale[m], s->lo - zero, s->hi - zero)) + (int)zero;
+  float zero = s->zero, first = fmaf((float)(int32_t)sum, s->scale[m], s->shift ? s->shift[m] : 0);
+  if (s->act) s->act(&first, &first, 1, s->act_param);
+  int v = (int)rintf(clamped(first * s->post, s->lo - zero, s->hi - zero)) + (int)zero;
   for (int i = 0; i < s->n_stage; i++) {
     const struct sumi_spmm_i8_stage *t = &s->stage[i];
     float add;
@@ -226,6 +228,10 @@ static void make_end(struct check *c, struct problem *q) {
   s->y = f32 ? NULL : (uint32_t *)q->y.data;
   s->y_f32 = f32 ? q->y.data : NULL;
   s->shift = pick(c, 0, 1) ? q->shift.data : NULL;
+  static const float knee[1] = {-3};
+  s->act = pick(c, 0, 2) ? NULL : bend;
+  s->act_param = knee;
+  s->post = pick(c, 0, 1) ? 1 : (float)sumi_random_uniform(&c->random);
   s->n_stage = f32 ? 0 : pick(c, -1, SUMI_SPMM_I8_STAGES);
   if (s->n_stage < 0) s->n_stage = 0;
   s->table = !f32 && pick(c, 0, 2) == 0 ? (const uint8_t *)q->table.data : NULL;

@@ -79,7 +79,7 @@ static void make(struct check *c, struct load *l, const struct shape *k, int blo
   const int pitch = k->hw + (k->side > 1);
   const int64_t pixels = (int64_t)k->hw * pitch - (pitch - k->hw),
                 plane = ((k->hw + k->side - 1) * pitch + 31) / 16 * 16;
-  *s = (struct sumi_spmm_i8){.rows = k->out, .block = block, .zero = 0, .lo = 0, .hi = 255};
+  *s = (struct sumi_spmm_i8){.rows = k->out, .block = block, .post = 1, .zero = 0, .lo = 0, .hi = 255};
   make_map(l, k, pitch, pixels);
   make_lists(c, l, k, fewer, pitch, plane);
   l->x = random_bytes(c, (size_t)((k->in + 3) / 4 * plane + SUMI_LANE_OVER_WORDS));

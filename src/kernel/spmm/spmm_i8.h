@@ -3,8 +3,9 @@
  *
  *   for p in [p0, p1): for m in rows of blocks [b0, b1):                  b = m / block, i = m % block
  *     sum = bias[m] + sum over e in list(b), c < 4 of x[off[e] + 4 * p + c] * w(b, e, i)[c]       modulo 2^32
- *     f32 output:  y_f32[m * y_row + at(p)] = fma((float)sum, scale[m], shift ? shift[m] : 0)
- *     8-bit:       q = round(clamp((float)sum * scale[m], lo - zero, hi - zero)) + zero
+ *     v = fma((float)sum, scale[m], shift ? shift[m] : 0); if act: v = act(v)
+ *     f32 output:  y_f32[m * y_row + at(p)] = v
+ *     8-bit:       q = round(clamp(v * post, lo - zero, hi - zero)) + zero
  *                  for each stage t:  v = t.add ? t.add[m] : (float)(r(m, p) - t.r_zero) * t.r_mul
  *                                     v = fma((float)(q - zero before), t.mul, v); if t.act: v = t.act(v) * t.post
  *                                     q = round(clamp(v, t.lo - t.zero, t.hi - t.zero)) + t.zero
@@ -58,7 +59,10 @@ struct sumi_spmm_i8 {
   int64_t w_block, w_entry, w_row; /* words; rows form only */
   const int32_t *bias;             /* [rows] */
   const float *scale;              /* [rows] */
-  float zero, lo, hi;
+  const float *shift;              /* [rows]; NULL = none */
+  sumi_unary_fn act;               /* NULL = none; called for the words of a tile together */
+  const float *act_param;
+  float post, zero, lo, hi; /* 8-bit output only, as the stages and the table */
   int n_stage;
   struct sumi_spmm_i8_stage stage[SUMI_SPMM_I8_STAGES];
   const uint8_t *table;                    /* [256], 64-byte aligned; NULL = none */
@@ -67,7 +71,6 @@ struct sumi_spmm_i8 {
   int64_t y_group;                         /* words from plane to plane */
   float *y_f32;                            /* planes of float32 (NULL = 8-bit output) */
   int64_t y_row;                           /* elements from row to row */
-  const float *shift;                      /* [rows] NULL = none; float32 output only */
 };
 
 typedef void (*sumi_spmm_i8_fn)(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1, int64_t p0, int64_t p1);

@@ -113,7 +113,7 @@ INLINE bool aim(const struct sumi_lane_map *map, int64_t v, struct target *t) {
 }
 
 INLINE void aim_all(const struct i8_end *end, struct done *d, const int64_t *v, int u) {
-  d->quick = end->quick;
+  d->quick = end->quick && !end->direct;
   d->whole = true;
   for (int i = 0; i < u; i++) {
     d->v[i] = v[i];

@@ -40,6 +40,14 @@ INLINE __m256 i8_clamp(__m256 v, float lo, float hi, float zero) {
   return _mm256_min_ps(_mm256_max_ps(v, _mm256_set1_ps(lo - zero)), _mm256_set1_ps(hi - zero));
 }
 
+/* A function on four rows; it sees lanes that are dropped too. */
+INLINE void i8_apply(sumi_unary_fn act, const float *param, __m256 q[I8_WORD_ROWS]) {
+  _Alignas(32) float v[I8_WORD_ROWS * I8_HALF];
+  UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) _mm256_store_ps(v + i * I8_HALF, q[i]);
+  act(v, v, I8_WORD_ROWS * I8_HALF, param);
+  UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] = _mm256_load_ps(v + i * I8_HALF);
+}
+
 /* One stage on four rows of whole numbers, their zero point taken off; r: the residual's words. */
 INLINE void i8_stage(const struct sumi_spmm_i8_stage *t, int64_t m, __m256i r, __m256 q[I8_WORD_ROWS]) {
   UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) {
@@ -49,12 +57,8 @@ INLINE void i8_stage(const struct sumi_spmm_i8_stage *t, int64_t m, __m256i r, _
     q[i] = _mm256_fmadd_ps(q[i], _mm256_set1_ps(t->mul), v);
   }
   if (t->act) {
-    _Alignas(32) float v[I8_WORD_ROWS * I8_HALF];
-    UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) _mm256_store_ps(v + i * I8_HALF, q[i]);
-    t->act(v, v, I8_WORD_ROWS * I8_HALF, t->act_param);
-    UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) {
-      q[i] = _mm256_mul_ps(_mm256_load_ps(v + i * I8_HALF), _mm256_set1_ps(t->post));
-    }
+    i8_apply(t->act, t->act_param, q);
+    UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] = _mm256_mul_ps(q[i], _mm256_set1_ps(t->post));
   }
   UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] = i8_clamp(q[i], t->lo, t->hi, t->zero);
 }
@@ -75,7 +79,12 @@ INLINE void i8_finish(const struct i8_end *end, int64_t m, int64_t v, const int3
     float zero = s->zero;
     UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) {
       const __m256 v32 = _mm256_cvtepi32_ps(_mm256_load_si256((const __m256i *)(sum + i * stride + h)));
-      q[i] = i8_clamp(_mm256_mul_ps(v32, _mm256_set1_ps(s->scale[m + i])), s->lo, s->hi, zero);
+      q[i] = _mm256_fmadd_ps(v32, _mm256_set1_ps(s->scale[m + i]),
+                             _mm256_set1_ps(s->shift ? s->shift[m + i] : 0));
+    }
+    if (s->act) i8_apply(s->act, s->act_param, q);
+    UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) {
+      q[i] = i8_clamp(_mm256_mul_ps(q[i], _mm256_set1_ps(s->post)), s->lo, s->hi, zero);
     }
     for (const struct sumi_spmm_i8_stage *t = s->stage; t < last; t++) {
       UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) {

@@ -5,7 +5,7 @@
  * Where a vector of 16 pixels begins at p, it is vector v = p / 16; leave it out where !i8_wanted(s->map, v). When the sums of
  * rows m .. m + 3 (m a multiple of 4), bias included, lie in memory at sum[i * stride + lane], 64-byte aligned:
  *                                        i8_finish(&end, m, v, sum, stride);
- * Where they are in registers and end.quick holds (the common end: bytes out, no stage, no table, scales below 1):
+ * Where they are in registers and end.quick holds (the common end: bytes out, no stage, no table, scales below 1/2):
  *                                        i8_store(s->map, v, i8_plane(s, m), i8_quick(&end, m, a, b, c, d));
  * i8_whole says for several vectors at once whether plain stores do. A leaf keeps i8_quick in its tiles and sends the rest through memory: with everything inlined, tiles grow threefold. */
 #ifndef SUMI_KERNEL_SPMM_I8_AVX512_H
@@ -19,18 +19,21 @@
 /* What a call's tiles have in common at their end. */
 struct i8_end {
   const struct sumi_spmm_i8 *s;
-  bool quick;
-  uint32_t lo, hi; /* in four bytes */
-  uint32_t zero;   /* in two halves */
+  bool quick, direct; /* direct: with a shift or a factor behind it */
+  uint32_t lo, hi;    /* in four bytes */
+  uint32_t zero;      /* in two halves */
 };
 
 INLINE struct i8_end i8_end_of(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1) {
   const int64_t m1 = b1 * s->block < s->rows ? b1 * s->block : s->rows;
+  const bool direct = s->shift || s->post != 1;
   int small =
-      1; /* |sum * scale| < 2^31: conversion to integers does not overflow, and the clamp may follow it */
-  for (int64_t m = b0 * s->block; m < m1; m++) small &= fabsf(s->scale[m]) < 1;
+      1; /* |v * post| < 2^31: conversion to integers does not overflow, and the clamp may follow it */
+  for (int64_t m = b0 * s->block; m < m1; m++)
+    small &= fabsf(s->scale[m] * s->post) < 0.5f && (!s->shift || fabsf(s->shift[m] * s->post) < 0x1p29f);
   return (struct i8_end){.s = s,
-                         .quick = small && !s->y_f32 && !s->n_stage && !s->table,
+                         .quick = small && !s->y_f32 && !s->n_stage && !s->table && !s->act,
+                         .direct = direct,
                          .lo = (uint32_t)s->lo * 0x01010101u,
                          .hi = (uint32_t)s->hi * 0x01010101u,
                          .zero = (uint32_t)s->zero * 0x00010001u};
@@ -119,10 +122,19 @@ INLINE __m512 i8_scaled(const struct sumi_spmm_i8 *s, int64_t m, __m512i sum) {
   return _mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(s->scale[m]));
 }
 
+/* The same with the shift. */
+INLINE __m512 i8_shifted(const struct sumi_spmm_i8 *s, int64_t m, __m512i sum) {
+  return _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(s->scale[m]),
+                         _mm512_set1_ps(s->shift ? s->shift[m] : 0));
+}
+
 /* Sums of rows m .. m + 3 to words, where end.quick. Limits are whole numbers, so rounding may come before the clamp, which
  * then is one of bytes. */
 INLINE __m512i i8_quick(const struct i8_end *end, int64_t m, __m512i a, __m512i b, __m512i c, __m512i d) {
-#define ROUNDED(v, i) _mm512_cvtps_epi32(i8_scaled(end->s, m + i, v))
+  const __m512 post = _mm512_set1_ps(end->s->post);
+#define ROUNDED(v, i)                                                                \
+  _mm512_cvtps_epi32(end->direct ? _mm512_mul_ps(i8_shifted(end->s, m + i, v), post) \
+                                 : i8_scaled(end->s, m + i, v))
   const __m512i q =
       i8_pack(ROUNDED(a, 0), ROUNDED(b, 1), ROUNDED(c, 2), ROUNDED(d, 3), _mm512_set1_epi32((int)end->zero));
 #undef ROUNDED
@@ -144,13 +156,13 @@ INLINE __m512 i8_byte(__m512i words, int i, float zero) {
   return _mm512_sub_ps(_mm512_castsi512_ps(v), _mm512_set1_ps(0x1p23f + zero));
 }
 
-/* The function of a stage, on four rows; it sees lanes that are dropped too. */
-INLINE void i8_apply(const struct sumi_spmm_i8_stage *t, __m512 q[4]) {
+/* act(q) * post on four rows; the function sees lanes that are dropped too. */
+INLINE void i8_apply(sumi_unary_fn act, const float *param, float post, __m512 q[4]) {
   _Alignas(64) float v[I8_WORD_ROWS * I8_VECTOR];
   UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) _mm512_store_ps(v + i * I8_VECTOR, q[i]);
-  t->act(v, v, I8_WORD_ROWS * I8_VECTOR, t->act_param);
+  act(v, v, I8_WORD_ROWS * I8_VECTOR, param);
   UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] =
-      _mm512_mul_ps(_mm512_load_ps(v + i * I8_VECTOR), _mm512_set1_ps(t->post));
+      _mm512_mul_ps(_mm512_load_ps(v + i * I8_VECTOR), _mm512_set1_ps(post));
 }
 
 /* One stage on four rows of whole numbers, their zero point taken off. */
@@ -166,7 +178,7 @@ INLINE void i8_stage(const struct sumi_spmm_i8 *s, const struct sumi_spmm_i8_sta
     UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] =
         _mm512_fmadd_ps(q[i], mul, _mm512_mul_ps(i8_byte(r, i, t->r_zero), r_mul));
   }
-  if (t->act) i8_apply(t, q);
+  if (t->act) i8_apply(t->act, t->act_param, t->post, q);
   UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] = i8_clamp(q[i], t->lo, t->hi, t->zero);
 }
 
@@ -216,12 +228,12 @@ INLINE bool i8_quick_tile(const int rows, const int vectors, const struct i8_end
 
 INLINE void i8_finish_f32(const struct sumi_spmm_i8 *s, int64_t m, int64_t v, const int32_t *sum,
                           int64_t stride) {
-  for (int i = 0; i < I8_WORD_ROWS; i++) {
-    const __m512 shift = _mm512_set1_ps(s->shift ? s->shift[m + i] : 0);
-    const __m512 x = _mm512_cvtepi32_ps(_mm512_load_si512(sum + i * stride));
-    const __m512 y = _mm512_fmadd_ps(x, _mm512_set1_ps(s->scale[m + i]), shift);
-    i8_store(s->map, v, s->y_f32 + (m + i) * s->y_row, _mm512_castps_si512(y));
-  }
+  __m512 y[I8_WORD_ROWS];
+  UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) y[i] =
+      i8_shifted(s, m + i, _mm512_load_si512(sum + i * stride));
+  if (s->act) i8_apply(s->act, s->act_param, 1, y);
+  UNROLL for (int i = 0; i < I8_WORD_ROWS; i++)
+      i8_store(s->map, v, s->y_f32 + (m + i) * s->y_row, _mm512_castps_si512(y[i]));
 }
 
 static __attribute__((noinline, unused)) void i8_finish_any(const struct sumi_spmm_i8 *s, int64_t m,
@@ -233,7 +245,13 @@ static __attribute__((noinline, unused)) void i8_finish_any(const struct sumi_sp
   __m512 q[I8_WORD_ROWS];
   float zero = s->zero;
   UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] =
-      i8_clamp(i8_scaled(s, m + i, _mm512_load_si512(sum + i * stride)), s->lo, s->hi, zero);
+      i8_shifted(s, m + i, _mm512_load_si512(sum + i * stride));
+  if (s->act) {
+    i8_apply(s->act, s->act_param, s->post, q);
+  } else {
+    UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] = _mm512_mul_ps(q[i], _mm512_set1_ps(s->post));
+  }
+  UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] = i8_clamp(q[i], s->lo, s->hi, zero);
   for (const struct sumi_spmm_i8_stage *t = s->stage; t < s->stage + s->n_stage; t++) {
     UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] =
         _mm512_roundscale_ps(q[i], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);

@@ -92,6 +92,7 @@ static inline void i8_end_f32(const struct sumi_spmm_i8 *s, int64_t m, int64_t v
   float y[I8_VECTOR];
   uint32_t word[I8_VECTOR];
   for (int j = 0; j < I8_VECTOR; j++) y[j] = fmaf((float)sum[j], s->scale[m], s->shift ? s->shift[m] : 0);
+  if (s->act) s->act(y, y, I8_VECTOR, s->act_param);
   memcpy(word, y, sizeof word);
   i8_scatter(s->map, v, (uint32_t *)(s->y_f32 + m * s->y_row), word);
 }
@@ -111,9 +112,10 @@ static __attribute__((noinline, unused)) void i8_end_rows(const struct sumi_spmm
     if (!t->add) i8_gather(s->r_map, v, t->r + m / I8_WORD_ROWS * t->r_group, r[t - s->stage]);
   for (int i = 0; i < I8_WORD_ROWS; i++) {
     float q[I8_VECTOR];
-    const float scale = s->scale[m + i];
-    for (int j = 0; j < I8_VECTOR; j++)
-      q[j] = i8_round(i8_clamp_1((float)sum[i * stride + j] * scale, lo, hi));
+    const float scale = s->scale[m + i], shift = s->shift ? s->shift[m + i] : 0;
+    for (int j = 0; j < I8_VECTOR; j++) q[j] = fmaf((float)sum[i * stride + j], scale, shift);
+    if (s->act) s->act(q, q, I8_VECTOR, s->act_param);
+    for (int j = 0; j < I8_VECTOR; j++) q[j] = i8_round(i8_clamp_1(q[j] * s->post, lo, hi));
     for (const struct sumi_spmm_i8_stage *t = s->stage; t < last; t++)
       i8_stage_row(t, m + i, r[t - s->stage], q);
     for (int j = 0; j < I8_VECTOR; j++) word[j] |= (uint32_t)((int32_t)q[j] + zero) << (8 * i);
