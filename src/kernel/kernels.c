@@ -4,9 +4,11 @@
 #include "kernel/convert/convert.h"
 #include "kernel/copy/copy.h"
 #include "kernel/depthwise/depthwise.h"
+#include "kernel/depthwise/depthwise_i8.h"
 #include "kernel/eltwise/eltwise.h"
 #include "kernel/lane/lane.h"
 #include "kernel/pool/pool.h"
+#include "kernel/pool/pool_i8.h"
 #include "kernel/reduce/reduce.h"
 #include "kernel/resize/resize.h"
 #include "kernel/rows/rows.h"
@@ -33,7 +35,9 @@ static void add(struct table *t, const char *family, const char *name, enum sumi
 ADD_FAMILY(spmm, sumi_spmm_f32_kernels, sumi_spmm_f32_kernel)
 ADD_FAMILY(spmm_i8, sumi_spmm_i8_kernels, sumi_spmm_i8_kernel)
 ADD_FAMILY(depthwise, sumi_depthwise_kernels, sumi_depthwise_kernel)
+ADD_FAMILY(depthwise_i8, sumi_depthwise_i8_kernels, sumi_depthwise_i8_kernel)
 ADD_FAMILY(pool, sumi_pool_kernels, sumi_pool_kernel)
+ADD_FAMILY(pool_i8, sumi_pool_i8_kernels, sumi_pool_i8_kernel)
 ADD_FAMILY(rows, sumi_rows_kernels, sumi_rows_kernel)
 ADD_FAMILY(reduce, sumi_reduce_kernels, sumi_reduce_kernel)
 ADD_FAMILY(resize, sumi_resize_kernels, sumi_resize_kernel)
@@ -47,7 +51,9 @@ size_t sumi_kernel_rows(struct sumi_kernel_row *rows, size_t most) {
   add_spmm(&t);
   add_spmm_i8(&t);
   add_depthwise(&t);
+  add_depthwise_i8(&t);
   add_pool(&t);
+  add_pool_i8(&t);
   add_rows(&t);
   add_reduce(&t);
   add_resize(&t);

@@ -10,14 +10,14 @@
 
 enum { WORDS = 16 };
 #define INLINE static inline __attribute__((always_inline, unused))
-#define UNROLL _Pragma("GCC unroll 16")
+#define UNROLL _Pragma("GCC unroll 8")
 typedef struct {
   __m256i h[2];
-} words;
-typedef words ints;
+} wvec;
+typedef wvec ivec;
 typedef struct {
   __m256 h[2];
-} floats;
+} fvec;
 
 #define HALVES UNROLL for (int i = 0; i < 2; i++)
 /* Defines name(a, b) of two values of a type by the instruction for one half. */
@@ -26,13 +26,15 @@ typedef struct {
     HALVES a.h[i] = instruction(a.h[i], b.h[i]); \
     return a;                                    \
   }
-TWO(words, w_xor, _mm256_xor_si256)
-TWO(words, w_and, _mm256_and_si256)
-TWO(words, w_max, _mm256_max_epu8)
-TWO(words, w_min, _mm256_min_epu8)
-TWO(floats, f_sub, _mm256_sub_ps)
-TWO(floats, f_mul, _mm256_mul_ps)
-TWO(floats, f_div, _mm256_div_ps)
+TWO(wvec, w_xor, _mm256_xor_si256)
+TWO(wvec, w_and, _mm256_and_si256)
+TWO(wvec, w_max, _mm256_max_epu8)
+TWO(wvec, w_min, _mm256_min_epu8)
+TWO(wvec, w_add16, _mm256_add_epi16)
+TWO(wvec, w_add32, _mm256_add_epi32)
+TWO(fvec, f_sub, _mm256_sub_ps)
+TWO(fvec, f_mul, _mm256_mul_ps)
+TWO(fvec, f_div, _mm256_div_ps)
 #undef TWO
 
 /* The lanes of half i that lie in [a, b). */
@@ -41,27 +43,37 @@ INLINE __m256i w_half(int i, int64_t a, int64_t b) {
   return _mm256_andnot_si256(_mm256_cmpgt_epi32(_mm256_set1_epi32((int)a), lane),
                              _mm256_cmpgt_epi32(_mm256_set1_epi32((int)b), lane));
 }
-INLINE words w_set(uint32_t u) {
-  words w;
+INLINE wvec w_set(uint32_t u) {
+  wvec w;
   HALVES w.h[i] = _mm256_set1_epi32((int32_t)u);
   return w;
 }
-INLINE words w_load(int64_t n, const uint32_t *p) {
-  words w;
+INLINE wvec w_load(int64_t n, const uint32_t *p) {
+  wvec w;
   if (n >= WORDS)
     HALVES w.h[i] = _mm256_loadu_si256((const __m256i *)(p + 8 * i));
   else
     HALVES w.h[i] = _mm256_maskload_epi32((const int *)p + 8 * i, w_half(i, 0, n));
   return w;
 }
-INLINE void w_store(int64_t n, uint32_t *p, words w) {
+INLINE wvec w_all(const void *p) {
+  wvec w;
+  HALVES w.h[i] = _mm256_loadu_si256((const __m256i *)p + i);
+  return w;
+}
+INLINE wvec w_four(const void *p) {
+  wvec w;
+  HALVES w.h[i] = _mm256_broadcastsi128_si256(_mm_loadu_si128(p));
+  return w;
+}
+INLINE void w_store(int64_t n, uint32_t *p, wvec w) {
   if (n >= WORDS)
     HALVES _mm256_storeu_si256((__m256i *)(p + 8 * i), w.h[i]);
   else
     HALVES _mm256_maskstore_epi32((int *)p + 8 * i, w_half(i, 0, n), w.h[i]);
 }
 /* A piece whose lanes are neighbours is moved as a whole; others word by word. */
-INLINE words w_take(const struct sumi_lane_piece *q, const uint32_t *p, words w) {
+INLINE wvec w_take(const struct sumi_lane_piece *q, const uint32_t *p, wvec w) {
   const int first = __builtin_ctz(q->mask);
   if ((q->mask >> first) == (1 << q->n) - 1) {
     const int *const from = (const int *)p + q->at - first;
@@ -77,7 +89,7 @@ INLINE words w_take(const struct sumi_lane_piece *q, const uint32_t *p, words w)
   for (unsigned rest = q->mask; rest; rest &= rest - 1) word[__builtin_ctz(rest)] = *p++;
   return w_load(WORDS, word);
 }
-INLINE void w_put(const struct sumi_lane_piece *q, uint32_t *p, words w) {
+INLINE void w_put(const struct sumi_lane_piece *q, uint32_t *p, wvec w) {
   const int first = __builtin_ctz(q->mask);
   if ((q->mask >> first) == (1 << q->n) - 1) {
     int *const to = (int *)p + q->at - first;
@@ -90,31 +102,60 @@ INLINE void w_put(const struct sumi_lane_piece *q, uint32_t *p, words w) {
   for (unsigned rest = q->mask; rest; rest &= rest - 1) *p++ = word[__builtin_ctz(rest)];
 }
 
-INLINE floats f_set(float x) {
-  floats f;
+INLINE wvec w_even(wvec w) {
+  HALVES w.h[i] = _mm256_and_si256(w.h[i], _mm256_set1_epi16(255));
+  return w;
+}
+INLINE wvec w_odd(wvec w) {
+  HALVES w.h[i] = _mm256_srli_epi16(w.h[i], 8);
+  return w;
+}
+INLINE ivec i_half(wvec w, const int upper) {
+  HALVES w.h[i] = upper ? _mm256_srli_epi32(w.h[i], 16) : _mm256_and_si256(w.h[i], _mm256_set1_epi32(65535));
+  return w;
+}
+INLINE int32_t i_sum(ivec v) {
+  const __m256i a = _mm256_add_epi32(v.h[0], v.h[1]);
+  const __m128i b = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+  const __m128i c = _mm_add_epi32(b, _mm_unpackhi_epi64(b, b));
+  return _mm_cvtsi128_si32(_mm_add_epi32(c, _mm_srli_epi64(c, 32)));
+}
+
+INLINE fvec f_set(float x) {
+  fvec f;
   HALVES f.h[i] = _mm256_set1_ps(x);
   return f;
 }
-INLINE floats f_load(int64_t n, const float *p) {
-  floats f;
+INLINE fvec f_load(int64_t n, const float *p) {
+  fvec f;
   if (n >= WORDS)
     HALVES f.h[i] = _mm256_loadu_ps(p + 8 * i);
   else
     HALVES f.h[i] = _mm256_maskload_ps(p + 8 * i, w_half(i, 0, n));
   return f;
 }
-INLINE void f_store(int64_t n, float *p, floats f) {
+INLINE void f_store(int64_t n, float *p, fvec f) {
   if (n >= WORDS)
     HALVES _mm256_storeu_ps(p + 8 * i, f.h[i]);
   else
     HALVES _mm256_maskstore_ps(p + 8 * i, w_half(i, 0, n), f.h[i]);
 }
-INLINE floats f_fma(floats a, floats b, floats c) {
+INLINE fvec f_fma(fvec a, fvec b, fvec c) {
   HALVES a.h[i] = _mm256_fmadd_ps(a.h[i], b.h[i], c.h[i]);
   return a;
 }
-INLINE floats f_byte(words w, const int c) {
-  floats f;
+INLINE fvec f_four(const float *p) {
+  fvec f;
+  HALVES f.h[i] = _mm256_broadcast_ps((const __m128 *)p);
+  return f;
+}
+INLINE fvec f_of(ivec v) {
+  fvec f;
+  HALVES f.h[i] = _mm256_cvtepi32_ps(v.h[i]);
+  return f;
+}
+INLINE fvec f_byte(wvec w, const int c) {
+  fvec f;
   HALVES {
     __m256i v = w.h[i];
     if (c > 0) v = _mm256_srli_epi32(v, 8 * c);
@@ -123,13 +164,13 @@ INLINE floats f_byte(words w, const int c) {
   }
   return f;
 }
-INLINE floats f_row(const uint8_t *p) {
-  floats f;
+INLINE fvec f_row(const uint8_t *p) {
+  fvec f;
   HALVES f.h[i] = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(p + 8 * i))));
   return f;
 }
-INLINE floats f_inverse(floats s, float by) {
-  floats r;
+INLINE fvec f_inverse(fvec s, float by) {
+  fvec r;
   HALVES {
     r.h[i] = _mm256_div_ps(_mm256_set1_ps(by), s.h[i]);
     const __m256 a = _mm256_andnot_ps(_mm256_set1_ps(-0.0f), r.h[i]);
@@ -139,11 +180,11 @@ INLINE floats f_inverse(floats s, float by) {
   }
   return r;
 }
-INLINE floats f_low(floats f) {
+INLINE fvec f_low(fvec f) {
   HALVES f.h[i] = _mm256_min_ps(_mm256_set1_ps(0x1p30f), f.h[i]);
   return f;
 }
-INLINE floats f_held(floats f) {
+INLINE fvec f_held(fvec f) {
   HALVES {
     const __m256 number = _mm256_cmp_ps(f.h[i], f.h[i], _CMP_ORD_Q);
     const __m256 low = _mm256_min_ps(_mm256_set1_ps(0x1p30f), f.h[i]);
@@ -151,12 +192,12 @@ INLINE floats f_held(floats f) {
   }
   return f;
 }
-INLINE ints i_round(floats f) {
-  ints v;
+INLINE ivec i_round(fvec f) {
+  ivec v;
   HALVES v.h[i] = _mm256_cvtps_epi32(_mm256_round_ps(f.h[i], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
   return v;
 }
-INLINE bool i_sure(ints a, ints b) {
+INLINE bool i_sure(ivec a, ivec b) {
   __m256i sure = _mm256_set1_epi32(-1);
   HALVES sure =
       _mm256_and_si256(sure, _mm256_andnot_si256(_mm256_cmpeq_epi32(a.h[i], _mm256_set1_epi32(INT32_MIN)),
@@ -164,34 +205,45 @@ INLINE bool i_sure(ints a, ints b) {
   return _mm256_movemask_epi8(sure) == -1;
 }
 
-INLINE words w_pairs(float a, float b) {
+INLINE wvec w_pairs(float a, float b) {
   const int64_t x = (uint16_t)(int16_t)a * 0x0001000100010001, y = (uint16_t)(int16_t)b * 0x0001000100010001;
-  words w;
+  wvec w;
   HALVES w.h[i] = _mm256_set_epi64x(y, x, y, x);
   return w;
 }
-/* Byte i of word k of each quad and byte k of word i change places. */
-INLINE __m256i w_turn(__m256i half) {
+INLINE wvec w_turn(wvec w) {
   const __m128i turn = _mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-  return _mm256_shuffle_epi8(half, _mm256_broadcastsi128_si256(turn));
+  HALVES w.h[i] = _mm256_shuffle_epi8(w.h[i], _mm256_broadcastsi128_si256(turn));
+  return w;
 }
-INLINE words w_join(const ints *v, words z01, words z23) {
-  words w;
+INLINE wvec w_stack(const ivec *v, wvec z01, wvec z23) {
+  wvec w;
   HALVES {
     const __m256i a = _mm256_adds_epi16(_mm256_packs_epi32(v[0].h[i], v[1].h[i]), z01.h[i]);
     const __m256i b = _mm256_adds_epi16(_mm256_packs_epi32(v[2].h[i], v[3].h[i]), z23.h[i]);
-    w.h[i] = w_turn(_mm256_packus_epi16(a, b));
+    w.h[i] = _mm256_packus_epi16(a, b);
   }
   return w;
 }
-INLINE void i_bytes(ints v, ints zero, uint8_t *p) {
+INLINE wvec w_join(const ivec *v, wvec z01, wvec z23) { return w_turn(w_stack(v, z01, z23)); }
+INLINE void w_zip(wvec *v) {
+  HALVES {
+    const __m256i a = _mm256_unpacklo_epi8(v[0].h[i], v[1].h[i]),
+                  b = _mm256_unpackhi_epi8(v[0].h[i], v[1].h[i]);
+    const __m256i c = _mm256_unpacklo_epi8(v[2].h[i], v[3].h[i]),
+                  d = _mm256_unpackhi_epi8(v[2].h[i], v[3].h[i]);
+    v[0].h[i] = _mm256_unpacklo_epi16(a, c), v[1].h[i] = _mm256_unpackhi_epi16(a, c);
+    v[2].h[i] = _mm256_unpacklo_epi16(b, d), v[3].h[i] = _mm256_unpackhi_epi16(b, d);
+  }
+}
+INLINE void i_bytes(ivec v, ivec zero, uint8_t *p) {
   const __m256i z = _mm256_packs_epi32(zero.h[0], zero.h[1]);
   const __m256i a = _mm256_adds_epi16(_mm256_packs_epi32(v.h[0], v.h[1]), z);
   const __m256i b =
       _mm256_permutevar8x32_epi32(_mm256_packus_epi16(a, a), _mm256_setr_epi32(0, 4, 1, 5, 0, 4, 1, 5));
   _mm_storeu_si128((__m128i *)p, _mm256_castsi256_si128(b));
 }
-INLINE void w_transpose(words *v) {
+INLINE void w_transpose(wvec *v) {
   HALVES {
     const __m256i a = _mm256_unpacklo_epi32(v[0].h[i], v[1].h[i]);
     const __m256i b = _mm256_unpacklo_epi32(v[2].h[i], v[3].h[i]);
@@ -202,19 +254,20 @@ INLINE void w_transpose(words *v) {
   }
 }
 
-INLINE words w_weave(const uint8_t *p, int64_t step) {
+INLINE wvec w_weave(const uint8_t *p, int64_t step) {
   const __m128i a = _mm_loadu_si128((const __m128i *)p), b = _mm_loadu_si128((const __m128i *)(p + step));
   const __m128i c = _mm_loadu_si128((const __m128i *)(p + 2 * step));
   const __m128i d = _mm_loadu_si128((const __m128i *)(p + 3 * step));
   const __m128i ab[] = {_mm_unpacklo_epi8(a, b), _mm_unpackhi_epi8(a, b)};
   const __m128i cd[] = {_mm_unpacklo_epi8(c, d), _mm_unpackhi_epi8(c, d)};
-  words w;
+  wvec w;
   HALVES w.h[i] = _mm256_setr_m128i(_mm_unpacklo_epi16(ab[i], cd[i]), _mm_unpackhi_epi16(ab[i], cd[i]));
   return w;
 }
-INLINE void w_unweave(words w, uint8_t *p) {
+INLINE void w_unweave(wvec w, uint8_t *p) {
   const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-  HALVES w.h[i] = _mm256_permutevar8x32_epi32(w_turn(w.h[i]), order);
+  w = w_turn(w);
+  HALVES w.h[i] = _mm256_permutevar8x32_epi32(w.h[i], order);
   const __m256i even = _mm256_unpacklo_epi64(w.h[0], w.h[1]), odd = _mm256_unpackhi_epi64(w.h[0], w.h[1]);
   _mm256_storeu_si256((__m256i *)p, _mm256_permute2x128_si256(even, odd, 0x20));
   _mm256_storeu_si256((__m256i *)(p + 32), _mm256_permute2x128_si256(even, odd, 0x31));
@@ -226,8 +279,8 @@ typedef struct {
 INLINE table256 t_load(const uint8_t *table) { return (table256){table}; }
 /* A byte b selects table k where its upper half is k: then b ^ 16 k is below 16; else the sum has its sign bit set, for
  * which a shuffle gives 0. */
-INLINE words t_look(const table256 *t, words w) {
-  words r = w_set(0);
+INLINE wvec t_look(const table256 *t, wvec w) {
+  wvec r = w_set(0);
   UNROLL for (int k = 0; k < 16; k++) {
     const __m256i sixteen =
         _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(t->sixteen + 16 * k)));
