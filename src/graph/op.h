@@ -49,7 +49,8 @@ enum {
   SUMI_OP_VIEW =
       8, /* output 0 has the bytes of input 0 in their order (Reshape, Identity): may share memory */
   SUMI_OP_IN_PLACE = 16, /* ref and lower allow output 0 to lie over input 0 when their bytes agree */
-  SUMI_OP_INTERNAL = 32  /* passes make it; what is imported must not name it */
+  SUMI_OP_INTERNAL = 32, /* passes make it; what is imported must not name it */
+  SUMI_OP_MOVES = 64     /* outputs are made of elements of inputs of their type, whatever the type */
 };
 
 /* A test case: a graph in text form whose one graph runs on every device; inputs are filled at random. */

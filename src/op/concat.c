@@ -108,6 +108,7 @@ const struct sumi_op sumi_op_concat = {
     .in = in,
     .out = out,
     .infer = concat_infer,
+    .flags = SUMI_OP_MOVES,
     .ref = concat_ref,
     .lower = concat_lower,
     .cases = cases,

@@ -64,6 +64,7 @@ const struct sumi_op sumi_op_crop = {
     .in = in,
     .out = out,
     .infer = crop_infer,
+    .flags = SUMI_OP_MOVES,
     .ref = crop_ref,
     .lower = crop_lower,
     .cases = cases,

@@ -198,6 +198,7 @@ const struct sumi_op sumi_op_slice = {
     .in = in,
     .out = out,
     .infer = slice_infer,
+    .flags = SUMI_OP_MOVES,
     .ref = slice_ref,
     .lower = slice_lower,
     .cases = cases,

@@ -141,6 +141,7 @@ const struct sumi_op sumi_op_split = {
     .in = in,
     .out = out,
     .infer = split_infer,
+    .flags = SUMI_OP_MOVES,
     .ref = split_ref,
     .lower = split_lower,
     .cases = cases,

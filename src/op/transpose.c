@@ -68,6 +68,7 @@ const struct sumi_op sumi_op_transpose = {
     .in = in,
     .out = out,
     .infer = transpose_infer,
+    .flags = SUMI_OP_MOVES,
     .ref = transpose_ref,
     .lower = transpose_lower,
     .cases = cases,

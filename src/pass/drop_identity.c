@@ -1,4 +1,5 @@
-/* drop-identity: takes out nodes that hand their input on unchanged: Identity, and Dropout while not training.
+/* drop-identity: takes out nodes that hand their input on unchanged: Identity, Dropout while not training, and Cast to the
+ * type that is there.
  * Keeps a node whose output is a graph output fed by an input, a constant or another output: the caller wants that name. */
 #include "pass/pass.h"
 
@@ -7,6 +8,8 @@ static bool hands_on(const struct sumi_node *node) {
   for (int i = 1; i < node->n_out; i++)
     if (node->out[i] && node->out[i]->n_use) return false; /* Dropout's mask is wanted */
   if (sumi_streq(node->op->name, "Identity")) return true;
+  if (sumi_streq(node->op->name, "Cast"))
+    return node->in[0]->info.dtype != SUMI_UNDEFINED && node->in[0]->info.dtype == node->out[0]->info.dtype;
   if (!sumi_streq(node->op->name, "Dropout")) return false;
   if (node->version < 7) return sumi_attr_int(node, "is_test", 0) != 0;
   if (node->n_in < 3 || !node->in[2]) return true;
@@ -28,7 +31,7 @@ static sumi_status run(struct sumi_graph *g, struct sumi_err *err) {
 
 const struct sumi_pass sumi_pass_drop_identity = {
     .name = "drop-identity",
-    .what = "takes out Identity and Dropout",
+    .what = "takes out Identity, Dropout and Cast to the same type",
     .stage = SUMI_PASS_PORTABLE,
     .run = run,
 };

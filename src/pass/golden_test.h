@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "base/mem_test.h"
 #include "op/ops.h"
 #include "pass/pass.h"
 
@@ -48,5 +49,28 @@ static inline void check(const char *pass, const char *before, const char *after
 }
 
 static inline void unchanged(const char *pass, const char *graph) { check(pass, graph, graph); }
+
+/* All passes with the n-th allocation failing, for every n: nothing is lost, and the status says so. */
+static inline void survives_failed_allocations(const char *text) {
+  struct sumi_test_heap heap;
+  const struct sumi_allocator *a = sumi_test_heap_init(&heap);
+  for (long n = 0;; n++) {
+    struct sumi_graph *g = NULL;
+    sumi_test_heap_fail(&heap, -1);
+    assert_int_equal(sumi_graph_parse(text, strlen(text), sumi_op_find, a, &g, NULL), SUMI_OK);
+    sumi_test_heap_fail(&heap, n);
+    sumi_status status = sumi_pass_infer(g, NULL, NULL, NULL);
+    if (status == SUMI_OK) status = sumi_passes_run(g, SUMI_PASS_PORTABLE, SUMI_PRECISION_FILE, NULL, NULL);
+    if (status == SUMI_OK) status = sumi_passes_run(g, SUMI_PASS_MACHINE, SUMI_PRECISION_FILE, NULL, NULL);
+    sumi_graph_free(g);
+    assert_int_equal(heap.blocks, 0);
+    if (!heap.failed) {
+      assert_int_equal(status, SUMI_OK);
+      assert_true(n > 10);
+      break;
+    }
+    assert_true(status == SUMI_E_MEMORY || status == SUMI_OK);
+  }
+}
 
 #endif
