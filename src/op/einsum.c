@@ -8,6 +8,7 @@
 
 #include "base/size.h"
 #include "op/dims.h"
+#include "op/matmul_lower.h"
 #include "op/op_util.h"
 
 /* Letters take labels 0..51; dim i of the ellipsis, counted from its end, takes FIRST_DOT + i. */
@@ -256,6 +257,50 @@ static sumi_status einsum_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
+/* Joins neighbours that both inputs walk as one loop, and drops loops of one. */
+static void join_loops(struct loops *l) {
+  int n = 0;
+  for (int i = 0; i < l->n; i++) {
+    if (l->size[i] == 1) continue;
+    bool joins = n > 0;
+    for (int k = 0; k < 2 && joins; k++) joins = l->step[n - 1][k] == l->step[i][k] * l->size[i];
+    const int to = joins ? n - 1 : n++;
+    l->size[to] = joins ? l->size[to] * l->size[i] : l->size[i];
+    for (int k = 0; k < 2; k++) l->step[to][k] = l->step[i][k];
+  }
+  l->n = n;
+}
+
+/* Two inputs whose labels are those of a matrix product: batches..., then the first one's, then the second one's. */
+static sumi_status einsum_lower(struct sumi_lower *l) {
+  struct equation e;
+  struct loops outer, inner;
+  if (l->n_in != 2) {
+    sumi_lower_refuse(l, "spmm_f32", "%d inputs", l->n_in);
+    return SUMI_E_UNSUPPORTED;
+  }
+  const struct sumi_call call = {.node = l->node, .n_in = l->n_in, .in = l->in, .err = l->err};
+  SUMI_TRY(parse(l->node, (const int[]){l->in[0]->rank, l->in[1]->rank}, 2, &e, l->err));
+  set_loops(&call, &e, &outer, &inner);
+  join_loops(&outer);
+  join_loops(&inner);
+  struct sumi_matmul mm = {.m = 1, .n = 1, .k = 1, .b_col = 1, .alpha = 1};
+  if (inner.n == 1) mm.k = inner.size[0], mm.a_col = inner.step[0][0], mm.b_row = inner.step[0][1];
+  int n = outer.n;
+  if (n && !outer.step[n - 1][0]) n--, mm.n = outer.size[n], mm.b_col = outer.step[n][1];
+  if (n && !outer.step[n - 1][1]) n--, mm.m = outer.size[n], mm.a_row = outer.step[n][0];
+  for (mm.n_batch = 0; mm.n_batch < n; mm.n_batch++) {
+    mm.batch[mm.n_batch] = outer.size[mm.n_batch];
+    mm.a_batch[mm.n_batch] = outer.step[mm.n_batch][0];
+    mm.b_batch[mm.n_batch] = outer.step[mm.n_batch][1];
+  }
+  if (inner.n > 1 || (mm.m == 1 && mm.n == 1)) {
+    sumi_lower_refuse(l, "spmm_f32", "no matrix product");
+    return SUMI_E_UNSUPPORTED;
+  }
+  return sumi_matmul_lower_as(l, &mm);
+}
+
 static void einsum_cost(const struct sumi_call *c, struct sumi_cost *cost) {
   struct equation e;
   struct loops outer, inner;
@@ -280,6 +325,10 @@ static const struct sumi_case cases[] = {
     {"g (float[2,3,4,5] x, float[3,5,6] y) => (z) { z = Einsum <equation = \"b...ik, ...kj -> b...ij\"> (x, "
      "y) }",
      .rtol = 1e-6, .why = WHY},
+    {"g (float[2,5,3,8] x, float[2,6,3,8] y) => (z) { z = Einsum <equation = \"bqhd,bkhd->bhqk\"> (x, y) }",
+     .rtol = 1e-5, .why = "attention's: strides of heads between rows; float sums of eight products"},
+    {"g (float[2,3,4] x, float[3,4,9] y) => (z) { z = Einsum <equation = \"bhd,hdk->bk\"> (x, y) }",
+     .rtol = 1e-5, .why = "two labels summed as one; float sums of twelve products"},
     {"g (float[3,4,3] x) => (z) { z = Einsum <equation = \"iji\"> (x) }", .rtol = 1e-6,
      .why = "diagonal, implicit output"},
     {"g (int64[3] x, int64[4] y, int64[1] s) => (z) { z = Einsum <equation = \"a,B,a->Ba\"> (x, y, s) }",
@@ -296,6 +345,7 @@ const struct sumi_op sumi_op_einsum = {
     .out = out,
     .infer = einsum_infer,
     .ref = einsum_ref,
+    .lower = einsum_lower,
     .cost = einsum_cost,
     .cases = cases,
 };

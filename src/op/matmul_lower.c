@@ -328,20 +328,24 @@ static sumi_status batches(struct sumi_lower *l, const struct sumi_matmul *mm, s
   return SUMI_OK;
 }
 
-sumi_status sumi_matmul_lower(struct sumi_lower *l) {
+sumi_status sumi_matmul_lower_as(struct sumi_lower *l, const struct sumi_matmul *mm) {
   if (!all_f32(l)) return SUMI_E_UNSUPPORTED;
+  struct product p = {.m = mm->m,
+                      .n = mm->n,
+                      .k = mm->k,
+                      .a_row = mm->a_row,
+                      .a_col = mm->a_col,
+                      .b_row = mm->b_row,
+                      .b_col = mm->b_col,
+                      .alpha = mm->alpha};
+  SUMI_TRY(batches(l, mm, &p));
+  return lower_product(l, &p);
+}
+
+sumi_status sumi_matmul_lower(struct sumi_lower *l) {
   struct sumi_matmul mm;
   SUMI_TRY(sumi_matmul_resolve(l->node, l->in[A], l->in[B], &mm, l->err));
-  struct product p = {.m = mm.m,
-                      .n = mm.n,
-                      .k = mm.k,
-                      .a_row = mm.a_row,
-                      .a_col = mm.a_col,
-                      .b_row = mm.b_row,
-                      .b_col = mm.b_col,
-                      .alpha = mm.alpha};
-  SUMI_TRY(batches(l, &mm, &p));
-  return lower_product(l, &p);
+  return sumi_matmul_lower_as(l, &mm);
 }
 
 sumi_status sumi_gemm_lower(struct sumi_lower *l) {

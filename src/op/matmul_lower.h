@@ -2,9 +2,12 @@
 #ifndef SUMI_OP_MATMUL_LOWER_H
 #define SUMI_OP_MATMUL_LOWER_H
 
+#include "op/matmul.h"
 #include "plan/lower.h"
 
 sumi_status sumi_matmul_lower(struct sumi_lower *l);
 sumi_status sumi_gemm_lower(struct sumi_lower *l);
+/* The product mm of inputs 0 and 1, whatever the node calls it. */
+sumi_status sumi_matmul_lower_as(struct sumi_lower *l, const struct sumi_matmul *mm);
 
 #endif
