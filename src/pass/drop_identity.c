@@ -19,6 +19,7 @@ static bool hands_on(const struct sumi_node *node) {
 }
 
 static sumi_status run(struct sumi_graph *g, struct sumi_err *err) {
+  SUMI_TRY(sumi_pass_drop_unused.run(g, err)); /* a mask that goes to such nodes only is not wanted */
   for (size_t i = 0; i < g->n_node; i++) {
     struct sumi_node *node = g->node[i];
     if (!hands_on(node)) continue;

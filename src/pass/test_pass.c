@@ -15,6 +15,9 @@ static void drop_identity(void **state) {
   unchanged("drop-identity",
             OPSET "g (float[N] x) => (float[N] y) { [n] y = Identity (x) }"); /* the caller wants that name */
   unchanged("drop-identity", OPSET "g (float[N] x) => (bool[N] m) { [d] a, m = Dropout (x) }");
+  check("drop-identity",
+        OPSET "g (float[N] x) => (float[N] y) { a, m = Dropout (x) u = Not (m) [n] y = Relu (a) }",
+        OPSET "g (float[N] x) => (float[N] y) { [n] y = Relu (x) }");
   unchanged("drop-identity", OPSET
             "g (float[N] x, float r, bool t) => (float[N] y) { [d] a = Dropout (x, r, t) [n] y = Relu (a) }");
 }
