@@ -297,6 +297,10 @@ bool sumi_node_add_input(struct sumi_node *node, struct sumi_value *value) {
   return true;
 }
 
+void sumi_node_keep_inputs(struct sumi_node *node, int n) {
+  for (; node->n_in > n; node->n_in--) sumi_node_set_input(node, node->n_in - 1, NULL);
+}
+
 struct sumi_value *sumi_graph_find_value(const struct sumi_graph *g, const char *name) {
   return sumi_names_find(&g->value_names, name);
 }

@@ -168,6 +168,8 @@ struct sumi_node *sumi_graph_add_node(struct sumi_graph *g, const char *name, co
  * memory. */
 void sumi_node_set_input(struct sumi_node *node, int i, struct sumi_value *value);
 bool sumi_node_add_input(struct sumi_node *node, struct sumi_value *value);
+/* Takes the inputs from n on away. */
+void sumi_node_keep_inputs(struct sumi_node *node, int n);
 
 /* Room for one more attribute on a node (name copied, rest zero). What an attribute points to lives in the
  * graph's arena or in a blob the graph holds. The setters below replace an attribute of that name and copy

@@ -8,8 +8,9 @@ static bool hands_on(const struct sumi_node *node) {
   for (int i = 1; i < node->n_out; i++)
     if (node->out[i] && node->out[i]->n_use) return false; /* Dropout's mask is wanted */
   if (sumi_streq(node->op->name, "Identity")) return true;
-  if (sumi_streq(node->op->name, "Cast"))
-    return node->in[0]->info.dtype != SUMI_UNDEFINED && node->in[0]->info.dtype == node->out[0]->info.dtype;
+  if (sumi_streq(node->op->name, "Cast") && node->version >= 6)
+    return node->in[0]->info.dtype != SUMI_UNDEFINED &&
+           node->in[0]->info.dtype == sumi_dtype_from_onnx(sumi_attr_int(node, "to", 0));
   if (!sumi_streq(node->op->name, "Dropout")) return false;
   if (node->version < 7) return sumi_attr_int(node, "is_test", 0) != 0;
   if (node->n_in < 3 || !node->in[2]) return true;

@@ -90,7 +90,8 @@ sumi_status sumi_qdq_become(struct sumi_graph *g, struct sumi_node *node, const 
   for (int i = 0; i < n_old; i++) old[i] = node->in[i];
   while (node->n_in < n_in)
     if (!sumi_node_add_input(node, NULL)) SUMI_FAIL_MEMORY(err);
-  for (int i = 0; i < node->n_in; i++) sumi_node_set_input(node, i, i < n_in ? in[i] : NULL);
+  for (int i = 0; i < n_in; i++) sumi_node_set_input(node, i, in[i]);
+  sumi_node_keep_inputs(node, n_in);
   for (int i = 0; i < n_old; i++) sumi_qdq_drop_unused(g, old[i]);
   node->op = op;
   node->op_name = op->name;

@@ -1,6 +1,6 @@
-/* qdq-move: operators that only move values, or choose the largest, work on the 8-bit values themselves where all they
- * take and give is quantised with the same parameters. A QuantizeLinear behind a reshape or transposition moves before
- * it, and a QuantizeLinear that undoes a DequantizeLinear vanishes. All of this is exact. */
+/* qdq-move: operators that only move values, or choose the largest, work on the 8-bit values themselves: DequantizeLinear
+ * moves behind them, where it is undone by a QuantizeLinear with the same parameters or taken by an integer product. A
+ * QuantizeLinear behind a reshape or transposition moves before it. All of this is exact. */
 #include "pass/qdq.h"
 
 enum { VARIADIC = -1 };
@@ -57,16 +57,20 @@ static bool pads_zero(const struct sumi_node *node) {
   return t && sumi_tensor_count(t) == 1 && sumi_get_f64(t->dtype, t->data, 0) == 0;
 }
 
-/* Every user of v quantises it with the parameters p, or moves it on. */
+/* A user of v that takes 8-bit values of parameters p as well: their Q, a product that will be integer, another move. */
+static bool takes_bytes(const struct sumi_use *u, const struct sumi_qdq *p) {
+  struct sumi_qdq q;
+  if (!u->node) return false;
+  if (sumi_qdq_is(u->node, "QuantizeLinear"))
+    return u->index == 0 && sumi_qdq_read(u->node, &q) && sumi_qdq_same(&q, p);
+  return mover_of(u->node) || sumi_qdq_is(u->node, "Conv") || sumi_qdq_is(u->node, "MatMul") ||
+         sumi_qdq_is(u->node, "Gemm");
+}
+
 static bool stays_quantised(const struct sumi_value *v, const struct sumi_qdq *p) {
-  if (v->is_output || !v->n_use) return false;
-  for (const struct sumi_use *u = v->first_use; u; u = u->next) {
-    struct sumi_qdq q;
-    const bool same = u->node && sumi_qdq_is(u->node, "QuantizeLinear") && u->index == 0 &&
-                      sumi_qdq_read(u->node, &q) && sumi_qdq_same(&q, p);
-    if (!same && (!u->node || !mover_of(u->node))) return false;
-  }
-  return true;
+  for (const struct sumi_use *u = v->first_use; u; u = u->next)
+    if (!takes_bytes(u, p)) return false;
+  return v->n_use > 0;
 }
 
 static bool match(const struct mover *m, const struct sumi_node *node, struct sumi_qdq *p) {

@@ -12,6 +12,10 @@ static void drop_identity(void **state) {
         OPSET "g (float[N] x) => (float[N] y) { [n] y = Relu (x) }");
   check("drop-identity", OPSET "g (float[N] x) => (float[N] y) { a = Dropout (x) [n] y = Relu (a) }",
         OPSET "g (float[N] x) => (float[N] y) { [n] y = Relu (x) }");
+  check("drop-identity", OPSET "g (float[N] x) => (float[N] y) { a = Cast <to = 1> (x) [n] y = Relu (a) }",
+        OPSET "g (float[N] x) => (float[N] y) { [n] y = Relu (x) }");
+  unchanged("drop-identity",
+            OPSET "g (float[N] x) => (double[N] y) { [c] a = Cast <to = 11> (x) [n] y = Relu (a) }");
   unchanged("drop-identity",
             OPSET "g (float[N] x) => (float[N] y) { [n] y = Identity (x) }"); /* the caller wants that name */
   unchanged("drop-identity", OPSET "g (float[N] x) => (bool[N] m) { [d] a, m = Dropout (x) }");

@@ -255,6 +255,14 @@ static void move(void **state) {
       "g (float[2,4] x) => (uint8[2,2,2] y) <float s = {0.5}, uint8 z = {7}, int64[3] p = {2, 2, 2}> { [r] a "
       "= Relu (x) "
       "[q] d = QuantizeLinear (a, s, z) [p] b = Reshape (d, p) [t] c = Transpose (b) [n] y = Flatten (c) }");
+  /* a product behind a transposition gets dequantised values */
+  check("qdq-move",
+        OPSET
+        "g (uint8[1,4,4,2] x, float[1,2,1,1] w) => (float[1,1,4,4] y) <float s = {0.5}, uint8 z = {7}> { " DQ(
+            "a", "x") "[t] b = Transpose <perm = [0, 3, 1, 2]> (a) [n] y = Conv (b, w) }",
+        OPSET "g (uint8[1,4,4,2] x, float[1,2,1,1] w) => (float[1,1,4,4] y) <float s = {0.5}, uint8 z = {7}> "
+              "{ [t] b = Transpose <perm = [0, 3, 1, 2]> (x) v_2 = DequantizeLinear (b, s, z) [n] y = Conv "
+              "(v_2, w) }");
   /* a table is read quantised */
   check(
       "qdq-move",
@@ -356,6 +364,39 @@ static void means(void **state) {
           "a", "x") "[n] b = AveragePool <kernel_shape = [2, 2]> (a) [q] y = QuantizeLinear (b, t, z) }");
 }
 
+/* QLinear operators go the same way. */
+static void open_operators(void **state) {
+  (void)state;
+  check("qdq-open",
+        OPSET CONV PARAMETERS WZ
+        ", int32[2] b = {5, 6}> { [n] y = QLinearConv <strides = [1, 1]> (x, xs, xz, w, ws, wz, ys, yz, b) }",
+        OPSET CONV PARAMETERS
+        ", int32[2] b = {5, 6}, float[2] v_5 = {0.25, 0.0625}> { v_1 = DequantizeLinear:v13 (x, xs, xz) "
+        "v_3 = DequantizeLinear:v13 <axis = 0> (w, ws) v_6 = DequantizeLinear:v13 <axis = 0> (b, v_5) "
+        "[n] v_8 = Conv:v11 <strides = [1, 1]> (v_1, v_3, v_6) y = QuantizeLinear:v13 (v_8, ys, yz) }");
+  unchanged("qdq-open", OPSET
+            "g (uint8[2,2] x, int8[2,2] w) => (uint8[2,2] y) <float s = {1}, uint8 z = {7}, int8 wz = {0}> "
+            "{ [n] y = QLinearMatMul (x, s, z, w, s, wz, s, z) }");
+  /* by all passes together */
+  struct sumi_err err = SUMI_ERR_INIT;
+  struct sumi_graph *g =
+      parse(OPSET "g (uint8[1,2,4,4] x) => (uint8[1,2] y) <int8[2,2,1,1] w = {1, 2, 3, 4}, float s = {0.5}, "
+                  "uint8 z = {7}, "
+                  "int8 wz = {0}, int8[2,2] m = {1, 2, 3, 4}> { a = QLinearConv (x, s, z, w, s, wz, s, z) "
+                  "b = com.microsoft.QLinearAdd (a, s, z, x, s, z, s, z) c = com.microsoft.QLinearSigmoid "
+                  "(b, s, z, s, z) "
+                  "d = com.microsoft.QLinearGlobalAveragePool (c, s, z, s, z) e = Flatten (d) "
+                  "y = com.microsoft.QGemm <transB = 1> (e, s, z, m, s, wz, , s, z) }");
+  assert_int_equal(sumi_pass_infer(g, NULL, NULL, &err), SUMI_OK);
+  assert_int_equal(sumi_passes_run(g, SUMI_PASS_MACHINE, NULL, &err), SUMI_OK);
+  static const char *const want[] = {"sumi.QConv", "sumi.QTable", "com.microsoft.QLinearGlobalAveragePool",
+                                     "Flatten", "sumi.QMatMul"};
+  assert_int_equal(g->n_node, 5);
+  for (size_t i = 0; i < 5; i++) assert_string_equal(g->node[i]->op->name, want[i]);
+  assert_int_equal(g->node[0]->n_in, 16); /* with its residual */
+  sumi_graph_free(g);
+}
+
 /* Quantised weights stay so until the integer operators are made. */
 static void weights_stay(void **state) {
   (void)state;
@@ -414,6 +455,7 @@ int main(void) {
                                      cmocka_unit_test(table),
                                      cmocka_unit_test(eltwise),
                                      cmocka_unit_test(means),
+                                     cmocka_unit_test(open_operators),
                                      cmocka_unit_test(every_allocation_fails)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
