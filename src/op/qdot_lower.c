@@ -1,10 +1,12 @@
-/* 8-bit convolutions and matrix products on device cpu: family spmm_i8 over planes in lanes. A convolution wants its
+/* 8-bit convolutions and matrix products on device cpu: family spmm_i8 over planes in lanes, one window a channel: family
+ * depthwise_i8. A convolution wants its
  * input with a halo of the zero point, one phase for each stride; a 1x1 convolution and a product take any layout. */
 #include "op/qdot_lower.h"
 
 #include <inttypes.h>
 
 #include "base/size.h"
+#include "kernel/depthwise/depthwise_i8.h"
 #include "op/conv.h"
 #include "op/eltwise_lower.h"
 #include "op/lane_lower.h"
@@ -101,16 +103,21 @@ static void sum_tiles(void *user, int64_t begin, int64_t end, int worker) {
   }
 }
 
+/* real: y is float32 planes. */
+static void set_buffers(struct sumi_spmm_i8 *s, const struct sumi_run *run, int x, int r, int y, bool real) {
+  s->x = run->buffer[x];
+  if (real)
+    s->y_f32 = run->buffer[y];
+  else
+    s->y = run->buffer[y];
+  for (int i = 0; i < s->n_stage; i++)
+    if (!s->stage[i].add) s->stage[i].r = run->buffer[r];
+}
+
 static sumi_status run_dot(const void *args, const struct sumi_run *run) {
   const struct args *a = args;
   struct state st = {a, a->s};
-  st.s.x = run->buffer[a->x];
-  if (a->real)
-    st.s.y_f32 = run->buffer[a->y];
-  else
-    st.s.y = run->buffer[a->y];
-  for (int i = 0; i < st.s.n_stage; i++)
-    if (!st.s.stage[i].add) st.s.stage[i].r = run->buffer[a->r];
+  set_buffers(&st.s, run, a->x, a->r, a->y, a->real);
   sumi_par_for(run->par, a->tiles.count, 1, sum_tiles, &st);
   return SUMI_OK;
 }
@@ -218,6 +225,14 @@ static sumi_status emit(struct sumi_lower *l, struct args *a, const struct sumi_
   return SUMI_OK;
 }
 
+static void set_places(struct sumi_spmm_i8 *s, const struct operands *o, const struct sumi_lane_map *map,
+                       const struct sumi_lane_map *r_map) {
+  s->map = map;
+  s->r_map = r_map;
+  s->y_group = s->y_row = o->y.layout.group;
+  for (int i = 0; i < s->n_stage; i++) s->stage[i].r_group = o->r.layout.group;
+}
+
 static sumi_status lower_dot(struct sumi_lower *l, const struct sumi_qdot *q,
                              const struct sumi_qdot_matrix *matrix, const struct operands *o,
                              const int32_t *column, struct args *a) {
@@ -229,11 +244,8 @@ static sumi_status lower_dot(struct sumi_lower *l, const struct sumi_qdot *q,
   a->x = o->x.buffer;
   a->y = o->y.buffer;
   a->r = has_residual(l) ? o->r.buffer : -1;
-  a->s.map = &a->map;
-  a->s.r_map = &a->r_map;
   a->real = q->real;
-  a->s.y_group = a->s.y_row = o->y.layout.group;
-  for (int i = 0; i < a->s.n_stage; i++) a->s.stage[i].r_group = o->r.layout.group;
+  set_places(&a->s, o, &a->map, &a->r_map);
   const int64_t entries = weights.packed->n_entries * (weights.packed->dense ? weights.packed->n_blocks : 1);
   a->tiles = sumi_spmm_tile(weights.kernel->pixels, l->threads, weights.packed->n_blocks, a->map.pixels,
                             entries * a->s.block, o->x.layout.groups * o->x.layout.group);
@@ -300,16 +312,100 @@ static int32_t *conv_columns(struct sumi_lower *l, const struct window *w, const
 static bool offsets_fit(const struct sumi_layout *x) { return x->bytes < INT32_MAX; }
 
 static sumi_status conv_maps(struct sumi_lower *l, const struct window *w, const struct operands *o,
-                             struct args *a) {
+                             struct sumi_lane_map *map, struct sumi_lane_map *r_map) {
   const struct sumi_layout *x = &o->x.layout, *y = &o->y.layout;
   if (w->pointwise)
-    SUMI_TRY(sumi_lower_map_same(l, x, y, &a->map));
+    SUMI_TRY(sumi_lower_map_same(l, x, y, map));
   else
-    SUMI_TRY(sumi_lower_map_window(l, x, w->out[H], w->out[WIDTH], y, &a->map));
-  a->r_map = a->map;
+    SUMI_TRY(sumi_lower_map_window(l, x, w->out[H], w->out[WIDTH], y, map));
+  *r_map = *map;
   if (!has_residual(l) || sumi_layout_equal(&o->r.layout, y)) return SUMI_OK;
-  return w->pointwise ? sumi_lower_map_same(l, x, &o->r.layout, &a->r_map)
-                      : sumi_lower_map_window(l, x, w->out[H], w->out[WIDTH], &o->r.layout, &a->r_map);
+  return w->pointwise ? sumi_lower_map_same(l, x, &o->r.layout, r_map)
+                      : sumi_lower_map_window(l, x, w->out[H], w->out[WIDTH], &o->r.layout, r_map);
+}
+
+/* ---- one window a channel --------------------------------------------------------------------------------------- */
+
+struct depthwise_args {
+  struct sumi_depthwise_i8 d; /* pointers to buffers are set while running */
+  struct sumi_lane_map map, r_map;
+  const struct sumi_depthwise_i8_kernel *kernel;
+  bool real;
+  int x, r, y; /* buffers */
+};
+
+struct depthwise_state {
+  const struct depthwise_args *a;
+  struct sumi_depthwise_i8 d;
+};
+
+static void sum_groups(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct depthwise_state *st = user;
+  st->a->kernel->run(&st->d, begin, end, 0, st->a->map.pixels);
+}
+
+static sumi_status run_depthwise(const void *args, const struct sumi_run *run) {
+  const struct depthwise_args *a = args;
+  struct depthwise_state st = {a, a->d};
+  const int64_t groups = a->d.s.rows / 4, parts = 4 * (int64_t)sumi_par_threads(run->par);
+  set_buffers(&st.d.s, run, a->x, a->r, a->y, a->real);
+  sumi_par_for(run->par, groups, run->par ? (groups + parts - 1) / parts : groups, sum_groups, &st);
+  return SUMI_OK;
+}
+
+static bool is_depthwise(const struct sumi_conv *v, const struct window *w) {
+  return v->group > 1 && v->c_group == 1 && v->m_group == 1 && !w->pointwise;
+}
+
+/* Quads of taps: their offsets, and the weights of each channel in words. sum[rows] receives the sums of all weights. */
+static sumi_status depthwise_taps(struct sumi_lower *l, const struct sumi_qdot *q, const struct window *w,
+                                  const struct sumi_layout *x, struct sumi_spmm_i8 *s, int32_t *sum) {
+  const int64_t n = w->kernel[H] * w->kernel[WIDTH];
+  int32_t *tap = SUMI_NEW_ARRAY(l->arena, (size_t)n, int32_t),
+          *off = SUMI_NEW_ARRAY(l->arena, (size_t)(4 * n), int32_t),
+          *from = SUMI_NEW_ARRAY(l->arena, (size_t)(4 * n), int32_t);
+  if (!tap || !off || !from) SUMI_FAIL_MEMORY(l->err);
+  for (int64_t t = 0; t < n; t++)
+    tap[t] = (int32_t)tap_offset(w, x, t / w->kernel[WIDTH], t % w->kernel[WIDTH]);
+  s->n_list = sumi_depthwise_i8_taps(tap, n, off, from);
+  int8_t *word = SUMI_NEW_ARRAY(l->arena, (size_t)(s->rows * s->n_list * 4), int8_t);
+  if (!word) SUMI_FAIL_MEMORY(l->err);
+  for (int64_t m = 0; m < q->rows; m++) {
+    for (int64_t k = 0; k < 4 * s->n_list; k++) /* byte k % 4 of word (m / 4 * n_list + k / 4) * 4 + m % 4 */
+      word[((m / 4 * s->n_list + k / 4) * 4 + m % 4) * 4 + k % 4] =
+          (int8_t)(from[k] < 0 ? 0 : q->w[m * n + from[k]]);
+    for (int64_t t = 0; t < n; t++) sum[m] += q->w[m * n + t];
+  }
+  s->off = off;
+  s->w = (const int32_t *)word;
+  return SUMI_OK;
+}
+
+static sumi_status lower_depthwise(struct sumi_lower *l, const struct sumi_qdot *q, const struct window *w,
+                                   const struct operands *o) {
+  struct depthwise_args *a = SUMI_NEW(l->arena, struct depthwise_args);
+  int32_t *sum = SUMI_NEW_ARRAY(l->arena, (size_t)q->rows, int32_t);
+  if (!a || !sum) SUMI_FAIL_MEMORY(l->err);
+  struct sumi_spmm_i8 *s = &a->d.s;
+  a->kernel = sumi_depthwise_i8_pick(l->isa);
+  s->rows = (q->rows + 3) / 4 * 4;
+  s->block = 4;
+  a->d.x_group = 4 * o->x.layout.group;
+  SUMI_TRY(depthwise_taps(l, q, w, &o->x.layout, s, sum));
+  SUMI_TRY(set_epilogue(l, q, sum, s));
+  SUMI_TRY(conv_maps(l, w, o, &a->map, &a->r_map));
+  set_places(s, o, &a->map, &a->r_map);
+  a->real = q->real;
+  a->x = o->x.buffer;
+  a->y = o->y.buffer;
+  a->r = has_residual(l) ? o->r.buffer : -1;
+  const int reads[] = {a->x, a->r};
+  SUMI_TRY(sumi_lower_blank(l, &o->y));
+  SUMI_TRY(sumi_lower_emit(l, run_depthwise, a, a->kernel->name, reads, a->r < 0 ? 1 : 2, &a->y, 1));
+  const double macs = (double)s->rows * (double)a->map.pixels * (double)(w->kernel[H] * w->kernel[WIDTH]);
+  sumi_lower_predict(l, macs / (a->kernel->gmacs * 1e9) / l->threads);
+  return sumi_lower_lanes_done(l, 0, &o->y);
 }
 
 sumi_status sumi_qconv_lower(struct sumi_lower *l) {
@@ -328,7 +424,8 @@ sumi_status sumi_qconv_lower(struct sumi_lower *l) {
   if (!a) SUMI_FAIL_MEMORY(l->err);
   SUMI_TRY(take_operands(l, &wish, &o));
   if (!offsets_fit(&o.x.layout)) return refuse(l, "the planes of the input take more than 2 GiB");
-  SUMI_TRY(conv_maps(l, &w, &o, a));
+  if (is_depthwise(&v, &w)) return lower_depthwise(l, &q, &w, &o);
+  SUMI_TRY(conv_maps(l, &w, &o, &a->map, &a->r_map));
   const int32_t *column = conv_columns(l, &w, &o.x.layout);
   if (!column) SUMI_FAIL_MEMORY(l->err);
   const struct sumi_qdot_matrix matrix = {q.w,    v.c_out, v.group, v.c_group, v.taps, v.c_group * v.taps,
@@ -363,7 +460,7 @@ sumi_status sumi_qmatmul_lower(struct sumi_lower *l) {
   SUMI_TRY(take_operands(l, &wish, &o));
   if (!offsets_fit(&o.x.layout)) return refuse(l, "the planes of the input take more than 2 GiB");
   const struct window point = {.pointwise = true};
-  SUMI_TRY(conv_maps(l, &point, &o, a));
+  SUMI_TRY(conv_maps(l, &point, &o, &a->map, &a->r_map));
   const int32_t *column = conv_columns(l, &point, &o.x.layout);
   if (!column) SUMI_FAIL_MEMORY(l->err);
   const struct sumi_qdot_matrix matrix = {q.w, n, 1, k, 1, turned ? k : 1, turned ? 1 : n, 0};

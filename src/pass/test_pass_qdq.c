@@ -388,7 +388,7 @@ static void open_operators(void **state) {
                   "d = com.microsoft.QLinearGlobalAveragePool (c, s, z, s, z) e = Flatten (d) "
                   "y = com.microsoft.QGemm <transB = 1> (e, s, z, m, s, wz, , s, z) }");
   assert_int_equal(sumi_pass_infer(g, NULL, NULL, &err), SUMI_OK);
-  assert_int_equal(sumi_passes_run(g, SUMI_PASS_MACHINE, NULL, &err), SUMI_OK);
+  assert_int_equal(sumi_passes_run(g, SUMI_PASS_MACHINE, SUMI_PRECISION_FILE, NULL, &err), SUMI_OK);
   static const char *const want[] = {"sumi.QConv", "sumi.QTable", "com.microsoft.QLinearGlobalAveragePool",
                                      "Flatten", "sumi.QMatMul"};
   assert_int_equal(g->n_node, 5);

@@ -79,6 +79,7 @@ static void make_end(struct check *c, struct problem *q) {
   q->y = guard(c, (f32 ? rows : rows / 4) * (size_t)s->y_group);
   s->y = f32 ? NULL : words_of(&q->y), s->y_f32 = f32 ? q->y.data : NULL;
   s->shift = pick(c, 0, 1) ? q->shift.data : NULL;
+  s->post = pick(c, 0, 1) ? 1 : 0.6f;
   s->table = !f32 && pick(c, 0, 2) == 0 ? (const uint8_t *)q->table.data : NULL;
   s->n_stage = f32 || pick(c, 0, 3) ? 0 : 1;
   const int64_t r_group = q->r_map.words;

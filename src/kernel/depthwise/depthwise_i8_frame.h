@@ -34,7 +34,7 @@ INLINE bool dw_beside(const int32_t *off) {
 INLINE bool dw_quick(const struct sumi_spmm_i8 *s, int64_t g0, int64_t g1) {
   int small = 1;
   for (int64_t m = 4 * g0; m < 4 * g1; m++) small &= fabsf(s->scale[m]) < 1;
-  return small && !s->y_f32 && !s->n_stage;
+  return small && !s->y_f32 && !s->n_stage && !s->shift && !s->act && s->post == 1;
 }
 
 INLINE struct dw_group dw_group_of(const struct sumi_depthwise_i8 *d, int64_t g, bool quick) {
