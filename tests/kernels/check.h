@@ -47,7 +47,8 @@ bool same(struct check *c, const char *where, int64_t i, float got, float want, 
 bool same_bits(struct check *c, const char *where, int64_t i, float got, float want);
 
 double now_s(void);
-/* Prints one line of --bench: macs multiply-adds (0 = none) and bytes in seconds; _i8: measured by peak_i8. */
+/* Prints one line of --bench: macs multiply-adds (0 = none) and bytes in seconds; _i8: measured by peak_i8.
+ * */
 void report(struct check *c, const char *kernel, const char *shape, double seconds, double macs,
             double bytes);
 void report_i8(struct check *c, const char *kernel, const char *shape, double seconds, double macs);

@@ -1,4 +1,5 @@
-/* Family spmm_i8: random blocks, lists, forms of weights, ends and maps against the loop of spmm_i8.h, to the bit. */
+/* Family spmm_i8: random blocks, lists, forms of weights, ends and maps against the loop of spmm_i8.h, to the
+ * bit. */
 #include "kernel/spmm/spmm_i8.h"
 
 #include <math.h>
@@ -81,8 +82,8 @@ static uint32_t want(const struct problem *q, int64_t m, int64_t p) {
 
 /* ---- problems --------------------------------------------------------------------------------------------------- */
 
-/* Places of a walk: rows of a padded pitch without their halo, phases of them, or any order with gaps. Where needed is
- * given, all pixels that it keeps are kept. */
+/* Places of a walk: rows of a padded pitch without their halo, phases of them, or any order with gaps. Where
+ * needed is given, all pixels that it keeps are kept. */
 static void make_map(struct check *c, struct map *map, int64_t pixels, const struct map *needed) {
   const int kind = pick(c, 0, 4), pitch = pick(c, 1, 40), gap = pick(c, 0, 3);
   const int width = needed ? pitch : pick(c, 1, pitch);

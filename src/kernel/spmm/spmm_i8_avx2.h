@@ -1,5 +1,5 @@
-/* The end of a tile of the 8-bit loop with AVX2, for spmm_i8_tiles.h: sums of 4 rows x 16 pixels in memory, 8 pixels at a time,
- * to words. The formulas are spmm_i8.h's, to the bit. */
+/* The end of a tile of the 8-bit loop with AVX2, for spmm_i8_tiles_int.h: sums of 4 rows x 16 pixels in
+ * memory, 8 pixels at a time, to words. The formulas are spmm_i8.h's, to the bit. */
 #ifndef SUMI_KERNEL_SPMM_I8_AVX2_H
 #define SUMI_KERNEL_SPMM_I8_AVX2_H
 

@@ -1,13 +1,16 @@
-/* What the AVX-512 leaves of the 8-bit loop share: the end of a tile. 32-bit sums of 4 rows x 16 pixels become 16 words (or 4
- * x 16 floats), and those go where the map says; the formulas are spmm_i8.h's, to the bit. Needs AVX-512 F, BW, DQ, VL only.
+/* What the AVX-512 leaves of the 8-bit loop share: the end of a tile. 32-bit sums of 4 rows x 16 pixels become
+ * 16 words (or 4 x 16 floats), and those go where the map says; the formulas are spmm_i8.h's, to the bit.
+ * Needs AVX-512 F, BW, DQ, VL only.
  *
- * Use. Once a call:                      const struct i8_end end = i8_end_of(s, b0, b1);
- * Where a vector of 16 pixels begins at p, it is vector v = p / 16; leave it out where !i8_wanted(s->map, v). When the sums of
- * rows m .. m + 3 (m a multiple of 4), bias included, lie in memory at sum[i * stride + lane], 64-byte aligned:
- *                                        i8_finish(&end, m, v, sum, stride);
- * Where they are in registers and end.quick holds (the common end: bytes out, no stage, no table, scales below 1/2):
- *                                        i8_store(s->map, v, i8_plane(s, m), i8_quick(&end, m, a, b, c, d));
- * i8_whole says for several vectors at once whether plain stores do. A leaf keeps i8_quick in its tiles and sends the rest through memory: with everything inlined, tiles grow threefold. */
+ * Use. Once a call: const struct i8_end end = i8_end_of(s, b0, b1); A vector of 16 pixels that begins at p is
+ * vector v = p / 16; leave it out where !i8_wanted(s->map, v). When the sums of rows m .. m + 3 (m a multiple of
+ * 4), bias included, lie in memory at sum[i * stride + lane], 64-byte aligned:
+ *   i8_finish(&end, m, v, sum, stride);
+ * Where they are in registers and end.quick holds (the common end: bytes, no stage, no table, small scales):
+ *   i8_store(s->map, v, i8_plane(s, m), i8_quick(&end, m, a, b, c, d));
+ * i8_whole says for several vectors at once whether plain stores do; i8_quick_tile does all of it for a tile.
+ * Leaves keep the quick end in their tiles and send the rest through memory: with everything inlined, tiles
+ * grow threefold. */
 #ifndef SUMI_KERNEL_SPMM_I8_AVX512_H
 #define SUMI_KERNEL_SPMM_I8_AVX512_H
 
@@ -67,8 +70,8 @@ INLINE void i8_store(const struct sumi_lane_map *map, int64_t v, void *plane, __
   for (; k < end; k++) i8_store_piece(k, plane, words);
 }
 
-/* Stores vectors v, v + 1, ... from memory, all of them wanted. One loop over the pieces of them all: how many each vector
- * has cannot be foretold. */
+/* Stores vectors v, v + 1, ... from memory, all of them wanted. One loop over the pieces of them all: how
+ * many each vector has cannot be foretold. */
 INLINE void i8_store_vectors(const struct sumi_lane_map *map, int64_t v, int vectors, void *plane,
                              const uint32_t *words) {
   const int32_t *first = map->first + v + 1, last = map->first[v + vectors];
@@ -128,8 +131,8 @@ INLINE __m512 i8_shifted(const struct sumi_spmm_i8 *s, int64_t m, __m512i sum) {
                          _mm512_set1_ps(s->shift ? s->shift[m] : 0));
 }
 
-/* Sums of rows m .. m + 3 to words, where end.quick. Limits are whole numbers, so rounding may come before the clamp, which
- * then is one of bytes. */
+/* Sums of rows m .. m + 3 to words, where end.quick. Limits are whole numbers, so rounding may come before
+ * the clamp, which then is one of bytes. */
 INLINE __m512i i8_quick(const struct i8_end *end, int64_t m, __m512i a, __m512i b, __m512i c, __m512i d) {
   const __m512 post = _mm512_set1_ps(end->s->post);
 #define ROUNDED(v, i)                                                                \
@@ -182,8 +185,8 @@ INLINE void i8_stage(const struct sumi_spmm_i8 *s, const struct sumi_spmm_i8_sta
   UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] = i8_clamp(q[i], t->lo, t->hi, t->zero);
 }
 
-/* table[byte] for every byte. The table is 128 words of two bytes in four registers: a word is found by the byte's upper
- * seven bits and shifted by its lowest. */
+/* table[byte] for every byte. The table is 128 words of two bytes in four registers: a word is found by the
+ * byte's upper seven bits and shifted by its lowest. */
 INLINE __m512i i8_look_up(const uint8_t *table, __m512i bytes) {
   const __m512i t0 = _mm512_load_si512(table), t1 = _mm512_load_si512(table + 64),
                 t2 = _mm512_load_si512(table + 128), t3 = _mm512_load_si512(table + 192);
@@ -200,27 +203,32 @@ INLINE __m512i i8_look_up(const uint8_t *table, __m512i bytes) {
   return _mm512_or_si512(_mm512_and_si512(found[0], low), _mm512_slli_epi16(found[1], 8));
 }
 
-/* A tile's sums [rows][vectors] to their places, straight from registers; false: by memory. rows and vectors are constants. */
+/* Four rows of a tile's sums to their places; piece: what i8_whole found, NULL where it is false. */
+INLINE void i8_quick_rows(const int vectors, const struct i8_end *end, int64_t m, int64_t v,
+                          const struct sumi_lane_piece *piece, const __m512i sum[][I8_MOST_VECTORS]) {
+  uint32_t *const plane = i8_plane(end->s, m);
+  __m512i words[I8_MOST_VECTORS];
+  UNROLL for (int u = 0; u < vectors; u++) {
+    words[u] = i8_quick(end, m, sum[0][u], sum[1][u], sum[2][u], sum[3][u]);
+  }
+  if (piece) {
+    UNROLL for (int u = 0; u < vectors; u++) _mm512_storeu_si512(plane + piece[u].at, words[u]);
+    return;
+  }
+  _Alignas(64) uint32_t out[I8_MOST_VECTORS * I8_VECTOR];
+  UNROLL for (int u = 0; u < vectors; u++) _mm512_store_si512(out + I8_VECTOR * u, words[u]);
+  i8_store_vectors(end->s->map, v, vectors, plane, out);
+}
+
+/* A tile's sums [rows][vectors] to their places, straight from registers; false: by memory. rows, 4 or 8, and
+ * vectors are constants; rows are no loop because clang would keep their sums in memory. */
 INLINE bool i8_quick_tile(const int rows, const int vectors, const struct i8_end *end, int64_t m, int64_t v,
                           const __m512i sum[][I8_MOST_VECTORS]) {
   if (!end->quick) return false;
-  const struct sumi_lane_map *const map = end->s->map;
   const struct sumi_lane_piece *piece;
-  const bool whole = i8_whole(map, v, vectors, &piece);
-  UNROLL for (int i = 0; i + I8_WORD_ROWS <= rows; i += I8_WORD_ROWS) {
-    uint32_t *const plane = i8_plane(end->s, m + i);
-    __m512i words[I8_MOST_VECTORS];
-    UNROLL for (int u = 0; u < vectors; u++) {
-      words[u] = i8_quick(end, m + i, sum[i][u], sum[i + 1][u], sum[i + 2][u], sum[i + 3][u]);
-    }
-    if (whole) {
-      UNROLL for (int u = 0; u < vectors; u++) _mm512_storeu_si512(plane + piece[u].at, words[u]);
-      continue;
-    }
-    _Alignas(64) uint32_t out[I8_MOST_VECTORS * I8_VECTOR];
-    UNROLL for (int u = 0; u < vectors; u++) _mm512_store_si512(out + I8_VECTOR * u, words[u]);
-    i8_store_vectors(map, v, vectors, plane, out);
-  }
+  if (!i8_whole(end->s->map, v, vectors, &piece)) piece = NULL;
+  i8_quick_rows(vectors, end, m, v, piece, sum);
+  if (rows > I8_WORD_ROWS) i8_quick_rows(vectors, end, m + I8_WORD_ROWS, v, piece, sum + I8_WORD_ROWS);
   return true;
 }
 

@@ -1,4 +1,5 @@
-/* spmm, 8 bits, with AVX-VNNI: VPDPBUSD on 8 pixels. Tiles of 4 rows x 1 vector of 16 pixels, 2 x 2, 1 x 4. */
+/* spmm, 8 bits, with AVX-VNNI: VPDPBUSD on 8 pixels. Tiles of 4 rows x 1 vector of 16 pixels, 2 x 2, 1 x 4.
+ * */
 #include "kernel/spmm/spmm_i8_avx2.h"
 
 enum { TILE_ROWS = 4, MOST_1 = 4, MOST_2 = 2, MOST_4 = 1, MOST_8 = 1 };
@@ -24,7 +25,7 @@ INLINE void v_keep(int32_t *p, sums sum) {
 }
 
 #define TILES(X) X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(2, 1) X(2, 2) X(4, 1)
-#include "kernel/spmm/spmm_i8_tiles.h"
+#include "kernel/spmm/spmm_i8_tiles_int.h"
 
 void sumi_spmm_i8_avxvnni(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1, int64_t p0, int64_t p1) {
   run(s, b0, b1, p0, p1);

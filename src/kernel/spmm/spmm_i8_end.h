@@ -1,5 +1,6 @@
-/* The end of a tile of the 8-bit loop in plain C, for leaves without an end of their own: each compiles it with its own
- * instructions, and the loops over 16 pixels become vectors. The formulas are spmm_i8.h's, to the bit. */
+/* The end of a tile of the 8-bit loop in plain C, for leaves without an end of their own: each compiles it
+ * with its own instructions, and the loops over 16 pixels become vectors. The formulas are spmm_i8.h's, to
+ * the bit. */
 #ifndef SUMI_KERNEL_SPMM_I8_END_H
 #define SUMI_KERNEL_SPMM_I8_END_H
 

@@ -1,5 +1,5 @@
-/* What the files of the 8-bit loop share: the kernels' entry functions, tiles, panels and runs of pixels. Only static
- * functions, so that each instruction-set file compiles its own. */
+/* What the files of the 8-bit loop share: the kernels' entry functions, tiles, panels and runs of pixels.
+ * Only static functions, so that each instruction-set file compiles its own. */
 #ifndef SUMI_KERNEL_SPMM_I8_INT_H
 #define SUMI_KERNEL_SPMM_I8_INT_H
 
@@ -11,7 +11,11 @@
 #undef SPMM_I8
 
 #define INLINE static inline __attribute__((always_inline, unused))
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)") /* early enough for arrays to become registers */
+#else
 #define UNROLL _Pragma("GCC unroll 8")
+#endif
 
 /* Pixels of a vector in maps; rows of a word; no tile is larger. */
 enum {
@@ -49,22 +53,23 @@ static inline bool i8_wanted(const struct sumi_lane_map *map, int64_t v) {
   return map->first[v] < map->first[v + 1];
 }
 
-/* A panel of vectors as tiles of one width, then of one vector less: no lone vector is left after full tiles. */
+/* A panel of vectors as tiles of one width, then of one vector less: no lone vector is left after full tiles.
+ * */
 struct i8_split {
   int vectors; /* of the tiles in [begin, middle); those in [middle, end) have one less */
   int64_t begin, middle, end;
 };
 
-/* Vectors of a panel: all blocks are done for a panel before the next one, so that what the lists read of x stays in the
- * second-level cache while the weights of a block stay in the first. */
+/* Vectors of a panel: all blocks are done for a panel before the next one, so that what the lists read of x
+ * stays in the second-level cache while the weights of a block stay in the first. */
 static inline int64_t i8_panel(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1) {
   enum { PANEL_BYTES = 384 << 10 };
   const int64_t list = !s->start ? s->n_list : b1 > b0 ? (s->start[b1] - s->start[b0]) / (b1 - b0) : 0;
   return PANEL_BYTES / I8_VECTOR_BYTES / (list + s->rows / I8_WORD_ROWS + 1);
 }
 
-/* The next panel after *split and before vector last: a run of vectors with pieces, or as much of one as fits, in tiles of
- * at most `most` vectors. False: there is none. */
+/* The next panel after *split and before vector last: a run of vectors with pieces, or as much of one as
+ * fits, in tiles of at most `most` vectors. False: there is none. */
 static inline bool i8_next_panel(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1, int64_t last, int most,
                                  struct i8_split *split) {
   int64_t v = split->end;

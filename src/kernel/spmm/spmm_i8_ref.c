@@ -1,5 +1,6 @@
-/* spmm, 8 bits, in portable C: every size of block, both forms of weights; 16 pixels of a row at a time in the vectors that
- * gcc and clang have for every machine. Products of an unsigned and a signed byte fit 16 bits. */
+/* spmm, 8 bits, in portable C: every size of block, both forms of weights; 16 pixels of a row at a time in
+ * the vectors that gcc and clang have for every machine. Products of an unsigned and a signed byte fit 16
+ * bits. */
 #include "kernel/spmm/spmm_i8_end.h"
 
 enum { QUADS = I8_VECTOR / 4, CHUNK = 16 };
@@ -32,7 +33,8 @@ static void sum_row(const uint8_t *x, const int32_t *off, int64_t n, const int32
   sum[0] = a, sum[1] = b, sum[2] = c, sum[3] = d;
 }
 
-/* Sums of row i of block b. Weights in tiles are 16 rows x 16 entries, rows after rows, entries after that. */
+/* Sums of row i of block b. Weights in tiles are 16 rows x 16 entries, rows after rows, entries after that.
+ * */
 static void sum_list(const struct sumi_spmm_i8 *s, int64_t b, int64_t i, const uint8_t *x, sums sum[QUADS]) {
   struct i8_tile t;
   i8_list(s, b, &t);

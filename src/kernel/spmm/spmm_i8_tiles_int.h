@@ -1,15 +1,14 @@
-/* The frame of the 8-bit loop for leaves with registers of sums: panels, blocks, tiles. A leaf defines, and then includes
- * this:
- *   sums, xs, ws                   types: sums of a row's 16 pixels; their words of x; a word of w for all of them
+/* The frame of the 8-bit loop for leaves with registers of sums: panels, blocks, tiles. A leaf includes an end,
+ * spmm_i8_avx512.h or spmm_i8_avx2.h, defines this, and then includes the frame:
+ *   sums, xs, ws                   types: 16 sums of a row; 16 words of x; a word of w for them all
  *   v_bias(p) v_x(p) v_w(p)        loads: one word everywhere, 64 bytes, one word
  *   v_dot(sum, x, w)               the sum with four products a pixel added, modulo 2^32
  *   v_keep(p, sum)                 stores 16 sums, 64-byte aligned
  *   TILE_ROWS                      rows of the largest tile
  *   MOST_1, MOST_2, MOST_4, MOST_8 vectors of 16 pixels in tiles of so many rows (8: if TILE_ROWS is)
- *   TILES(X)                       X(rows, vectors) of every tile
- * and it includes an end: spmm_i8_avx512.h or spmm_i8_avx2.h. */
-#ifndef SUMI_KERNEL_SPMM_I8_TILES_H
-#define SUMI_KERNEL_SPMM_I8_TILES_H
+ *   TILES(X)                       X(rows, vectors) of every tile */
+#ifndef SUMI_KERNEL_SPMM_I8_TILES_INT_H
+#define SUMI_KERNEL_SPMM_I8_TILES_INT_H
 
 /* Tiles beside each other: vectors [v, stop), all of them wanted. */
 typedef void (*tiles_fn)(const struct i8_end *end, const struct i8_tile *t, int64_t v, int64_t stop);
