@@ -23,8 +23,9 @@
 struct i8_end {
   const struct sumi_spmm_i8 *s;
   bool quick, direct; /* direct: with a shift or a factor behind it */
-  uint32_t lo, hi;    /* in four bytes */
-  uint32_t zero;      /* in two halves */
+  bool residual;   /* bytes out of one stage that adds the residual and nothing else, scales as for quick */
+  uint32_t lo, hi; /* in four bytes */
+  uint32_t zero;   /* in two halves */
 };
 
 INLINE struct i8_end i8_end_of(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1) {
@@ -34,7 +35,11 @@ INLINE struct i8_end i8_end_of(const struct sumi_spmm_i8 *s, int64_t b0, int64_t
       1; /* |v * post| < 2^31: conversion to integers does not overflow, and the clamp may follow it */
   for (int64_t m = b0 * s->block; m < m1; m++)
     small &= fabsf(s->scale[m] * s->post) < 0.5f && (!s->shift || fabsf(s->shift[m] * s->post) < 0x1p29f);
+  const struct sumi_spmm_i8_stage *t = &s->stage[0];
+  const bool plain = small && !s->y_f32 && !s->table && !s->act && !direct;
   return (struct i8_end){.s = s,
+                         .residual = plain && s->n_stage == 1 && !t->add && !t->act && fabsf(t->mul) < 1e5f &&
+                                     fabsf(t->r_mul) < 1e5f,
                          .quick = small && !s->y_f32 && !s->n_stage && !s->table && !s->act,
                          .direct = direct,
                          .lo = (uint32_t)s->lo * 0x01010101u,
@@ -271,8 +276,33 @@ static __attribute__((noinline, unused)) void i8_finish_any(const struct sumi_sp
   i8_store(s->map, v, i8_plane(s, m), s->table ? i8_look_up(s->table, words) : words);
 }
 
+/* i8_finish_any where end.residual: the same bits with less to decide. */
+INLINE void i8_finish_residual(const struct i8_end *end, int64_t m, int64_t v, const int32_t *sum,
+                               int64_t stride) {
+  const struct sumi_spmm_i8 *const s = end->s;
+  const struct sumi_spmm_i8_stage *const t = &s->stage[0];
+  const __m512i r = i8_load(s->r_map, v, t->r + m / I8_WORD_ROWS * t->r_group);
+  const __m512 lo = _mm512_set1_ps(s->lo - s->zero), hi = _mm512_set1_ps(s->hi - s->zero),
+               mul = _mm512_set1_ps(t->mul), r_mul = _mm512_set1_ps(t->r_mul);
+  __m512i q[I8_WORD_ROWS];
+  UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) {
+    const __m512 x =
+        _mm512_min_ps(_mm512_max_ps(i8_scaled(s, m + i, _mm512_load_si512(sum + i * stride)), lo), hi);
+    const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+    q[i] = _mm512_cvtps_epi32(_mm512_fmadd_ps(whole, mul, _mm512_mul_ps(i8_byte(r, i, t->r_zero), r_mul)));
+  }
+  const __m512i words = i8_pack(q[0], q[1], q[2], q[3], _mm512_set1_epi16((short)t->zero));
+  const __m512i held = _mm512_min_epu8(_mm512_max_epu8(words, _mm512_set1_epi8((char)(uint8_t)t->lo)),
+                                       _mm512_set1_epi8((char)(uint8_t)t->hi));
+  i8_store(s->map, v, i8_plane(s, m), held);
+}
+
 /* Rows m .. m + 3 of vector v: sums at sum[i * stride + lane], 64-byte aligned, stride a multiple of 16. */
 INLINE void i8_finish(const struct i8_end *end, int64_t m, int64_t v, const int32_t *sum, int64_t stride) {
+  if (end->residual) {
+    i8_finish_residual(end, m, v, sum, stride);
+    return;
+  }
   if (!end->quick) {
     i8_finish_any(end->s, m, v, sum, stride);
     return;
