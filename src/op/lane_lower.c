@@ -4,16 +4,16 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "op/lane_steps.h"
 
 /* ---- copies ----------------------------------------------------------------------------------------------------- */
 
-/* Row-major [outer][channels][inner] of 8, 16 or 32-bit elements, and the same in lanes. */
+/* Row-major [outer][channels][inner] of 16 or 32-bit elements, and the same in lanes. */
 struct copy {
   struct sumi_layout from, to; /* one of them may be row-major */
   int from_buffer, to_buffer;
   int64_t outer, channels, inner, images, h, w;
-  int bytes;    /* of an element */
-  uint8_t flip; /* signed bytes are stored plus 128 */
+  int bytes; /* of an element */
 };
 
 struct copy_run {
@@ -37,7 +37,7 @@ static void copy_channels(void *user, int64_t begin, int64_t end, int worker) {
     for (int64_t p = 0; p < c->outer * c->inner; p++) {
       const uint8_t *from = r->from + place(c, &c->from, m, p);
       uint8_t *to = r->to + place(c, &c->to, m, p);
-      for (int i = 0; i < c->bytes; i++) to[i] = from[i] ^ c->flip;
+      for (int i = 0; i < c->bytes; i++) to[i] = from[i];
     }
 }
 
@@ -57,8 +57,18 @@ static sumi_status run_copy(const void *args, const struct sumi_run *run) {
   return SUMI_OK;
 }
 
+/* 8-bit values have kernels for it. */
+static sumi_status emit_bytes(struct sumi_lower *l, const struct sumi_tensor *t,
+                              const struct sumi_lane_operand *from, const struct sumi_lane_operand *to) {
+  if (!to->layout.v) return sumi_lower_lane_unpack(l, t, from, to->buffer);
+  SUMI_TRY(sumi_lower_blank(l, to));
+  if (!from->layout.v) return sumi_lower_lane_pack(l, t, from->buffer, to);
+  return sumi_lower_lane_table(l, from, 0, to, 0, to->layout.groups, NULL);
+}
+
 static sumi_status emit_copy(struct sumi_lower *l, const struct sumi_tensor *t,
                              const struct sumi_lane_operand *from, const struct sumi_lane_operand *to) {
+  if (from->layout.v == 4 || to->layout.v == 4) return emit_bytes(l, t, from, to);
   struct copy *c = SUMI_NEW(l->arena, struct copy);
   if (!c) SUMI_FAIL_MEMORY(l->err);
   const int axis = from->layout.v ? from->layout.axis : to->layout.axis;
@@ -69,8 +79,7 @@ static sumi_status emit_copy(struct sumi_lower *l, const struct sumi_tensor *t,
                      .outer = sumi_dims_count(t->dim, 0, axis),
                      .channels = t->dim[axis],
                      .inner = sumi_dims_count(t->dim, axis + 1, t->rank),
-                     .bytes = sumi_dtype_bits(t->dtype) / 8,
-                     .flip = t->dtype == SUMI_INT8 && !from->layout.v != !to->layout.v ? 0x80 : 0};
+                     .bytes = sumi_dtype_bits(t->dtype) / 8};
   return sumi_lower_emit(l, run_copy, c,
                          from->layout.v ? to->layout.v ? "lanes anew" : "from lanes" : "to lanes",
                          &from->buffer, 1, &to->buffer, 1);
