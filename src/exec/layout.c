@@ -84,6 +84,8 @@ static sumi_status ask(struct assigner *a, const struct sumi_node *node) {
                                    .n_out = node->n_out,
                                    .in = (const struct sumi_tensor *const *)at,
                                    .out = at + n_in};
+    for (size_t k = 0; k < n_out; k++)
+      wish[n_in + k].axis = node->out[k] && wanted(a, node->out[k]) ? a->of[node->out[k]->id].wish.axis : -1;
     node->op->lanes(&call, wish, wish + n_in);
   }
   for (int i = 0; i < node->n_in; i++)

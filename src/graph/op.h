@@ -100,8 +100,9 @@ struct sumi_op {
   sumi_status (*lower)(struct sumi_lower *l);
 
   /* Device cpu: which inputs lower can read, and which outputs it can write, in lanes (tensor/layout.h). Shapes are
-   * numbers, data is there where constant. All wishes come in zero. lower must take every value row-major as well.
-   * NULL = row-major only. */
+   * numbers, data is there where constant. All wishes come in zero, but for the outputs' axis: the one their readers want
+   * the channels along, -1 where they want no lanes. lower must take every value row-major as well. NULL = row-major
+   * only. */
   void (*lanes)(const struct sumi_call *call, struct sumi_lane_wish *in, struct sumi_lane_wish *out);
 
   /* Work of one run; NULL = bytes of inputs and outputs, no macs. */

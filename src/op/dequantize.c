@@ -5,6 +5,7 @@
 #include "op/lane.h"
 #include "op/ops.h"
 #include "op/quant.h"
+#include "op/quant_lower.h"
 
 static sumi_dtype output_type(const struct sumi_node *node) {
   return sumi_dtype_from_onnx(sumi_attr_int(node, "output_dtype", 0));
@@ -107,6 +108,19 @@ static const struct sumi_case cases[] = {
      "(x, s) }",
      .low = -8, .high = 7},
     {"g (int32[33] x) => (y) <float s = {0.5}> { y = DequantizeLinear (x, s) }", .low = -900, .high = 900},
+    {"g (float[2,6,5,7] x) => (y) <float s = {0.05}, uint8 z = {131}> { q = QuantizeLinear (x, s, z) y = "
+     "DequantizeLinear (q, s, z) }",
+     .low = -9, .high = 9, .why = "images in lanes"},
+    {"g (float[2,6,5,7] x) => (y) <float[6] s = {0.5, 0.01, 0.3, 0.1, 0.2, 0.4}, int8[6] z = {0, -7, 100, 1, "
+     "2, 3}> "
+     "{ q = QuantizeLinear (x, s, z) y = DequantizeLinear (q, s, z) }",
+     .low = -9, .high = 9, .why = "channels of images in lanes"},
+    {"g (float[3,5,21] x) => (y) <float s = {0.05}, int8 z = {-5}> { q = QuantizeLinear (x, s, z) y = "
+     "DequantizeLinear (q, s, z) }",
+     .low = -9, .high = 9, .why = "tokens in lanes"},
+    {"g (float[40,3] x) => (y) <float[3] s = {0.5, 0.01, 0.3}> { q = QuantizeLinear <axis = -1> (x, s) y = "
+     "DequantizeLinear <axis = -1> (q, s) }",
+     .low = -9, .high = 9, .why = "channels of tokens in lanes"},
     {NULL},
 };
 
@@ -120,5 +134,7 @@ const struct sumi_op sumi_op_dequantize_linear = {
     .out = out,
     .infer = dequantize_infer,
     .ref = dequantize_ref,
+    .lower = sumi_dequantize_lower,
+    .lanes = sumi_dequantize_lanes,
     .cases = cases,
 };

@@ -8,6 +8,7 @@
 #include "op/lane.h"
 #include "op/ops.h"
 #include "op/quant.h"
+#include "op/quant_lower.h"
 
 static sumi_dtype output_type(const struct sumi_node *node) {
   return sumi_dtype_from_onnx(sumi_attr_int(node, "output_dtype", 0));
@@ -133,5 +134,7 @@ const struct sumi_op sumi_op_quantize_linear = {
     .out = out,
     .infer = quantize_infer,
     .ref = quantize_ref,
+    .lower = sumi_quantize_lower,
+    .lanes = sumi_quantize_lanes,
     .cases = cases,
 };
