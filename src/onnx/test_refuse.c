@@ -76,6 +76,8 @@ static void refuses_operators(void **state) {
                  "node 'n' (ai.onnx.Frobnicate, version 17): there is no operator 'Frobnicate'");
   expect_refusal(with_node(node_bytes("my.domain:Relu", "x", "z")), SUMI_E_UNSUPPORTED,
                  "node 'n' (my.domain.Relu, version 1): there is no operator 'my.domain.Relu'");
+  expect_refusal(with_node(node_bytes("sumi:QTable", "x,x", "z")), SUMI_E_UNSUPPORTED,
+                 "operator 'sumi.QTable' is not for files");
   expect_refusal(with_node(node_bytes("RMSNormalization", "x,x", "z")), SUMI_E_UNSUPPORTED, "came with 23");
   expect_refusal(with_node(node_bytes("", "x", "z")), SUMI_E_FORMAT, "it has no operator");
   struct bytes m = model_bytes(8, 99);
