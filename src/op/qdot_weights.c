@@ -81,7 +81,7 @@ static struct form judge(const struct sumi_lower *l, const struct sumi_qdot_matr
                          const struct sumi_qdot_facts *f, int which, bool dense, int64_t pixels) {
   struct form form = {.m = m, .block = 1 << which, .dense = dense};
   const double n_blocks = (double)((f->rows + form.block - 1) / form.block);
-  form.kernel = sumi_spmm_i8_pick(l->isa, form.block);
+  form.kernel = sumi_spmm_i8_pick(l->isa, form.block, pixels);
   form.seconds =
       sumi_spmm_i8_predict(form.kernel, form.block, dense,
                            dense ? n_blocks * (double)f->cols : (double)f->entries[which], n_blocks, pixels);

@@ -170,6 +170,9 @@ static void make_lists(struct check *c, struct problem *q) {
   fill_bytes(c, &q->w, extreme, 0x80, 0x7f);
   q->x = guard(c, (size_t)(furthest / 4 + s->map->pixels + SUMI_LANE_OVER_WORDS));
   fill_bytes(c, &q->x, extreme, 0, 255);
+  const double zeros = pick(c, 0, 1) ? 0.7 : 0; /* words that a kernel may leave out */
+  for (size_t i = 0; i < q->x.n; i++)
+    if (sumi_random_uniform(&c->random) < zeros) q->x.data[i] = 0;
   s->w = (const int32_t *)q->w.data;
   s->x = (const uint8_t *)q->x.data;
 }
@@ -309,14 +312,18 @@ static void check_one(struct check *c, const struct sumi_spmm_i8_kernel *k, int 
 }
 
 static void check_pick(struct check *c, const struct sumi_spmm_i8_kernel *all, size_t n) {
-  for (int size = 0; size < SIZES; size++) {
-    const struct sumi_spmm_i8_kernel *k = sumi_spmm_i8_pick(sumi_cpu_isa(), 1 << size);
+  for (int i = 0; i < 2 * SIZES; i++) {
+    const int size = i / 2;
+    const int64_t pixels = i % 2 ? 1 : 1000;
+    const struct sumi_spmm_i8_kernel *k = sumi_spmm_i8_pick(sumi_cpu_isa(), 1 << size, pixels);
     begin_case(c, k->name, "pick");
     if (k->isa > sumi_cpu_isa()) fail(c, "level %s is above the mask", sumi_isa_label(k->isa));
     if (!(k->blocks >> size & 1)) fail(c, "takes no blocks of %d", 1 << size);
-    for (size_t i = 0; i < n && all + i < k; i++)
-      if (sumi_cpu_allows(sumi_cpu_isa(), all[i].isa) && all[i].blocks >> size & 1)
-        fail(c, "%s stands first and was not picked", all[i].name);
+    if (pixels > k->most_pixels) fail(c, "is for %ld pixels at most", (long)k->most_pixels);
+    for (size_t j = 0; j < n && all + j < k; j++)
+      if (sumi_cpu_allows(sumi_cpu_isa(), all[j].isa) && all[j].blocks >> size & 1 &&
+          pixels <= all[j].most_pixels)
+        fail(c, "%s stands first and was not picked", all[j].name);
   }
 }
 

@@ -85,13 +85,14 @@ struct sumi_spmm_i8_kernel {
   float tile_ns;  /* what starting and finishing a tile of `pixels` costs, per row */
   const char *what;
   sumi_spmm_i8_fn run;
+  int64_t most_pixels; /* picked for walks of so many at most; it works beyond that */
 };
 
 /* All kernels, best first; the last one is portable and takes every block. */
 const struct sumi_spmm_i8_kernel *sumi_spmm_i8_kernels(size_t *n);
 
-/* The first kernel that may run at this level and takes blocks of so many rows. */
-const struct sumi_spmm_i8_kernel *sumi_spmm_i8_pick(enum sumi_isa level, int block);
+/* The first kernel that may run at this level, for blocks of so many rows and walks of so many pixels. */
+const struct sumi_spmm_i8_kernel *sumi_spmm_i8_pick(enum sumi_isa level, int block, int64_t pixels);
 
 /* Seconds that lists of so many entries together, in n_blocks blocks, take over so many pixels; dense: the lists are one. */
 double sumi_spmm_i8_predict(const struct sumi_spmm_i8_kernel *kernel, int block, bool dense, double entries,

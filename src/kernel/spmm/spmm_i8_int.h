@@ -7,7 +7,9 @@
 
 #define SPMM_I8(level, suffix, ...) \
   void sumi_spmm_i8_##suffix(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1, int64_t p0, int64_t p1);
+#define SPMM_I8_FEW SPMM_I8
 #include "kernel/spmm/spmm_i8.def"
+#undef SPMM_I8_FEW
 #undef SPMM_I8
 
 #define INLINE static inline __attribute__((always_inline, unused))
