@@ -9,7 +9,15 @@
 #include "check.h"
 #include "spmm_i8.h"
 
-enum { MOST_ROWS = 72, MOST_LIST = 64, MOST_PIXELS = 320, MOST_PLANES = 12, SIZES = 6, TILE = 16 };
+enum {
+  MOST_ROWS = 72,
+  MOST_LIST = 64,
+  LONGEST_LIST = 3000, /* less than MOST_ROWS * MOST_LIST */
+  MOST_PIXELS = 320,
+  MOST_PLANES = 12,
+  SIZES = 6,
+  TILE = 16
+};
 
 struct map {
   struct sumi_lane_map map;
@@ -138,15 +146,16 @@ static struct guarded scales(struct check *c, size_t n, float size) {
   return g;
 }
 
-static void make_lists(struct check *c, struct problem *q) {
+/* longer: entries of one list for all blocks, 0 = as it comes. */
+static void make_lists(struct check *c, struct problem *q, int longer) {
   struct sumi_spmm_i8 *s = &q->s;
   const int64_t n_blocks = (s->rows + s->block - 1) / s->block, unit = s->block >= TILE ? TILE : 1;
   const int most = pick(c, 0, 3) ? MOST_LIST : 6, plane_words = (int)s->map->pixels + pick(c, 0, 20);
-  const bool lists = pick(c, 0, 1), strided = !lists && s->block < TILE && pick(c, 0, 1);
+  const bool lists = !longer && pick(c, 0, 1), strided = !lists && s->block < TILE && pick(c, 0, 1);
   int64_t total = 0;
   q->start[0] = 0;
   for (int64_t b = 0; b < n_blocks; b++) {
-    const int64_t n = (pick(c, 0, most) + unit - 1) / unit * unit;
+    const int64_t n = ((longer ? longer : pick(c, 0, most)) + unit - 1) / unit * unit;
     if (b == 0 || lists) total += n;
     q->start[b + 1] = (int32_t)total;
   }
@@ -244,16 +253,16 @@ static void make_end(struct check *c, struct problem *q) {
   memcpy(q->before.data, q->y.data, q->y.n * sizeof(float));
 }
 
-static void make(struct check *c, struct problem *q, int block) {
+static void make(struct check *c, struct problem *q, int block, int longer) {
   struct sumi_spmm_i8 *s = &q->s;
   memset(s, 0, sizeof *s);
   s->block = block;
-  s->rows = 4 * pick(c, 1, pick(c, 0, 3) ? 6 : MOST_ROWS / 4);
-  const int64_t pixels = pick(c, 1, pick(c, 0, 3) ? 70 : MOST_PIXELS);
+  s->rows = 4 * (longer ? pick(c, 9, 12) : pick(c, 1, pick(c, 0, 3) ? 6 : MOST_ROWS / 4));
+  const int64_t pixels = longer ? pick(c, 60, 150) : pick(c, 1, pick(c, 0, 3) ? 70 : MOST_PIXELS);
   make_map(c, &q->map, pixels, NULL);
   make_map(c, &q->r_map, pixels, &q->map);
   make_end(c, q);
-  make_lists(c, q);
+  make_lists(c, q, longer);
   const int words = block < 4 ? 4 / block : 1; /* blocks are split between words */
   const int units = (int)((s->rows + block - 1) / block) / words, vectors = (int)(pixels + 15) / 16;
   const bool part = pick(c, 0, 2) == 0;
@@ -291,9 +300,9 @@ static void compare(struct check *c, const struct problem *q) {
   free(right);
 }
 
-static void check_one(struct check *c, const struct sumi_spmm_i8_kernel *k, int block) {
+static void check_one(struct check *c, const struct sumi_spmm_i8_kernel *k, int block, int longer) {
   static struct problem q;
-  make(c, &q, block);
+  make(c, &q, block, longer);
   const struct sumi_spmm_i8 *s = &q.s;
   begin_case(c, k->name,
              "rows %ld, pixels %ld, block %d, %s %ld, w_row %ld, zero %g, lo %g, hi %g, %d stages, %s%s%s, "
@@ -335,6 +344,9 @@ void check_spmm_i8(struct check *c) {
     if (all[i].isa != sumi_cpu_isa()) continue; /* every row has its turn when the mask is its level */
     if (c->bench) bench_spmm_i8(c, &all[i]);
     for (int size = 0; size < SIZES && !c->bench; size++)
-      for (int t = 0; t < 300 && all[i].blocks >> size & 1; t++) check_one(c, &all[i], 1 << size);
+      for (int t = 0; t < 300 && all[i].blocks >> size & 1; t++) check_one(c, &all[i], 1 << size, 0);
+    /* lists that no tile keeps at hand; the loop of the header is slow on them */
+    for (int t = 0; t < 12 && !c->bench && all[i].isa != SUMI_ISA_REF && all[i].blocks >> 5 & 1; t++)
+      check_one(c, &all[i], t & 1 ? 16 : 32, t % 3 ? pick(c, MOST_LIST, LONGEST_LIST / 2) : LONGEST_LIST);
   }
 }

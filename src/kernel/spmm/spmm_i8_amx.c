@@ -15,10 +15,15 @@ enum {
   TILE_BYTES = 64,  /* of a row */
   TILE_GROUPS = 4,  /* of I8_WORD_ROWS rows */
   GROUP_WORDS = I8_WORD_ROWS * I8_VECTOR,
-  MOST_U = 4,           /* vectors of a panel */
-  MOST_TILES = 4,       /* registers with sums */
-  RING = 3,             /* steps that the copy is ahead of lists that are not shared */
-  RING_WORDS = 40 << 10 /* the most for a shared list: 160 KiB */
+  MOST_U = 4,            /* vectors of a panel */
+  MOST_TILES = 4,        /* registers with sums */
+  MOST_PANELS = 4,       /* of a group */
+  RING = 3,              /* steps that the copy is ahead of lists that are not shared */
+  RING_WORDS = 80 << 10, /* the most for a shared list: 320 KiB, a small part of a second-level cache */
+  LONG_LIST = 30, /* steps: weights and copied x of a block together are beyond the first-level cache */
+  CHUNK = 8,      /* steps of such a list whose weights stay there while the panels take turns */
+  MANY_WEIGHT_WORDS =
+      256 << 10 /* 1 MiB: weights that should not come twice from beyond the second-level cache */
 };
 
 /* The compiler moves no access to memory across: it does not know what tile instructions read. */
@@ -49,32 +54,61 @@ INLINE int64_t take(const struct sumi_lane_map *map, int64_t from, int u, int64_
 
 /* ---- copying x ---------------------------------------------------------------------------------------------------- */
 
-/* The stream of steps to copy: for each of `panels` panels more, `turns` times the list. */
+/* Panels whose sums grow together: for each chunk of the list the panels take turns, so that a chunk of weights is read once for
+ * all of them. */
+struct group {
+  int64_t next; /* vectors before are taken */
+  int64_t left; /* panels after this group */
+  int most, n;  /* panels: of a group, of this one */
+  int64_t v[MOST_PANELS][MOST_U];
+};
+
+INLINE bool group_next(struct group *g, const struct sumi_lane_map *map, int u) {
+  g->n = g->left < g->most ? (int)g->left : g->most;
+  g->left -= g->n;
+  for (int i = 0; i < g->n; i++) g->next = take(map, g->next, u, g->v[i]);
+  return g->n > 0;
+}
+
+/* The stream of steps to copy: for each group of panels, `turns` times the list, chunk by chunk for all panels. */
 struct feed {
+  const struct sumi_lane_map *map;
   const uint8_t *x;
   const int32_t *off;
-  int64_t n, at; /* entries of the list */
-  int64_t turns, turn, panels;
-  const struct sumi_lane_map *map;
-  int64_t next, v[MOST_U];
+  int64_t n, chunk, from, at,
+      to; /* entries of the list: all, of a chunk; this chunk and the next step in it */
+  int64_t turns, turn;
+  int panel;
+  struct group group;
 };
+
+/* From the end of a chunk to the next one; false if it was the last. */
+INLINE bool feed_on(struct feed *f, int u) {
+  if (++f->panel >= f->group.n) {
+    f->panel = 0;
+    f->from = f->to;
+    if (f->from == f->n) {
+      f->from = 0;
+      if (++f->turn >= f->turns) {
+        if (!group_next(&f->group, f->map, u)) return false;
+        f->turn = 0;
+      }
+    }
+  }
+  f->at = f->from;
+  f->to = i8_min(f->from + f->chunk, f->n);
+  return true;
+}
 
 /* Copies the next step, if there is one: tiles [u][16 entries][16 pixels]. */
 INLINE void feed(struct feed *f, int u, int32_t *to) {
-  if (f->at == f->n) {
-    if (++f->turn >= f->turns) {
-      if (f->panels == 0) return;
-      f->panels--;
-      f->turn = 0;
-      f->next = take(f->map, f->next, u, f->v);
-    }
-    f->at = 0;
-  }
+  if (f->at == f->to && !feed_on(f, u)) return;
   const int32_t *const off = f->off + f->at;
+  const int64_t *const v = f->group.v[f->panel];
   UNROLL for (int e = 0; e < STEP; e++) {
     const uint8_t *const from = f->x + off[e];
     UNROLL for (int i = 0; i < u; i++) {
-      const __m512i row = _mm512_loadu_si512(from + 4 * I8_VECTOR * f->v[i]);
+      const __m512i row = _mm512_loadu_si512(from + 4 * I8_VECTOR * v[i]);
       _mm512_store_si512(to + i * TILE_WORDS + e * I8_VECTOR, row);
     }
   }
@@ -221,6 +255,14 @@ INLINE void clear(int h, int u) {
   if (h * u > 2) _tile_zero(3);
 }
 
+INLINE void load(const int32_t *sum, int h, int u) {
+  _tile_loadd(0, sum, TILE_BYTES);
+  if (u > 1) _tile_loadd(1, sum + h * TILE_WORDS, TILE_BYTES);
+  if (h > 1) _tile_loadd(2, sum + TILE_WORDS, TILE_BYTES);
+  if (u > 2) _tile_loadd(2, sum + 2 * TILE_WORDS, TILE_BYTES);
+  if (h * u > 2) _tile_loadd(3, sum + 3 * TILE_WORDS, TILE_BYTES);
+}
+
 INLINE void store(int32_t *sum, int h, int u) {
   _tile_stored(0, sum, TILE_BYTES);
   if (u > 1) _tile_stored(1, sum + h * TILE_WORDS, TILE_BYTES);
@@ -232,56 +274,104 @@ INLINE void store(int32_t *sum, int h, int u) {
 
 /* ---- the walk ----------------------------------------------------------------------------------------------------- */
 
+struct walk {
+  const struct i8_end *end;
+  int64_t b0, b1;
+  bool resident; /* the ring holds the shared list for a group of panels, in the order of the products */
+  int32_t *ring, *ring_end, *slot;
+  struct feed feed;
+  struct group group;
+  struct done done;
+  int flip;              /* which of sums is being finished */
+  int32_t *parts, *sums; /* of unfinished chunks [MOST_PANELS], of finished tiles [2], MOST_TILES each */
+};
+
+/* Sets up the stream of steps and copies the first ring of it. */
+INLINE void walk_begin(struct walk *k, int64_t v, int64_t panels, int h, int u) {
+  const struct sumi_spmm_i8 *const s = k->end->s;
+  const int64_t step_words = (int64_t)u * TILE_WORDS, words = s->start ? 0 : s->n_list / STEP * step_words;
+  struct feed *const f = &k->feed;
+  *f = (struct feed){.map = s->map, .x = s->x, .off = s->off, .n = s->n_list, .turns = 1};
+  f->group = (struct group){.next = v, .left = panels, .most = 1};
+  k->resident = !s->start && words <= RING_WORDS;
+  if (s->start) {
+    f->off = s->off + s->start[k->b0];
+    f->n = s->start[k->b1] - s->start[k->b0];
+  } else if (!k->resident) {
+    f->turns = k->b1 - k->b0;
+  } else if (h > 1 && (f->n >= LONG_LIST * STEP || (k->b1 - k->b0) * f->n * s->block > MANY_WEIGHT_WORDS)) {
+    f->group.most = (int)i8_min(i8_min(RING_WORDS / words, MOST_PANELS), panels);
+  }
+  f->chunk = f->group.most > 1 ? CHUNK * STEP : f->n;
+  f->from = f->at = f->to = f->n; /* the first step begins the first group */
+  f->turn = f->turns;
+  k->group = f->group;
+  k->ring_end = k->ring + (k->resident ? f->group.most * words : RING * step_words);
+  k->slot = k->ring;
+  if (f->n == 0) return;
+  for (int32_t *to = k->ring; to < k->ring_end; to += step_words) feed(f, u, to);
+}
+
+/* Adds entries [from, to) of a block's list to panel i; finishes the tile before meanwhile. */
+INLINE void add_chunk(struct walk *k, const int32_t *a, int64_t from, int64_t to, int i, bool fed, int h,
+                      int u) {
+  const int64_t step_words = (int64_t)u * TILE_WORDS;
+  const int slice = to > from ? (int)((k->done.end * STEP + to - from - 1) / (to - from)) : 0;
+  if (from == 0)
+    clear(h, u);
+  else
+    load(k->parts + i * MOST_TILES * TILE_WORDS, h, u);
+  for (int64_t e = from; e < to; e += STEP, a += h * TILE_WORDS) {
+    ORDER();
+    step(a, k->slot, h, u);
+    ORDER();
+    if (fed) feed(&k->feed, u, k->slot);
+    k->slot = k->slot + step_words == k->ring_end ? k->ring : k->slot + step_words;
+    finish(k->end, &k->done, slice, h, u);
+  }
+  finish(k->end, &k->done, h * TILE_GROUPS, h, u);
+}
+
+/* Block b for all panels of the group. */
+INLINE void add_block(struct walk *k, int64_t b, int h, int u) {
+  const struct sumi_spmm_i8 *const s = k->end->s;
+  const int64_t first = s->start ? s->start[b] : b * s->n_list,
+                n = s->start ? s->start[b + 1] - first : s->n_list;
+  const bool fed = !k->resident || b + 1 == k->b1;
+  if (k->resident) k->slot = k->ring;
+  int64_t from = 0;
+  do {
+    const int64_t to = i8_min(from + k->feed.chunk, n);
+    for (int i = 0; i < k->group.n; i++) {
+      add_chunk(k, s->w + (first + from) * s->block, from, to, i, fed, h, u);
+      if (to < n) {
+        store(k->parts + i * MOST_TILES * TILE_WORDS, h, u);
+        continue;
+      }
+      struct done *const d = &k->done;
+      int32_t *const sums = k->sums + k->flip * MOST_TILES * TILE_WORDS;
+      k->flip ^= 1;
+      store(sums, h, u);
+      d->sum = sums;
+      d->m = b * s->block;
+      d->next = 0;
+      d->end = (int)(i8_min(s->rows - d->m, s->block) / I8_WORD_ROWS);
+      if (b == k->b0 || k->group.n > 1) aim_all(k->end, d, k->group.v[i], u);
+    }
+    from = to;
+  } while (from < n);
+}
+
 /* `panels` panels of u vectors from vector v on, blocks of h times 16 rows. Returns the vector after them. */
 INLINE int64_t walk(const struct i8_end *end, int64_t b0, int64_t b1, int64_t v, int64_t panels,
                     int32_t *ring, int h, int u) {
-  const struct sumi_spmm_i8 *const s = end->s;
-  const int64_t step_words = (int64_t)u * TILE_WORDS;
-  const bool shared = !s->start, resident = shared && s->n_list / STEP * step_words <= RING_WORDS;
-  struct feed f = {
-      .x = s->x, .off = s->off, .n = s->n_list, .turns = 1, .panels = panels, .map = s->map, .next = v};
-  if (!shared) {
-    f.off = s->off + s->start[b0];
-    f.n = s->start[b1] - s->start[b0];
-  } else if (!resident) {
-    f.turns = b1 - b0;
-  }
-  f.at = f.n;
-  f.turn = f.turns;
-  int32_t *const ring_end = ring + (resident ? s->n_list / STEP : RING) * step_words, *slot = ring;
-  if (f.n > 0)
-    for (int32_t *to = ring; to < ring_end; to += step_words) feed(&f, u, to);
-  _Alignas(64) int32_t sums[2][MOST_TILES * TILE_WORDS];
-  struct done d = {.end = 0};
-  for (int64_t i = 0; i < panels; i++) {
-    int64_t own[MOST_U];
-    v = take(s->map, v, u, own);
-    for (int64_t b = b0; b < b1; b++) {
-      const int64_t first = shared ? b * s->n_list : s->start[b];
-      const int64_t n = shared ? s->n_list : s->start[b + 1] - first;
-      const int32_t *a = s->w + first * s->block, *const a_end = a + n * s->block;
-      const bool fed = !resident || b + 1 == b1;
-      const int slice = n > 0 ? (int)((d.end * STEP + n - 1) / n) : 0;
-      clear(h, u);
-      for (; a < a_end; a += h * TILE_WORDS) {
-        ORDER();
-        step(a, slot, h, u);
-        ORDER();
-        if (fed) feed(&f, u, slot);
-        slot = slot + step_words == ring_end ? ring : slot + step_words;
-        finish(end, &d, slice, h, u);
-      }
-      finish(end, &d, h * TILE_GROUPS, h, u);
-      d.sum = sums[b & 1];
-      store(sums[b & 1], h, u);
-      d.m = b * s->block;
-      d.next = 0;
-      d.end = (int)(i8_min(s->rows - d.m, s->block) / I8_WORD_ROWS);
-      if (b == b0) aim_all(end, &d, own, u);
-    }
-  }
-  finish(end, &d, h * TILE_GROUPS, h, u);
-  return v;
+  _Alignas(64) int32_t parts[MOST_PANELS * MOST_TILES * TILE_WORDS], sums[2 * MOST_TILES * TILE_WORDS];
+  struct walk k = {.end = end, .b0 = b0, .b1 = b1, .ring = ring, .parts = parts, .sums = sums};
+  walk_begin(&k, v, panels, h, u);
+  while (group_next(&k.group, end->s->map, u))
+    for (int64_t b = b0; b < b1; b++) add_block(&k, b, h, u);
+  finish(end, &k.done, h * TILE_GROUPS, h, u);
+  return k.group.next;
 }
 
 static __attribute__((noinline)) void run_32(const struct i8_end *end, int64_t b0, int64_t b1, int64_t v,
