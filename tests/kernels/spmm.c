@@ -14,6 +14,8 @@ struct problem {
   struct guarded x, w, bias, lane_bias, add, y, scratch;
   int32_t off[MOST_ROWS * MOST_LIST], start[MOST_ROWS + 1];
   int64_t scans, planes;
+  struct sumi_spmm_window window;
+  int32_t dy[SUMI_SPMM_TAPS], dx[SUMI_SPMM_TAPS];
 };
 
 static int64_t place(const struct sumi_spmm_f32 *s, int64_t p) {
@@ -24,13 +26,22 @@ static void double_it(const float *x, float *y, int64_t n, const float *param) {
   for (int64_t i = 0; i < n; i++) y[i] = param[0] * x[i];
 }
 
+/* The word of x that entry e has for pixel p. */
+static float word(const struct sumi_spmm_f32 *s, int64_t e, int64_t p) {
+  const float *plane = (const float *)((const char *)s->x + s->off[e]);
+  const struct sumi_spmm_window *win = s->window;
+  if (!win) return plane[p];
+  const int64_t y = p / win->w + win->dy[e % win->taps], x = p % win->w + win->dx[e % win->taps];
+  return y >= 0 && y < win->h && x >= 0 && x < win->w ? plane[y * win->w + x] : 0;
+}
+
 /* The loop of the header for one word; *size receives the sum of magnitudes, for the tolerance of ref. */
 static float want(const struct sumi_spmm_f32 *s, int64_t m, int64_t p, float *size) {
   const int64_t b = m / s->block, i = m % s->block;
   float v = s->bias ? s->bias[m] : s->lane_bias ? s->lane_bias[p] : 0;
   *size = fabsf(v);
   for (int64_t e = s->start ? s->start[b] : 0; e < (s->start ? s->start[b + 1] : s->n_list); e++) {
-    const float x = *(const float *)((const char *)s->x + s->off[e] + 4 * p);
+    const float x = word(s, e, p);
     const float w = s->w[b * s->w_block + e * s->w_entry + i * s->w_row];
     v = fmaf(x, w, v);
     *size += fabsf(x * w);
@@ -42,7 +53,20 @@ static float want(const struct sumi_spmm_f32 *s, int64_t m, int64_t p, float *si
   return v < s->lo ? s->lo : v > s->hi ? s->hi : v;
 }
 
-static void make(struct check *c, struct problem *q, const float *param) {
+/* Images instead of planes that lie ready: fewer rows than the pixels need, or more. */
+static int64_t make_window(struct check *c, struct problem *q) {
+  struct sumi_spmm_window *win = &q->window;
+  *win = (struct sumi_spmm_window){.h = pick(c, 1, 9),
+                                   .w = pick(c, 1, 40),
+                                   .taps = pick(c, 1, pick(c, 0, 3) ? 9 : SUMI_SPMM_TAPS),
+                                   .dy = q->dy,
+                                   .dx = q->dx};
+  for (int t = 0; t < win->taps; t++) q->dy[t] = pick(c, -3, 3), q->dx[t] = pick(c, -3, 3);
+  q->s.window = win;
+  return win->h * win->w;
+}
+
+static void make(struct check *c, struct problem *q, bool windows, const float *param) {
   struct sumi_spmm_f32 *s = &q->s;
   static const int blocks[] = {1, 2, 4, 8, 8, 3};
   memset(s, 0, sizeof *s);
@@ -51,6 +75,7 @@ static void make(struct check *c, struct problem *q, const float *param) {
   s->block = blocks[pick(c, 0, 5)];
   const int64_t n_blocks = (s->rows + s->block - 1) / s->block;
   const bool lists = pick(c, 0, 1), strided = !lists && pick(c, 0, 1);
+  const int64_t plane = !lists && windows && pick(c, 0, 1) ? make_window(c, q) : s->pixels;
   q->planes = pick(c, 1, MOST_PLANES);
   int64_t total;
   if (lists) {
@@ -61,7 +86,7 @@ static void make(struct check *c, struct problem *q, const float *param) {
   } else {
     total = s->n_list = pick(c, 0, pick(c, 0, 9) ? MOST_LIST : LONG_LIST);
   }
-  for (int64_t e = 0; e < total; e++) q->off[e] = (int32_t)(4 * s->pixels * pick(c, 0, (int)q->planes - 1));
+  for (int64_t e = 0; e < total; e++) q->off[e] = (int32_t)(4 * plane * pick(c, 0, (int)q->planes - 1));
   s->off = q->off;
   s->w_row = strided ? total + pick(c, 0, 3) : 1;
   s->w_entry = strided ? 1 : s->block;
@@ -70,7 +95,7 @@ static void make(struct check *c, struct problem *q, const float *param) {
                        : lists ? total * s->block
                                : n_blocks * s->w_block;
   q->w = guard(c, (size_t)(last > 0 ? last : 0));
-  q->x = guard(c, (size_t)(q->planes * s->pixels));
+  q->x = guard(c, (size_t)(q->planes * plane));
   fill_random(c, &q->w, -1, 1);
   fill_random(c, &q->x, -1, 1);
   s->w = q->w.data;
@@ -83,7 +108,7 @@ static void make(struct check *c, struct problem *q, const float *param) {
   s->bias = bias == 1 ? q->bias.data : NULL;
   s->lane_bias = bias == 2 ? q->lane_bias.data : NULL;
   s->scale = pick(c, 0, 3) ? 1 : 0.25f;
-  s->pitch = pick(c, 0, 1) ? s->pixels : pick(c, 1, 30);
+  s->pitch = s->window || pick(c, 0, 1) ? s->pixels : pick(c, 1, 30);
   s->width = s->pitch == s->pixels ? s->pitch : pick(c, 1, (int)s->pitch);
   q->scans = (s->pixels + s->pitch - 1) / s->pitch;
   s->y_row = q->scans * s->width + pick(c, 0, 2);
@@ -98,7 +123,7 @@ static void make(struct check *c, struct problem *q, const float *param) {
   s->lo = pick(c, 0, 1) ? -0.25f : -INFINITY;
   s->hi = pick(c, 0, 1) ? 1.5f : INFINITY;
   q->scratch = guard(c, SUMI_SPMM_F32_SCRATCH); /* whole cache lines: aligned at either end */
-  s->scratch = pick(c, 0, 2) ? q->scratch.data : NULL;
+  s->scratch = s->window || pick(c, 0, 2) ? q->scratch.data : NULL;
 }
 
 static void compare(struct check *c, const struct problem *q, bool exact, int64_t b0, int64_t b1, int64_t p0,
@@ -129,7 +154,7 @@ static void compare(struct check *c, const struct problem *q, bool exact, int64_
 static void check_one(struct check *c, const struct sumi_spmm_f32_kernel *k) {
   static struct problem q;
   static const float param[1] = {2};
-  make(c, &q, param);
+  make(c, &q, k->windows, param);
   const struct sumi_spmm_f32 *s = &q.s;
   const int64_t n_blocks = (s->rows + s->block - 1) / s->block;
   const bool part = pick(c, 0, 2) == 0;
@@ -138,11 +163,11 @@ static void check_one(struct check *c, const struct sumi_spmm_f32_kernel *k) {
   const int64_t p0 = part ? pick(c, 0, (int)s->pixels - 1) : 0,
                 p1 = part ? pick(c, (int)p0, (int)s->pixels) : s->pixels;
   begin_case(c, k->name,
-             "rows %ld, pixels %ld, block %d, %s %ld, w_row %ld, scale %g, %s%s%s, pitch %ld, width %ld, "
+             "rows %ld, pixels %ld, block %d, %s%s %ld, w_row %ld, scale %g, %s%s%s, pitch %ld, width %ld, "
              "clip %g..%g, "
              "blocks %ld..%ld, pixels %ld..%ld",
-             (long)s->rows, (long)s->pixels, s->block, s->start ? "lists" : "dense", (long)s->n_list,
-             (long)s->w_row, (double)s->scale,
+             (long)s->rows, (long)s->pixels, s->block, s->start ? "lists" : "dense",
+             s->window ? " windows" : "", (long)s->n_list, (long)s->w_row, (double)s->scale,
              s->bias        ? "bias"
              : s->lane_bias ? "lane bias"
                             : "no bias",

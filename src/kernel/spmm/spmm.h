@@ -15,6 +15,10 @@
  * block). Matrix product a [m, k] x b [k, n]: the planes are the rows of b (off[e] = 4 * e * n, "pixels" are
  * its columns), the weights are a as it lies (w_row = k, w_entry = 1, w_block = block * k).
  *
+ * Windows: with s->window the planes are images [h, w] as they lie, without a halo, and pixel p of entry e is word
+ * (p / w + dy[e % taps], p % w + dx[e % taps]) of plane off[e], or 0 where that lies outside the image. One list for all
+ * blocks, scratch given, pitch = width; only kernels that say `windows` take it.
+ *
  * Exact: every kernel but ref uses fused multiply-adds in the order of the list and so gives the loop's bits;
  * ref rounds products. The result does not depend on how rows and pixels are split into calls. Alignment:
  * none needed; 64 bytes for x and off[e] is fastest. Nothing is read outside the words that the loop reads
@@ -23,6 +27,7 @@
 #ifndef SUMI_KERNEL_SPMM_H
 #define SUMI_KERNEL_SPMM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,17 +36,25 @@
 
 enum {
   SUMI_SPMM_BLOCK = 8, /* the largest block: rows that share a list and lie together in packed weights */
+  SUMI_SPMM_TAPS = 64, /* the most taps of windows */
   SUMI_SPMM_F32_SCRATCH =
-      4 * 48 * (192 + 128) /* words of scratch that let kernels copy what many rows read */
+      4 * 128 * 48 + 128 * 4 + 4 * 16 * 8 * 52 /* words: copies of what many rows read, sums */
+};
+
+struct sumi_spmm_window {
+  int64_t h, w;
+  int taps;
+  const int32_t *dy, *dx; /* [taps] */
 };
 
 struct sumi_spmm_f32 {
   int64_t rows, pixels;
   int block; /* rows of a block, 1..SUMI_SPMM_BLOCK */
   const float *x;
-  const int32_t *off;   /* bytes, multiples of 4 */
-  const int32_t *start; /* [blocks + 1]; NULL = one list for all blocks */
-  int64_t n_list;       /* entries of that list */
+  const int32_t *off;                    /* bytes, multiples of 4 */
+  const struct sumi_spmm_window *window; /* NULL = none */
+  const int32_t *start;                  /* [blocks + 1]; NULL = one list for all blocks */
+  int64_t n_list;                        /* entries of that list */
   const float *w;
   int64_t w_block, w_entry,
       w_row;              /* elements; w_block is 0 where start is given: entries are counted through */
@@ -68,6 +81,7 @@ struct sumi_spmm_f32_kernel {
   const char *name; /* "spmm_f32/avx512" */
   enum sumi_isa isa;
   int lanes;      /* pixels in a vector: split pixels into multiples of it */
+  bool windows;   /* takes windows */
   int over_read;  /* words read beyond the last pixel of a plane */
   float gmacs[4]; /* measured 10^9 multiply-adds a second on one core for blocks of 8, 4, 2, 1 rows */
   const char *what;

@@ -1,8 +1,8 @@
-/* spmm float32 with AVX-512. Two ways: lists of many rows over whole tiles of 48 pixels read x from a copy in the first-level
- * cache (copied panels, below); everything else reads x where it lies. Tiles of up to 8 rows x 3 vectors, 4 x 6, 2 x 8 of 16 pixels, sums in registers. Each list
- * entry costs one load a vector, one broadcast a row, one multiply-add for each pair. The last vector of a tile is
- * always masked, so nothing is read or written beyond the pixels; where 8 lanes are enough for it, it is half as wide,
- * which takes half the time on machines that split wide vectors. */
+/* spmm float32 with AVX-512. Two ways: lists of many rows, and windows, read x from copies in the first-level cache
+ * (copied panels, below); everything else reads x where it lies. Tiles of up to 8 rows x 3 vectors, 4 x 6, 2 x 8 of 16
+ * pixels, sums in registers. Each list entry costs one load a vector, one broadcast a row, one multiply-add for each
+ * pair. The last vector of a tile is always masked, so nothing is read or written beyond the pixels; where 8 lanes are
+ * enough for it, it is half as wide, which takes half the time on machines that split wide vectors. */
 #include <immintrin.h>
 
 #include "kernel/spmm/spmm_int.h"
@@ -201,98 +201,211 @@ static void run_block(const struct sumi_spmm_f32 *s, int64_t b, int64_t p, int64
 
 /* ---- copied panels ---------------------------------------------------------------------------------------------- */
 
-/* Many rows with one list. For a group of blocks and a panel of up to STRIPS strips of 48 pixels, CHUNK entries at a time: what is
- * read of x is copied side by side, so that a strip is one stream of 36 KiB in the first-level cache instead of as many pages as
- * there are planes; the group's weights are read from far once for all strips, the next block's while one is summed. Sums wait
- * in scratch between chunks and are continued in the order of the list, so the bits are those of the plain loop. */
-enum { CHUNK = 192, WIDE = 3, STRIP = WIDE * LANES, STRIPS = 4, GROUP = 16, LEAST_BLOCKS = 4 };
-enum { STRIP_X = CHUNK * STRIP, STRIP_SUMS = GROUP * MOST_ROWS * STRIP }; /* words */
-_Static_assert(SUMI_SPMM_F32_SCRATCH >= STRIPS * (STRIP_X + STRIP_SUMS),
+/* Many rows with one list, and windows. For a group of blocks and a panel of up to STRIPS strips of 48 pixels, CHUNK
+ * entries at a time: what is read of x is copied side by side, so that a strip is one stream of 24 KiB in the
+ * first-level cache instead of as many pages as there are planes; the group's weights are read from far once for all
+ * strips, the next block's while one is summed. Sums wait in scratch between chunks and are continued in the order of
+ * the list, so the bits are those of the plain loop. Up to TAIL pixels behind the last whole vector, too few for a
+ * vector of their own, are summed with rows in lanes. */
+enum { CHUNK = 128, WIDE = 3, STRIP = WIDE * LANES, STRIPS = 4, TAIL = 4, GROUP = 16, LEAST_BLOCKS = 4 };
+enum {
+  STRIP_X = CHUNK * STRIP,
+  BLOCK_SUMS = MOST_ROWS * (STRIP + TAIL),
+  STRIP_SUMS = GROUP * BLOCK_SUMS
+}; /* words */
+_Static_assert(SUMI_SPMM_F32_SCRATCH >= STRIPS * (STRIP_X + STRIP_SUMS) + CHUNK * TAIL,
                "scratch holds a chunk and the sums of a group");
 
-struct chunk {
-  const float *x; /* [n][vectors * LANES] */
-  int64_t n;
-  float *sums;      /* [rows][vectors * LANES] */
-  const char *next; /* the weights that are needed after these */
-  bool first, last;
+struct strip {
+  int64_t p;
+  int vectors, tail; /* tail: pixels behind the vectors */
+  int64_t n_pixels;
 };
 
-INLINE void chunk_tile(const int rows, const int vectors, const struct sumi_spmm_f32 *s,
-                       const struct spmm_tile *t, const struct chunk *c) {
-  __m512 sum[MOST_ROWS][WIDE];
-  const __mmask16 tail = lanes(t->n_pixels - LANES * (vectors - 1));
-#define MASK(u) ((u) + 1 < vectors ? (__mmask16)0xffff : tail)
-  UNROLL for (int i = 0; i < rows; i++) {
-    const float bias = s->bias ? s->bias[t->m + i] : 0;
-    UNROLL for (int u = 0; u < vectors; u++) sum[i][u] = _mm512_set1_ps(bias);
+struct chunk {
+  const float *x;    /* [n][vectors * LANES] */
+  const float *tail; /* [n][TAIL] */
+  int64_t n;
+  int n_tail;
+  float *sums;      /* [rows][vectors * LANES], tail [TAIL][MOST_ROWS] */
+  const char *next; /* the weights that are needed after these */
+  bool first, last, plain;
+};
+
+/* The sums of a tile are complete: [vectors] of whole words, or through finish(). */
+INLINE void chunk_end(const int rows, const int vectors, const int tail, const struct sumi_spmm_f32 *s,
+                      const struct spmm_tile *t, const struct chunk *c, __m512 sum[MOST_ROWS][WIDE],
+                      const __m256 *side) {
+  if (c->plain && !tail) {
+    const __m512 lo = _mm512_set1_ps(s->lo), hi = _mm512_set1_ps(s->hi);
+    const __mmask16 last = lanes(t->n_pixels - LANES * (vectors - 1));
+    UNROLL for (int i = 0; i < rows; i++) {
+      float *y = s->y + (t->m + i) * s->y_row + t->p;
+      const float *add = s->add ? s->add + (t->m + i) * s->add_row + t->p : NULL;
+      UNROLL for (int u = 0; u < vectors; u++) {
+        const __mmask16 mask = u + 1 < vectors ? (__mmask16)0xffff : last;
+        if (add) sum[i][u] = _mm512_add_ps(sum[i][u], _mm512_maskz_loadu_ps(mask, add + LANES * u));
+        _mm512_mask_storeu_ps(y + LANES * u, mask, _mm512_min_ps(hi, _mm512_max_ps(lo, sum[i][u])));
+      }
+    }
+    return;
   }
+  const int each = vectors + (tail > 0);
+  _Alignas(64) float out[MOST_ROWS * (STRIP + LANES)];
+  UNROLL for (int i = 0; i < rows; i++) {
+    UNROLL for (int u = 0; u < vectors; u++) _mm512_store_ps(out + LANES * (i * each + u), sum[i][u]);
+  }
+  _Alignas(32) float column[MOST_ROWS];
+  UNROLL for (int k = 0; k < tail; k++) {
+    _mm256_store_ps(column, side[k]);
+    for (int i = 0; i < rows; i++) out[LANES * (i * each + vectors) + k] = column[i];
+  }
+  for (int i = 0; tail && i < rows; i++)
+    for (int k = tail; k < LANES; k++) out[LANES * (i * each + vectors) + k] = 0;
+  finish(s, t, rows, each, out);
+}
+
+INLINE void chunk_start(const int rows, const int vectors, const int tail, const struct sumi_spmm_f32 *s,
+                        const struct spmm_tile *t, const struct chunk *c, __m512 sum[MOST_ROWS][WIDE],
+                        __m256 *side) {
+  const __mmask16 last = tail ? (__mmask16)0xffff : lanes(t->n_pixels - LANES * (vectors - 1));
   if (!c->first) {
     UNROLL for (int i = 0; i < rows; i++) {
       UNROLL for (int u = 0; u < vectors; u++) sum[i][u] =
           _mm512_load_ps(c->sums + LANES * (i * vectors + u));
     }
-  } else if (s->lane_bias) {
-    UNROLL for (int i = 0; i < rows; i++) {
-      UNROLL for (int u = 0; u < vectors; u++) sum[i][u] =
-          _mm512_maskz_loadu_ps(MASK(u), s->lane_bias + t->p + LANES * u);
-    }
+    UNROLL for (int k = 0; k < tail; k++) side[k] =
+        _mm256_load_ps(c->sums + MOST_ROWS * (LANES * vectors + k));
+    return;
   }
+  UNROLL for (int i = 0; i < rows; i++) {
+    const __m512 bias = _mm512_set1_ps(s->bias ? s->bias[t->m + i] : 0);
+    UNROLL for (int u = 0; u < vectors; u++) sum[i][u] =
+        s->lane_bias ? _mm512_maskz_loadu_ps(u + 1 < vectors ? (__mmask16)0xffff : last,
+                                             s->lane_bias + t->p + LANES * u)
+                     : bias;
+  }
+  UNROLL for (int k = 0; k < tail; k++) {
+    side[k] = s->bias ? _mm256_loadu_ps(s->bias + t->m) : _mm256_setzero_ps();
+    if (s->lane_bias && k < c->n_tail) side[k] = _mm256_set1_ps(s->lane_bias[t->p + LANES * vectors + k]);
+  }
+}
+
+/* Constants: rows, vectors; tail: 0, or for 8 rows whose weights lie together up to so many pixels more. */
+INLINE void chunk_tile(const int rows, const int vectors, const int tail, const struct sumi_spmm_f32 *s,
+                       const struct spmm_tile *t, const struct chunk *c) {
+  __m512 sum[MOST_ROWS][WIDE];
+  __m256 side[TAIL];
+  chunk_start(rows, vectors, tail, s, t, c, sum, side);
   const int64_t w_row = 4 * s->w_row, w_entry = 4 * s->w_entry; /* bytes */
   const char *w = (const char *)t->w;
   const int64_t ahead = c->next - w;
+  const float *z = c->tail;
   for (const float *x = c->x, *end = x + c->n * vectors * LANES; x < end;
-       x += vectors * LANES, w += w_entry) {
+       x += vectors * LANES, w += w_entry, z += TAIL) {
     __m512 v[WIDE];
     UNROLL for (int u = 0; u < vectors; u++) v[u] = _mm512_load_ps(x + LANES * u);
     _mm_prefetch(w + ahead, _MM_HINT_T0);
     UNROLL for (int i = 0; i < rows; i++) {
-      const __m512 b = _mm512_set1_ps(*(const float *)(w + i * w_row));
+      const __m512 b = _mm512_set1_ps(*(const float *)(w + i * (tail ? 4 : w_row)));
       UNROLL for (int u = 0; u < vectors; u++) sum[i][u] = _mm512_fmadd_ps(v[u], b, sum[i][u]);
     }
-  }
-  if (!c->last || t->pieces) {
-    _Alignas(64) float out[MOST_ROWS * STRIP];
-    float *to = c->last ? out : c->sums;
-    UNROLL for (int i = 0; i < rows; i++) {
-      UNROLL for (int u = 0; u < vectors; u++) _mm512_store_ps(to + LANES * (i * vectors + u), sum[i][u]);
+    if (tail) {
+      const __m256 b = _mm256_loadu_ps((const float *)w);
+      UNROLL for (int k = 0; k < tail; k++) side[k] = _mm256_fmadd_ps(b, _mm256_set1_ps(z[k]), side[k]);
     }
-    if (c->last) finish(s, t, rows, vectors, out);
+  }
+  if (c->last) {
+    chunk_end(rows, vectors, tail, s, t, c, sum, side);
     return;
   }
-  const __m512 lo = _mm512_set1_ps(s->lo), hi = _mm512_set1_ps(s->hi);
   UNROLL for (int i = 0; i < rows; i++) {
-    float *y = s->y + (t->m + i) * s->y_row + t->p;
-    UNROLL for (int u = 0; u < vectors; u++)
-        _mm512_mask_storeu_ps(y + LANES * u, MASK(u), _mm512_min_ps(hi, _mm512_max_ps(lo, sum[i][u])));
+    UNROLL for (int u = 0; u < vectors; u++) _mm512_store_ps(c->sums + LANES * (i * vectors + u), sum[i][u]);
   }
-#undef MASK
+  UNROLL for (int k = 0; k < tail; k++) _mm256_store_ps(c->sums + MOST_ROWS * (LANES * vectors + k), side[k]);
 }
 
 #define CHUNKS(X, vectors) \
-  X(1, vectors)            \
-  X(2, vectors) X(3, vectors) X(4, vectors) X(5, vectors) X(6, vectors) X(7, vectors) X(8, vectors)
-#define DEFINE_CHUNK(rows, vectors)                                                              \
-  static void chunk_##rows##_##vectors(const struct sumi_spmm_f32 *s, const struct spmm_tile *t, \
-                                       const struct chunk *c) {                                  \
-    chunk_tile(rows, vectors, s, t, c);                                                          \
+  X(1, vectors, 0)         \
+  X(2, vectors, 0)         \
+  X(3, vectors, 0) X(4, vectors, 0) X(5, vectors, 0) X(6, vectors, 0) X(7, vectors, 0) X(8, vectors, 0)
+#define DEFINE_CHUNK(rows, vectors, tail)                                                                 \
+  static void chunk_##rows##_##vectors##_##tail(const struct sumi_spmm_f32 *s, const struct spmm_tile *t, \
+                                                const struct chunk *c) {                                  \
+    chunk_tile(rows, vectors, tail, s, t, c);                                                             \
   }
 CHUNKS(DEFINE_CHUNK, 1)
 CHUNKS(DEFINE_CHUNK, 2)
 CHUNKS(DEFINE_CHUNK, 3)
-#define CHUNK_ENTRY(rows, vectors) [rows] = chunk_##rows##_##vectors,
-static void (*const chunks[WIDE + 1][MOST_ROWS + 1])(const struct sumi_spmm_f32 *, const struct spmm_tile *,
-                                                     const struct chunk *) = {
+DEFINE_CHUNK(8, 2, 4)
+DEFINE_CHUNK(8, 3, 1)
+#define CHUNK_ENTRY(rows, vectors, tail) [rows] = chunk_##rows##_##vectors##_##tail,
+typedef void (*chunk_fn)(const struct sumi_spmm_f32 *, const struct spmm_tile *, const struct chunk *);
+static const chunk_fn chunks[WIDE + 1][MOST_ROWS + 1] = {
     [1] = {CHUNKS(CHUNK_ENTRY, 1)}, [2] = {CHUNKS(CHUNK_ENTRY, 2)}, [3] = {CHUNKS(CHUNK_ENTRY, 3)}};
 
-static void copy_chunk(const struct sumi_spmm_f32 *s, const int32_t *off, int64_t n, int64_t p,
-                       int64_t n_pixels, float *to) {
-  const int vectors = (int)((n_pixels + LANES - 1) / LANES);
-  const __mmask16 tail = lanes(n_pixels - LANES * (vectors - 1));
-  for (int64_t e = 0; e < n; e++, to += vectors * LANES) {
-    const float *from = (const float *)((const char *)(s->x + p) + off[e]);
-    for (int u = 0; u < vectors - 1; u++) _mm512_store_ps(to + LANES * u, _mm512_loadu_ps(from + LANES * u));
-    _mm512_store_ps(to + LANES * (vectors - 1), _mm512_maskz_loadu_ps(tail, from + LANES * (vectors - 1)));
+/* The next strip of pixels [p, end). Four vectors are two strips of two; a tail goes with two vectors, a tail of one
+ * pixel with three. */
+static struct strip next_strip(int64_t p, int64_t end, bool tails) {
+  const int64_t n = end - p, rest = n % LANES;
+  const int tail = tails && rest >= 1 && rest <= TAIL && n >= 2 * LANES ? (int)rest : 0;
+  const int64_t left = tail ? n / LANES : (n + LANES - 1) / LANES;
+  struct strip s = {p, (int)spmm_min(left, WIDE), 0, 0};
+  if (left == 4 || (left == 6 && tail > 1)) s.vectors = 2;
+  if (left == 3 && tail > 1) s.vectors = 1;
+  if (s.vectors == left) s.tail = tail;
+  s.n_pixels = spmm_min(n, s.vectors * LANES + s.tail);
+  return s;
+}
+
+/* Which lanes of a strip's vectors a tap of the window finds inside the image; without a window, those that there are.
+ * Vector `vectors` is the tail. */
+static void find_masks(const struct sumi_spmm_window *win, const struct strip *s,
+                       __mmask16 mask[SUMI_SPMM_TAPS][WIDE + 1]) {
+  __mmask16 there[WIDE + 1];
+  for (int u = 0; u <= s->vectors; u++) {
+    const int64_t n = s->n_pixels - LANES * u;
+    there[u] = lanes(n < 0 ? 0 : spmm_min(n, LANES));
+  }
+  if (!win) {
+    for (int u = 0; u <= s->vectors; u++) mask[0][u] = there[u];
+    return;
+  }
+  _Alignas(64) int32_t row[STRIP + LANES], col[STRIP + LANES];
+  int32_t r = (int32_t)(s->p / win->w), c = (int32_t)(s->p % win->w);
+  for (int i = 0; i < LANES * (s->vectors + 1); i++) {
+    row[i] = r, col[i] = c;
+    if (++c == win->w) c = 0, r++;
+  }
+  const __m512i h = _mm512_set1_epi32((int32_t)win->h), w = _mm512_set1_epi32((int32_t)win->w);
+  for (int t = 0; t < win->taps; t++) {
+    const __m512i dy = _mm512_set1_epi32(win->dy[t]), dx = _mm512_set1_epi32(win->dx[t]);
+    for (int u = 0; u <= s->vectors; u++) {
+      const __m512i y = _mm512_add_epi32(_mm512_load_si512(row + LANES * u), dy);
+      const __m512i x = _mm512_add_epi32(_mm512_load_si512(col + LANES * u), dx);
+      mask[t][u] = there[u] & _mm512_cmplt_epu32_mask(y, h) & _mm512_cmplt_epu32_mask(x, w);
+    }
+  }
+}
+
+/* Entries [e, e + n) of the list for a strip: to [n][vectors * LANES], tail [n][TAIL]. */
+static void copy_chunk(const struct sumi_spmm_f32 *s, int64_t e, int64_t n, const struct strip *strip,
+                       float *to, float *tail) {
+  const struct sumi_spmm_window *win = s->window;
+  __mmask16 mask[SUMI_SPMM_TAPS][WIDE + 1];
+  int64_t at[SUMI_SPMM_TAPS]; /* bytes from a plane's start to where a tap finds the strip's first pixel */
+  find_masks(win, strip, mask);
+  const int taps = win ? win->taps : 1, vectors = strip->vectors;
+  for (int t = 0; t < taps; t++) at[t] = 4 * (strip->p + (win ? win->dy[t] * win->w + win->dx[t] : 0));
+  int t = (int)(e % taps);
+  for (int64_t i = 0; i < n; i++, to += vectors * LANES, tail += TAIL, t = t + 1 < taps ? t + 1 : 0) {
+    /* as a number: lanes outside the image, which are not read, may lie outside the tensor */
+    const uintptr_t from = (uintptr_t)s->x + (uintptr_t)(int64_t)s->off[e + i] + (uintptr_t)at[t];
+#define FROM(u) ((const void *)(from + 4 * LANES * (unsigned)(u)))
+    for (int u = 0; u < vectors; u++)
+      _mm512_store_ps(to + LANES * u, _mm512_maskz_loadu_ps(mask[t][u], FROM(u)));
+    if (strip->tail) _mm_store_ps(tail, _mm_maskz_loadu_ps((__mmask8)mask[t][vectors], FROM(vectors)));
+#undef FROM
   }
 }
 
@@ -304,55 +417,67 @@ static void expect_rows(const float *rows, int64_t row, int64_t n_rows) {
 
 /* Blocks [b0, b1), at most GROUP, for one strip of pixels. */
 static void run_strip(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t first,
-                      struct spmm_tile *t, struct chunk *c, float *sums) {
-  const int64_t vectors = (t->n_pixels + LANES - 1) / LANES, scan = t->p / s->pitch;
-  const int64_t at = scan * s->width + spmm_min(t->p - scan * s->pitch, s->width);
-  if (t->pieces) find_pieces(s, t, (int)vectors, (struct pieces *)(uintptr_t)t->pieces);
+                      const struct strip *strip, struct chunk *c, struct pieces *pieces, float *sums) {
+  struct spmm_tile t = {.p = strip->p, .n_pixels = strip->n_pixels, .pieces = pieces};
+  const int64_t scan = t.p / s->pitch, at = scan * s->width + spmm_min(t.p - scan * s->pitch, s->width);
+  if (!c->plain || strip->tail) find_pieces(s, &t, strip->vectors + (strip->tail > 0), pieces);
+  const chunk_fn with_tail = strip->vectors == 2 ? chunk_8_2_4 : chunk_8_3_1;
+  c->n_tail = strip->tail;
   for (int64_t b = b0; b < b1; b++) {
-    t->m = b * s->block;
-    t->w = s->w + b * s->w_block + first * s->w_entry;
-    c->next = (const char *)(t->w + (b + 1 < b1 ? s->w_block : 0));
-    c->sums = sums + (b - b0) * MOST_ROWS * STRIP;
-    const int64_t rows = spmm_min(s->block, s->rows - t->m);
-    if (c->last) expect_rows(s->y + t->m * s->y_row + at, s->y_row, rows);
-    if (c->last && s->add) expect_rows(s->add + t->m * s->add_row + at, s->add_row, rows);
-    chunks[vectors][rows](s, t, c);
+    t.m = b * s->block;
+    t.w = s->w + b * s->w_block + first * s->w_entry;
+    c->next = (const char *)(t.w + (b + 1 < b1 ? s->w_block : 0));
+    c->sums = sums + (b - b0) * BLOCK_SUMS;
+    const int64_t rows = spmm_min(s->block, s->rows - t.m);
+    if (c->last) expect_rows(s->y + t.m * s->y_row + at, s->y_row, rows);
+    if (c->last && s->add) expect_rows(s->add + t.m * s->add_row + at, s->add_row, rows);
+    (strip->tail ? with_tail : chunks[strip->vectors][rows])(s, &t, c);
   }
 }
 
 /* Blocks [b0, b1), at most GROUP, for pixels [p, end), at most STRIPS * STRIP. */
 static void run_panel(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t p, int64_t end,
-                      struct pieces *pieces) {
-  float *const x = s->scratch, *const sums = x + STRIPS * STRIP_X;
+                      bool plain, struct pieces *pieces) {
+  float *const x = s->scratch, *const tail = x + STRIPS * STRIP_X, *const sums = tail + CHUNK * TAIL;
+  const bool tails = s->rows % MOST_ROWS == 0 && s->block == MOST_ROWS && s->w_row == 1;
+  struct strip strips[STRIPS];
+  int n = 0;
+  for (; p < end && n < STRIPS; p += strips[n++].n_pixels) strips[n] = next_strip(p, end, tails);
   for (int64_t e = 0; e < s->n_list; e += CHUNK) {
-    struct chunk c = {.n = spmm_min(CHUNK, s->n_list - e), .first = e == 0};
+    struct chunk c = {.n = spmm_min(CHUNK, s->n_list - e), .tail = tail, .first = e == 0, .plain = plain};
     c.last = e + c.n == s->n_list;
-    for (int64_t k = 0, at = p; at < end; k++, at += STRIP)
-      copy_chunk(s, s->off + e, c.n, at, spmm_min(STRIP, end - at), x + k * STRIP_X);
-    for (int64_t k = 0, at = p; at < end; k++, at += STRIP) {
-      struct spmm_tile t = {.p = at, .n_pixels = spmm_min(STRIP, end - at), .pieces = pieces};
+    for (int k = 0; k < n; k++) copy_chunk(s, e, c.n, &strips[k], x + k * STRIP_X, tail);
+    for (int k = 0; k < n; k++) {
       c.x = x + k * STRIP_X;
-      run_strip(s, b0, b1, e, &t, &c, sums + k * STRIP_SUMS);
+      run_strip(s, b0, b1, e, &strips[k], &c, pieces, sums + k * STRIP_SUMS);
     }
   }
 }
 
+/* Panels of whole strips, none of them a splinter. */
+static void run_panels(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t p0, int64_t p1,
+                       bool plain, struct pieces *pieces) {
+  for (int64_t p = p0, end; p < p1; p = end) {
+    const int64_t left = p1 - p, panels = (left + STRIPS * STRIP - 1) / (STRIPS * STRIP);
+    end = panels == 1 ? p1 : p + left / panels / STRIP * STRIP;
+    for (int64_t b = b0; b < b1; b += GROUP) run_panel(s, b, spmm_min(b + GROUP, b1), p, end, plain, pieces);
+  }
+}
+
 static bool copies(const struct sumi_spmm_f32 *s, int64_t n_blocks) {
-  return s->scratch && !s->start && s->n_list && n_blocks >= LEAST_BLOCKS;
+  return s->n_list && (s->window || (s->scratch && !s->start && n_blocks >= LEAST_BLOCKS));
 }
 
 void sumi_spmm_f32_avx512(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t p0, int64_t p1) {
-  const bool plain = s->pitch == s->width && s->scale == 1 && !s->act && !s->add;
+  const bool plain = s->pitch == s->width && s->scale == 1 && !s->act;
   struct pieces pieces = {.p = -1};
   if (copies(s, b1 - b0)) {
-    for (int64_t p = p0; p < p1; p += STRIPS * STRIP)
-      for (int64_t b = b0; b < b1; b += GROUP)
-        run_panel(s, b, spmm_min(b + GROUP, b1), p, spmm_min(p + STRIPS * STRIP, p1), plain ? NULL : &pieces);
+    run_panels(s, b0, b1, p0, p1, plain, &pieces);
     return;
   }
   for (int64_t p = p0, end; p < p1; p = end) {
     end = spmm_panel_end(s, b0, b1, p, p1, 3 * LANES);
     if (p1 - end < 2 * LANES && p1 - p <= 4 * LANES) end = p1; /* four vectors are one tile */
-    for (int64_t b = b0; b < b1; b++) run_block(s, b, p, end, plain ? NULL : &pieces);
+    for (int64_t b = b0; b < b1; b++) run_block(s, b, p, end, plain && !s->add ? NULL : &pieces);
   }
 }
