@@ -1,6 +1,7 @@
 /* Conv, FusedConv in float32 on device cpu. One channel in, one out per group: family depthwise. Everything else:
- * family spmm over the planes of x as they lie, where there is nothing to pad and no stride, else over a copy with a
- * halo and one plane for every phase of the strides (family copy). A third spatial dimension is walked outside. */
+ * family spmm over the planes of x as they lie, where there is nothing to pad and no stride; dense with windows over
+ * the planes or the phases of the strides, where these are as wide as the output and the kernel takes windows; else over
+ * a copy with a halo and one plane for every phase of the strides (family copy). A third spatial dimension is walked outside. */
 #include "op/conv_lower.h"
 
 #include <inttypes.h>
@@ -129,6 +130,7 @@ struct spmm_args {
   const struct sumi_spmm_f32_kernel *kernel;
   const struct sumi_copy_kernel *copy; /* NULL = x is read as it lies */
   struct sumi_copy_halo halo;
+  struct sumi_spmm_window window;  /* s.window points here where it is used */
   struct sumi_spmm_tiles tiles;    /* of one group and slice */
   int x, b, z, y, scratch, panels; /* buffers */
   int64_t batch, c_in, c_out, group, blocks_group, in_pixels, out_pixels;
@@ -268,6 +270,93 @@ static sumi_status plan_halo(struct sumi_lower *l, const struct space *s, struct
   return SUMI_OK;
 }
 
+/* ---- windows -------------------------------------------------------------------------------------------------- */
+
+static int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
+
+/* Where tap k of a direction lies: in which phase, and how far from the output's place there. */
+struct tap {
+  int64_t phase, shift;
+};
+
+static struct tap tap_of(const struct space *s, int d, int64_t k) {
+  const int64_t at = k * s->dilation[d] - s->begin[d], shift = floor_div(at, s->stride[d]);
+  return (struct tap){at - shift * s->stride[d], shift};
+}
+
+/* The phases of a direction in the order of their first taps; false where there are too many. */
+static bool list_phases(const struct space *s, int d, int *n, int *phase) {
+  *n = 0;
+  for (int64_t k = 0; k < s->kernel[d]; k++) {
+    const int p = (int)tap_of(s, d, k).phase;
+    if (*n && phase[index_of(phase, *n, p)] == p) continue;
+    if (*n == SUMI_COPY_PHASES) return false;
+    phase[(*n)++] = p;
+  }
+  return true;
+}
+
+/* Whether windows do: phases as wide as an output row hold all columns of x, and enough rows share what is copied. */
+static bool takes_window(const struct sumi_conv *v, const struct space *s,
+                         const struct sumi_spmm_f32_kernel *kernel, struct sumi_copy_halo *h) {
+  enum { LEAST_ROWS = 16 };
+  if (!kernel->windows || v->taps > SUMI_SPMM_TAPS || v->m_group < LEAST_ROWS || reads_in_place(s))
+    return false;
+  if (s->in[D] != 1 || s->kernel[D] != 1 || s->begin[D] || s->out[D] != 1) return false;
+  *h = (struct sumi_copy_halo){.h = s->in[H],
+                               .w = s->in[WIDTH],
+                               .rows = (s->in[H] - 1) / s->stride[H] + 1,
+                               .pitch = s->out[WIDTH],
+                               .step_y = s->stride[H],
+                               .step_x = s->stride[WIDTH]};
+  if (h->h > INT32_MAX / 4 || h->w > INT32_MAX / 4 || s->out[H] > INT32_MAX / 4 ||
+      !list_phases(s, H, &h->n_y, h->phase_y) || !list_phases(s, WIDTH, &h->n_x, h->phase_x))
+    return false;
+  for (int i = 0; i < h->n_x; i++)
+    if (h->w > h->phase_x[i] && (h->w - h->phase_x[i] - 1) / h->step_x >= h->pitch) return false;
+  for (int d = H; d <= WIDTH; d++) /* the shifts as 32 bits */
+    if (s->begin[d] > INT32_MAX / 4 || s->kernel[d] * s->dilation[d] > INT32_MAX / 4) return false;
+  return true;
+}
+
+/* Windows over x as it lies or over its phases; the offsets of [channel of a group, kernel...]. */
+static sumi_status plan_window(struct sumi_lower *l, const struct sumi_conv *v, const struct space *s,
+                               struct spmm_args *a, const int32_t **offset) {
+  struct sumi_copy_halo *h = &a->halo;
+  int32_t *dy = SUMI_NEW_ARRAY(l->arena, (size_t)v->taps, int32_t),
+          *dx = SUMI_NEW_ARRAY(l->arena, (size_t)v->taps, int32_t),
+          *off = SUMI_NEW_ARRAY(l->arena, (size_t)(v->c_group * v->taps), int32_t);
+  if (!dy || !dx || !off) SUMI_FAIL_MEMORY(l->err);
+  const bool copied = h->step_y != 1 || h->step_x != 1 || h->pitch != h->w;
+  int64_t words;
+  if (!sumi_i64_mul(h->rows, h->pitch, &h->plane) ||
+      !sumi_i64_mul(h->plane, (int64_t)h->n_y * h->n_x, &a->slice_words) ||
+      !sumi_i64_mul(a->slice_words, a->c_in, &words) || words > INT64_MAX / 8)
+    SUMI_FAIL(l->err, SUMI_E_LIMIT, "the phases of the input are too large");
+  if (!sumi_i64_mul(a->slice_words, 4 * v->c_group, &words) || words > INT32_MAX) {
+    sumi_lower_refuse(l, a->kernel->name, "the planes of one group take more than 2 GiB");
+    return SUMI_E_UNSUPPORTED;
+  }
+  if (copied) {
+    a->halo_slices = 1;
+    a->copy = sumi_copy_pick(l->isa);
+    a->scratch = sumi_lower_scratch(l, (size_t)(a->slice_words * a->c_in) * sizeof(float));
+    if (a->scratch < 0) SUMI_FAIL_MEMORY(l->err);
+  }
+  for (int64_t t = 0; t < v->taps; t++) {
+    const struct tap y = tap_of(s, H, t / s->kernel[WIDTH]), x = tap_of(s, WIDTH, t % s->kernel[WIDTH]);
+    dy[t] = (int32_t)y.shift, dx[t] = (int32_t)x.shift;
+    const int64_t plane =
+        index_of(h->phase_y, h->n_y, y.phase) * h->n_x + index_of(h->phase_x, h->n_x, x.phase);
+    for (int64_t c = 0; c < v->c_group; c++)
+      off[c * v->taps + t] = (int32_t)(4 * (c * a->slice_words + plane * h->plane));
+  }
+  a->window = (struct sumi_spmm_window){h->rows, h->pitch, (int)v->taps, dy, dx};
+  a->s.window = &a->window;
+  *offset = off;
+  return SUMI_OK;
+}
+
 /* Byte offsets of [channel of a group, kernel...] in what spmm reads; NULL = refused or out of memory (*status). */
 static int32_t *make_offsets(struct sumi_lower *l, const struct sumi_conv *v, const struct space *s,
                              const struct spmm_args *a, int64_t channel_words, sumi_status *status) {
@@ -299,6 +388,24 @@ static int32_t *make_offsets(struct sumi_lower *l, const struct sumi_conv *v, co
         }
   *status = SUMI_OK;
   return off;
+}
+
+/* Planes as they lie, or with a halo. */
+static sumi_status plan_planes(struct sumi_lower *l, const struct sumi_conv *v, const struct space *s,
+                               struct spmm_args *a, int64_t *channel_words, int64_t *pitch,
+                               const int32_t **offset) {
+  if (reads_in_place(s)) {
+    a->slice_step = s->stride[D] * s->in[H] * s->in[WIDTH];
+  } else {
+    SUMI_TRY(plan_halo(l, s, a));
+    *channel_words = a->slice_words * a->halo_slices;
+    *pitch = a->halo.pitch;
+    a->slice_step = s->stride[D] * a->slice_words;
+  }
+  sumi_status status;
+  *offset = make_offsets(l, v, s, a, *channel_words, &status);
+  if (*offset) return SUMI_OK;
+  return status == SUMI_E_MEMORY ? sumi_err_set(l->err, status, "out of memory") : status;
 }
 
 /* With groups a block must not reach into the next group: the largest divisor of its rows. */
@@ -339,24 +446,22 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v, c
   a->in_pixels = v->in_pixels, a->out_pixels = v->out_pixels;
   a->slices = s->out[D], a->slice_pixels = s->out[H] * s->out[WIDTH];
   a->in_slices = s->in[D];
-  int64_t channel_words = v->in_pixels, pitch = s->in[WIDTH];
-  if (reads_in_place(s)) {
-    a->slice_step = s->stride[D] * s->in[H] * s->in[WIDTH];
-  } else {
-    SUMI_TRY(plan_halo(l, s, a));
-    channel_words = a->slice_words * a->halo_slices;
-    pitch = a->halo.pitch;
-    a->slice_step = s->stride[D] * a->slice_words;
-  }
-  a->group_words = v->c_group * channel_words;
-  sumi_status status;
-  const int32_t *offset = make_offsets(l, v, s, a, channel_words, &status);
-  if (!offset) return status == SUMI_E_MEMORY ? sumi_err_set(l->err, status, "out of memory") : status;
-  const int64_t pixels = (s->out[H] - 1) * pitch + s->out[WIDTH], k = v->c_group * v->taps;
+  const int64_t k = v->c_group * v->taps;
   const struct sumi_matrix matrix = {l->in[W]->data, v->c_out, k, k, 1, 1};
   struct sumi_spmm_weights weights;
-  SUMI_TRY(sumi_spmm_pack(l, a->kernel, matrix, block_of(v), pixels, "w", &weights));
+  SUMI_TRY(sumi_spmm_pack(l, a->kernel, matrix, block_of(v), a->slice_pixels, "w", &weights));
+  int64_t channel_words = v->in_pixels, pitch = s->in[WIDTH];
+  const int32_t *offset = NULL;
+  if (weights.packed->dense && takes_window(v, s, a->kernel, &a->halo)) {
+    SUMI_TRY(plan_window(l, v, s, a, &offset));
+    channel_words = a->slice_words;
+    pitch = s->out[WIDTH];
+  } else {
+    SUMI_TRY(plan_planes(l, v, s, a, &channel_words, &pitch, &offset));
+  }
+  a->group_words = v->c_group * channel_words;
   SUMI_TRY(sumi_spmm_set_weights(l, &a->s, weights.packed, offset));
+  const int64_t pixels = (s->out[H] - 1) * pitch + s->out[WIDTH];
   struct sumi_epilogue epilogue;
   SUMI_TRY(sumi_lower_epilogue(l, v->activation, &epilogue));
   a->s.rows = v->c_out, a->s.pixels = pixels, a->s.scale = 1;

@@ -166,7 +166,7 @@ void sumi_spmm_run_tile(const struct sumi_spmm_f32_kernel *kernel, const struct 
 sumi_status sumi_spmm_panels(struct sumi_lower *l, const struct sumi_spmm_f32 *s, int *buffer) {
   enum { LEAST_ROWS = 32, LEAST_PIXELS = 48 };
   *buffer = -1;
-  if (s->start || s->rows < LEAST_ROWS || s->pixels < LEAST_PIXELS) return SUMI_OK;
+  if (!s->window && (s->start || s->rows < LEAST_ROWS || s->pixels < LEAST_PIXELS)) return SUMI_OK;
   *buffer = sumi_lower_scratch(l, (size_t)l->threads * SUMI_SPMM_F32_SCRATCH * sizeof(float));
   if (*buffer < 0) SUMI_FAIL_MEMORY(l->err);
   return SUMI_OK;
