@@ -4,6 +4,7 @@
 #include "op/dims.h"
 #include "op/move_lower.h"
 #include "op/op_util.h"
+#include "op/qeltwise_lower.h"
 
 /* Dims other than the axis must agree; what one input knows holds for all. */
 static sumi_status join_dim(struct sumi_infer *ctx, int input, int i, sumi_dim *dim) {
@@ -84,7 +85,9 @@ static sumi_status concat_moves(const struct sumi_call *c, struct sumi_moves *m)
 }
 
 static sumi_status concat_ref(const struct sumi_call *c) { return sumi_moves_run(c, concat_moves); }
-static sumi_status concat_lower(struct sumi_lower *l) { return sumi_moves_lower(l, concat_moves, l->n_in); }
+static sumi_status concat_lower(struct sumi_lower *l) {
+  return sumi_concat_in_lanes(l) ? sumi_concat_lower(l) : sumi_moves_lower(l, concat_moves, l->n_in);
+}
 
 static const struct sumi_attr_spec attrs[] = {{"axis", SUMI_ATTR_INT}, {NULL}};
 static const struct sumi_port in[] = {{"inputs", SUMI_ANY, 'T', SUMI_PORT_VARIADIC}, {NULL}};
@@ -97,6 +100,14 @@ static const struct sumi_case cases[] = {
     {"g (int64[3] x, int64[1] y) => (w) { w = Concat <axis = 0> (x, y) }"},
     {"<opset_import: [\"\": 1]> g (float[2,3] x, float[2,5] y) => (w) { w = Concat (x, y) }",
      .why = "axis 1 by default"},
+    {"g (float[2,8,3,5] a, float[2,5,3,5] b) => (y) <float s = {0.25}, int8 z = {7}> { p = QuantizeLinear "
+     "(a, s, z) q = "
+     "QuantizeLinear (b, s, z) c = Concat <axis = 1> (p, q) y = DequantizeLinear (c, s, z) }",
+     .low = -40, .high = 40, .why = "images in lanes"},
+    {"g (float[7,4] a, float[7,8] b) => (y) <float s = {0.25}, uint8 z = {7}> { p = QuantizeLinear (a, s, z) "
+     "q = "
+     "QuantizeLinear (b, s, z) c = Concat <axis = -1> (p, q) y = DequantizeLinear (c, s, z) }",
+     .low = -40, .high = 40, .why = "tokens in lanes"},
     {NULL},
 };
 
@@ -111,5 +122,6 @@ const struct sumi_op sumi_op_concat = {
     .flags = SUMI_OP_MOVES,
     .ref = concat_ref,
     .lower = concat_lower,
+    .lanes = sumi_concat_lanes,
     .cases = cases,
 };

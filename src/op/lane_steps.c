@@ -49,6 +49,17 @@ static sumi_status map_between(struct sumi_lower *l, const struct sumi_layout *f
   return sumi_lower_map_same(l, from, to, map);
 }
 
+sumi_status sumi_lower_lane_image(struct sumi_lower *l, const struct sumi_layout *lanes,
+                                  const struct sumi_lane_map **out) {
+  struct sumi_layout one = *lanes;
+  one.images = 1;
+  struct sumi_layout dense = one;
+  dense.halo = (struct sumi_halo){.step_y = 1, .step_x = 1};
+  dense.pitch = one.w;
+  dense.image = one.h * one.w;
+  return map_between(l, &dense, &one, out);
+}
+
 /* ---- row-major and lanes ---------------------------------------------------------------------------------------- */
 
 typedef void (*convert_fn)(const struct sumi_lane_convert *l, SUMI_LANE_RANGE);
@@ -92,8 +103,6 @@ static sumi_status run_convert(const void *args, const struct sumi_run *run) {
 static sumi_status set_places(struct sumi_lower *l, const struct sumi_tensor *t,
                               const struct sumi_layout *lanes, int64_t element_bytes, struct convert *c) {
   const int64_t inner = sumi_dims_count(t->dim, lanes->axis + 1, t->rank), pixels = lanes->h * lanes->w;
-  struct sumi_layout one = *lanes;
-  one.images = 1;
   c->images = lanes->images;
   c->image_bytes = pixels * lanes->channels * element_bytes;
   c->image_words = lanes->image;
@@ -102,11 +111,7 @@ static sumi_status set_places(struct sumi_lower *l, const struct sumi_tensor *t,
   c->job.pixel = inner == 1 ? lanes->channels : 1;
   c->job.words.group = lanes->group;
   c->split = split_of(lanes->groups, pixels, c->job.channel == 1 ? 4 : 1);
-  struct sumi_layout dense = one;
-  dense.halo = (struct sumi_halo){.step_y = 1, .step_x = 1};
-  dense.pitch = one.w;
-  dense.image = pixels;
-  return map_between(l, &dense, &one, &c->job.words.map);
+  return sumi_lower_lane_image(l, lanes, &c->job.words.map);
 }
 
 enum direction { TO_LANES, FROM_LANES };
@@ -226,11 +231,61 @@ sumi_status sumi_lower_lane_table(struct sumi_lower *l, const struct sumi_lane_o
   return sumi_lower_emit(l, run_table, t, name, &t->x, 1, &t->y, 1);
 }
 
+struct table_rows {
+  const struct sumi_lane_kernel *kernel;
+  const uint8_t *table;
+  struct split split;
+  int64_t n;
+  int x, y;
+};
+
+struct table_rows_run {
+  const struct table_rows *t;
+  struct sumi_lane_table job;
+};
+
+static void table_rows_parts(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct table_rows_run *r = user;
+  for (int64_t i = begin; i < end; i++) {
+    const struct part p = part_of(&r->t->split, i);
+    r->t->kernel->table(&r->job, 0, 1, p.p0, p.p1);
+  }
+}
+
+static sumi_status run_table_rows(const void *args, const struct sumi_run *run) {
+  const struct table_rows *t = args;
+  const uint8_t *x = run->buffer[t->x];
+  uint8_t *y = run->buffer[t->y];
+  struct table_rows_run r = {t, {.table = t->table}};
+  r.job.x.word = run->buffer[t->x];
+  r.job.y.word = run->buffer[t->y];
+  sumi_par_for(run->par, t->split.count, 1, table_rows_parts, &r);
+  for (int64_t i = t->n / 4 * 4; i < t->n; i++) y[i] = t->table[x[i]];
+  return SUMI_OK;
+}
+
+sumi_status sumi_lower_lane_table_rows(struct sumi_lower *l, int from, int to, int64_t n,
+                                       const uint8_t *table) {
+  struct table_rows *t = SUMI_NEW(l->arena, struct table_rows);
+  if (!t) SUMI_FAIL_MEMORY(l->err);
+  *t = (struct table_rows){.kernel = sumi_lane_pick(l->isa),
+                           .table = table,
+                           .split = split_of(1, n / 4, 1),
+                           .n = n,
+                           .x = from,
+                           .y = to};
+  const char *name = sumi_arena_printf(l->arena, "%s table", t->kernel->name);
+  if (!name) SUMI_FAIL_MEMORY(l->err);
+  return sumi_lower_emit(l, run_table_rows, t, name, &t->x, 1, &t->y, 1);
+}
+
 struct binary {
   struct sumi_lane_binary job;
   void (*run)(const struct sumi_lane_binary *l, SUMI_LANE_RANGE);
   struct split split;
-  int a, b, y; /* buffers; b < 0: its words are in the job */
+  int64_t b_first; /* word */
+  int a, b, y;     /* buffers; b < 0: its words are in the job */
 };
 
 struct binary_run {
@@ -251,7 +306,7 @@ static sumi_status run_binary(const void *args, const struct sumi_run *run) {
   const struct binary *b = args;
   struct binary_run r = {b, b->job};
   r.job.a.word = run->buffer[b->a];
-  if (b->b >= 0) r.job.b.word = run->buffer[b->b];
+  if (b->b >= 0) r.job.b.word = (uint32_t *)run->buffer[b->b] + b->b_first;
   r.job.y.word = run->buffer[b->y];
   sumi_par_for(run->par, b->split.count, 1, binary_parts, &r);
   return SUMI_OK;
@@ -271,7 +326,10 @@ sumi_status sumi_lower_lane_binary(struct sumi_lower *l, bool add, const struct 
   if (!b_word) {
     n->b = b->buffer;
     n->job.b.group = b->layout.group;
-    if (figures->b_step) SUMI_TRY(map_between(l, &a->layout, &b->layout, &n->job.b.map));
+    if (figures->b_step)
+      SUMI_TRY(map_between(l, &a->layout, &b->layout, &n->job.b.map));
+    else
+      n->b_first = sumi_layout_at(&b->layout, 0, 0, 0);
   }
   SUMI_TRY(map_between(l, &a->layout, &y->layout, &n->job.y.map));
   /* a walk over a's words, mapped or not, ends with its last pixel */

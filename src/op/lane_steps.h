@@ -6,6 +6,10 @@
 #include "kernel/lane/lane.h"
 #include "op/lane_lower.h"
 
+/* The map from the pixels of an image, row by row, to where those of the first image lie; *out NULL: side by side. */
+sumi_status sumi_lower_lane_image(struct sumi_lower *l, const struct sumi_layout *lanes,
+                                  const struct sumi_lane_map **out);
+
 /* Row-major float32 to lanes and back; t has the shape of both. scale and zero (stored) live as long as the plan: one of
  * each, or with step 1 one for each channel. */
 struct sumi_lane_scales {
@@ -29,6 +33,10 @@ sumi_status sumi_lower_lane_unpack(struct sumi_lower *l, const struct sumi_tenso
 sumi_status sumi_lower_lane_table(struct sumi_lower *l, const struct sumi_lane_operand *from,
                                   int64_t from_group, const struct sumi_lane_operand *to, int64_t to_group,
                                   int64_t groups, const uint8_t *table);
+
+/* The same for n row-major bytes; the buffers may be one. */
+sumi_status sumi_lower_lane_table_rows(struct sumi_lower *l, int from, int to, int64_t n,
+                                       const uint8_t *table);
 
 /* y = a + b or a * b as lane.h has it; the figures are those of `figures`. b_word (as many as planes, as long as the plan)
  * or b, of which step says whether it has a word for every pixel or one a plane. */

@@ -7,6 +7,8 @@
 
 #include "base/size.h"
 #include "op/ms_util.h"
+#include "op/qeltwise_lower.h"
+#include "op/qpool_lower.h"
 
 #define BYTES (SUMI_BIT(SUMI_UINT8) | SUMI_BIT(SUMI_INT8))
 #define FLOAT SUMI_BIT(SUMI_FLOAT32)
@@ -246,25 +248,54 @@ static const struct sumi_port concat_in[] = {
     {NULL}};
 static const struct sumi_port out[] = {{"Y", BYTES, 'T'}, {NULL}};
 
+/* Operands that are quantised before and dequantised behind the operator lie in lanes between. Their scales are powers of
+ * two: float32 and double precision then round alike. */
+#define LANES(inputs, constants, before, call)                                                           \
+  "g (" inputs ") => (y) <float s = {0.25}, float t = {0.5}, float r = {0.5}, uint8 z = {120}" constants \
+  "> { " before " c = com.microsoft." call " y = DequantizeLinear (c, r, z) }"
+#define QUANTISED "p = QuantizeLinear (a, s, z) q = QuantizeLinear (b, t, z)"
+
 /* Scales and zero points are constants here: random ones would saturate everything. */
 #define CASE(inputs, constants, call) "g (" inputs ") => (y) <" constants "> { y = com.microsoft." call " }"
 #define SCALES "float s = {0.05}, float t = {0.02}, float r = {0.1}"
 static const struct sumi_case add_cases[] = {
     {CASE("uint8[2,3,4] a, uint8[4] b", SCALES ", uint8 z = {3}", "QLinearAdd (a, s, z, b, t, z, r, z)"),
-     .low = 0, .high = 255, .why = "broadcast"},
-    {CASE("int8[2,3] a, int8[2,3] b", SCALES, "QLinearAdd (a, s, , b, t, , r)"), .low = -128, .high = 127,
-     .why = "no zero points"},
+     .atol = 1, .low = 0, .high = 255,
+     .why = "broadcast; in float32 sums beside the middle may round to the other side"},
+    {CASE("int8[2,3] a, int8[2,3] b", SCALES, "QLinearAdd (a, s, , b, t, , r)"), .atol = 1, .low = -128,
+     .high = 127, .why = "no zero points; as above"},
+    {LANES("float[2,6,5,7] a, float[2,6,5,7] b", "", QUANTISED, "QLinearAdd (p, s, z, q, t, z, r, z)"),
+     .low = -40, .high = 40, .why = "images in lanes"},
+    {LANES("float[3,40,21] a, float[3,40,21] b", "", QUANTISED, "QLinearAdd (p, s, z, q, t, z, r, z)"),
+     .low = -40, .high = 40, .why = "tokens in lanes"},
+    {LANES("float[2,3,5,7] a", ", uint8[3,1,1] k = {9, 200, 31}", "p = QuantizeLinear (a, s, z)",
+           "QLinearAdd (k, t, z, p, s, z, r, z)"),
+     .low = -40, .high = 40, .why = "one value a channel in lanes"},
+    {LANES("float[2,3,5,7] a", ", uint8 k = {9}", "p = QuantizeLinear (a, s, z)",
+           "QLinearAdd (p, s, z, k, t, z, r, z)"),
+     .low = -40, .high = 40, .why = "one value in lanes"},
     {NULL},
 };
 static const struct sumi_case mul_cases[] = {
     {CASE("int8[2,3,4] a, int8[3,1] b", SCALES ", int8 z = {3}", "QLinearMul (a, s, z, b, t, z, r, z)"),
-     .low = -128, .high = 127, .why = "broadcast"},
+     .atol = 1, .low = -128, .high = 127, .why = "broadcast; rounding as of a sum"},
+    {LANES("float[1,6,5,7] a, float[1,6,1,1] b", "", QUANTISED, "QLinearMul (p, s, z, q, t, z, r, z)"),
+     .low = -8, .high = 8, .why = "images in lanes times one value a channel"},
+    {LANES("float[2,6,5,7] a, float[2,6,5,7] b", "", QUANTISED, "QLinearMul (p, s, z, q, t, z, r, z)"),
+     .low = -8, .high = 8, .why = "images in lanes"},
+    {LANES("float[2,6,5,7] a, float[2,6,1,1] b", "", QUANTISED, "QLinearMul (p, s, z, q, t, z, r, z)"),
+     .low = -8, .high = 8, .why = "one value a channel and image"},
     {NULL},
 };
 static const struct sumi_case sigmoid_cases[] = {
     {CASE("uint8[300] x", "float s = {0.05}, float t = {0.004}, uint8 z = {128}",
           "QLinearSigmoid (x, s, z, t)"),
      .low = 0, .high = 255, .why = "all bytes"},
+    {"g (float[2,6,5,7] x) => (y) <float s = {0.05}, float t = {0.004}, int8 z = {-12}, int8 w = {-128}> { p "
+     "= "
+     "QuantizeLinear (x, s, z) q = com.microsoft.QLinearSigmoid (p, s, z, t, w) y = DequantizeLinear (q, t, "
+     "w) }",
+     .low = -9, .high = 9, .why = "in lanes"},
     {NULL},
 };
 static const struct sumi_case leaky_relu_cases[] = {
@@ -279,6 +310,12 @@ static const struct sumi_case pool_cases[] = {
     {CASE("uint8[2,4,5,3] x", SCALES ", uint8 z = {9}",
           "QLinearGlobalAveragePool <channels_last = 1> (x, s, z, t, z)"),
      .low = 0, .high = 255},
+    {LANES("float[2,6,4,8] a", "", "p = QuantizeLinear (a, s, z)",
+           "QLinearGlobalAveragePool (p, s, z, r, z)"),
+     .low = -40, .high = 40, .why = "images in lanes"},
+    {LANES("float[1,5,3,8] a", "", "p = QuantizeLinear (a, s, z) m = MaxPool <kernel_shape = [2, 1]> (p)",
+           "QLinearGlobalAveragePool (m, s, z, r, z)"),
+     .low = -40, .high = 40, .why = "images in lanes"},
     {NULL},
 };
 static const struct sumi_case softmax_cases[] = {
@@ -294,28 +331,39 @@ static const struct sumi_case concat_cases[] = {
     {CASE("uint8[2,3] a, uint8[2,4] b", SCALES ", uint8 z = {3}",
           "QLinearConcat <axis = 1> (r, z, a, s, z, b, t, z)"),
      .low = 0, .high = 255},
+    {LANES("float[2,8,3,5] a, float[2,5,3,5] b", "", QUANTISED,
+           "QLinearConcat <axis = 1> (r, z, p, s, z, q, t, z)"),
+     .low = -40, .high = 40, .why = "images in lanes"},
+    {LANES("float[2,3,3,5] a, float[2,5,3,5] b", "", QUANTISED,
+           "QLinearConcat <axis = 1> (r, z, p, s, z, q, t, z)"),
+     .low = -40, .high = 40, .why = "channels that are not whole words"},
     {NULL},
 };
 
-#define QLINEAR(symbol, op_name, op_formula, attributes, inputs, infer_fn, ref_fn, op_cases) \
-  const struct sumi_op sumi_op_ms_##symbol = {.name = "com.microsoft." op_name,              \
-                                              .formula = op_formula,                         \
-                                              .known_as = {{"com.microsoft", op_name, {1}}}, \
-                                              .attrs = attributes,                           \
-                                              .in = inputs,                                  \
-                                              .out = out,                                    \
-                                              .infer = infer_fn,                             \
-                                              .ref = ref_fn,                                 \
+#define QLINEAR(symbol, op_name, op_formula, attributes, inputs, infer_fn, ref_fn, op_cases, lower_fn, \
+                lanes_fn)                                                                              \
+  const struct sumi_op sumi_op_ms_##symbol = {.name = "com.microsoft." op_name,                        \
+                                              .formula = op_formula,                                   \
+                                              .known_as = {{"com.microsoft", op_name, {1}}},           \
+                                              .attrs = attributes,                                     \
+                                              .in = inputs,                                            \
+                                              .out = out,                                              \
+                                              .infer = infer_fn,                                       \
+                                              .ref = ref_fn,                                           \
+                                              .lower = lower_fn,                                       \
+                                              .lanes = lanes_fn,                                       \
                                               .cases = op_cases};
-QLINEAR(qlinear_add, "QLinearAdd", "quantise(a + b)", NULL, binary_in, binary_infer, add_ref, add_cases)
-QLINEAR(qlinear_mul, "QLinearMul", "quantise(a * b)", NULL, binary_in, binary_infer, mul_ref, mul_cases)
+QLINEAR(qlinear_add, "QLinearAdd", "quantise(a + b)", NULL, binary_in, binary_infer, add_ref, add_cases,
+        sumi_qadd_lower, sumi_qbinary_lanes)
+QLINEAR(qlinear_mul, "QLinearMul", "quantise(a * b)", NULL, binary_in, binary_infer, mul_ref, mul_cases,
+        sumi_qmul_lower, sumi_qbinary_lanes)
 QLINEAR(qlinear_sigmoid, "QLinearSigmoid", "quantise(1 / (1 + exp(-x)))", NULL, unary_in, unary_infer,
-        sigmoid_ref, sigmoid_cases)
+        sigmoid_ref, sigmoid_cases, sumi_qunary_lower, sumi_qunary_lanes)
 QLINEAR(qlinear_leaky_relu, "QLinearLeakyRelu", "quantise(x < 0 ? alpha x : x)", alpha_attrs, unary_in,
-        unary_infer, leaky_relu_ref, leaky_relu_cases)
+        unary_infer, leaky_relu_ref, leaky_relu_cases, sumi_qunary_lower, sumi_qunary_lanes)
 QLINEAR(qlinear_global_average_pool, "QLinearGlobalAveragePool", "quantise(mean of each channel)", pool_attrs,
-        unary_in, pool_infer, pool_ref, pool_cases)
+        unary_in, pool_infer, pool_ref, pool_cases, sumi_qmean_lower, sumi_qmean_lanes)
 QLINEAR(qlinear_softmax, "QLinearSoftmax", "quantise(softmax(x))", softmax_attrs, unary_in, softmax_infer,
-        softmax_ref, softmax_cases)
+        softmax_ref, softmax_cases, NULL, NULL)
 QLINEAR(qlinear_concat, "QLinearConcat", "quantise(concatenated)", concat_attrs, concat_in, concat_infer,
-        concat_ref, concat_cases)
+        concat_ref, concat_cases, sumi_qconcat_lower, sumi_qconcat_lanes)

@@ -9,6 +9,7 @@
 #include "base/size.h"
 #include "op/pool.h"
 #include "op/pool_lower.h"
+#include "op/qpool_lower.h"
 
 sumi_status sumi_pool_p(const struct sumi_node *node, double *p, struct sumi_err *err) {
   const struct sumi_attr *a = sumi_node_attr(node, "p");
@@ -199,6 +200,17 @@ static const struct sumi_case max_cases[] = {
      "\"SAME_LOWER\"> (x) }"},
     {"g (uint8[1,2,5,5] x) => (y) { y = MaxPool <kernel_shape = [2, 2]> (x) }"},
     {"<opset_import: [\"\": 8]> g (float16[1,2,5,5] x) => (y) { y = MaxPool <kernel_shape = [2, 2]> (x) }"},
+    {"g (float[2,6,9,9] x) => (y) <float s = {0.25}, int8 z = {7}> { q = QuantizeLinear (x, s, z) m = "
+     "MaxPool "
+     "<kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]> (q) y = DequantizeLinear (m, s, z) }",
+     .low = -40, .high = 40, .why = "8-bit images in lanes"},
+    {"g (float[2,5,30] x) => (y) <float s = {0.25}, uint8 z = {7}> { q = QuantizeLinear (x, s, z) m = "
+     "MaxPool "
+     "<kernel_shape = [3], dilations = [4], pads = [0, 2]> (q) y = DequantizeLinear <axis = 1> (m, s, z) }",
+     .low = -40, .high = 40, .why = "8-bit rows in lanes"},
+    {"g (int8[1,5,8,7] x) => (y) { y = MaxPool <kernel_shape = [2, 3], strides = [3, 1], ceil_mode = 1> (x) "
+     "}",
+     .low = -128, .high = 127},
     {NULL},
 };
 static const struct sumi_case average_cases[] = {
@@ -235,6 +247,7 @@ const struct sumi_op sumi_op_max_pool = {
     .infer = pool_infer,
     .ref = max_ref,
     .lower = sumi_max_pool_lower,
+    .lanes = sumi_qmax_pool_lanes,
     .cases = max_cases,
 };
 

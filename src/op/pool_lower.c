@@ -5,6 +5,7 @@
 #include "base/size.h"
 #include "kernel/pool/pool.h"
 #include "op/pool.h"
+#include "op/qpool_lower.h"
 #include "op/spmm_lower.h"
 
 struct args {
@@ -107,7 +108,9 @@ static sumi_status lower_whole(struct sumi_lower *l, bool is_max) {
   return emit(l, a);
 }
 
-sumi_status sumi_max_pool_lower(struct sumi_lower *l) { return lower_window(l, true); }
+sumi_status sumi_max_pool_lower(struct sumi_lower *l) {
+  return sumi_lower_is_f32(l->in[0]) ? lower_window(l, true) : sumi_qmax_pool_lower(l);
+}
 sumi_status sumi_average_pool_lower(struct sumi_lower *l) { return lower_window(l, false); }
 sumi_status sumi_global_max_pool_lower(struct sumi_lower *l) { return lower_whole(l, true); }
 sumi_status sumi_global_average_pool_lower(struct sumi_lower *l) { return lower_whole(l, false); }

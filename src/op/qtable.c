@@ -1,6 +1,7 @@
 /* sumi.QTable: any function of one 8-bit value, made by passes of element-wise operators between DequantizeLinear and
  * QuantizeLinear (files cannot name it): y[i] = table[x[i]], where the bits of x[i] count as 0..255. */
 #include "op/op_util.h"
+#include "op/qeltwise_lower.h"
 
 static sumi_status qtable_infer(struct sumi_infer *ctx) {
   const struct sumi_info *table = &ctx->in[1];
@@ -26,6 +27,16 @@ static const struct sumi_case cases[] = {
     {"g (int8[300] x, uint8[256] t) => (y) { y = sumi.QTable (x, t) }", .low = -128, .high = 255,
      .why = "signed values, by their bits"},
     {"g (uint8[0] x, int8[256] t) => (y) { y = sumi.QTable (x, t) }"},
+    {"g (float[2,6,5,7] x, int8[256] t) => (y) <float s = {0.25}, int8 z = {7}> { q = QuantizeLinear (x, s, "
+     "z) u = "
+     "sumi.QTable (q, t) y = DequantizeLinear (u, s, z) }",
+     .low = -120, .high = 127, .why = "images in lanes"},
+    {"g (float[2,8,5,7] x, uint8[256] t, int8[4,8,3,3] w) => (y) <float s = {0.25}, uint8 z = {7}, float r = "
+     "{900}> { q = "
+     "QuantizeLinear (x, s, z) u = sumi.QTable (q, t) y = sumi.QConv <pads = [1, 1, 1, 1], strides = [1, 2]> "
+     "(u, s, z, "
+     "w, s, , r, z) }",
+     .low = -120, .high = 127, .why = "into the halo and the phases that a convolution wants"},
     {NULL},
 };
 
@@ -38,5 +49,7 @@ const struct sumi_op sumi_op_qtable = {
     .flags = SUMI_OP_INTERNAL | SUMI_OP_IN_PLACE,
     .infer = qtable_infer,
     .ref = qtable_ref,
+    .lower = sumi_qtable_lower,
+    .lanes = sumi_qtable_lanes,
     .cases = cases,
 };

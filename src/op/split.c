@@ -8,6 +8,7 @@
 #include "op/dims.h"
 #include "op/move_lower.h"
 #include "op/op_util.h"
+#include "op/qeltwise_lower.h"
 
 /* size[n_out] of equal parts of a dim. */
 static sumi_status equal_parts(struct sumi_infer *ctx, sumi_dim dim, int i, sumi_dim *size) {
@@ -109,7 +110,9 @@ static sumi_status split_moves(const struct sumi_call *c, struct sumi_moves *m) 
 }
 
 static sumi_status split_ref(const struct sumi_call *c) { return sumi_moves_run(c, split_moves); }
-static sumi_status split_lower(struct sumi_lower *l) { return sumi_moves_lower(l, split_moves, 1); }
+static sumi_status split_lower(struct sumi_lower *l) {
+  return sumi_split_in_lanes(l) ? sumi_split_lower(l) : sumi_moves_lower(l, split_moves, 1);
+}
 
 static const struct sumi_attr_spec attrs[] = {
     {"axis", SUMI_ATTR_INT},
@@ -130,6 +133,12 @@ static const struct sumi_case cases[] = {
     {"g (float[7] x) => (a, b, c, d) { a, b, c, d = Split <num_outputs = 4> (x) }", .why = "2, 2, 2, 1"},
     {"g (float[5] x) => (a, b, c, d) { a, b, c, d = Split <num_outputs = 4> (x) }", .why = "2, 2, 1, 0"},
     {"<opset_import: [\"\": 11]> g (float[2,6] x) => (a, b) { a, b = Split <axis = 1, split = [2, 4]> (x) }"},
+    {"g (float[2,13,3,5] x) => (a, b, c) <float s = {0.25}, int8 z = {7}, int64[3] n = {4, 8, 1}> { q = "
+     "QuantizeLinear "
+     "(x, s, z) u, v, w = Split <axis = 1> (q, n) a = DequantizeLinear (u, s, z) b = DequantizeLinear (v, s, "
+     "z) c = "
+     "DequantizeLinear (w, s, z) }",
+     .low = -40, .high = 40, .why = "images in lanes"},
     {NULL},
 };
 
@@ -144,5 +153,6 @@ const struct sumi_op sumi_op_split = {
     .flags = SUMI_OP_MOVES,
     .ref = split_ref,
     .lower = split_lower,
+    .lanes = sumi_split_lanes,
     .cases = cases,
 };
