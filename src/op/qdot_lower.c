@@ -228,7 +228,7 @@ static sumi_status emit(struct sumi_lower *l, struct args *a, const struct sumi_
 static void set_places(struct sumi_spmm_i8 *s, const struct operands *o, const struct sumi_lane_map *map,
                        const struct sumi_lane_map *r_map) {
   s->map = map;
-  s->r_map = r_map;
+  s->r_map = r_map->piece == map->piece ? map : r_map;
   s->y_group = s->y_row = o->y.layout.group;
   for (int i = 0; i < s->n_stage; i++) s->stage[i].r_group = o->r.layout.group;
 }

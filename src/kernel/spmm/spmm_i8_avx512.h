@@ -276,25 +276,34 @@ static __attribute__((noinline, unused)) void i8_finish_any(const struct sumi_sp
   i8_store(s->map, v, i8_plane(s, m), s->table ? i8_look_up(s->table, words) : words);
 }
 
-/* i8_finish_any where end.residual: the same bits with less to decide. */
+/* What stage t, which adds the residual and nothing else, makes of row m (byte k of words r): without its zero point, not
+ * clamped. The bits of i8_finish_any with less to decide. */
+INLINE __m512i i8_add_residual(const struct sumi_spmm_i8 *s, const struct sumi_spmm_i8_stage *t, int64_t m,
+                               int k, __m512i sum, __m512i r) {
+  const __m512 whole = _mm512_roundscale_ps(i8_clamp(i8_scaled(s, m, sum), s->lo, s->hi, s->zero),
+                                            _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m512 add = _mm512_mul_ps(i8_byte(r, k, t->r_zero), _mm512_set1_ps(t->r_mul));
+  return _mm512_cvtps_epi32(_mm512_fmadd_ps(whole, _mm512_set1_ps(t->mul), add));
+}
+
+/* Rows without the zero point of stage t to words, clamped. */
+INLINE __m512i i8_pack_stage(const struct sumi_spmm_i8_stage *t, const __m512i q[I8_WORD_ROWS]) {
+  const __m512i words = i8_pack(q[0], q[1], q[2], q[3], _mm512_set1_epi16((short)t->zero));
+  return _mm512_min_epu8(_mm512_max_epu8(words, _mm512_set1_epi8((char)(uint8_t)t->lo)),
+                         _mm512_set1_epi8((char)(uint8_t)t->hi));
+}
+
+/* Four rows where end.residual. */
 INLINE void i8_finish_residual(const struct i8_end *end, int64_t m, int64_t v, const int32_t *sum,
                                int64_t stride) {
   const struct sumi_spmm_i8 *const s = end->s;
   const struct sumi_spmm_i8_stage *const t = &s->stage[0];
   const __m512i r = i8_load(s->r_map, v, t->r + m / I8_WORD_ROWS * t->r_group);
-  const __m512 lo = _mm512_set1_ps(s->lo - s->zero), hi = _mm512_set1_ps(s->hi - s->zero),
-               mul = _mm512_set1_ps(t->mul), r_mul = _mm512_set1_ps(t->r_mul);
   __m512i q[I8_WORD_ROWS];
-  UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) {
-    const __m512 x =
-        _mm512_min_ps(_mm512_max_ps(i8_scaled(s, m + i, _mm512_load_si512(sum + i * stride)), lo), hi);
-    const __m512 whole = _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    q[i] = _mm512_cvtps_epi32(_mm512_fmadd_ps(whole, mul, _mm512_mul_ps(i8_byte(r, i, t->r_zero), r_mul)));
+  UNROLL for (int k = 0; k < I8_WORD_ROWS; k++) {
+    q[k] = i8_add_residual(s, t, m + k, k, _mm512_load_si512(sum + k * stride), r);
   }
-  const __m512i words = i8_pack(q[0], q[1], q[2], q[3], _mm512_set1_epi16((short)t->zero));
-  const __m512i held = _mm512_min_epu8(_mm512_max_epu8(words, _mm512_set1_epi8((char)(uint8_t)t->lo)),
-                                       _mm512_set1_epi8((char)(uint8_t)t->hi));
-  i8_store(s->map, v, i8_plane(s, m), held);
+  i8_store(s->map, v, i8_plane(s, m), i8_pack_stage(t, q));
 }
 
 /* Rows m .. m + 3 of vector v: sums at sum[i * stride + lane], 64-byte aligned, stride a multiple of 16. */
