@@ -99,4 +99,13 @@ INLINE void i8_finish(const struct i8_end *end, int64_t m, int64_t v, const int3
   i8_scatter(s->map, v, s->y + m / I8_WORD_ROWS * s->y_group, word);
 }
 
+/* A tile's sums [rows][vectors] in memory, rows stride apart, to their end. */
+static __attribute__((noinline, unused)) void i8_finish_tile(const struct i8_end *end, int64_t m, int64_t v,
+                                                             int rows, int vectors, const int32_t *sum,
+                                                             int64_t stride) {
+  for (int i = 0; i < rows; i += I8_WORD_ROWS)
+    for (int u = 0; u < vectors; u++)
+      i8_finish(end, m + i, v + u, sum + i * stride + (int64_t)u * I8_VECTOR, stride);
+}
+
 #endif

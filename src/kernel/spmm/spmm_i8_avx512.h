@@ -157,10 +157,10 @@ INLINE __m512 i8_clamp(__m512 v, float lo, float hi, float zero) {
 
 /* Byte i of each word, less zero. 2^23 + byte is a float whose low bits are the byte. */
 INLINE __m512 i8_byte(__m512i words, int i, float zero) {
-  const int bits = 0x4b000000; /* 2^23 */
-  const __m512i v =
-      _mm512_ternarylogic_epi32(_mm512_srli_epi32(words, (unsigned)(8 * i)), _mm512_set1_epi32(255),
-                                _mm512_set1_epi32(bits), 0xea); /* a & b | c */
+  const __m512i bits = _mm512_set1_epi32(0x4b000000); /* 2^23 */
+  const __m512i pick =
+      _mm512_add_epi8(_mm512_broadcast_i32x4(_mm_setr_epi32(0, 4, 8, 12)), _mm512_set1_epi32(i));
+  const __m512i v = _mm512_mask_shuffle_epi8(bits, 0x1111111111111111, words, pick);
   return _mm512_sub_ps(_mm512_castsi512_ps(v), _mm512_set1_ps(0x1p23f + zero));
 }
 
@@ -276,34 +276,54 @@ static __attribute__((noinline, unused)) void i8_finish_any(const struct sumi_sp
   i8_store(s->map, v, i8_plane(s, m), s->table ? i8_look_up(s->table, words) : words);
 }
 
-/* What stage t, which adds the residual and nothing else, makes of row m (byte k of words r): without its zero point, not
- * clamped. The bits of i8_finish_any with less to decide. */
-INLINE __m512i i8_add_residual(const struct sumi_spmm_i8 *s, const struct sumi_spmm_i8_stage *t, int64_t m,
-                               int k, __m512i sum, __m512i r) {
-  const __m512 whole = _mm512_roundscale_ps(i8_clamp(i8_scaled(s, m, sum), s->lo, s->hi, s->zero),
-                                            _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  const __m512 add = _mm512_mul_ps(i8_byte(r, k, t->r_zero), _mm512_set1_ps(t->r_mul));
-  return _mm512_cvtps_epi32(_mm512_fmadd_ps(whole, _mm512_set1_ps(t->mul), add));
+/* The only stage, which adds the residual and nothing else, with its figures in vectors. */
+struct i8_adder {
+  __m512 lo, hi, mul, r_less, r_mul;
+  __m512i bits, pick, zero, least, most;
+};
+
+INLINE struct i8_adder i8_adder_of(const struct sumi_spmm_i8 *s) {
+  const struct sumi_spmm_i8_stage *const t = &s->stage[0];
+  return (struct i8_adder){.lo = _mm512_set1_ps(s->lo - s->zero),
+                           .hi = _mm512_set1_ps(s->hi - s->zero),
+                           .mul = _mm512_set1_ps(t->mul),
+                           .r_less = _mm512_set1_ps(0x1p23f + t->r_zero),
+                           .r_mul = _mm512_set1_ps(t->r_mul),
+                           .bits = _mm512_set1_epi32(0x4b000000), /* 2^23 */
+                           .pick = _mm512_broadcast_i32x4(_mm_setr_epi32(0, 4, 8, 12)),
+                           .zero = _mm512_set1_epi16((short)t->zero),
+                           .least = _mm512_set1_epi8((char)(uint8_t)t->lo),
+                           .most = _mm512_set1_epi8((char)(uint8_t)t->hi)};
 }
 
-/* Rows without the zero point of stage t to words, clamped. */
-INLINE __m512i i8_pack_stage(const struct sumi_spmm_i8_stage *t, const __m512i q[I8_WORD_ROWS]) {
-  const __m512i words = i8_pack(q[0], q[1], q[2], q[3], _mm512_set1_epi16((short)t->zero));
-  return _mm512_min_epu8(_mm512_max_epu8(words, _mm512_set1_epi8((char)(uint8_t)t->lo)),
-                         _mm512_set1_epi8((char)(uint8_t)t->hi));
+/* Sums of row k of four, and words of the residual: the bits of i8_finish_any, without the zero point, not clamped. */
+INLINE __m512i i8_add_residual(const struct i8_adder *t, __m512 scale, int k, __m512i sum, __m512i r) {
+  const __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale);
+  const __m512 whole = _mm512_roundscale_ps(_mm512_min_ps(_mm512_max_ps(v, t->lo), t->hi),
+                                            _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  const __m512i byte = _mm512_mask_shuffle_epi8(t->bits, 0x1111111111111111, r,
+                                                _mm512_add_epi8(t->pick, _mm512_set1_epi32(k)));
+  const __m512 add = _mm512_mul_ps(_mm512_sub_ps(_mm512_castsi512_ps(byte), t->r_less), t->r_mul);
+  return _mm512_cvtps_epi32(_mm512_fmadd_ps(whole, t->mul, add));
+}
+
+/* Four such rows to words, clamped. */
+INLINE __m512i i8_pack_added(const struct i8_adder *t, const __m512i q[I8_WORD_ROWS]) {
+  const __m512i words = i8_pack(q[0], q[1], q[2], q[3], t->zero);
+  return _mm512_min_epu8(_mm512_max_epu8(words, t->least), t->most);
 }
 
 /* Four rows where end.residual. */
 INLINE void i8_finish_residual(const struct i8_end *end, int64_t m, int64_t v, const int32_t *sum,
                                int64_t stride) {
   const struct sumi_spmm_i8 *const s = end->s;
-  const struct sumi_spmm_i8_stage *const t = &s->stage[0];
-  const __m512i r = i8_load(s->r_map, v, t->r + m / I8_WORD_ROWS * t->r_group);
+  const struct i8_adder t = i8_adder_of(s);
+  const __m512i r = i8_load(s->r_map, v, s->stage[0].r + m / I8_WORD_ROWS * s->stage[0].r_group);
   __m512i q[I8_WORD_ROWS];
   UNROLL for (int k = 0; k < I8_WORD_ROWS; k++) {
-    q[k] = i8_add_residual(s, t, m + k, k, _mm512_load_si512(sum + k * stride), r);
+    q[k] = i8_add_residual(&t, _mm512_set1_ps(s->scale[m + k]), k, _mm512_load_si512(sum + k * stride), r);
   }
-  i8_store(s->map, v, i8_plane(s, m), i8_pack_stage(t, q));
+  i8_store(s->map, v, i8_plane(s, m), i8_pack_added(&t, q));
 }
 
 /* Rows m .. m + 3 of vector v: sums at sum[i * stride + lane], 64-byte aligned, stride a multiple of 16. */
@@ -319,6 +339,51 @@ INLINE void i8_finish(const struct i8_end *end, int64_t m, int64_t v, const int3
   const __m512i a = _mm512_load_si512(sum), b = _mm512_load_si512(sum + stride),
                 c = _mm512_load_si512(sum + 2 * stride), d = _mm512_load_si512(sum + 3 * stride);
   i8_store(end->s->map, v, i8_plane(end->s, m), i8_quick(end, m, a, b, c, d));
+}
+
+/* Whether vectors v, v + 1, ... are whole, and read their residual where they are stored. */
+INLINE bool i8_beside_residual(const struct i8_end *end, int64_t v, int vectors,
+                               const struct sumi_lane_piece **piece) {
+  const struct sumi_lane_map *const map = end->s->map;
+  const int32_t first = map->first[v];
+  if (!end->residual || end->s->r_map != map || map->first[v + vectors] - first != vectors) return false;
+  *piece = map->piece + first;
+  unsigned all = 0xffff;
+  for (int u = 0; u < vectors; u++) all &= (*piece)[u].mask;
+  return all == 0xffff;
+}
+
+/* The same for tiles whose vectors are such. */
+INLINE void i8_finish_beside(const struct sumi_spmm_i8 *s, int64_t m, int rows, int vectors,
+                             const struct sumi_lane_piece *piece, const int32_t *sum, int64_t stride) {
+  const struct i8_adder t = i8_adder_of(s);
+  for (int i = 0; i < rows; i += I8_WORD_ROWS, m += I8_WORD_ROWS, sum += I8_WORD_ROWS * stride) {
+    uint32_t *const plane = i8_plane(s, m);
+    const uint32_t *const r = s->stage[0].r + m / I8_WORD_ROWS * s->stage[0].r_group;
+    __m512 scale[I8_WORD_ROWS];
+    UNROLL for (int k = 0; k < I8_WORD_ROWS; k++) scale[k] = _mm512_set1_ps(s->scale[m + k]);
+    for (int u = 0; u < vectors; u++) {
+      const __m512i words = _mm512_loadu_si512(r + piece[u].at);
+      __m512i q[I8_WORD_ROWS];
+      UNROLL for (int k = 0; k < I8_WORD_ROWS; k++) {
+        q[k] = i8_add_residual(&t, scale[k], k, _mm512_load_si512(sum + k * stride + u * I8_VECTOR), words);
+      }
+      _mm512_storeu_si512(plane + piece[u].at, i8_pack_added(&t, q));
+    }
+  }
+}
+
+/* A tile's sums [rows][vectors] in memory, rows stride apart, to their end. */
+static __attribute__((noinline, unused)) void i8_finish_tile(const struct i8_end *end, int64_t m, int64_t v,
+                                                             int rows, int vectors, const int32_t *sum,
+                                                             int64_t stride) {
+  const struct sumi_lane_piece *piece = NULL;
+  if (i8_beside_residual(end, v, vectors, &piece)) {
+    i8_finish_beside(end->s, m, rows, vectors, piece, sum, stride);
+    return;
+  }
+  for (int i = 0; i < rows; i += I8_WORD_ROWS)
+    for (int u = 0; u < vectors; u++) i8_finish(end, m + i, v + u, sum + i * stride + u * I8_VECTOR, stride);
 }
 
 #endif

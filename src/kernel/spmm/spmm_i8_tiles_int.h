@@ -13,15 +13,6 @@
 /* Tiles beside each other: vectors [v, stop), all of them wanted. */
 typedef void (*tiles_fn)(const struct i8_end *end, const struct i8_tile *t, int64_t v, int64_t stop);
 
-/* A tile's sums [rows][vectors] in memory to their end. */
-static __attribute__((noinline)) void finish(const struct i8_end *end, int64_t m, int64_t v, int rows,
-                                             int vectors, const int32_t *sum) {
-  const int64_t stride = (int64_t)vectors * I8_VECTOR;
-  for (int i = 0; i < rows; i += I8_WORD_ROWS)
-    for (int u = 0; u < vectors; u++)
-      i8_finish(end, m + i, v + u, sum + i * stride + (int64_t)u * I8_VECTOR, stride);
-}
-
 /* One tile. rows and vectors are constants wherever this is inlined. */
 INLINE void tile(const int rows, const int vectors, const struct i8_end *end, const struct i8_tile *t,
                  int64_t v) {
@@ -48,7 +39,7 @@ INLINE void tile(const int rows, const int vectors, const struct i8_end *end, co
   UNROLL for (int i = 0; i < rows; i++) {
     UNROLL for (int u = 0; u < vectors; u++) v_keep(to + I8_VECTOR * (i * vectors + u), sum[i][u]);
   }
-  if (rows >= I8_WORD_ROWS) finish(end, t->m, v, rows, vectors, own);
+  if (rows >= I8_WORD_ROWS) i8_finish_tile(end, t->m, v, rows, vectors, own, (int64_t)vectors * I8_VECTOR);
 }
 
 #define DEFINE(rows, vectors)                                                                        \
@@ -92,7 +83,7 @@ static void run_word(const struct i8_end *end, int64_t m, const struct i8_split 
       t[i].sum = sum + i * rows * vectors * I8_VECTOR;
       tiles[rows][vectors](end, &t[i], v, v + vectors);
     }
-    finish(end, m, v, I8_WORD_ROWS, vectors, sum);
+    i8_finish_tile(end, m, v, I8_WORD_ROWS, vectors, sum, (int64_t)vectors * I8_VECTOR);
   }
 }
 
