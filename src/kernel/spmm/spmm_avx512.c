@@ -206,8 +206,19 @@ static void run_block(const struct sumi_spmm_f32 *s, int64_t b, int64_t p, int64
  * first-level cache instead of as many pages as there are planes; the group's weights are read from far once for all
  * strips, the next block's while one is summed. Sums wait in scratch between chunks and are continued in the order of
  * the list, so the bits are those of the plain loop. Up to TAIL pixels behind the last whole vector, too few for a
- * vector of their own, are summed with rows in lanes. */
-enum { CHUNK = 128, WIDE = 3, STRIP = WIDE * LANES, STRIPS = 4, TAIL = 4, GROUP = 16, LEAST_BLOCKS = 4 };
+ * vector of their own, are summed with rows in lanes. Lists of at most SHORT entries need no sums in scratch and leave
+ * room for wider panels, which are done block by block: what bounds them is writing rows of y. */
+enum {
+  CHUNK = 128,
+  WIDE = 3,
+  STRIP = WIDE * LANES,
+  STRIPS = 4,
+  TAIL = 4,
+  GROUP = 16,
+  LEAST_BLOCKS = 4,
+  MOST_STRIPS = 16,
+  SHORT = 64
+};
 enum {
   STRIP_X = CHUNK * STRIP,
   BLOCK_SUMS = MOST_ROWS * (STRIP + TAIL),
@@ -415,52 +426,74 @@ static void expect_rows(const float *rows, int64_t row, int64_t n_rows) {
     for (int k = 0; k < STRIP; k += LANES) __builtin_prefetch(rows + i * row + k, 1, 3);
 }
 
-/* Blocks [b0, b1), at most GROUP, for one strip of pixels. */
-static void run_strip(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t first,
-                      const struct strip *strip, struct chunk *c, struct pieces *pieces, float *sums) {
-  struct spmm_tile t = {.p = strip->p, .n_pixels = strip->n_pixels, .pieces = pieces};
-  const int64_t scan = t.p / s->pitch, at = scan * s->width + spmm_min(t.p - scan * s->pitch, s->width);
+/* The tile of block b in one strip of pixels; first: the chunk's first entry. */
+static void run_tile(const struct sumi_spmm_f32 *s, int64_t b, int64_t first, const struct strip *strip,
+                     struct chunk *c, struct pieces *pieces) {
+  struct spmm_tile t = {.m = b * s->block, .p = strip->p, .n_pixels = strip->n_pixels, .pieces = pieces};
+  t.w = s->w + b * s->w_block + first * s->w_entry;
   if (!c->plain || strip->tail) find_pieces(s, &t, strip->vectors + (strip->tail > 0), pieces);
-  const chunk_fn with_tail = strip->vectors == 2 ? chunk_8_2_4 : chunk_8_3_1;
   c->n_tail = strip->tail;
+  const int64_t rows = spmm_min(s->block, s->rows - t.m);
+  if (c->last) {
+    const int64_t scan = t.p / s->pitch, at = scan * s->width + spmm_min(t.p - scan * s->pitch, s->width);
+    expect_rows(s->y + t.m * s->y_row + at, s->y_row, rows);
+    if (s->add) expect_rows(s->add + t.m * s->add_row + at, s->add_row, rows);
+  }
+  const chunk_fn with_tail = strip->vectors == 2 ? chunk_8_2_4 : chunk_8_3_1;
+  (strip->tail ? with_tail : chunks[strip->vectors][rows])(s, &t, c);
+}
+
+/* A short list over blocks [b0, b1) and the n strips of a panel: block by block, so that each row is written in one
+ * stretch. */
+static void run_short(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, const struct strip *strips,
+                      int n, bool plain, struct pieces *pieces) {
+  float *const x = s->scratch, *const tail = x + STRIPS * STRIP_X;
+  struct chunk c = {.n = s->n_list, .tail = tail, .first = true, .last = true, .plain = plain};
+  for (int k = 0; k < n; k++) copy_chunk(s, 0, c.n, &strips[k], x + k * c.n * STRIP, tail);
   for (int64_t b = b0; b < b1; b++) {
-    t.m = b * s->block;
-    t.w = s->w + b * s->w_block + first * s->w_entry;
-    c->next = (const char *)(t.w + (b + 1 < b1 ? s->w_block : 0));
-    c->sums = sums + (b - b0) * BLOCK_SUMS;
-    const int64_t rows = spmm_min(s->block, s->rows - t.m);
-    if (c->last) expect_rows(s->y + t.m * s->y_row + at, s->y_row, rows);
-    if (c->last && s->add) expect_rows(s->add + t.m * s->add_row + at, s->add_row, rows);
-    (strip->tail ? with_tail : chunks[strip->vectors][rows])(s, &t, c);
+    c.next = (const char *)(s->w + (b + 1 < b1 ? b + 1 : b) * s->w_block);
+    for (int k = 0; k < n; k++) {
+      c.x = x + k * c.n * STRIP;
+      run_tile(s, b, 0, &strips[k], &c, pieces);
+    }
   }
 }
 
-/* Blocks [b0, b1), at most GROUP, for pixels [p, end), at most STRIPS * STRIP. */
-static void run_panel(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t p, int64_t end,
-                      bool plain, struct pieces *pieces) {
+/* Blocks [b0, b1), at most GROUP, for the n strips of a panel, at most STRIPS. */
+static void run_long(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, const struct strip *strips, int n,
+                     bool plain, struct pieces *pieces) {
   float *const x = s->scratch, *const tail = x + STRIPS * STRIP_X, *const sums = tail + CHUNK * TAIL;
-  const bool tails = s->rows % MOST_ROWS == 0 && s->block == MOST_ROWS && s->w_row == 1;
-  struct strip strips[STRIPS];
-  int n = 0;
-  for (; p < end && n < STRIPS; p += strips[n++].n_pixels) strips[n] = next_strip(p, end, tails);
   for (int64_t e = 0; e < s->n_list; e += CHUNK) {
     struct chunk c = {.n = spmm_min(CHUNK, s->n_list - e), .tail = tail, .first = e == 0, .plain = plain};
     c.last = e + c.n == s->n_list;
     for (int k = 0; k < n; k++) copy_chunk(s, e, c.n, &strips[k], x + k * STRIP_X, tail);
-    for (int k = 0; k < n; k++) {
-      c.x = x + k * STRIP_X;
-      run_strip(s, b0, b1, e, &strips[k], &c, pieces, sums + k * STRIP_SUMS);
-    }
+    for (int k = 0; k < n; k++)
+      for (int64_t b = b0; b < b1; b++) {
+        c.x = x + k * STRIP_X;
+        c.next = (const char *)(s->w + (b + 1 < b1 ? b + 1 : b) * s->w_block + e * s->w_entry);
+        c.sums = sums + k * STRIP_SUMS + (b - b0) * BLOCK_SUMS;
+        run_tile(s, b, e, &strips[k], &c, pieces);
+      }
   }
 }
 
 /* Panels of whole strips, none of them a splinter. */
 static void run_panels(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t p0, int64_t p1,
                        bool plain, struct pieces *pieces) {
+  const bool brief = s->n_list <= SHORT;
+  const bool tails = s->rows % MOST_ROWS == 0 && s->block == MOST_ROWS && s->w_row == 1;
+  const int64_t most = STRIP * (brief ? spmm_min(MOST_STRIPS, 2 * CHUNK / s->n_list) : STRIPS);
   for (int64_t p = p0, end; p < p1; p = end) {
-    const int64_t left = p1 - p, panels = (left + STRIPS * STRIP - 1) / (STRIPS * STRIP);
+    const int64_t left = p1 - p, panels = (left + most - 1) / most;
     end = panels == 1 ? p1 : p + left / panels / STRIP * STRIP;
-    for (int64_t b = b0; b < b1; b += GROUP) run_panel(s, b, spmm_min(b + GROUP, b1), p, end, plain, pieces);
+    struct strip strips[MOST_STRIPS];
+    int n = 0;
+    for (int64_t at = p; at < end; at += strips[n++].n_pixels) strips[n] = next_strip(at, end, tails);
+    if (brief)
+      run_short(s, b0, b1, strips, n, plain, pieces);
+    else
+      for (int64_t b = b0; b < b1; b += GROUP)
+        run_long(s, b, spmm_min(b + GROUP, b1), strips, n, plain, pieces);
   }
 }
 
