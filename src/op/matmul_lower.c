@@ -197,7 +197,7 @@ static double dense_s(const struct args *a) {
   const struct product *p = &a->p;
   const int block = (int)SUMI_MIN(p->m, SUMI_SPMM_BLOCK);
   const double n_blocks = (double)((p->m + block - 1) / block);
-  return sumi_spmm_f32_predict(a->kernel, block, n_blocks * (double)p->k, n_blocks, p->n);
+  return sumi_spmm_f32_predict(a->kernel, block, true, n_blocks * (double)p->k, n_blocks, p->n);
 }
 
 static sumi_status lower_dense(struct sumi_lower *l, struct args *a) {

@@ -54,7 +54,7 @@ static double best_sparse(const struct sumi_spmm_f32_kernel *k, struct sumi_matr
   if (density(w) > 0.8) return best;
   for (size_t i = 0; i < SUMI_COUNT(blocks); i++) {
     const int block = only ? only : blocks[i];
-    const double t = sumi_spmm_f32_predict(k, block, (double)sumi_packed_count(w, block),
+    const double t = sumi_spmm_f32_predict(k, block, false, (double)sumi_packed_count(w, block),
                                            blocks_of(w.rows, block), pixels);
     if (t < best) {
       best = t;
@@ -80,7 +80,7 @@ sumi_status sumi_spmm_pack(struct sumi_lower *l, const struct sumi_spmm_f32_kern
                            struct sumi_spmm_weights *out) {
   struct form dense = {w, block ? block : SUMI_SPMM_BLOCK, true}, sparse = dense;
   const double n = blocks_of(w.rows, dense.block);
-  const double dense_s = sumi_spmm_f32_predict(kernel, dense.block, n * (double)w.cols, n, pixels);
+  const double dense_s = sumi_spmm_f32_predict(kernel, dense.block, true, n * (double)w.cols, n, pixels);
   const double sparse_s = best_sparse(kernel, w, block, pixels, &sparse);
   struct form *form = sparse_s < dense_s ? &sparse : &dense;
   if (form == &dense && sparse_s < INFINITY)

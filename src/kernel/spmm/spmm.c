@@ -5,8 +5,8 @@
 #include "kernel/spmm/spmm_int.h"
 
 static const struct sumi_spmm_f32_kernel table[] = {
-#define SPMM_F32(level, suffix, lanes, windows, over, g8, g4, g2, g1, what) \
-  {"spmm_f32/" #suffix, level, lanes, windows, over, {g8, g4, g2, g1}, what, sumi_spmm_f32_##suffix},
+#define SPMM_F32(level, suffix, lanes, windows, over, shared, g8, g4, g2, g1, what) \
+  {"spmm_f32/" #suffix, level, lanes, windows, over, shared, {g8, g4, g2, g1}, what, sumi_spmm_f32_##suffix},
 #include "kernel/spmm/spmm.def"
 #undef SPMM_F32
 };
@@ -22,11 +22,18 @@ const struct sumi_spmm_f32_kernel *sumi_spmm_f32_pick(enum sumi_isa level) {
   return &table[i];
 }
 
-double sumi_spmm_f32_predict(const struct sumi_spmm_f32_kernel *kernel, int block, double entries,
-                             double n_blocks, int64_t pixels) {
-  const double tile_s = 8e-9; /* call, first sums, clip and store of one tile */
+double sumi_spmm_f32_predict(const struct sumi_spmm_f32_kernel *kernel, int block, bool shared,
+                             double entries, double n_blocks, int64_t pixels) {
+  enum { LEAST_BLOCKS = 4, NEAR_BYTES = 1 << 20 }; /* fewer blocks do not repay copies of what they read */
+  const double tile_s = 8e-9, far_bytes_s = 6e9;   /* call, first sums, clip and store of one tile */
   const int which = block > 4 ? 0 : block > 2 ? 1 : block > 1 ? 2 : 3;
   const int64_t vectors = (pixels + kernel->lanes - 1) / kernel->lanes;
-  return entries * block * (double)(vectors * kernel->lanes) / (kernel->gmacs[which] * 1e9) +
-         n_blocks * (double)vectors / 3 * tile_s;
+  const bool copied = shared && which == 0 && n_blocks >= LEAST_BLOCKS;
+  /* copied panels spend no vector on a few pixels */
+  const double done = (double)(copied && kernel->windows ? pixels : vectors * kernel->lanes);
+  /* what of y goes beyond the second-level cache */
+  const double far = n_blocks * block * (double)pixels * 4 - NEAR_BYTES;
+  const double gmacs = copied ? kernel->gmacs_shared : kernel->gmacs[which];
+  return entries * block * done / (gmacs * 1e9) + n_blocks * (double)vectors / 3 * tile_s +
+         (far > 0 ? far / far_bytes_s : 0);
 }

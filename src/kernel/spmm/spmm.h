@@ -80,10 +80,12 @@ typedef void (*sumi_spmm_f32_fn)(const struct sumi_spmm_f32 *s, int64_t b0, int6
 struct sumi_spmm_f32_kernel {
   const char *name; /* "spmm_f32/avx512" */
   enum sumi_isa isa;
-  int lanes;      /* pixels in a vector: split pixels into multiples of it */
-  bool windows;   /* takes windows */
-  int over_read;  /* words read beyond the last pixel of a plane */
-  float gmacs[4]; /* measured 10^9 multiply-adds a second on one core for blocks of 8, 4, 2, 1 rows */
+  int lanes;     /* pixels in a vector: split pixels into multiples of it */
+  bool windows;  /* takes windows */
+  int over_read; /* words read beyond the last pixel of a plane */
+  float
+      gmacs_shared; /* measured 10^9 multiply-adds a second on one core: blocks of 8 rows, one list for all, scratch */
+  float gmacs[4]; /* lists of their own, x in second-level cache: blocks of 8, 4, 2, 1 rows */
   const char *what;
   sumi_spmm_f32_fn run;
 };
@@ -94,9 +96,9 @@ const struct sumi_spmm_f32_kernel *sumi_spmm_f32_kernels(size_t *n);
 /* The first kernel that may run at this level. */
 const struct sumi_spmm_f32_kernel *sumi_spmm_f32_pick(enum sumi_isa level);
 
-/* Seconds that lists of so many entries together, each for `block` rows, in n_blocks blocks, take over so
- * many pixels. */
-double sumi_spmm_f32_predict(const struct sumi_spmm_f32_kernel *kernel, int block, double entries,
-                             double n_blocks, int64_t pixels);
+/* Seconds that lists of so many entries together, each for `block` rows, in n_blocks blocks, take over so many pixels;
+ * shared: all blocks have the same list. */
+double sumi_spmm_f32_predict(const struct sumi_spmm_f32_kernel *kernel, int block, bool shared,
+                             double entries, double n_blocks, int64_t pixels);
 
 #endif
