@@ -82,8 +82,14 @@ bool sumi_halo_merge(struct sumi_halo *into, const struct sumi_halo *other) {
 
 /* ---- the halo --------------------------------------------------------------------------------------------------- */
 
-static void fill_words(uint32_t *to, int64_t n, uint32_t word) {
-  for (int64_t i = 0; i < n; i++) to[i] = word;
+/* Between rows there are one or two words, seldom more. All bytes of the word are the same. */
+static inline void fill_words(uint32_t *to, int64_t n, uint32_t word) {
+  if (n > 2) {
+    memset(to, (int)(word & 255), (size_t)n * sizeof word);
+  } else if (n > 0) {
+    to[0] = word;
+    to[n - 1] = word;
+  }
 }
 
 /* Rows or columns of a phase plane that hold pixels: those i with 0 <= i * step + phase - before < n. */
