@@ -190,6 +190,7 @@ static double bench_one(struct check *c, const struct sumi_depthwise_i8_kernel *
                                             .bias = (const int32_t *)w.data,
                                             .scale = row.data,
                                             .hi = 255,
+                                            .post = 1,
                                             .map = &map,
                                             .y = words_of(&y),
                                             .y_group = to.group},

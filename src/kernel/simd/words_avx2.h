@@ -6,11 +6,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kernel/simd/inline.h"
 #include "tensor/layout.h"
 
 enum { WORDS = 16 };
-#define INLINE static inline __attribute__((always_inline, unused))
-#define UNROLL _Pragma("GCC unroll 8")
 typedef struct {
   __m256i h[2];
 } wvec;

@@ -27,11 +27,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kernel/simd/inline.h"
 #include "tensor/layout.h"
 
 enum { WORDS = 16 };
-#define INLINE static inline __attribute__((always_inline, unused))
-#define UNROLL _Pragma("GCC unroll 8")
 typedef __m512i wvec;
 typedef __m512i ivec;
 typedef __m512 fvec;

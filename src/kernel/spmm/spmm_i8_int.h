@@ -3,6 +3,7 @@
 #ifndef SUMI_KERNEL_SPMM_I8_INT_H
 #define SUMI_KERNEL_SPMM_I8_INT_H
 
+#include "kernel/simd/inline.h"
 #include "kernel/spmm/spmm_i8.h"
 
 #define SPMM_I8(level, suffix, ...) \
@@ -11,13 +12,6 @@
 #include "kernel/spmm/spmm_i8.def"
 #undef SPMM_I8_FEW
 #undef SPMM_I8
-
-#define INLINE static inline __attribute__((always_inline, unused))
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)") /* early enough for arrays to become registers */
-#else
-#define UNROLL _Pragma("GCC unroll 8")
-#endif
 
 /* Pixels of a vector in maps; rows of a word; no tile is larger. */
 enum {
