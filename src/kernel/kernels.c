@@ -7,6 +7,7 @@
 #include "kernel/depthwise/depthwise_i8.h"
 #include "kernel/eltwise/eltwise.h"
 #include "kernel/lane/lane.h"
+#include "kernel/norm_i8/norm_i8.h"
 #include "kernel/pool/pool.h"
 #include "kernel/pool/pool_i8.h"
 #include "kernel/reduce/reduce.h"
@@ -42,6 +43,7 @@ ADD_FAMILY(rows, sumi_rows_kernels, sumi_rows_kernel)
 ADD_FAMILY(reduce, sumi_reduce_kernels, sumi_reduce_kernel)
 ADD_FAMILY(resize, sumi_resize_kernels, sumi_resize_kernel)
 ADD_FAMILY(convert, sumi_convert_kernels, sumi_convert_kernel)
+ADD_FAMILY(norm_i8, sumi_norm_i8_kernels, sumi_norm_i8_kernel)
 ADD_FAMILY(copy, sumi_copy_kernels, sumi_copy_kernel)
 ADD_FAMILY(lane, sumi_lane_kernels, sumi_lane_kernel)
 ADD_FAMILY(eltwise, sumi_eltwise_kernels, sumi_eltwise_kernel)
@@ -58,6 +60,7 @@ size_t sumi_kernel_rows(struct sumi_kernel_row *rows, size_t most) {
   add_reduce(&t);
   add_resize(&t);
   add_convert(&t);
+  add_norm_i8(&t);
   add_copy(&t);
   add_lane(&t);
   add_eltwise(&t);
