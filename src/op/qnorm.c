@@ -1,0 +1,177 @@
+/* sumi.QNorm: layer normalisation of dequantised values with its quantisation, made by passes of DequantizeLinear, Add,
+ * LayerNormalization (or RMSNormalization) and QuantizeLinear (files cannot name it). Over the last axis:
+ *   v = dequantise(x) (float32 x: as it is) + c + dequantise(r), from left to right in float32
+ *   t = (v - mean) / sqrt(mean of squares around it + epsilon) * scale + b       centred = 0: mean is 0
+ *   y = quantise(t)                                                              without y_scale: t
+ * Statistics and t are in double precision, t is rounded to float32 once, as LayerNormalization's; kernels are within one step
+ * of y. */
+#include "op/qnorm.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+#include "base/size.h"
+#include "op/op_util.h"
+#include "op/quant.h"
+
+#define BYTES (SUMI_BIT(SUMI_UINT8) | SUMI_BIT(SUMI_INT8))
+#define FLOAT SUMI_BIT(SUMI_FLOAT32)
+
+/* ---- checks ------------------------------------------------------------------------------------------------------ */
+
+static const struct sumi_port ports_in[] = {{"x", BYTES | FLOAT},
+                                            {"x_scale", FLOAT, 0, SUMI_PORT_OPTIONAL},
+                                            {"x_zero", BYTES, 0, SUMI_PORT_OPTIONAL},
+                                            {"c", FLOAT, 0, SUMI_PORT_OPTIONAL},
+                                            {"r", BYTES, 'R', SUMI_PORT_OPTIONAL},
+                                            {"r_scale", FLOAT, 0, SUMI_PORT_OPTIONAL},
+                                            {"r_zero", BYTES, 'R', SUMI_PORT_OPTIONAL},
+                                            {"scale", FLOAT},
+                                            {"b", FLOAT, 0, SUMI_PORT_OPTIONAL},
+                                            {"y_scale", FLOAT, 0, SUMI_PORT_OPTIONAL},
+                                            {"y_zero", BYTES, 0, SUMI_PORT_OPTIONAL},
+                                            {NULL}};
+static const struct sumi_port ports_out[] = {{"y", BYTES | FLOAT}, {NULL}};
+
+/* Input i, where given, has one element (n = 1) or is [n]. */
+static sumi_status check_count(const struct sumi_infer *ctx, int i, sumi_dim n) {
+  if (!sumi_infer_has(ctx, i) || ctx->in[i].rank < 0) return SUMI_OK;
+  const struct sumi_info *p = &ctx->in[i];
+  if (n == 1 && p->rank == 0) return SUMI_OK;
+  if (p->rank == 1 && (p->dim[0] < 0 || n < 0 || p->dim[0] == n)) return SUMI_OK;
+  SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "'%s' is not [%" PRId64 "]", ports_in[i].name, n);
+}
+
+/* Inputs a and b are given together. */
+static sumi_status check_pair(const struct sumi_infer *ctx, int a, int b) {
+  if (sumi_infer_has(ctx, a) == sumi_infer_has(ctx, b)) return SUMI_OK;
+  SUMI_FAIL(ctx->err, SUMI_E_ARG, "'%s' and '%s' must be given together", ports_in[a].name, ports_in[b].name);
+}
+
+static sumi_status check_residual(const struct sumi_infer *ctx) {
+  const struct sumi_info *x = &ctx->in[SUMI_QNORM_X], *r = &ctx->in[SUMI_QNORM_R];
+  if (!sumi_infer_has(ctx, SUMI_QNORM_R) || r->rank < 0 || x->rank < 0) return SUMI_OK;
+  bool same = r->rank == x->rank;
+  for (int i = 0; same && i < r->rank; i++) same = r->dim[i] < 0 || x->dim[i] < 0 || r->dim[i] == x->dim[i];
+  if (!same) SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "the residual does not have the input's shape");
+  return SUMI_OK;
+}
+
+static sumi_status qnorm_infer(struct sumi_infer *ctx) {
+  static const int scalar[] = {SUMI_QNORM_X_SCALE, SUMI_QNORM_X_ZERO,  SUMI_QNORM_R_SCALE,
+                               SUMI_QNORM_R_ZERO,  SUMI_QNORM_Y_SCALE, SUMI_QNORM_Y_ZERO};
+  static const int channel[] = {SUMI_QNORM_C, SUMI_QNORM_SCALE, SUMI_QNORM_B};
+  const struct sumi_info *x = &ctx->in[SUMI_QNORM_X];
+  if (x->rank == 0) SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "the input is a scalar");
+  const sumi_dim n = x->rank > 0 ? x->dim[x->rank - 1] : SUMI_DIM_UNKNOWN;
+  for (size_t i = 0; i < SUMI_COUNT(scalar); i++) SUMI_TRY(check_count(ctx, scalar[i], 1));
+  for (size_t i = 0; i < SUMI_COUNT(channel); i++) SUMI_TRY(check_count(ctx, channel[i], n));
+  SUMI_TRY(check_pair(ctx, SUMI_QNORM_X_SCALE, SUMI_QNORM_X_ZERO));
+  SUMI_TRY(check_pair(ctx, SUMI_QNORM_R, SUMI_QNORM_R_SCALE));
+  SUMI_TRY(check_pair(ctx, SUMI_QNORM_R, SUMI_QNORM_R_ZERO));
+  SUMI_TRY(check_pair(ctx, SUMI_QNORM_Y_SCALE, SUMI_QNORM_Y_ZERO));
+  const sumi_dtype d = x->dtype;
+  if (d != SUMI_UNDEFINED && (d != SUMI_FLOAT32) != sumi_infer_has(ctx, SUMI_QNORM_X_SCALE))
+    SUMI_FAIL(ctx->err, SUMI_E_TYPE, "'x_scale' belongs to an 8-bit input");
+  if (d != SUMI_FLOAT32 && sumi_infer_has(ctx, SUMI_QNORM_X_ZERO) && ctx->in[SUMI_QNORM_X_ZERO].dtype != d)
+    SUMI_FAIL(ctx->err, SUMI_E_TYPE, "'x' and 'x_zero' have different types");
+  SUMI_TRY(check_residual(ctx));
+  const bool quantised = sumi_infer_has(ctx, SUMI_QNORM_Y_ZERO);
+  sumi_infer_out_like(ctx, 0, x, SUMI_UNDEFINED);
+  if (ctx->n_out && !ctx->out[0].absent)
+    ctx->out[0].dtype = quantised ? ctx->in[SUMI_QNORM_Y_ZERO].dtype : SUMI_FLOAT32;
+  return SUMI_OK;
+}
+
+/* ---- the formula ------------------------------------------------------------------------------------------------- */
+
+static float dequantised(const struct sumi_call *c, int i, int64_t at) {
+  const struct sumi_tensor *x = c->in[i];
+  if (x->dtype == SUMI_FLOAT32) return ((const float *)x->data)[at];
+  const int64_t zero = sumi_get_i64(x->dtype, c->in[i + 2]->data, 0);
+  return (float)(sumi_get_i64(x->dtype, x->data, at) - zero) * *(const float *)c->in[i + 1]->data;
+}
+
+/* v of channel i, element at. */
+static float value(const struct sumi_call *c, int64_t at, int64_t i) {
+  float v = dequantised(c, SUMI_QNORM_X, at);
+  if (sumi_call_has(c, SUMI_QNORM_C)) v += ((const float *)c->in[SUMI_QNORM_C]->data)[i];
+  if (sumi_call_has(c, SUMI_QNORM_R)) v += dequantised(c, SUMI_QNORM_R, at);
+  return v;
+}
+
+static void store(const struct sumi_call *c, int64_t at, float t) {
+  const struct sumi_tensor *y = c->out[0];
+  if (!sumi_call_has(c, SUMI_QNORM_Y_SCALE)) {
+    ((float *)y->data)[at] = t;
+    return;
+  }
+  const float zero = (float)sumi_get_i64(y->dtype, c->in[SUMI_QNORM_Y_ZERO]->data, 0);
+  t /= *(const float *)c->in[SUMI_QNORM_Y_SCALE]->data;
+  sumi_quant_store(y->dtype, y->data, at, &t, &zero, 0, 1);
+}
+
+static sumi_status qnorm_ref(const struct sumi_call *c) {
+  const struct sumi_tensor *x = c->in[SUMI_QNORM_X];
+  const int64_t n = x->dim[x->rank - 1], rows = sumi_dims_count(x->dim, 0, x->rank - 1);
+  const float *scale = c->in[SUMI_QNORM_SCALE]->data,
+              *b = sumi_call_has(c, SUMI_QNORM_B) ? c->in[SUMI_QNORM_B]->data : NULL;
+  const bool centred = sumi_attr_int(c->node, "centred", 1) != 0;
+  const double epsilon = (double)sumi_attr_float(c->node, "epsilon", 1e-5f);
+  for (int64_t at = 0, row = 0; row < rows; row++, at += n) {
+    double sum = 0, square = 0;
+    for (int64_t i = 0; i < n && centred; i++) sum += (double)value(c, at + i, i);
+    const double mean = n ? sum / (double)n : 0;
+    for (int64_t i = 0; i < n; i++) {
+      const double d = (double)value(c, at + i, i) - mean;
+      square += d * d;
+    }
+    const double inverse = 1 / sqrt(square / (double)n + epsilon);
+    for (int64_t i = 0; i < n; i++) {
+      const double t = ((double)value(c, at + i, i) - mean) * inverse * (double)scale[i];
+      store(c, at + i, (float)(b ? t + (double)b[i] : t));
+    }
+  }
+  return SUMI_OK;
+}
+
+/* ---- the descriptor ---------------------------------------------------------------------------------------------- */
+
+static const struct sumi_attr_spec attrs[] = {
+    {"epsilon", SUMI_ATTR_FLOAT}, {"centred", SUMI_ATTR_INT}, {NULL}};
+
+#define XZ "float xs = {0.04}, uint8 xz = {131}"
+#define RZ "float rs = {0.03}, uint8 rz = {11}"
+#define YZ "float ys = {0.03}, uint8 yz = {117}"
+#define WHY "sums in float32 may round to the next byte"
+static const struct sumi_case cases[] = {
+    {"g (uint8[2,7,48] x, uint8[2,7,48] r, float[48] c, float[48] s, float[48] b) => (y) <" XZ ", " RZ ", " YZ
+     "> { y = sumi.QNorm (x, xs, xz, c, r, rs, rz, s, b, ys, yz) }",
+     .atol = 1, .low = -3, .high = 255, .why = WHY},
+    {"g (float[1,70,20] x, uint8[1,70,20] r, float[20] s, float[20] b) => (y) <" RZ ", " YZ
+     "> { y = sumi.QNorm <epsilon = 1e-12> (x, , , , r, rs, rz, s, b, ys, yz) }",
+     .atol = 1, .low = 0, .high = 8, .why = WHY},
+    {"g (int8[5,33] x, float[33] s) => (y) <float xs = {0.1}, int8 xz = {-3}, float ys = {0.02}, int8 yz = "
+     "{5}"
+     "> { y = sumi.QNorm <centred = 0> (x, xs, xz, , , , , s, , ys, yz) }",
+     .atol = 1, .low = -2, .high = 2, .why = WHY},
+    {"g (float[3,17] x, uint8[3,17] r, float[17] s, float[17] b) => (y) <" RZ
+     "> { y = sumi.QNorm (x, , , , r, rs, rz, s, b) }",
+     .rtol = 1e-4, .low = 0, .high = 8, .why = "statistics of 17 elements in float32"},
+    {NULL},
+};
+
+const struct sumi_op sumi_op_qnorm = {
+    .name = "sumi.QNorm",
+    .formula = "quantise(LayerNormalization(dequantise(x) + c + dequantise(r)))",
+    .known_as = {{"sumi", "QNorm", {1}}},
+    .attrs = attrs,
+    .in = ports_in,
+    .out = ports_out,
+    .flags = SUMI_OP_INTERNAL,
+    .infer = qnorm_infer,
+    .ref = qnorm_ref,
+    .lower = sumi_qnorm_lower,
+    .lanes = sumi_qnorm_lanes,
+    .cases = cases,
+};
