@@ -1,6 +1,7 @@
 /* The table of kernels, gathered from the families. */
 #include "kernel/kernels.h"
 
+#include "kernel/attention_i8/attention_i8.h"
 #include "kernel/convert/convert.h"
 #include "kernel/copy/copy.h"
 #include "kernel/depthwise/depthwise.h"
@@ -43,6 +44,7 @@ ADD_FAMILY(rows, sumi_rows_kernels, sumi_rows_kernel)
 ADD_FAMILY(reduce, sumi_reduce_kernels, sumi_reduce_kernel)
 ADD_FAMILY(resize, sumi_resize_kernels, sumi_resize_kernel)
 ADD_FAMILY(convert, sumi_convert_kernels, sumi_convert_kernel)
+ADD_FAMILY(attention_i8, sumi_attention_i8_kernels, sumi_attention_i8_kernel)
 ADD_FAMILY(norm_i8, sumi_norm_i8_kernels, sumi_norm_i8_kernel)
 ADD_FAMILY(copy, sumi_copy_kernels, sumi_copy_kernel)
 ADD_FAMILY(lane, sumi_lane_kernels, sumi_lane_kernel)
@@ -60,6 +62,7 @@ size_t sumi_kernel_rows(struct sumi_kernel_row *rows, size_t most) {
   add_reduce(&t);
   add_resize(&t);
   add_convert(&t);
+  add_attention_i8(&t);
   add_norm_i8(&t);
   add_copy(&t);
   add_lane(&t);
