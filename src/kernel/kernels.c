@@ -15,6 +15,7 @@
 #include "kernel/resize/resize.h"
 #include "kernel/rows/rows.h"
 #include "kernel/spmm/spmm.h"
+#include "kernel/spmm/spmm_bf16.h"
 #include "kernel/spmm/spmm_i8.h"
 
 struct table {
@@ -36,6 +37,7 @@ static void add(struct table *t, const char *family, const char *name, enum sumi
   }
 ADD_FAMILY(spmm, sumi_spmm_f32_kernels, sumi_spmm_f32_kernel)
 ADD_FAMILY(spmm_i8, sumi_spmm_i8_kernels, sumi_spmm_i8_kernel)
+ADD_FAMILY(spmm_bf16, sumi_spmm_bf16_kernels, sumi_spmm_bf16_kernel)
 ADD_FAMILY(depthwise, sumi_depthwise_kernels, sumi_depthwise_kernel)
 ADD_FAMILY(depthwise_i8, sumi_depthwise_i8_kernels, sumi_depthwise_i8_kernel)
 ADD_FAMILY(pool, sumi_pool_kernels, sumi_pool_kernel)
@@ -54,6 +56,7 @@ size_t sumi_kernel_rows(struct sumi_kernel_row *rows, size_t most) {
   struct table t = {rows, 0, most};
   add_spmm(&t);
   add_spmm_i8(&t);
+  add_spmm_bf16(&t);
   add_depthwise(&t);
   add_depthwise_i8(&t);
   add_pool(&t);
