@@ -9,6 +9,7 @@
 #include "kernel/eltwise/eltwise.h"
 #include "kernel/lane/lane.h"
 #include "kernel/norm_i8/norm_i8.h"
+#include "kernel/lane/lane_bf16.h"
 #include "kernel/pool/pool.h"
 #include "kernel/pool/pool_i8.h"
 #include "kernel/reduce/reduce.h"
@@ -50,6 +51,7 @@ ADD_FAMILY(attention_i8, sumi_attention_i8_kernels, sumi_attention_i8_kernel)
 ADD_FAMILY(norm_i8, sumi_norm_i8_kernels, sumi_norm_i8_kernel)
 ADD_FAMILY(copy, sumi_copy_kernels, sumi_copy_kernel)
 ADD_FAMILY(lane, sumi_lane_kernels, sumi_lane_kernel)
+ADD_FAMILY(lane_bf16, sumi_lane_bf16_kernels, sumi_lane_bf16_kernel)
 ADD_FAMILY(eltwise, sumi_eltwise_kernels, sumi_eltwise_kernel)
 
 size_t sumi_kernel_rows(struct sumi_kernel_row *rows, size_t most) {
@@ -69,6 +71,7 @@ size_t sumi_kernel_rows(struct sumi_kernel_row *rows, size_t most) {
   add_norm_i8(&t);
   add_copy(&t);
   add_lane(&t);
+  add_lane_bf16(&t);
   add_eltwise(&t);
   return t.n;
 }

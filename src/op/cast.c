@@ -14,7 +14,9 @@
 #include "base/size.h"
 #include "kernel/convert/convert.h"
 #include "op/lane.h"
+#include "op/lane_steps.h"
 #include "op/ops.h"
+#include "op/quant_lower.h"
 #include "plan/lower.h"
 
 /* ---- plain loops for the pairs that networks use ------------------------------------------------------- */
@@ -242,8 +244,29 @@ static int short_of(sumi_dtype d) {
   return d == SUMI_FLOAT16 ? (int)SUMI_SHORT_F16 : d == SUMI_BFLOAT16 ? (int)SUMI_SHORT_BF16 : -1;
 }
 
+static bool has_lanes(const struct sumi_tensor *t) { return t->rank > 0 && sumi_tensor_count(t); }
+
+/* float32 lies row-major, bfloat16 as it is wanted. */
+static void cast_lanes(const struct sumi_call *c, struct sumi_lane_wish *in, struct sumi_lane_wish *out) {
+  const struct sumi_tensor *x = c->in[0], *y = c->out[0];
+  if (!has_lanes(x)) return;
+  if (x->dtype == SUMI_BFLOAT16 && y->dtype == SUMI_FLOAT32)
+    in[0] = (struct sumi_lane_wish){.lanes = true, .any = true, .axis = sumi_lane_axis(x)};
+  out[0].lanes = x->dtype == SUMI_FLOAT32 && y->dtype == SUMI_BFLOAT16 && out[0].axis >= 0;
+}
+
+/* The input or the output lies in lanes. */
+static sumi_status lower_lanes(struct sumi_lower *l) {
+  const struct sumi_lane_operand x = {l->in_buffer[0], l->in_layout[0]},
+                                 y = {l->out_buffer[0], l->out_layout[0]};
+  if (x.layout.v) return sumi_lower_lane_widen(l, l->out[0], &x, y.buffer);
+  SUMI_TRY(sumi_lower_blank(l, &y));
+  return sumi_lower_lane_narrow(l, l->in[0], x.buffer, &y);
+}
+
 static sumi_status cast_lower(struct sumi_lower *l) {
   const sumi_dtype from = l->in[0]->dtype, to = l->out[0]->dtype;
+  if (l->in_layout[0].v || l->out_layout[0].v) return lower_lanes(l);
   const int widens = to == SUMI_FLOAT32 ? short_of(from) : -1,
             narrows = from == SUMI_FLOAT32 ? short_of(to) : -1;
   if (widens < 0 && narrows < 0) {
@@ -314,6 +337,7 @@ const struct sumi_op sumi_op_cast = {
     .infer = cast_infer,
     .ref = cast_ref,
     .lower = cast_lower,
+    .lanes = cast_lanes,
     .cases = cast_cases,
 };
 

@@ -11,8 +11,8 @@
 #include "op/conv_lower.h"
 #include "op/widen.h"
 
-static sumi_status conv_infer(struct sumi_infer *ctx) {
-  SUMI_TRY(sumi_conv_infer(ctx, 0, 1, ctx->in[0].dtype));
+sumi_status sumi_conv_infer_all(struct sumi_infer *ctx, sumi_dtype dtype) {
+  SUMI_TRY(sumi_conv_infer(ctx, 0, 1, dtype));
   SUMI_TRY(sumi_conv_check_bias(ctx, 2, ctx->in[1].rank >= 0 ? ctx->in[1].dim[0] : SUMI_DIM_UNKNOWN));
   struct sumi_activation act;
   SUMI_TRY(sumi_activation_resolve(ctx->node, &act, ctx->err));
@@ -45,6 +45,8 @@ static void add_tap(int64_t channels, const float *restrict x, int64_t x_stride,
   for (; c < channels; c++, x += x_stride, w += w_stride)
     for (int64_t o = 0; o < n; o++) y[o] += w[0] * x[o * stride];
 }
+
+static sumi_status conv_infer(struct sumi_infer *ctx) { return sumi_conv_infer_all(ctx, ctx->in[0].dtype); }
 
 struct row {
   const struct sumi_conv *v;
@@ -106,7 +108,7 @@ static void conv_f64(const struct sumi_conv *v, const double *x, const double *w
     }
 }
 
-static sumi_status conv_ref(const struct sumi_call *c) {
+sumi_status sumi_conv_ref(const struct sumi_call *c) {
   struct sumi_conv v;
   SUMI_TRY(sumi_conv_resolve(c->node, c->in[0], c->in[1], &v, c->err));
   if (c->in[0]->dtype == SUMI_FLOAT64) {
@@ -197,7 +199,7 @@ const struct sumi_op sumi_op_conv = {
     .in = conv_in,
     .out = out,
     .infer = conv_infer,
-    .ref = conv_ref,
+    .ref = sumi_conv_ref,
     .lower = sumi_conv_lower,
     .scratch = sumi_widen_scratch,
     .cost = conv_cost,
@@ -212,7 +214,7 @@ const struct sumi_op sumi_op_fused_conv = {
     .in = fused_in,
     .out = out,
     .infer = conv_infer,
-    .ref = conv_ref,
+    .ref = sumi_conv_ref,
     .lower = sumi_conv_lower,
     .scratch = sumi_widen_scratch,
     .cost = conv_cost,

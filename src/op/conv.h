@@ -34,6 +34,13 @@ sumi_status sumi_conv_transpose_resolve(const struct sumi_node *node, const stru
 /* Sets output 0 of a convolution with dims of x and w from inputs ix and iw. */
 sumi_status sumi_conv_infer(struct sumi_infer *ctx, int ix, int iw, sumi_dtype dtype);
 
+/* The whole inference of a convolution with inputs x, w, bias, residual and an activation; dtype: of output 0. */
+sumi_status sumi_conv_infer_all(struct sumi_infer *ctx, sumi_dtype dtype);
+
+/* The reference of such a node: float64 throughout, or any mixture of float32, float16 and bfloat16, with
+ * sumi_widen_scratch. */
+sumi_status sumi_conv_ref(const struct sumi_call *call);
+
 /* Checks that input i, where given, is [c_out] of the convolution whose weights are w (dim 0 = c_out). */
 sumi_status sumi_conv_check_bias(const struct sumi_infer *ctx, int i, sumi_dim c_out);
 

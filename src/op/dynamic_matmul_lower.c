@@ -152,9 +152,9 @@ static sumi_status set_input(struct sumi_lower *l, struct args *a, struct sumi_l
 static sumi_status set_product(struct sumi_lower *l, struct args *a, const struct sumi_layout *x,
                                double *predicted_s) {
   const int64_t k = l->in[B]->dim[0], n = l->in[B]->dim[1];
-  const struct sumi_qdot_matrix matrix = {l->in[B]->data, n, 1, k, 1, 1, n, 0};
-  struct sumi_qdot_weights w;
-  SUMI_TRY(sumi_qdot_pack(l, &matrix, a->pixels, &w));
+  const struct sumi_word_matrix matrix = {l->in[B]->data, 4, n, 1, k, 1, 1, n, 0};
+  struct sumi_word_weights w;
+  SUMI_TRY(sumi_word_pack(l, &sumi_words_i8, &matrix, a->pixels, &w));
   int32_t *column = SUMI_NEW_ARRAY(l->arena, (size_t)x->groups, int32_t);
   if (!column) SUMI_FAIL_MEMORY(l->err);
   for (int64_t g = 0; g < x->groups; g++) column[g] = (int32_t)(4 * g * x->group);
@@ -165,7 +165,7 @@ static sumi_status set_product(struct sumi_lower *l, struct args *a, const struc
   a->s.map = a->s.r_map = &a->map;
   a->s.y_row = (a->pixels + 15) / 16 * 16;
   const int64_t entries = w.packed->n_entries * (w.packed->dense ? w.packed->n_blocks : 1);
-  a->tiles = sumi_spmm_tile(w.kernel->pixels, l->threads, w.packed->n_blocks, a->pixels, entries * a->s.block,
+  a->tiles = sumi_spmm_tile(a->kernel->pixels, l->threads, w.packed->n_blocks, a->pixels, entries * a->s.block,
                             x->groups * x->group);
   *predicted_s = w.predicted_s;
   SUMI_TRY(scratch(l, (size_t)(a->s.rows * a->s.y_row) * sizeof(float), &a->planes));

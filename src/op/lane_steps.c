@@ -2,6 +2,7 @@
 #include "op/lane_steps.h"
 
 #include "base/size.h"
+#include "kernel/lane/lane_bf16.h"
 
 /* ---- parts of a job --------------------------------------------------------------------------------------------- */
 
@@ -110,18 +111,18 @@ static sumi_status set_places(struct sumi_lower *l, const struct sumi_tensor *t,
   c->job.channel = inner;
   c->job.pixel = inner == 1 ? lanes->channels : 1;
   c->job.words.group = lanes->group;
-  c->split = split_of(lanes->groups, pixels, c->job.channel == 1 ? 4 : 1);
+  c->split = split_of(lanes->groups, pixels, c->job.channel == 1 ? 8 : 1);
   return sumi_lower_lane_image(l, lanes, &c->job.words.map);
 }
 
 enum direction { TO_LANES, FROM_LANES };
 
 static sumi_status emit_convert(struct sumi_lower *l, const struct sumi_tensor *t, enum direction direction,
-                                const struct sumi_lane_kernel *kernel, const char *verb,
-                                const struct sumi_lane_operand *lanes, struct convert *c) {
+                                const char *kernel, const char *verb, const struct sumi_lane_operand *lanes,
+                                struct convert *c) {
   SUMI_TRY(set_places(l, t, &lanes->layout, sumi_dtype_bits(t->dtype) / 8, c));
   c->lanes = lanes->buffer;
-  const char *name = sumi_arena_printf(l->arena, "%s %s", kernel->name, verb);
+  const char *name = sumi_arena_printf(l->arena, "%s %s", kernel, verb);
   if (!name) SUMI_FAIL_MEMORY(l->err);
   const int *from = direction == TO_LANES ? &c->rows : &c->lanes,
             *to = direction == TO_LANES ? &c->lanes : &c->rows;
@@ -140,7 +141,7 @@ sumi_status sumi_lower_lane_quantize(struct sumi_lower *l, const struct sumi_ten
   struct convert *c = new_convert(l, k->quantize, rows);
   if (!c) SUMI_FAIL_MEMORY(l->err);
   c->job.scale = s->scale, c->job.zero = s->zero, c->job.step = s->step;
-  return emit_convert(l, t, TO_LANES, k, "quantize", to, c);
+  return emit_convert(l, t, TO_LANES, k->name, "quantize", to, c);
 }
 
 sumi_status sumi_lower_lane_dequantize(struct sumi_lower *l, const struct sumi_tensor *t,
@@ -150,7 +151,7 @@ sumi_status sumi_lower_lane_dequantize(struct sumi_lower *l, const struct sumi_t
   struct convert *c = new_convert(l, k->dequantize, rows);
   if (!c) SUMI_FAIL_MEMORY(l->err);
   c->job.scale = s->scale, c->job.zero = s->zero, c->job.step = s->step;
-  return emit_convert(l, t, FROM_LANES, k, "dequantize", from, c);
+  return emit_convert(l, t, FROM_LANES, k->name, "dequantize", from, c);
 }
 
 static uint8_t flip_of(const struct sumi_tensor *t) { return t->dtype == SUMI_INT8 ? 0x80 : 0; }
@@ -161,7 +162,7 @@ sumi_status sumi_lower_lane_pack(struct sumi_lower *l, const struct sumi_tensor 
   struct convert *c = new_convert(l, k->pack, rows);
   if (!c) SUMI_FAIL_MEMORY(l->err);
   c->job.flip = flip_of(t);
-  return emit_convert(l, t, TO_LANES, k, "pack", to, c);
+  return emit_convert(l, t, TO_LANES, k->name, "pack", to, c);
 }
 
 sumi_status sumi_lower_lane_unpack(struct sumi_lower *l, const struct sumi_tensor *t,
@@ -170,7 +171,23 @@ sumi_status sumi_lower_lane_unpack(struct sumi_lower *l, const struct sumi_tenso
   struct convert *c = new_convert(l, k->unpack, rows);
   if (!c) SUMI_FAIL_MEMORY(l->err);
   c->job.flip = flip_of(t);
-  return emit_convert(l, t, FROM_LANES, k, "unpack", from, c);
+  return emit_convert(l, t, FROM_LANES, k->name, "unpack", from, c);
+}
+
+sumi_status sumi_lower_lane_narrow(struct sumi_lower *l, const struct sumi_tensor *t, int rows,
+                                   const struct sumi_lane_operand *to) {
+  const struct sumi_lane_bf16_kernel *k = sumi_lane_bf16_pick(l->isa);
+  struct convert *c = new_convert(l, k->narrow, rows);
+  if (!c) SUMI_FAIL_MEMORY(l->err);
+  return emit_convert(l, t, TO_LANES, k->name, "narrow", to, c);
+}
+
+sumi_status sumi_lower_lane_widen(struct sumi_lower *l, const struct sumi_tensor *t,
+                                  const struct sumi_lane_operand *from, int rows) {
+  const struct sumi_lane_bf16_kernel *k = sumi_lane_bf16_pick(l->isa);
+  struct convert *c = new_convert(l, k->widen, rows);
+  if (!c) SUMI_FAIL_MEMORY(l->err);
+  return emit_convert(l, t, FROM_LANES, k->name, "widen", from, c);
 }
 
 /* ---- lanes to lanes --------------------------------------------------------------------------------------------- */

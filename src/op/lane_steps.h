@@ -28,6 +28,12 @@ sumi_status sumi_lower_lane_pack(struct sumi_lower *l, const struct sumi_tensor 
 sumi_status sumi_lower_lane_unpack(struct sumi_lower *l, const struct sumi_tensor *t,
                                    const struct sumi_lane_operand *from, int rows);
 
+/* Row-major float32 to lanes of bfloat16 and back (family lane_bf16); t is the float32 one, of the shape of both. */
+sumi_status sumi_lower_lane_narrow(struct sumi_lower *l, const struct sumi_tensor *t, int rows,
+                                   const struct sumi_lane_operand *to);
+sumi_status sumi_lower_lane_widen(struct sumi_lower *l, const struct sumi_tensor *t,
+                                  const struct sumi_lane_operand *from, int rows);
+
 /* Planes [from_group, from_group + groups) of one to planes [to_group, ..) of the other, whose pixels are as many: every
  * byte b becomes table[b] (NULL: stays). table lives as long as the plan. */
 sumi_status sumi_lower_lane_table(struct sumi_lower *l, const struct sumi_lane_operand *from,

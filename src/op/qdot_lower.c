@@ -7,76 +7,15 @@
 
 #include "base/size.h"
 #include "kernel/depthwise/depthwise_i8.h"
-#include "op/conv.h"
 #include "op/eltwise_lower.h"
-#include "op/lane_lower.h"
+#include "op/lane_conv.h"
 #include "op/qdot.h"
 #include "op/qdot_weights.h"
 #include "op/spmm_lower.h"
 
 enum { X = SUMI_QDOT_X, W = SUMI_QDOT_W, R = SUMI_QDOT_R };
-enum { H, WIDTH, N_DIM };
 
 static const struct sumi_halo no_halo = {0, 0, 0, 0, 1, 1};
-
-/* ---- geometry --------------------------------------------------------------------------------------------------- */
-
-/* A convolution seen as one of two spatial dimensions. */
-struct window {
-  bool pointwise; /* every pixel alone */
-  int64_t kernel[N_DIM], stride[N_DIM], dilation[N_DIM], begin[N_DIM], in[N_DIM], out[N_DIM];
-};
-
-static bool is_pointwise(const struct sumi_conv *v) {
-  for (int i = 0; i < v->n; i++)
-    if (v->window.kernel[i] != 1 || v->window.stride[i] != 1 || v->window.begin[i] || v->window.end[i])
-      return false;
-  return true;
-}
-
-/* NULL, or why it cannot be walked in lanes. */
-static const char *find_window(const struct sumi_conv *v, struct window *w) {
-  *w = (struct window){.pointwise = is_pointwise(v)};
-  if (w->pointwise) return NULL;
-  if (v->n > N_DIM) return "more than two spatial dimensions";
-  for (int d = 0; d < N_DIM; d++) w->kernel[d] = w->stride[d] = w->dilation[d] = w->in[d] = w->out[d] = 1;
-  for (int i = 0; i < v->n; i++) {
-    const int d = N_DIM - v->n + i;
-    w->kernel[d] = v->window.kernel[i];
-    w->stride[d] = v->window.stride[i];
-    w->dilation[d] = v->window.dilation[i];
-    w->begin[d] = v->window.begin[i];
-    w->in[d] = v->in[i];
-    w->out[d] = v->window.out[i];
-    if (w->begin[d] < 0 || v->window.end[i] < 0) return "negative padding";
-    if (w->stride[d] > SUMI_LAYOUT_MAX_STEP) return "a stride with too many phases";
-  }
-  return NULL;
-}
-
-/* Elements that the last window reaches beyond the input. */
-static int64_t overhang(const struct window *w, int d) {
-  const int64_t reach = (w->out[d] - 1) * w->stride[d] + (w->kernel[d] - 1) * w->dilation[d] - w->begin[d];
-  return SUMI_MAX(reach - (w->in[d] - 1), 0);
-}
-
-static struct sumi_lane_wish conv_wish(const struct window *w, uint8_t zero) {
-  struct sumi_lane_wish wish = {.lanes = true, .any = w->pointwise, .axis = 1, .halo = no_halo, .fill = zero};
-  if (!w->pointwise)
-    wish.halo = (struct sumi_halo){.top = w->begin[H],
-                                   .left = w->begin[WIDTH],
-                                   .bottom = overhang(w, H),
-                                   .right = overhang(w, WIDTH),
-                                   .step_y = (int)w->stride[H],
-                                   .step_x = (int)w->stride[WIDTH]};
-  return wish;
-}
-
-/* Bytes from a plane's start to where tap (ky, kx) of the first output pixel lies. */
-static int64_t tap_offset(const struct window *w, const struct sumi_layout *l, int64_t ky, int64_t kx) {
-  return 4 *
-         sumi_layout_at(l, 0, ky * w->dilation[H] - w->begin[H], kx * w->dilation[WIDTH] - w->begin[WIDTH]);
-}
 
 /* ---- running ---------------------------------------------------------------------------------------------------- */
 
@@ -215,9 +154,9 @@ struct operands {
   struct sumi_lane_operand x, r, y;
 };
 
-static sumi_status emit(struct sumi_lower *l, struct args *a, const struct sumi_qdot_weights *w) {
+static sumi_status emit(struct sumi_lower *l, struct args *a, const struct sumi_word_weights *w) {
   int reads[2] = {a->x, a->r};
-  const char *name = sumi_arena_printf(l->arena, "%s %s %d", w->kernel->name,
+  const char *name = sumi_arena_printf(l->arena, "%s %s %d", a->kernel->name,
                                        w->packed->dense ? "dense" : "sparse", w->packed->block);
   if (!name) SUMI_FAIL_MEMORY(l->err);
   SUMI_TRY(sumi_lower_emit(l, run_dot, a, name, reads, a->r < 0 ? 1 : 2, &a->y, 1));
@@ -234,10 +173,10 @@ static void set_places(struct sumi_spmm_i8 *s, const struct operands *o, const s
 }
 
 static sumi_status lower_dot(struct sumi_lower *l, const struct sumi_qdot *q,
-                             const struct sumi_qdot_matrix *matrix, const struct operands *o,
+                             const struct sumi_word_matrix *matrix, const struct operands *o,
                              const int32_t *column, struct args *a) {
-  struct sumi_qdot_weights weights;
-  SUMI_TRY(sumi_qdot_pack(l, matrix, a->map.pixels, &weights));
+  struct sumi_word_weights weights;
+  SUMI_TRY(sumi_word_pack(l, &sumi_words_i8, matrix, a->map.pixels, &weights));
   SUMI_TRY(sumi_qdot_set_weights(l, &weights, column, &a->s));
   SUMI_TRY(set_epilogue(l, q, weights.facts->sum, &a->s));
   a->kernel = weights.kernel;
@@ -247,7 +186,7 @@ static sumi_status lower_dot(struct sumi_lower *l, const struct sumi_qdot *q,
   a->real = q->real;
   set_places(&a->s, o, &a->map, &a->r_map);
   const int64_t entries = weights.packed->n_entries * (weights.packed->dense ? weights.packed->n_blocks : 1);
-  a->tiles = sumi_spmm_tile(weights.kernel->pixels, l->threads, weights.packed->n_blocks, a->map.pixels,
+  a->tiles = sumi_spmm_tile(a->kernel->pixels, l->threads, weights.packed->n_blocks, a->map.pixels,
                             entries * a->s.block, o->x.layout.groups * o->x.layout.group);
   SUMI_TRY(sumi_lower_blank(l, &o->y));
   SUMI_TRY(emit(l, a, &weights));
@@ -289,39 +228,22 @@ static uint8_t stored_zero(const struct sumi_tensor *t) {
 
 void sumi_qconv_lanes(const struct sumi_call *c, struct sumi_lane_wish *in, struct sumi_lane_wish *out) {
   struct sumi_conv v;
-  struct window w;
-  if (cannot(c) || sumi_conv_resolve(c->node, c->in[X], c->in[W], &v, NULL) != SUMI_OK || find_window(&v, &w))
+  struct sumi_lane_conv w;
+  if (cannot(c) || sumi_conv_resolve(c->node, c->in[X], c->in[W], &v, NULL) != SUMI_OK ||
+      sumi_lane_conv_find(&v, &w))
     return;
-  in[X] = conv_wish(&w, stored_zero(c->in[SUMI_QDOT_X_ZERO]));
+  in[X] = sumi_lane_conv_wish(&w, stored_zero(c->in[SUMI_QDOT_X_ZERO]));
   if (sumi_call_has(c, R))
     in[R] = (struct sumi_lane_wish){.lanes = true, .any = true, .axis = 1, .halo = no_halo};
   out[0] = (struct sumi_lane_wish){.lanes = true, .axis = 1};
 }
 
-/* Offsets of all columns: tap by tap, the words of a tap side by side. */
-static int32_t *conv_columns(struct sumi_lower *l, const struct window *w, const struct sumi_layout *x) {
-  const int64_t taps = w->pointwise ? 1 : w->kernel[H] * w->kernel[WIDTH];
-  int32_t *column = SUMI_NEW_ARRAY(l->arena, (size_t)(taps * x->groups), int32_t), *next = column;
-  for (int64_t t = 0; column && t < taps; t++) {
-    const int64_t at = w->pointwise ? 0 : tap_offset(w, x, t / w->kernel[WIDTH], t % w->kernel[WIDTH]);
-    for (int64_t g = 0; g < x->groups; g++) *next++ = (int32_t)(at + 4 * g * x->group);
-  }
-  return column;
-}
-
-static bool offsets_fit(const struct sumi_layout *x) { return x->bytes < INT32_MAX; }
-
-static sumi_status conv_maps(struct sumi_lower *l, const struct window *w, const struct operands *o,
+static sumi_status conv_maps(struct sumi_lower *l, const struct sumi_lane_conv *w, const struct operands *o,
                              struct sumi_lane_map *map, struct sumi_lane_map *r_map) {
-  const struct sumi_layout *x = &o->x.layout, *y = &o->y.layout;
-  if (w->pointwise)
-    SUMI_TRY(sumi_lower_map_same(l, x, y, map));
-  else
-    SUMI_TRY(sumi_lower_map_window(l, x, w->out[H], w->out[WIDTH], y, map));
+  SUMI_TRY(sumi_lane_conv_map(l, w, &o->x.layout, &o->y.layout, map));
   *r_map = *map;
-  if (!has_residual(l) || sumi_layout_equal(&o->r.layout, y)) return SUMI_OK;
-  return w->pointwise ? sumi_lower_map_same(l, x, &o->r.layout, r_map)
-                      : sumi_lower_map_window(l, x, w->out[H], w->out[WIDTH], &o->r.layout, r_map);
+  if (!has_residual(l) || sumi_layout_equal(&o->r.layout, &o->y.layout)) return SUMI_OK;
+  return sumi_lane_conv_map(l, w, &o->x.layout, &o->r.layout, r_map);
 }
 
 /* ---- one window a channel --------------------------------------------------------------------------------------- */
@@ -354,20 +276,20 @@ static sumi_status run_depthwise(const void *args, const struct sumi_run *run) {
   return SUMI_OK;
 }
 
-static bool is_depthwise(const struct sumi_conv *v, const struct window *w) {
+static bool is_depthwise(const struct sumi_conv *v, const struct sumi_lane_conv *w) {
   return v->group > 1 && v->c_group == 1 && v->m_group == 1 && !w->pointwise;
 }
 
 /* Quads of taps: their offsets, and the weights of each channel in words. sum[rows] receives the sums of all weights. */
-static sumi_status depthwise_taps(struct sumi_lower *l, const struct sumi_qdot *q, const struct window *w,
-                                  const struct sumi_layout *x, struct sumi_spmm_i8 *s, int32_t *sum) {
-  const int64_t n = w->kernel[H] * w->kernel[WIDTH];
+static sumi_status depthwise_taps(struct sumi_lower *l, const struct sumi_qdot *q,
+                                  const struct sumi_lane_conv *w, const struct sumi_layout *x,
+                                  struct sumi_spmm_i8 *s, int32_t *sum) {
+  const int64_t n = sumi_lane_conv_taps(w);
   int32_t *tap = SUMI_NEW_ARRAY(l->arena, (size_t)n, int32_t),
           *off = SUMI_NEW_ARRAY(l->arena, (size_t)(4 * n), int32_t),
           *from = SUMI_NEW_ARRAY(l->arena, (size_t)(4 * n), int32_t);
   if (!tap || !off || !from) SUMI_FAIL_MEMORY(l->err);
-  for (int64_t t = 0; t < n; t++)
-    tap[t] = (int32_t)tap_offset(w, x, t / w->kernel[WIDTH], t % w->kernel[WIDTH]);
+  for (int64_t t = 0; t < n; t++) tap[t] = sumi_lane_window_tap(&w->window, x, t);
   s->n_list = sumi_depthwise_i8_taps(tap, n, off, from);
   int8_t *word = SUMI_NEW_ARRAY(l->arena, (size_t)(s->rows * s->n_list * 4), int8_t);
   if (!word) SUMI_FAIL_MEMORY(l->err);
@@ -382,8 +304,8 @@ static sumi_status depthwise_taps(struct sumi_lower *l, const struct sumi_qdot *
   return SUMI_OK;
 }
 
-static sumi_status lower_depthwise(struct sumi_lower *l, const struct sumi_qdot *q, const struct window *w,
-                                   const struct operands *o) {
+static sumi_status lower_depthwise(struct sumi_lower *l, const struct sumi_qdot *q,
+                                   const struct sumi_lane_conv *w, const struct operands *o) {
   struct depthwise_args *a = SUMI_NEW(l->arena, struct depthwise_args);
   int32_t *sum = SUMI_NEW_ARRAY(l->arena, (size_t)q->rows, int32_t);
   if (!a || !sum) SUMI_FAIL_MEMORY(l->err);
@@ -403,7 +325,7 @@ static sumi_status lower_depthwise(struct sumi_lower *l, const struct sumi_qdot 
   const int reads[] = {a->x, a->r};
   SUMI_TRY(sumi_lower_blank(l, &o->y));
   SUMI_TRY(sumi_lower_emit(l, run_depthwise, a, a->kernel->name, reads, a->r < 0 ? 1 : 2, &a->y, 1));
-  const double macs = (double)s->rows * (double)a->map.pixels * (double)(w->kernel[H] * w->kernel[WIDTH]);
+  const double macs = (double)s->rows * (double)a->map.pixels * (double)sumi_lane_conv_taps(w);
   sumi_lower_predict(l, macs / (a->kernel->gmacs * 1e9) / l->threads);
   return sumi_lower_lanes_done(l, 0, &o->y);
 }
@@ -412,23 +334,23 @@ sumi_status sumi_qconv_lower(struct sumi_lower *l) {
   const struct sumi_call call = call_of(l);
   struct sumi_conv v;
   struct sumi_qdot q;
-  struct window w;
+  struct sumi_lane_conv w;
   struct operands o;
   const char *why = cannot(&call);
   if (why) return refuse(l, why);
   SUMI_TRY(sumi_conv_resolve(l->node, l->in[X], l->in[W], &v, l->err));
   SUMI_TRY(sumi_qdot_resolve(l->node, l->in, l->n_in, v.c_out, &q, l->err));
-  if ((why = find_window(&v, &w))) return refuse(l, why);
-  const struct sumi_lane_wish wish = conv_wish(&w, (uint8_t)q.x_zero);
+  if ((why = sumi_lane_conv_find(&v, &w))) return refuse(l, why);
+  const struct sumi_lane_wish wish = sumi_lane_conv_wish(&w, (uint8_t)q.x_zero);
   struct args *a = SUMI_NEW(l->arena, struct args);
   if (!a) SUMI_FAIL_MEMORY(l->err);
   SUMI_TRY(take_operands(l, &wish, &o));
-  if (!offsets_fit(&o.x.layout)) return refuse(l, "the planes of the input take more than 2 GiB");
+  if (o.x.layout.bytes >= INT32_MAX) return refuse(l, "the planes of the input take more than 2 GiB");
   if (is_depthwise(&v, &w)) return lower_depthwise(l, &q, &w, &o);
   SUMI_TRY(conv_maps(l, &w, &o, &a->map, &a->r_map));
-  const int32_t *column = conv_columns(l, &w, &o.x.layout);
+  const int32_t *column = sumi_lane_conv_columns(l, &w, &o.x.layout);
   if (!column) SUMI_FAIL_MEMORY(l->err);
-  const struct sumi_qdot_matrix matrix = {q.w,    v.c_out, v.group, v.c_group, v.taps, v.c_group * v.taps,
+  const struct sumi_word_matrix matrix = {q.w,    4, v.c_out, v.group, v.c_group, v.taps, v.c_group * v.taps,
                                           v.taps, 1};
   return lower_dot(l, &q, &matrix, &o, column, a);
 }
@@ -458,11 +380,11 @@ sumi_status sumi_qmatmul_lower(struct sumi_lower *l) {
   struct args *a = SUMI_NEW(l->arena, struct args);
   if (!a) SUMI_FAIL_MEMORY(l->err);
   SUMI_TRY(take_operands(l, &wish, &o));
-  if (!offsets_fit(&o.x.layout)) return refuse(l, "the planes of the input take more than 2 GiB");
-  const struct window point = {.pointwise = true};
+  if (o.x.layout.bytes >= INT32_MAX) return refuse(l, "the planes of the input take more than 2 GiB");
+  const struct sumi_lane_conv point = {.pointwise = true};
   SUMI_TRY(conv_maps(l, &point, &o, &a->map, &a->r_map));
-  const int32_t *column = conv_columns(l, &point, &o.x.layout);
+  const int32_t *column = sumi_lane_conv_columns(l, &point, &o.x.layout);
   if (!column) SUMI_FAIL_MEMORY(l->err);
-  const struct sumi_qdot_matrix matrix = {q.w, n, 1, k, 1, turned ? k : 1, turned ? 1 : n, 0};
+  const struct sumi_word_matrix matrix = {q.w, 4, n, 1, k, 1, turned ? k : 1, turned ? 1 : n, 0};
   return lower_dot(l, &q, &matrix, &o, column, a);
 }

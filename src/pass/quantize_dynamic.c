@@ -6,56 +6,9 @@
 
 #include "op/ops.h"
 #include "pass/pass.h"
+#include "pass/product.h"
 
 enum { LEAST = 16 };
-
-struct product {
-  const struct sumi_tensor *w; /* [k, n], or [n, k] where turned */
-  int64_t k, n;
-  bool turned;
-  struct sumi_value *bias; /* NULL = none */
-};
-
-static bool is_op(const struct sumi_node *node, const char *name) { return sumi_streq(node->op->name, name); }
-
-static const struct sumi_tensor *constant(const struct sumi_node *node, int i, int rank) {
-  const struct sumi_value *v = i < node->n_in ? node->in[i] : NULL;
-  const struct sumi_tensor *t = v && !v->is_input ? v->constant : NULL;
-  return t && t->dtype == SUMI_FLOAT32 && t->rank == rank ? t : NULL;
-}
-
-static bool match(const struct sumi_node *node, struct product *p) {
-  const bool gemm = is_op(node, "Gemm");
-  if (!gemm && !is_op(node, "MatMul")) return false;
-  *p = (struct product){.w = constant(node, 1, 2)};
-  if (!p->w || !node->in[0] || node->in[0]->info.dtype != SUMI_FLOAT32 || node->in[0]->info.rank < 2)
-    return false;
-  if (gemm) {
-    if (sumi_attr_int(node, "transA", 0) || sumi_attr_float(node, "alpha", 1) != 1) return false;
-    p->turned = sumi_attr_int(node, "transB", 0) != 0;
-  }
-  p->k = p->w->dim[p->turned];
-  p->n = p->w->dim[!p->turned];
-  if (p->k < LEAST || p->n < LEAST) return false;
-  if (!gemm || node->n_in < 3 || !node->in[2]) return true;
-  const struct sumi_tensor *c = constant(node, 2, 1);
-  if (!c || c->dim[0] != p->n || sumi_attr_float(node, "beta", 1) != 1) return false;
-  p->bias = node->in[2];
-  return true;
-}
-
-/* The Add of a constant vector [n] that is the product's only reader; NULL = there is none. */
-static struct sumi_node *bias_add(const struct sumi_node *node, const struct product *p,
-                                  struct sumi_value **bias) {
-  const struct sumi_value *y = node->out[0];
-  struct sumi_node *add = y->n_use == 1 && !y->is_output ? y->first_use->node : NULL;
-  if (p->bias || !add || !is_op(add, "Add") || add->version < 7) return NULL;
-  const int other = add->in[0] == y;
-  const struct sumi_tensor *c = constant(add, other, 1);
-  if (!c || c->dim[0] != p->n) return NULL;
-  *bias = add->in[other];
-  return add;
-}
 
 static struct sumi_value *add_tensor(struct sumi_graph *g, struct sumi_tensor t, size_t bytes, void **data) {
   struct sumi_blob *blob = sumi_blob_new(g->allocator, bytes);
@@ -65,7 +18,7 @@ static struct sumi_value *add_tensor(struct sumi_graph *g, struct sumi_tensor t,
 }
 
 /* Weights [k, n] in 8 bits and their scales. */
-static sumi_status quantize(struct sumi_graph *g, const struct product *p, struct sumi_value **w,
+static sumi_status quantize(struct sumi_graph *g, const struct sumi_product *p, struct sumi_value **w,
                             struct sumi_value **scale, struct sumi_err *err) {
   void *bytes, *scales;
   *w = add_tensor(g, (struct sumi_tensor){.dtype = SUMI_INT8, .rank = 2, .dim = {p->k, p->n}},
@@ -88,10 +41,10 @@ static sumi_status quantize(struct sumi_graph *g, const struct product *p, struc
   return SUMI_OK;
 }
 
-static sumi_status replace(struct sumi_graph *g, struct sumi_node *node, const struct product *p,
+static sumi_status replace(struct sumi_graph *g, struct sumi_node *node, struct sumi_product *p,
                            struct sumi_err *err) {
+  struct sumi_node *add = sumi_product_take_add(node, p), *last = add ? add : node;
   struct sumi_value *w, *scale, *bias = p->bias, *y = sumi_graph_add_value(g, NULL);
-  struct sumi_node *add = bias_add(node, p, &bias), *last = add ? add : node;
   SUMI_TRY(quantize(g, p, &w, &scale, err));
   struct sumi_value *const in[] = {node->in[0], w, scale, NULL, bias};
   if (!y || !sumi_graph_add_node(g, node->name, &sumi_op_ms_dynamic_quantize_matmul,
@@ -107,8 +60,8 @@ static sumi_status replace(struct sumi_graph *g, struct sumi_node *node, const s
 static sumi_status run(struct sumi_graph *g, struct sumi_err *err) {
   const size_t n = g->n_node;
   for (size_t i = 0; i < n; i++) {
-    struct product p;
-    if (sumi_node_removed(g->node[i]) || !match(g->node[i], &p)) continue;
+    struct sumi_product p;
+    if (sumi_node_removed(g->node[i]) || !sumi_product_match(g->node[i], LEAST, &p)) continue;
     SUMI_TRY(replace(g, g->node[i], &p, err));
   }
   return sumi_graph_tidy(g, err);

@@ -1,6 +1,6 @@
-/* Packing 8-bit weights into lists, and back. Sizes are checked; what comes from a file goes through
- * sumi_packed_i8_check. */
-#include "sparse/packed_i8.h"
+/* Packing weights in words into lists, and back. Sizes are checked; what comes from a file goes through
+ * sumi_packed_words_check. */
+#include "sparse/packed_words.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -27,14 +27,14 @@ static int64_t count_list(struct sumi_words w, int64_t b, int block) {
 
 static int64_t blocks_of(int64_t rows, int block) { return rows ? (rows - 1) / block + 1 : 0; }
 
-int64_t sumi_packed_i8_count(struct sumi_words w, int block) {
+int64_t sumi_packed_words_count(struct sumi_words w, int block) {
   int64_t n = 0;
   for (int64_t b = 0; b < blocks_of(w.rows, block); b++) n += count_list(w, b, block);
   return n;
 }
 
 /* Positions and size of the whole from the counts; false on overflow. */
-static bool lay_out(struct sumi_packed_i8 *p) {
+static bool lay_out(struct sumi_packed_words *p) {
   size_t at = (sizeof *p + SUMI_ALIGN - 1) / SUMI_ALIGN * SUMI_ALIGN, n;
   p->start_at = at;
   if (!p->dense && (!sumi_size_mul((size_t)p->n_blocks + 1, 4, &n) || !sumi_size_add(at, n, &at) ||
@@ -59,7 +59,7 @@ static int64_t place(int block, int64_t first, int64_t i, int64_t e) {
   return first * block + ((e / TILE * (block / TILE) + i / TILE) * TILE + i % TILE) * TILE + e % TILE;
 }
 
-static void fill_list(const struct sumi_packed_i8 *p, struct sumi_words w, int64_t b, int64_t first,
+static void fill_list(const struct sumi_packed_words *p, struct sumi_words w, int64_t b, int64_t first,
                       const int32_t *col, int64_t n, int32_t *value) {
   const int64_t row = b * p->block, rows = SUMI_MIN(p->block, w.rows - row);
   for (int64_t i = 0; i < rows; i++)
@@ -68,7 +68,7 @@ static void fill_list(const struct sumi_packed_i8 *p, struct sumi_words w, int64
         value[place(p->block, first, i, e)] = w.word[(row + i) * w.cols + col[e]];
 }
 
-static int64_t list_columns(const struct sumi_packed_i8 *p, struct sumi_words w, int64_t b, int32_t *col) {
+static int64_t list_columns(const struct sumi_packed_words *p, struct sumi_words w, int64_t b, int32_t *col) {
   int64_t n = 0;
   for (int64_t c = 0; c < w.cols; c++)
     if (p->dense || any(w, b * p->block, p->block, c)) col[n++] = (int32_t)c;
@@ -76,7 +76,7 @@ static int64_t list_columns(const struct sumi_packed_i8 *p, struct sumi_words w,
   return n;
 }
 
-static void fill(const struct sumi_packed_i8 *p, struct sumi_words w, char *bytes) {
+static void fill(const struct sumi_packed_words *p, struct sumi_words w, char *bytes) {
   int32_t *start = (int32_t *)(bytes + p->start_at), *col = (int32_t *)(bytes + p->col_at),
           *value = (int32_t *)(bytes + p->value_at);
   int64_t n = 0;
@@ -91,14 +91,14 @@ static void fill(const struct sumi_packed_i8 *p, struct sumi_words w, char *byte
   }
 }
 
-sumi_status sumi_packed_i8_make(struct sumi_words w, int block, bool dense, const struct sumi_allocator *a,
+sumi_status sumi_packed_words_make(struct sumi_words w, int block, bool dense, const struct sumi_allocator *a,
                                 struct sumi_blob **out, struct sumi_err *err) {
   SUMI_ASSERT(err, block >= 1 && block <= MOST_BLOCK && !(block & (block - 1)) && w.rows > 0 && w.cols > 0);
-  struct sumi_packed_i8 p = {.rows = (w.rows + 3) / 4 * 4, .cols = w.cols, .block = block, .dense = dense};
+  struct sumi_packed_words p = {.rows = (w.rows + 3) / 4 * 4, .cols = w.cols, .block = block, .dense = dense};
   p.n_blocks = blocks_of(p.rows, block);
   int64_t full;
   const bool fits = sumi_i64_mul(p.n_blocks, w.cols + TILE, &full) && full < INT32_MAX / MOST_BLOCK;
-  p.n_entries = !fits ? 0 : dense ? filled(w.cols, block) : sumi_packed_i8_count(w, block);
+  p.n_entries = !fits ? 0 : dense ? filled(w.cols, block) : sumi_packed_words_count(w, block);
   if (!fits || !lay_out(&p))
     SUMI_FAIL(err, SUMI_E_LIMIT, "weights of %" PRId64 " x %" PRId64 " words are too many to pack", w.rows,
               w.cols);
@@ -112,7 +112,7 @@ sumi_status sumi_packed_i8_make(struct sumi_words w, int block, bool dense, cons
   return SUMI_OK;
 }
 
-static sumi_status check_counts(const struct sumi_packed_i8 *p, size_t bytes, struct sumi_err *err) {
+static sumi_status check_counts(const struct sumi_packed_words *p, size_t bytes, struct sumi_err *err) {
   int64_t full;
   if (p->rows <= 0 || p->rows % 4 || p->rows > INT32_MAX || p->cols <= 0 || p->cols > INT32_MAX ||
       p->n_entries < 0 || p->n_entries > INT32_MAX || p->block < 1 || p->block > MOST_BLOCK ||
@@ -120,36 +120,36 @@ static sumi_status check_counts(const struct sumi_packed_i8 *p, size_t bytes, st
       p->n_blocks != blocks_of(p->rows, p->block) || p->n_entries != filled(p->n_entries, p->block) ||
       (p->dense && p->n_entries != filled(p->cols, p->block)) ||
       !sumi_i64_mul(p->n_blocks, p->n_entries, &full))
-    SUMI_FAIL(err, SUMI_E_FORMAT, "packed 8-bit weights with impossible counts");
-  struct sumi_packed_i8 want = *p;
+    SUMI_FAIL(err, SUMI_E_FORMAT, "packed words of weights with impossible counts");
+  struct sumi_packed_words want = *p;
   if (!lay_out(&want) || memcmp(p, &want, sizeof want) != 0 || p->bytes != bytes)
-    SUMI_FAIL(err, SUMI_E_FORMAT, "packed 8-bit weights do not fill their %zu bytes as they should", bytes);
+    SUMI_FAIL(err, SUMI_E_FORMAT, "packed words of weights do not fill their %zu bytes as they should", bytes);
   return SUMI_OK;
 }
 
-sumi_status sumi_packed_i8_check(const void *data, size_t bytes, struct sumi_err *err) {
-  struct sumi_packed_i8 p;
-  if (bytes < sizeof p) SUMI_FAIL(err, SUMI_E_FORMAT, "packed 8-bit weights of %zu bytes are cut off", bytes);
+sumi_status sumi_packed_words_check(const void *data, size_t bytes, struct sumi_err *err) {
+  struct sumi_packed_words p;
+  if (bytes < sizeof p) SUMI_FAIL(err, SUMI_E_FORMAT, "packed words of weights of %zu bytes are cut off", bytes);
   memcpy(&p, data, sizeof p);
   SUMI_TRY(check_counts(&p, bytes, err));
   const int32_t *start = (const int32_t *)((const char *)data + p.start_at),
                 *col = (const int32_t *)((const char *)data + p.col_at);
   for (int64_t e = 0; e < p.n_entries; e++)
     if (col[e] < 0 || col[e] >= p.cols)
-      SUMI_FAIL(err, SUMI_E_FORMAT, "packed 8-bit weights name column %" PRId32 " of %" PRId64, col[e],
+      SUMI_FAIL(err, SUMI_E_FORMAT, "packed words of weights name column %" PRId32 " of %" PRId64, col[e],
                 p.cols);
   if (p.dense) return SUMI_OK;
   if (start[0] != 0 || start[p.n_blocks] != p.n_entries)
-    SUMI_FAIL(err, SUMI_E_FORMAT, "the lists of packed 8-bit weights do not cover their entries");
+    SUMI_FAIL(err, SUMI_E_FORMAT, "the lists of packed words of weights do not cover their entries");
   for (int64_t b = 0; b < p.n_blocks; b++)
     if (start[b + 1] < start[b] || start[b + 1] > p.n_entries || start[b] != filled(start[b], p.block))
-      SUMI_FAIL(err, SUMI_E_FORMAT, "list %" PRId64 " of packed 8-bit weights ends where none may", b);
+      SUMI_FAIL(err, SUMI_E_FORMAT, "list %" PRId64 " of packed words of weights ends where none may", b);
   return SUMI_OK;
 }
 
-void sumi_packed_i8_unpack(const struct sumi_packed_i8 *p, int32_t *word) {
-  const int32_t *start = sumi_packed_i8_start(p), *col = sumi_packed_i8_col(p),
-                *value = sumi_packed_i8_value(p);
+void sumi_packed_words_unpack(const struct sumi_packed_words *p, int32_t *word) {
+  const int32_t *start = sumi_packed_words_start(p), *col = sumi_packed_words_col(p),
+                *value = sumi_packed_words_value(p);
   memset(word, 0, (size_t)(p->rows * p->cols) * sizeof *word);
   for (int64_t b = 0; b < p->n_blocks; b++) {
     const int64_t first = start ? start[b] : b * p->n_entries,

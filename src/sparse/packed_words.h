@@ -1,30 +1,30 @@
-/* 8-bit weights packed for the kernels of family spmm_i8: words of four signed bytes, in lists by blocks of rows. The forms are
- * those of kernel/spmm/spmm_i8.h: by rows for blocks of 1, 2, 4, 8, in tiles of 16 x 16 words for blocks of 16 and 32.
+/* Weights in words of 32 bits packed for the kernels of families spmm_i8 and spmm_bf16 (four signed bytes, two bfloat16: packing
+ * does not look into a word), in lists by blocks of rows. The forms are those of kernel/spmm/spmm_i8.h: by rows for blocks of 1, 2, 4, 8, in tiles of 16 x 16 words for blocks of 16 and 32.
  *
  * Block b has rows [b * block, (b + 1) * block) and entries [start[b], start[b + 1]) with columns col[e]; a sparse list rises and
  * is, in tiles, filled up to a multiple of 16 by repeating its last column with zero weights. Dense: one list of all columns for all
  * blocks (in tiles filled up too) and start left out. One block of bytes, positions instead of pointers. */
-#ifndef SUMI_SPARSE_PACKED_I8_H
-#define SUMI_SPARSE_PACKED_I8_H
+#ifndef SUMI_SPARSE_PACKED_WORDS_H
+#define SUMI_SPARSE_PACKED_WORDS_H
 
 #include <stdbool.h>
 
 #include "base/mem.h"
 
-struct sumi_packed_i8 {
+struct sumi_packed_words {
   int64_t rows, cols, n_blocks,
       n_entries; /* rows: a multiple of 4; n_entries: all lists, or the one of a dense matrix */
   int32_t block, dense;
   uint64_t start_at, col_at, value_at, bytes; /* bytes from the struct's own address */
 };
 
-static inline const int32_t *sumi_packed_i8_start(const struct sumi_packed_i8 *p) {
+static inline const int32_t *sumi_packed_words_start(const struct sumi_packed_words *p) {
   return p->dense ? NULL : (const int32_t *)((const char *)p + p->start_at);
 }
-static inline const int32_t *sumi_packed_i8_col(const struct sumi_packed_i8 *p) {
+static inline const int32_t *sumi_packed_words_col(const struct sumi_packed_words *p) {
   return (const int32_t *)((const char *)p + p->col_at);
 }
-static inline const int32_t *sumi_packed_i8_value(const struct sumi_packed_i8 *p) {
+static inline const int32_t *sumi_packed_words_value(const struct sumi_packed_words *p) {
   return (const int32_t *)((const char *)p + p->value_at);
 }
 
@@ -34,16 +34,16 @@ struct sumi_words {
   int64_t rows, cols;
 };
 
-sumi_status sumi_packed_i8_make(struct sumi_words w, int block, bool dense, const struct sumi_allocator *a,
+sumi_status sumi_packed_words_make(struct sumi_words w, int block, bool dense, const struct sumi_allocator *a,
                                 struct sumi_blob **out, struct sumi_err *err);
 
 /* Entries that sparse packing would make. */
-int64_t sumi_packed_i8_count(struct sumi_words w, int block);
+int64_t sumi_packed_words_count(struct sumi_words w, int block);
 
-/* Whether bytes hold a well-formed struct sumi_packed_i8: SUMI_E_FORMAT says what is wrong. For data from files. */
-sumi_status sumi_packed_i8_check(const void *data, size_t bytes, struct sumi_err *err);
+/* Whether bytes hold a well-formed struct sumi_packed_words: SUMI_E_FORMAT says what is wrong. For data from files. */
+sumi_status sumi_packed_words_check(const void *data, size_t bytes, struct sumi_err *err);
 
 /* Writes the words back, row-major [rows, cols]. */
-void sumi_packed_i8_unpack(const struct sumi_packed_i8 *p, int32_t *word);
+void sumi_packed_words_unpack(const struct sumi_packed_words *p, int32_t *word);
 
 #endif

@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "base/random.h"
-#include "sparse/packed_i8.h"
+#include "sparse/packed_words.h"
 
 static const int blocks[] = {1, 2, 4, 8, 16, 32};
 #define PICK(r, low, high) ((low) + (int64_t)(sumi_random_u64(r) % (uint64_t)((high) - (low) + 1)))
@@ -32,12 +32,12 @@ static void round_trip(void **state) {
       for (int dense = 0; dense < 2; dense++) {
         struct sumi_blob *blob = NULL;
         const struct sumi_words words = {w, rows, cols};
-        assert_int_equal(sumi_packed_i8_make(words, blocks[i], dense, sumi_allocator_default(), &blob, NULL),
+        assert_int_equal(sumi_packed_words_make(words, blocks[i], dense, sumi_allocator_default(), &blob, NULL),
                          SUMI_OK);
-        const struct sumi_packed_i8 *p = blob->data;
-        assert_int_equal(sumi_packed_i8_check(p, blob->bytes, NULL), SUMI_OK);
-        if (!dense) assert_int_equal(p->n_entries, sumi_packed_i8_count(words, blocks[i]));
-        sumi_packed_i8_unpack(p, back);
+        const struct sumi_packed_words *p = blob->data;
+        assert_int_equal(sumi_packed_words_check(p, blob->bytes, NULL), SUMI_OK);
+        if (!dense) assert_int_equal(p->n_entries, sumi_packed_words_count(words, blocks[i]));
+        sumi_packed_words_unpack(p, back);
         assert_memory_equal(w, back, (size_t)(rows * cols) * sizeof *w);
         for (int64_t k = rows * cols; k < padded * cols; k++) assert_int_equal(back[k], 0);
         sumi_blob_unref(blob);
@@ -53,9 +53,9 @@ static void places(void **state) {
   for (int i = 0; i < 32 * 20; i++) w[i] = i + 1;
   struct sumi_blob *blob = NULL;
   const struct sumi_words words = {w, 32, 20};
-  assert_int_equal(sumi_packed_i8_make(words, 32, true, sumi_allocator_default(), &blob, NULL), SUMI_OK);
-  const struct sumi_packed_i8 *p = blob->data;
-  const int32_t *value = sumi_packed_i8_value(p), *col = sumi_packed_i8_col(p);
+  assert_int_equal(sumi_packed_words_make(words, 32, true, sumi_allocator_default(), &blob, NULL), SUMI_OK);
+  const struct sumi_packed_words *p = blob->data;
+  const int32_t *value = sumi_packed_words_value(p), *col = sumi_packed_words_col(p);
   assert_int_equal(p->n_entries, 32);
   assert_int_equal(col[19], 19);
   assert_int_equal(col[31], 19); /* filled up */
@@ -64,9 +64,9 @@ static void places(void **state) {
   assert_int_equal(value[512 + 1 * 16 + 3], w[1 * 20 + 16 + 3]); /* entries 16 to 19 */
   assert_int_equal(value[512 + 1 * 16 + 4], 0);
   sumi_blob_unref(blob);
-  assert_int_equal(sumi_packed_i8_make(words, 4, true, sumi_allocator_default(), &blob, NULL), SUMI_OK);
+  assert_int_equal(sumi_packed_words_make(words, 4, true, sumi_allocator_default(), &blob, NULL), SUMI_OK);
   p = blob->data;
-  value = sumi_packed_i8_value(p);
+  value = sumi_packed_words_value(p);
   assert_int_equal(value[(1 * 20 + 7) * 4 + 2], w[6 * 20 + 7]);
   sumi_blob_unref(blob);
 }
@@ -79,24 +79,24 @@ static void damaged(void **state) {
   int refused = 0;
   for (int t = 0; t < 3000; t++) {
     struct sumi_blob *blob = NULL;
-    assert_int_equal(sumi_packed_i8_make((struct sumi_words){w, 24, 30}, blocks[t % 6], t / 6 % 2,
+    assert_int_equal(sumi_packed_words_make((struct sumi_words){w, 24, 30}, blocks[t % 6], t / 6 % 2,
                                          sumi_allocator_default(), &blob, NULL),
                      SUMI_OK);
     unsigned char *bytes = sumi_blob_bytes(blob);
     bytes[PICK(&r, 0, t % 2 ? 120 : (int64_t)blob->bytes - 1)] ^= (unsigned char)(1 << PICK(&r, 0, 7));
-    const struct sumi_packed_i8 *p = (const struct sumi_packed_i8 *)bytes;
-    if (sumi_packed_i8_check(bytes, blob->bytes, NULL) == SUMI_OK) {
+    const struct sumi_packed_words *p = (const struct sumi_packed_words *)bytes;
+    if (sumi_packed_words_check(bytes, blob->bytes, NULL) == SUMI_OK) {
       if (p->cols > 1000) { /* lists may name few of many columns */
         sumi_blob_unref(blob);
         continue;
       }
       int32_t *back = malloc((size_t)(p->rows * p->cols) * sizeof *back);
-      sumi_packed_i8_unpack(p, back);
+      sumi_packed_words_unpack(p, back);
       free(back);
     } else {
       refused++;
     }
-    assert_int_equal(sumi_packed_i8_check(bytes, blob->bytes - 1, NULL), SUMI_E_FORMAT);
+    assert_int_equal(sumi_packed_words_check(bytes, blob->bytes - 1, NULL), SUMI_E_FORMAT);
     sumi_blob_unref(blob);
   }
   assert_true(refused > 500);

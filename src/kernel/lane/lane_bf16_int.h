@@ -1,0 +1,129 @@
+/* The loops of family lane_bf16: each leaf includes this once and compiles them for its own instruction set. Define LEAF as the
+ * leaf's suffix first. */
+#ifndef SUMI_KERNEL_LANE_BF16_INT_H
+#define SUMI_KERNEL_LANE_BF16_INT_H
+
+#include <string.h>
+
+#include "base/half.h"
+#include "kernel/lane/lane_bf16.h"
+
+enum { VECTOR = 16, GROUPS = 8 /* planes done together: their channels of a pixel are a cache line */ };
+
+#define LANE_PASTE(a, b) a##b
+#define LANE_NAME(a, b) LANE_PASTE(a, b)
+#define LANE_BF16(level, suffix, ...)                                                      \
+  void sumi_lane_bf16_narrow_##suffix(const struct sumi_lane_convert *l, SUMI_LANE_RANGE); \
+  void sumi_lane_bf16_widen_##suffix(const struct sumi_lane_convert *l, SUMI_LANE_RANGE);
+#include "kernel/lane/lane_bf16.def"
+#undef LANE_BF16
+
+static inline int64_t lane_min(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Without branches, so that loops vectorise; as sumi_bf16_from_f32. */
+static inline uint32_t lane_round(float f) {
+  const uint32_t u = sumi_f32_bits(f), nan = u >> 16 | 0x40, number = (u + 0x7fff + (u >> 16 & 1)) >> 16;
+  return (u & 0x7fffffff) > 0x7f800000 ? nan : number;
+}
+
+static inline float lane_half(uint32_t word, int64_t which) {
+  return sumi_f32_from_bits(which ? word & 0xffff0000u : word << 16);
+}
+
+/* Words of vector i to the plane, n of them at most. */
+static inline void lane_put(const struct sumi_lane_map *map, uint32_t *plane, int64_t i, int64_t n,
+                            const uint32_t *word) {
+  if (!map) {
+    memcpy(plane + i * VECTOR, word, (size_t)n * sizeof *word);
+    return;
+  }
+  for (int32_t k = map->first[i]; k < map->first[i + 1]; k++) {
+    uint32_t *to = plane + map->piece[k].at;
+    const int lowest = __builtin_ctz(map->piece[k].mask);
+    if (map->piece[k].mask >> lowest == (1 << map->piece[k].n) - 1)
+      memcpy(to, word + lowest, map->piece[k].n * sizeof *word);
+    else
+      for (unsigned mask = map->piece[k].mask; mask; mask &= mask - 1) *to++ = word[__builtin_ctz(mask)];
+  }
+}
+
+static inline void lane_get(const struct sumi_lane_map *map, const uint32_t *plane, int64_t i, int64_t n,
+                            uint32_t *word) {
+  memset(word, 0, VECTOR * sizeof *word);
+  if (!map) {
+    memcpy(word, plane + i * VECTOR, (size_t)n * sizeof *word);
+    return;
+  }
+  for (int32_t k = map->first[i]; k < map->first[i + 1]; k++) {
+    const uint32_t *from = plane + map->piece[k].at;
+    const int lowest = __builtin_ctz(map->piece[k].mask);
+    if (map->piece[k].mask >> lowest == (1 << map->piece[k].n) - 1)
+      memcpy(word + lowest, from, map->piece[k].n * sizeof *word);
+    else
+      for (unsigned mask = map->piece[k].mask; mask; mask &= mask - 1) word[__builtin_ctz(mask)] = *from++;
+  }
+}
+
+/* word[k][j]: pixel p + j of plane g + k, j < n, k < GROUPS at most. Whatever lies beside counts as 0. */
+static inline void lane_load(const struct sumi_lane_convert *l, int64_t g, int64_t groups, int64_t p,
+                             int64_t n, uint32_t word[GROUPS][VECTOR]) {
+  const float *const data = (const float *)l->data + 2 * g * l->channel + p * l->pixel;
+  const int64_t channels = lane_min(2 * groups, l->channels - 2 * g), whole = channels / 2;
+  if (channels % 2) memset(word[whole], 0, sizeof word[whole]);
+  if (l->pixel == 1) {
+    for (int64_t k = 0; k < whole; k++) {
+      const float *const first = data + 2 * k * l->channel, *const second = first + l->channel;
+      for (int64_t j = 0; j < n; j++) word[k][j] = lane_round(first[j]) | lane_round(second[j]) << 16;
+    }
+    for (int64_t j = 0; channels % 2 && j < n; j++)
+      word[whole][j] = lane_round(data[2 * whole * l->channel + j]);
+    return;
+  }
+  for (int64_t j = 0; j < n; j++) {
+    const float *const from = data + j * l->pixel;
+    for (int64_t k = 0; k < whole; k++)
+      word[k][j] = lane_round(from[2 * k * l->channel]) | lane_round(from[(2 * k + 1) * l->channel]) << 16;
+    if (channels % 2) word[whole][j] = lane_round(from[2 * whole * l->channel]);
+  }
+}
+
+static inline void lane_store(const struct sumi_lane_convert *l, int64_t g, int64_t groups, int64_t p,
+                              int64_t n, uint32_t word[GROUPS][VECTOR]) {
+  float *const data = (float *)l->data + 2 * g * l->channel + p * l->pixel;
+  const int64_t channels = lane_min(2 * groups, l->channels - 2 * g);
+  if (l->pixel == 1)
+    for (int64_t c = 0; c < channels; c++)
+      for (int64_t j = 0; j < n; j++) data[c * l->channel + j] = lane_half(word[c / 2][j], c % 2);
+  else
+    for (int64_t j = 0; j < n; j++)
+      for (int64_t c = 0; c < channels; c++)
+        data[c * l->channel + j * l->pixel] = lane_half(word[c / 2][j], c % 2);
+}
+
+void LANE_NAME(sumi_lane_bf16_narrow_, LEAF)(const struct sumi_lane_convert *l, SUMI_LANE_RANGE) {
+  uint32_t word[GROUPS][VECTOR];
+  for (int64_t g = g0, groups; g < g1; g += groups) {
+    groups = lane_min(GROUPS, g1 - g);
+    for (int64_t p = p0; p < p1; p += VECTOR) {
+      const int64_t n = lane_min(VECTOR, p1 - p);
+      lane_load(l, g, groups, p, n, word);
+      for (int64_t k = 0; k < groups; k++)
+        lane_put(l->words.map, l->words.word + (g + k) * l->words.group, p / VECTOR, n, word[k]);
+    }
+  }
+}
+
+void LANE_NAME(sumi_lane_bf16_widen_, LEAF)(const struct sumi_lane_convert *l, SUMI_LANE_RANGE) {
+  uint32_t word[GROUPS][VECTOR];
+  for (int64_t g = g0, groups; g < g1; g += groups) {
+    groups = lane_min(GROUPS, g1 - g);
+    for (int64_t p = p0; p < p1; p += VECTOR) {
+      const int64_t n = lane_min(VECTOR, p1 - p);
+      for (int64_t k = 0; k < groups; k++)
+        lane_get(l->words.map, l->words.word + (g + k) * l->words.group, p / VECTOR, n, word[k]);
+      lane_store(l, g, groups, p, n, word);
+    }
+  }
+}
+
+#endif

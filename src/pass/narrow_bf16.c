@@ -1,0 +1,171 @@
+/* narrow-bf16 (precision bf16): Conv, FusedConv, MatMul and Gemm of float32 with constant weights become sumi.BConv and
+ * sumi.BMatMul: weights are rounded to bfloat16 here, other operands and results by Cast. Where one such product feeds another the
+ * Casts in between are left out: the value is bfloat16. Where a result is only cast back, the product gives float32 itself.
+ * What stays float32: depthwise convolutions, more than two spatial dimensions, products with fewer than 16 rows or columns. */
+#include "base/size.h"
+#include "op/ops.h"
+#include "pass/pass.h"
+#include "pass/product.h"
+
+enum { LEAST = 16 };
+
+struct narrowing {
+  struct sumi_graph *g;
+  size_t n_node; /* nodes from here on are this pass's */
+  struct sumi_err *err;
+};
+
+static bool is_op(const struct sumi_node *node, const char *name) { return sumi_streq(node->op->name, name); }
+
+static const struct sumi_tensor *constant(const struct sumi_value *v) {
+  return v && !v->is_input && v->constant && v->constant->dtype == SUMI_FLOAT32 ? v->constant : NULL;
+}
+
+static bool is_own_cast(const struct narrowing *w, const struct sumi_node *node, sumi_dtype to) {
+  return node && !sumi_node_removed(node) && node->id >= w->n_node && node->op == &sumi_op_cast &&
+         node->out[0]->info.dtype == to;
+}
+
+static sumi_status add_cast(struct narrowing *w, struct sumi_value *from, struct sumi_value *to) {
+  struct sumi_node *cast = sumi_graph_add_node(w->g, NULL, &sumi_op_cast, "Cast", 13, &from, 1, &to, 1);
+  if (!cast) SUMI_FAIL_MEMORY(w->err);
+  return sumi_node_set_int(cast, "to", sumi_dtype_to_onnx(to->info.dtype), w->err);
+}
+
+static sumi_status narrow_constant(struct narrowing *w, const struct sumi_tensor *from,
+                                   struct sumi_value **out) {
+  struct sumi_tensor t = *from;
+  const int64_t n = sumi_tensor_count(&t);
+  size_t bytes;
+  if (!sumi_size_mul((size_t)n, sizeof(uint16_t), &bytes))
+    SUMI_FAIL(w->err, SUMI_E_LIMIT, "a constant is too large");
+  struct sumi_blob *blob = sumi_blob_new(w->g->allocator, SUMI_MAX(bytes, 1));
+  if (!blob) SUMI_FAIL_MEMORY(w->err);
+  t.dtype = SUMI_BFLOAT16;
+  t.data = sumi_blob_bytes(blob);
+  sumi_from_f32(t.dtype, from->data, n, t.data, 0);
+  *out = sumi_graph_add_constant(w->g, NULL, &t, blob);
+  if (!*out) SUMI_FAIL_MEMORY(w->err);
+  return SUMI_OK;
+}
+
+/* The bfloat16 of v. */
+static sumi_status narrowed(struct narrowing *w, struct sumi_value *v, struct sumi_value **out) {
+  if (constant(v)) return narrow_constant(w, constant(v), out);
+  if (is_own_cast(w, v->producer, SUMI_FLOAT32)) {
+    *out = v->producer->in[0];
+    return SUMI_OK;
+  }
+  for (const struct sumi_use *use = v->first_use; use; use = use->next)
+    if (is_own_cast(w, use->node, SUMI_BFLOAT16)) {
+      *out = use->node->out[0];
+      return SUMI_OK;
+    }
+  if (!(*out = sumi_graph_add_value(w->g, NULL))) SUMI_FAIL_MEMORY(w->err);
+  (*out)->info = v->info;
+  (*out)->info.dtype = SUMI_BFLOAT16;
+  return add_cast(w, v, *out);
+}
+
+/* Input i of node, if it is there. */
+static sumi_status narrow_input(struct narrowing *w, struct sumi_node *node, int i) {
+  struct sumi_value *v;
+  if (i >= node->n_in || !node->in[i]) return SUMI_OK;
+  SUMI_TRY(narrowed(w, node->in[i], &v));
+  sumi_node_set_input(node, i, v);
+  return SUMI_OK;
+}
+
+/* v becomes bfloat16; who used it uses a Cast of it. */
+static sumi_status widen_behind(struct narrowing *w, struct sumi_value *v) {
+  struct sumi_value *wide = sumi_graph_add_value(w->g, NULL);
+  if (!wide) SUMI_FAIL_MEMORY(w->err);
+  wide->info = v->info;
+  v->info.dtype = SUMI_BFLOAT16;
+  sumi_graph_replace_uses(w->g, v, wide);
+  return add_cast(w, v, wide);
+}
+
+/* ---- convolutions ----------------------------------------------------------------------------------------------- */
+
+enum { X, W, B, R };
+
+static bool is_conv(const struct sumi_node *node) {
+  if (!is_op(node, "Conv") && node->op != &sumi_op_fused_conv) return false;
+  const struct sumi_tensor *w = node->n_in > W ? constant(node->in[W]) : NULL;
+  if (!w || w->rank < 3 || w->rank > 4 || !node->out[0] || node->out[0]->info.dtype != SUMI_FLOAT32)
+    return false;
+  if (node->n_in > B && node->in[B] && !constant(node->in[B])) return false;
+  return w->dim[1] > 1 || sumi_attr_int(node, "group", 1) == 1;
+}
+
+static sumi_status narrow_conv(struct narrowing *w, struct sumi_node *node) {
+  SUMI_TRY(narrow_input(w, node, X));
+  SUMI_TRY(narrow_input(w, node, W));
+  SUMI_TRY(narrow_input(w, node, R));
+  node->op = &sumi_op_bconv;
+  node->op_name = "sumi.BConv";
+  node->version = 1;
+  return widen_behind(w, node->out[0]);
+}
+
+/* ---- products --------------------------------------------------------------------------------------------------- */
+
+static sumi_status narrow_product(struct narrowing *w, struct sumi_node *node, struct sumi_product *p) {
+  struct sumi_node *add = sumi_product_take_add(node, p), *last = add ? add : node;
+  struct sumi_value *in[] = {node->in[0], NULL, p->bias}, *y = sumi_graph_add_value(w->g, NULL);
+  if (!y) SUMI_FAIL_MEMORY(w->err);
+  y->info = last->out[0]->info;
+  SUMI_TRY(narrowed(w, node->in[0], &in[0]));
+  SUMI_TRY(narrow_constant(w, p->w, &in[1]));
+  struct sumi_node *product =
+      sumi_graph_add_node(w->g, node->name, &sumi_op_bmatmul, "sumi.BMatMul", 1, in, p->bias ? 3 : 2, &y, 1);
+  if (!product) SUMI_FAIL_MEMORY(w->err);
+  if (p->turned) SUMI_TRY(sumi_node_set_int(product, "transB", 1, w->err));
+  if (!sumi_graph_replace_uses(w->g, last->out[0], y)) return SUMI_OK;
+  if (add) sumi_graph_remove_node(w->g, add);
+  sumi_graph_remove_node(w->g, node);
+  return widen_behind(w, y);
+}
+
+/* ---- the pass --------------------------------------------------------------------------------------------------- */
+
+/* A product whose result is only cast to float32 gives float32. */
+static sumi_status give_f32(struct narrowing *w, struct sumi_node *cast) {
+  struct sumi_value *v = cast->in[0], *wide = cast->out[0];
+  struct sumi_node *product = v->producer;
+  if (v->n_use != 1 || v->is_output || !product ||
+      (product->op != &sumi_op_bconv && product->op != &sumi_op_bmatmul))
+    return SUMI_OK;
+  if (!sumi_graph_replace_uses(w->g, wide, v)) return SUMI_OK;
+  v->info.dtype = SUMI_FLOAT32;
+  sumi_graph_remove_node(w->g, cast);
+  return sumi_node_set_int(product, "to", sumi_dtype_to_onnx(SUMI_FLOAT32), w->err);
+}
+
+static sumi_status run(struct sumi_graph *g, struct sumi_err *err) {
+  struct narrowing w = {g, g->n_node, err};
+  for (size_t i = 0; i < w.n_node; i++) {
+    struct sumi_node *node = g->node[i];
+    struct sumi_product p;
+    if (sumi_node_removed(node)) continue;
+    if (is_conv(node))
+      SUMI_TRY(narrow_conv(&w, node));
+    else if (sumi_product_match(node, LEAST, &p))
+      SUMI_TRY(narrow_product(&w, node, &p));
+  }
+  for (size_t i = w.n_node; i < g->n_node; i++)
+    if (!sumi_node_removed(g->node[i]) && !g->node[i]->out[0]->n_use && !g->node[i]->out[0]->is_output)
+      sumi_graph_remove_node(g, g->node[i]);
+  for (size_t i = w.n_node; i < g->n_node; i++)
+    if (is_own_cast(&w, g->node[i], SUMI_FLOAT32)) SUMI_TRY(give_f32(&w, g->node[i]));
+  return sumi_graph_tidy(g, err);
+}
+
+const struct sumi_pass sumi_pass_narrow_bf16 = {
+    .name = "narrow-bf16",
+    .what = "convolutions and matrix products with constant float32 weights on bfloat16",
+    .stage = SUMI_PASS_MACHINE,
+    .precision = SUMI_PRECISION_BF16,
+    .run = run,
+};
