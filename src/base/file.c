@@ -15,6 +15,15 @@ static void unmap(struct sumi_blob *blob) {
   if (blob->user) munmap(blob->user, blob->bytes);
 }
 
+void sumi_file_release(const struct sumi_blob *blob, const void *data, size_t bytes) {
+  const long page = sysconf(_SC_PAGESIZE);
+  if (!blob || blob->deleter != unmap || !blob->user || page <= 0) return;
+  const uintptr_t size = (uintptr_t)page, first = ((uintptr_t)data + size - 1) / size * size,
+                  last = ((uintptr_t)data + bytes) / size * size;
+  if (first >= last || first < (uintptr_t)blob->user || last > (uintptr_t)blob->user + blob->bytes) return;
+  (void)madvise((void *)first, last - first, MADV_DONTNEED); /* a hint: what fails is only not smaller */
+}
+
 static sumi_status map_open_file(const struct sumi_allocator *a, int fd, const char *path, size_t max_bytes,
                                  struct sumi_blob **out, struct sumi_err *err) {
   struct stat st;

@@ -16,4 +16,8 @@ sumi_status sumi_file_map(const struct sumi_allocator *a, const char *path, size
 sumi_status sumi_file_map_beneath(const struct sumi_allocator *a, const char *folder, const char *name,
                                   size_t max_bytes, struct sumi_blob **out, struct sumi_err *err);
 
+/* Says that bytes inside a blob will hardly be read again: where the blob is a mapped file their pages leave this process's memory;
+ * reading them later brings them back. Anything else is left alone. */
+void sumi_file_release(const struct sumi_blob *blob, const void *data, size_t bytes);
+
 #endif

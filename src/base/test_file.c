@@ -107,8 +107,30 @@ static void stays_beneath(void **state) {
   }
 }
 
+/* Pages that were released read as before; what is no mapping is left alone. */
+static void releases(void **state) {
+  (void)state;
+  enum { BYTES = 5 * 4096 + 17 };
+  static char text[BYTES + 1];
+  for (int i = 0; i < BYTES; i++) text[i] = (char)('a' + i % 23);
+  write_file("pages", text);
+  struct sumi_blob *blob = NULL, *own = sumi_blob_new(sumi_allocator_default(), BYTES);
+  assert_int_equal(sumi_file_map(NULL, in_folder("pages"), SIZE_MAX, &blob, NULL), SUMI_OK);
+  assert_memory_equal(blob->data, text, BYTES);
+  sumi_file_release(blob, (const char *)blob->data + 100, BYTES - 200);
+  sumi_file_release(blob, blob->data, SIZE_MAX / 2); /* not all inside: left alone */
+  assert_memory_equal(blob->data, text, BYTES);
+  memcpy(sumi_blob_bytes(own), text, BYTES);
+  sumi_file_release(own, own->data, BYTES);
+  assert_memory_equal(own->data, text, BYTES);
+  sumi_file_release(NULL, text, BYTES);
+  sumi_blob_unref(own);
+  sumi_blob_unref(blob);
+  unlink(in_folder("pages"));
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(maps_contents), cmocka_unit_test(refuses),
-                                     cmocka_unit_test(stays_beneath)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(releases), cmocka_unit_test(maps_contents),
+                                     cmocka_unit_test(refuses), cmocka_unit_test(stays_beneath)};
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/file.h"
 #include "base/size.h"
 #include "base/text.h"
 #include "exec/stored.h"
@@ -114,6 +115,17 @@ static sumi_status settle(struct sumi_model *model, struct sumi_pack *p, const s
   return SUMI_OK;
 }
 
+/* A node's constants in the file were just packed: what is packed is what will be read. */
+static void release_constants(const struct sumi_node *node) {
+  for (int i = 0; i < node->n_in; i++) {
+    const struct sumi_value *v = node->in[i];
+    size_t bytes;
+    if (v && v->constant && v->constant->kind == SUMI_TENSOR &&
+        sumi_shape_bytes(v->constant->dtype, v->constant->dim, v->constant->rank, &bytes, NULL) == SUMI_OK)
+      sumi_file_release(v->blob, v->constant->data, bytes);
+  }
+}
+
 static sumi_status get_kind(void *self, const struct sumi_node *node, const char *key,
                             const struct sumi_pack_kind *kind, void *user, const void **data,
                             struct sumi_err *err) {
@@ -127,7 +139,10 @@ static sumi_status get_kind(void *self, const struct sumi_node *node, const char
     struct sumi_blob *blob = NULL;
     status = kind->make(user, &model->allocator, &blob, err);
     if (status == SUMI_OK) status = sumi_model_add_pack(model, node, key, kind->name, false, blob, err);
-    if (status == SUMI_OK) p = model->pack[slot];
+    if (status == SUMI_OK) {
+      p = model->pack[slot];
+      release_constants(node);
+    }
   } else if (p->unchecked) {
     status = settle(model, p, kind, user, err);
   }
