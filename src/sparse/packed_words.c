@@ -92,7 +92,7 @@ static void fill(const struct sumi_packed_words *p, struct sumi_words w, char *b
 }
 
 sumi_status sumi_packed_words_make(struct sumi_words w, int block, bool dense, const struct sumi_allocator *a,
-                                struct sumi_blob **out, struct sumi_err *err) {
+                                   struct sumi_blob **out, struct sumi_err *err) {
   SUMI_ASSERT(err, block >= 1 && block <= MOST_BLOCK && !(block & (block - 1)) && w.rows > 0 && w.cols > 0);
   struct sumi_packed_words p = {.rows = (w.rows + 3) / 4 * 4, .cols = w.cols, .block = block, .dense = dense};
   p.n_blocks = blocks_of(p.rows, block);
@@ -123,13 +123,15 @@ static sumi_status check_counts(const struct sumi_packed_words *p, size_t bytes,
     SUMI_FAIL(err, SUMI_E_FORMAT, "packed words of weights with impossible counts");
   struct sumi_packed_words want = *p;
   if (!lay_out(&want) || memcmp(p, &want, sizeof want) != 0 || p->bytes != bytes)
-    SUMI_FAIL(err, SUMI_E_FORMAT, "packed words of weights do not fill their %zu bytes as they should", bytes);
+    SUMI_FAIL(err, SUMI_E_FORMAT, "packed words of weights do not fill their %zu bytes as they should",
+              bytes);
   return SUMI_OK;
 }
 
 sumi_status sumi_packed_words_check(const void *data, size_t bytes, struct sumi_err *err) {
   struct sumi_packed_words p;
-  if (bytes < sizeof p) SUMI_FAIL(err, SUMI_E_FORMAT, "packed words of weights of %zu bytes are cut off", bytes);
+  if (bytes < sizeof p)
+    SUMI_FAIL(err, SUMI_E_FORMAT, "packed words of weights of %zu bytes are cut off", bytes);
   memcpy(&p, data, sizeof p);
   SUMI_TRY(check_counts(&p, bytes, err));
   const int32_t *start = (const int32_t *)((const char *)data + p.start_at),

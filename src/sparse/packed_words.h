@@ -35,7 +35,7 @@ struct sumi_words {
 };
 
 sumi_status sumi_packed_words_make(struct sumi_words w, int block, bool dense, const struct sumi_allocator *a,
-                                struct sumi_blob **out, struct sumi_err *err);
+                                   struct sumi_blob **out, struct sumi_err *err);
 
 /* Entries that sparse packing would make. */
 int64_t sumi_packed_words_count(struct sumi_words w, int block);

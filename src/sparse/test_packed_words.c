@@ -32,8 +32,8 @@ static void round_trip(void **state) {
       for (int dense = 0; dense < 2; dense++) {
         struct sumi_blob *blob = NULL;
         const struct sumi_words words = {w, rows, cols};
-        assert_int_equal(sumi_packed_words_make(words, blocks[i], dense, sumi_allocator_default(), &blob, NULL),
-                         SUMI_OK);
+        assert_int_equal(
+            sumi_packed_words_make(words, blocks[i], dense, sumi_allocator_default(), &blob, NULL), SUMI_OK);
         const struct sumi_packed_words *p = blob->data;
         assert_int_equal(sumi_packed_words_check(p, blob->bytes, NULL), SUMI_OK);
         if (!dense) assert_int_equal(p->n_entries, sumi_packed_words_count(words, blocks[i]));
@@ -80,7 +80,7 @@ static void damaged(void **state) {
   for (int t = 0; t < 3000; t++) {
     struct sumi_blob *blob = NULL;
     assert_int_equal(sumi_packed_words_make((struct sumi_words){w, 24, 30}, blocks[t % 6], t / 6 % 2,
-                                         sumi_allocator_default(), &blob, NULL),
+                                            sumi_allocator_default(), &blob, NULL),
                      SUMI_OK);
     unsigned char *bytes = sumi_blob_bytes(blob);
     bytes[PICK(&r, 0, t % 2 ? 120 : (int64_t)blob->bytes - 1)] ^= (unsigned char)(1 << PICK(&r, 0, 7));
