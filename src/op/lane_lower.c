@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "kernel/copy/copy.h"
 #include "op/lane_steps.h"
 
 /* ---- copies ----------------------------------------------------------------------------------------------------- */
@@ -57,6 +58,57 @@ static sumi_status run_copy(const void *args, const struct sumi_run *run) {
   return SUMI_OK;
 }
 
+/* 32-bit values whose channels are the last axis, without a halo: a transposition. */
+struct turn {
+  const struct sumi_copy_kernel *kernel;
+  int64_t rows, columns, from_row, to_row; /* of what is read */
+  int from, to;
+};
+
+struct turn_run {
+  const struct turn *t;
+  const float *from;
+  float *to;
+};
+
+static void turn_rows(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct turn_run *r = user;
+  const struct turn *t = r->t;
+  t->kernel->transpose(r->from + begin * t->from_row, t->from_row, end - begin, t->columns, r->to + begin,
+                       t->to_row);
+}
+
+static sumi_status run_turn(const void *args, const struct sumi_run *run) {
+  const struct turn *t = args;
+  struct turn_run r = {t, run->buffer[t->from], run->buffer[t->to]};
+  sumi_par_for(run->par, t->rows, 64, turn_rows, &r);
+  return SUMI_OK;
+}
+
+static bool is_turn(const struct sumi_tensor *t, const struct sumi_layout *from,
+                    const struct sumi_layout *to) {
+  const struct sumi_layout *lanes = from->v ? from : to;
+  return lanes->v == 1 && !from->v != !to->v && sumi_dtype_bits(t->dtype) == 32 &&
+         lanes->axis == t->rank - 1 && sumi_layout_is_flat(lanes);
+}
+
+static sumi_status emit_turn(struct sumi_lower *l, const struct sumi_lane_operand *from,
+                             const struct sumi_lane_operand *to) {
+  const bool out = from->layout.v != 0;
+  const struct sumi_layout *lanes = out ? &from->layout : &to->layout;
+  struct turn *t = SUMI_NEW(l->arena, struct turn);
+  if (!t) SUMI_FAIL_MEMORY(l->err);
+  *t = (struct turn){.kernel = sumi_copy_pick(l->isa),
+                     .rows = out ? lanes->channels : lanes->w,
+                     .columns = out ? lanes->w : lanes->channels,
+                     .from_row = out ? lanes->group : lanes->channels,
+                     .to_row = out ? lanes->channels : lanes->group,
+                     .from = from->buffer,
+                     .to = to->buffer};
+  return sumi_lower_emit(l, run_turn, t, t->kernel->name, &from->buffer, 1, &to->buffer, 1);
+}
+
 /* 8-bit values have kernels for it. */
 static sumi_status emit_bytes(struct sumi_lower *l, const struct sumi_tensor *t,
                               const struct sumi_lane_operand *from, const struct sumi_lane_operand *to) {
@@ -69,6 +121,7 @@ static sumi_status emit_bytes(struct sumi_lower *l, const struct sumi_tensor *t,
 static sumi_status emit_copy(struct sumi_lower *l, const struct sumi_tensor *t,
                              const struct sumi_lane_operand *from, const struct sumi_lane_operand *to) {
   if (from->layout.v == 4 || to->layout.v == 4) return emit_bytes(l, t, from, to);
+  if (is_turn(t, &from->layout, &to->layout)) return emit_turn(l, from, to);
   struct copy *c = SUMI_NEW(l->arena, struct copy);
   if (!c) SUMI_FAIL_MEMORY(l->err);
   const int axis = from->layout.v ? from->layout.axis : to->layout.axis;

@@ -54,6 +54,12 @@ static inline int64_t sumi_layout_at(const struct sumi_layout *l, int64_t n, int
   return phase * l->phase + n * l->image + Y / l->halo.step_y * l->pitch + X / l->halo.step_x;
 }
 
+/* Whether the tensor's pixels are the first words of a plane, in their order. */
+static inline bool sumi_layout_is_flat(const struct sumi_layout *l) {
+  return l->images == 1 && l->h == 1 && !l->halo.top && !l->halo.left && l->halo.step_y == 1 &&
+         l->halo.step_x == 1;
+}
+
 /* Whether both place all words alike. */
 bool sumi_layout_equal(const struct sumi_layout *a, const struct sumi_layout *b);
 
