@@ -1,6 +1,6 @@
 /* sumi.QNorm: layer normalisation of dequantised values with its quantisation, made by passes of DequantizeLinear, Add,
  * LayerNormalization (or RMSNormalization) and QuantizeLinear (files cannot name it). Over the last axis:
- *   v = dequantise(x) (float32 x: as it is) + c + dequantise(r), from left to right in float32
+ *   v = dequantise(x) (float32 x: as it is) + c + dequantise(r), from left to right in float32; r broadcasts
  *   t = (v - mean) / sqrt(mean of squares around it + epsilon) * scale + b       centred = 0: mean is 0
  *   y = quantise(t)                                                              without y_scale: t
  * Statistics and t are in double precision, t is rounded to float32 once, as LayerNormalization's; kernels are within one step
@@ -48,13 +48,20 @@ static sumi_status check_pair(const struct sumi_infer *ctx, int a, int b) {
   SUMI_FAIL(ctx->err, SUMI_E_ARG, "'%s' and '%s' must be given together", ports_in[a].name, ports_in[b].name);
 }
 
-static sumi_status check_residual(const struct sumi_infer *ctx) {
+/* The result has the shape of x and r together, which have the same channels. */
+static sumi_status infer_sum(struct sumi_infer *ctx, sumi_dtype dtype) {
   const struct sumi_info *x = &ctx->in[SUMI_QNORM_X], *r = &ctx->in[SUMI_QNORM_R];
-  if (!sumi_infer_has(ctx, SUMI_QNORM_R) || r->rank < 0 || x->rank < 0) return SUMI_OK;
-  bool same = r->rank == x->rank;
-  for (int i = 0; same && i < r->rank; i++) same = r->dim[i] < 0 || x->dim[i] < 0 || r->dim[i] == x->dim[i];
-  if (!same) SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "the residual does not have the input's shape");
-  return SUMI_OK;
+  struct sumi_info both[2] = {*x, *x};
+  if (sumi_infer_has(ctx, SUMI_QNORM_R)) both[1] = *r;
+  if (x->rank > 0 && both[1].rank >= 0) {
+    const sumi_dim n = x->dim[x->rank - 1], m = both[1].rank ? both[1].dim[both[1].rank - 1] : 1;
+    if (n >= 0 && m >= 0 && n != m)
+      SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "the residual has %" PRId64 " channels, the input %" PRId64, m, n);
+  }
+  struct sumi_infer sum = *ctx;
+  sum.in = both;
+  sum.n_in = 2;
+  return sumi_infer_broadcast(&sum, 0, 0, 2, dtype);
 }
 
 static sumi_status qnorm_infer(struct sumi_infer *ctx) {
@@ -75,12 +82,8 @@ static sumi_status qnorm_infer(struct sumi_infer *ctx) {
     SUMI_FAIL(ctx->err, SUMI_E_TYPE, "'x_scale' belongs to an 8-bit input");
   if (d != SUMI_FLOAT32 && sumi_infer_has(ctx, SUMI_QNORM_X_ZERO) && ctx->in[SUMI_QNORM_X_ZERO].dtype != d)
     SUMI_FAIL(ctx->err, SUMI_E_TYPE, "'x' and 'x_zero' have different types");
-  SUMI_TRY(check_residual(ctx));
-  const bool quantised = sumi_infer_has(ctx, SUMI_QNORM_Y_ZERO);
-  sumi_infer_out_like(ctx, 0, x, SUMI_UNDEFINED);
-  if (ctx->n_out && !ctx->out[0].absent)
-    ctx->out[0].dtype = quantised ? ctx->in[SUMI_QNORM_Y_ZERO].dtype : SUMI_FLOAT32;
-  return SUMI_OK;
+  return infer_sum(ctx,
+                   sumi_infer_has(ctx, SUMI_QNORM_Y_ZERO) ? ctx->in[SUMI_QNORM_Y_ZERO].dtype : SUMI_FLOAT32);
 }
 
 /* ---- the formula ------------------------------------------------------------------------------------------------- */
@@ -92,11 +95,16 @@ static float dequantised(const struct sumi_call *c, int i, int64_t at) {
   return (float)(sumi_get_i64(x->dtype, x->data, at) - zero) * *(const float *)c->in[i + 1]->data;
 }
 
-/* v of channel i, element at. */
-static float value(const struct sumi_call *c, int64_t at, int64_t i) {
-  float v = dequantised(c, SUMI_QNORM_X, at);
+/* Where a row begins. */
+struct row {
+  int64_t x, r, y;
+};
+
+/* v of channel i. */
+static float value(const struct sumi_call *c, const struct row *row, int64_t i) {
+  float v = dequantised(c, SUMI_QNORM_X, row->x + i);
   if (sumi_call_has(c, SUMI_QNORM_C)) v += ((const float *)c->in[SUMI_QNORM_C]->data)[i];
-  if (sumi_call_has(c, SUMI_QNORM_R)) v += dequantised(c, SUMI_QNORM_R, at);
+  if (sumi_call_has(c, SUMI_QNORM_R)) v += dequantised(c, SUMI_QNORM_R, row->r + i);
   return v;
 }
 
@@ -111,26 +119,38 @@ static void store(const struct sumi_call *c, int64_t at, float t) {
   sumi_quant_store(y->dtype, y->data, at, &t, &zero, 0, 1);
 }
 
-static sumi_status qnorm_ref(const struct sumi_call *c) {
-  const struct sumi_tensor *x = c->in[SUMI_QNORM_X];
-  const int64_t n = x->dim[x->rank - 1], rows = sumi_dims_count(x->dim, 0, x->rank - 1);
+static void norm_row(const struct sumi_call *c, const struct row *row, int64_t n) {
   const float *scale = c->in[SUMI_QNORM_SCALE]->data,
               *b = sumi_call_has(c, SUMI_QNORM_B) ? c->in[SUMI_QNORM_B]->data : NULL;
-  const bool centred = sumi_attr_int(c->node, "centred", 1) != 0;
   const double epsilon = (double)sumi_attr_float(c->node, "epsilon", 1e-5f);
-  for (int64_t at = 0, row = 0; row < rows; row++, at += n) {
-    double sum = 0, square = 0;
-    for (int64_t i = 0; i < n && centred; i++) sum += (double)value(c, at + i, i);
-    const double mean = n ? sum / (double)n : 0;
-    for (int64_t i = 0; i < n; i++) {
-      const double d = (double)value(c, at + i, i) - mean;
-      square += d * d;
-    }
-    const double inverse = 1 / sqrt(square / (double)n + epsilon);
-    for (int64_t i = 0; i < n; i++) {
-      const double t = ((double)value(c, at + i, i) - mean) * inverse * (double)scale[i];
-      store(c, at + i, (float)(b ? t + (double)b[i] : t));
-    }
+  const bool centred = sumi_attr_int(c->node, "centred", 1) != 0;
+  double sum = 0, square = 0;
+  for (int64_t i = 0; i < n && centred; i++) sum += (double)value(c, row, i);
+  const double mean = sum / (double)n;
+  for (int64_t i = 0; i < n; i++) {
+    const double d = (double)value(c, row, i) - mean;
+    square += d * d;
+  }
+  const double inverse = 1 / sqrt(square / (double)n + epsilon);
+  for (int64_t i = 0; i < n; i++) {
+    const double t = ((double)value(c, row, i) - mean) * inverse * (double)scale[i];
+    store(c, row->y + i, (float)(b ? t + (double)b[i] : t));
+  }
+}
+
+static sumi_status qnorm_ref(const struct sumi_call *c) {
+  const struct sumi_tensor *x = c->in[SUMI_QNORM_X], *y = c->out[0];
+  const int64_t n = y->dim[y->rank - 1];
+  int64_t x_stride[SUMI_MAX_RANK], r_stride[SUMI_MAX_RANK];
+  sumi_broadcast_strides(x, y->rank, y->dim, x_stride);
+  sumi_broadcast_strides(sumi_call_has(c, SUMI_QNORM_R) ? c->in[SUMI_QNORM_R] : x, y->rank, y->dim, r_stride);
+  struct row row = {.y = 0};
+  if (!n) return SUMI_OK;
+  for (struct sumi_walk w = sumi_walk_start(y->rank - 1, y->dim, x_stride, r_stride, NULL, NULL); !w.done;
+       sumi_walk_next(&w), row.y += n) {
+    row.x = w.offset[0];
+    row.r = w.offset[1];
+    norm_row(c, &row, n);
   }
   return SUMI_OK;
 }
@@ -158,6 +178,9 @@ static const struct sumi_case cases[] = {
     {"g (float[3,17] x, uint8[3,17] r, float[17] s, float[17] b) => (y) <" RZ
      "> { y = sumi.QNorm (x, , , , r, rs, rz, s, b) }",
      .rtol = 1e-4, .low = 0, .high = 8, .why = "statistics of 17 elements in float32"},
+    {"g (uint8[3,1,8] x, uint8[2,8] r, float[8] s) => (y) <" XZ ", " RZ ", " YZ
+     "> { y = sumi.QNorm (x, xs, xz, , r, rs, rz, s, , ys, yz) }",
+     .atol = 1, .low = -3, .high = 255, .why = "a sum larger than either"},
     {NULL},
 };
 

@@ -13,7 +13,13 @@ static bool given(const struct sumi_tensor *const *in, int n_in, int i) { return
 static const char *cannot(const struct sumi_tensor *const *in, int n_in) {
   for (int i = 0; i < n_in; i++)
     if (i != X && i != R && in[i] && !in[i]->data) return "a parameter is not constant";
-  return sumi_tensor_count(in[X]) ? NULL : "an empty tensor";
+  if (!sumi_tensor_count(in[X])) return "an empty tensor";
+  if (given(in, n_in, R)) {
+    bool same = in[R]->rank == in[X]->rank;
+    for (int d = 0; same && d < in[X]->rank; d++) same = in[R]->dim[d] == in[X]->dim[d];
+    if (!same) return "the residual is broadcast";
+  }
+  return NULL;
 }
 
 static struct sumi_lane_wish wish_of(const struct sumi_tensor *x) {
@@ -112,12 +118,6 @@ static sumi_status set_parameters(struct sumi_lower *l, struct args *a) {
   return SUMI_OK;
 }
 
-/* Pixel p is word p of every plane. */
-static bool is_flat(const struct sumi_layout *t) {
-  return t->images == 1 && t->h == 1 && !t->halo.top && !t->halo.left && t->halo.step_y == 1 &&
-         t->halo.step_x == 1;
-}
-
 static int64_t tile_of(const struct sumi_norm_i8_kernel *k, int64_t pixels, int threads) {
   const int64_t each = (pixels + threads - 1) / threads;
   return SUMI_MIN((each + 15) / 16 * 16, k->pixels);
@@ -134,7 +134,8 @@ sumi_status sumi_qnorm_lower(struct sumi_lower *l) {
   SUMI_TRY(sumi_lower_lanes_in(l, X, &wish, &x));
   if (a->residual) SUMI_TRY(sumi_lower_lanes_in(l, R, &wish, &r));
   SUMI_TRY(sumi_lower_lanes_out(l, 0, wish.axis, &y));
-  if (!is_flat(&x.layout) || !is_flat(&y.layout) || (a->residual && !is_flat(&r.layout)))
+  if (!sumi_layout_is_flat(&x.layout) || !sumi_layout_is_flat(&y.layout) ||
+      (a->residual && !sumi_layout_is_flat(&r.layout)))
     return sumi_lower_refuse(l, "norm_i8", "planes with a halo"), SUMI_E_UNSUPPORTED;
   a->kernel = sumi_norm_i8_pick(l->isa);
   a->pixels = x.layout.w;

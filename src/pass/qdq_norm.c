@@ -19,10 +19,13 @@ struct norm {
 
 /* ---- the pattern ------------------------------------------------------------------------------------------------- */
 
+/* Of the same rank and channels, and not known to be smaller. */
 static bool same_shape(const struct sumi_info *a, const struct sumi_info *b) {
   if (a->rank < 1 || a->rank != b->rank) return false;
-  for (int i = 0; i < a->rank; i++)
-    if (a->dim[i] == SUMI_DIM_UNKNOWN || a->dim[i] != b->dim[i]) return false;
+  for (int i = 0; i < a->rank; i++) {
+    const bool open = i < a->rank - 1 && (a->dim[i] < 0 || b->dim[i] < 0);
+    if (!open && (a->dim[i] < 0 || a->dim[i] != b->dim[i])) return false;
+  }
   return true;
 }
 
@@ -39,7 +42,7 @@ static bool is_product(const struct sumi_node *node) {
 static bool read_term(struct norm *n, struct sumi_value *v) {
   const struct sumi_info *whole = &n->node->in[0]->info;
   struct sumi_qdq p;
-  if (!v) return false;
+  if (!v || whole->rank < 1) return false;
   if (is_channels(v, whole)) {
     if (n->c) return false;
     n->c = v;
