@@ -199,6 +199,9 @@ static const struct sumi_case max_cases[] = {
     {"g (float[1,2,9] x) => (y) { y = MaxPool <kernel_shape = [3], dilations = [2], auto_pad = "
      "\"SAME_LOWER\"> (x) }"},
     {"g (uint8[1,2,5,5] x) => (y) { y = MaxPool <kernel_shape = [2, 2]> (x) }"},
+    {"g (bfloat16[2,3,7,9] x) => (y) { y = MaxPool <kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, "
+     "1, 1]> (x) }",
+     .why = "an odd number of channels"},
     {"<opset_import: [\"\": 8]> g (float16[1,2,5,5] x) => (y) { y = MaxPool <kernel_shape = [2, 2]> (x) }"},
     {"g (float[2,6,9,9] x) => (y) <float s = {0.25}, int8 z = {7}> { q = QuantizeLinear (x, s, z) m = "
      "MaxPool "

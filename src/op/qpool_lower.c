@@ -1,8 +1,9 @@
-/* MaxPool and QLinearGlobalAveragePool of 8-bit values: planes in lanes. A maximum wants a halo of the lowest byte; a mean
- * takes any layout. */
+/* MaxPool of 8-bit values and bfloat16, QLinearGlobalAveragePool of 8-bit values: planes in lanes. A maximum wants a halo of
+ * what is lowest; a mean takes any layout. */
 #include "op/qpool_lower.h"
 
 #include "base/size.h"
+#include "kernel/lane/lane_bf16.h"
 #include "kernel/pool/pool_i8.h"
 #include "op/lane_lower.h"
 #include "op/lane_steps.h"
@@ -13,6 +14,7 @@ enum { CHANNELS = 1 };
 
 static uint8_t flip_of(const struct sumi_tensor *t) { return t->dtype == SUMI_INT8 ? 0x80 : 0; }
 static bool is_byte(const struct sumi_tensor *t) { return t->dtype == SUMI_UINT8 || t->dtype == SUMI_INT8; }
+static bool is_bf16(const struct sumi_tensor *t) { return t->dtype == SUMI_BFLOAT16; }
 
 static sumi_status refuse(struct sumi_lower *l, const char *why) {
   sumi_lower_refuse(l, "pool_i8", "%s", why);
@@ -22,7 +24,8 @@ static sumi_status refuse(struct sumi_lower *l, const char *why) {
 struct args {
   struct sumi_pool_i8 d; /* buffers are set while running */
   struct sumi_lane_map map;
-  const struct sumi_pool_i8_kernel *kernel;
+  void (*max)(const struct sumi_pool_i8 *d, int64_t g0, int64_t g1, int64_t p0, int64_t p1); /* MaxPool */
+  const struct sumi_pool_i8_kernel *kernel;                                                  /* of a mean */
   int64_t groups, images, x_image, y_image, y_first; /* words from image to image, to the first */
   float scale;
   int x, y; /* buffers */
@@ -43,7 +46,7 @@ static int64_t tile_of(const struct args *a, struct sumi_par *par) {
 static void max_groups(void *user, int64_t begin, int64_t end, int worker) {
   (void)worker;
   const struct state *s = user;
-  s->a->kernel->max(&s->d, begin, end, 0, s->a->map.pixels);
+  s->a->max(&s->d, begin, end, 0, s->a->map.pixels);
 }
 
 static sumi_status run_max(const void *args, const struct sumi_run *run) {
@@ -59,21 +62,22 @@ static sumi_status run_max(const void *args, const struct sumi_run *run) {
 static const char *cannot_max(const struct sumi_node *node, const struct sumi_tensor *x, bool indices,
                               struct sumi_lane_window *w) {
   struct sumi_pool v;
-  if (!is_byte(x)) return "element type is not of 8 bits";
+  if (!is_byte(x) && !is_bf16(x)) return "element type is neither of 8 bits nor bfloat16";
   if (indices) return "indices are wanted";
   if (sumi_pool_resolve(node, x, &v, NULL) != SUMI_OK) return "a window that does not fit";
   if (!v.batch || !v.channels || !v.in_pixels || !v.out_pixels) return "an empty tensor";
   return sumi_lane_window_find(&v.window, v.n, v.in, w);
 }
 
-static struct sumi_lane_wish max_wish(const struct sumi_lane_window *w) {
-  return (struct sumi_lane_wish){.lanes = true, .axis = CHANNELS, .halo = sumi_lane_window_halo(w)};
+static struct sumi_lane_wish max_wish(const struct sumi_tensor *x, const struct sumi_lane_window *w) {
+  return (struct sumi_lane_wish){
+      .lanes = true, .axis = CHANNELS, .halo = sumi_lane_window_halo(w), .fill = is_bf16(x) ? 0xff : 0};
 }
 
 void sumi_qmax_pool_lanes(const struct sumi_call *c, struct sumi_lane_wish *in, struct sumi_lane_wish *out) {
   struct sumi_lane_window w;
   if (!c->out[0] || cannot_max(c->node, c->in[0], sumi_call_wants(c, 1), &w)) return;
-  in[0] = max_wish(&w);
+  in[0] = max_wish(c->in[0], &w);
   out[0] = (struct sumi_lane_wish){.lanes = true, .axis = CHANNELS};
 }
 
@@ -83,7 +87,7 @@ sumi_status sumi_qmax_pool_lower(struct sumi_lower *l) {
   if (!l->out[0]) return refuse(l, "nobody wants the result");
   const char *why = cannot_max(l->node, l->in[0], l->n_out > 1 && l->out[1], &w);
   if (why) return refuse(l, why);
-  const struct sumi_lane_wish wish = max_wish(&w);
+  const struct sumi_lane_wish wish = max_wish(l->in[0], &w);
   SUMI_TRY(sumi_lower_lanes_in(l, 0, &wish, &x));
   SUMI_TRY(sumi_lower_lanes_out(l, 0, CHANNELS, &y));
   const int64_t taps = w.kernel[SUMI_LANE_Y] * w.kernel[SUMI_LANE_X];
@@ -91,8 +95,12 @@ sumi_status sumi_qmax_pool_lower(struct sumi_lower *l) {
   int32_t *off = SUMI_NEW_ARRAY(l->arena, (size_t)taps, int32_t);
   if (!a || !off) SUMI_FAIL_MEMORY(l->err);
   for (int64_t t = 0; t < taps; t++) off[t] = sumi_lane_window_tap(&w, &x.layout, t);
-  *a = (struct args){
-      .kernel = sumi_pool_i8_pick(l->isa), .groups = x.layout.groups, .x = x.buffer, .y = y.buffer};
+  const struct sumi_lane_bf16_kernel *bf16 = sumi_lane_bf16_pick(l->isa);
+  const struct sumi_pool_i8_kernel *i8 = sumi_pool_i8_pick(l->isa);
+  *a = (struct args){.max = is_bf16(l->in[0]) ? bf16->max : i8->max,
+                     .groups = x.layout.groups,
+                     .x = x.buffer,
+                     .y = y.buffer};
   SUMI_TRY(sumi_lower_map_window(l, &x.layout, w.out[SUMI_LANE_Y], w.out[SUMI_LANE_X], &y.layout, &a->map));
   a->d = (struct sumi_pool_i8){.x_group = 4 * x.layout.group,
                                .off = off,
@@ -101,7 +109,7 @@ sumi_status sumi_qmax_pool_lower(struct sumi_lower *l) {
                                .map = &a->map,
                                .y_group = y.layout.group};
   SUMI_TRY(sumi_lower_blank(l, &y));
-  SUMI_TRY(sumi_lower_emit(l, run_max, a, a->kernel->name, &a->x, 1, &a->y, 1));
+  SUMI_TRY(sumi_lower_emit(l, run_max, a, is_bf16(l->in[0]) ? bf16->name : i8->name, &a->x, 1, &a->y, 1));
   return sumi_lower_lanes_done(l, 0, &y);
 }
 

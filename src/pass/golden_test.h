@@ -51,7 +51,7 @@ static inline void check(const char *pass, const char *before, const char *after
 static inline void unchanged(const char *pass, const char *graph) { check(pass, graph, graph); }
 
 /* All passes with the n-th allocation failing, for every n: nothing is lost, and the status says so. */
-static inline void survives_failed_allocations(const char *text) {
+static inline void survives_failed_allocations_at(enum sumi_precision precision, const char *text) {
   struct sumi_test_heap heap;
   const struct sumi_allocator *a = sumi_test_heap_init(&heap);
   for (long n = 0;; n++) {
@@ -60,8 +60,8 @@ static inline void survives_failed_allocations(const char *text) {
     assert_int_equal(sumi_graph_parse(text, strlen(text), sumi_op_find, a, &g, NULL), SUMI_OK);
     sumi_test_heap_fail(&heap, n);
     sumi_status status = sumi_pass_infer(g, NULL, NULL, NULL);
-    if (status == SUMI_OK) status = sumi_passes_run(g, SUMI_PASS_PORTABLE, SUMI_PRECISION_FILE, NULL, NULL);
-    if (status == SUMI_OK) status = sumi_passes_run(g, SUMI_PASS_MACHINE, SUMI_PRECISION_FILE, NULL, NULL);
+    if (status == SUMI_OK) status = sumi_passes_run(g, SUMI_PASS_PORTABLE, precision, NULL, NULL);
+    if (status == SUMI_OK) status = sumi_passes_run(g, SUMI_PASS_MACHINE, precision, NULL, NULL);
     sumi_graph_free(g);
     assert_int_equal(heap.blocks, 0);
     if (!heap.failed) {
@@ -71,6 +71,10 @@ static inline void survives_failed_allocations(const char *text) {
     }
     assert_true(status == SUMI_E_MEMORY || status == SUMI_OK);
   }
+}
+
+static inline void survives_failed_allocations(const char *text) {
+  survives_failed_allocations_at(SUMI_PRECISION_FILE, text);
 }
 
 #endif

@@ -1,6 +1,6 @@
 /* narrow-bf16 (precision bf16): Conv, FusedConv, MatMul and Gemm of float32 with constant weights become sumi.BConv and
  * sumi.BMatMul: weights are rounded to bfloat16 here, other operands and results by Cast. Where one such product feeds another the
- * Casts in between are left out: the value is bfloat16. Where a result is only cast back, the product gives float32 itself.
+ * Casts in between are left out, also where MaxPool lies between them: the value is bfloat16. Where a result is only cast back, the product gives float32 itself.
  * What stays float32: depthwise convolutions, more than two spatial dimensions, products with fewer than 16 rows or columns. */
 #include "base/size.h"
 #include "op/ops.h"
@@ -109,6 +109,18 @@ static sumi_status narrow_conv(struct narrowing *w, struct sumi_node *node) {
   return widen_behind(w, node->out[0]);
 }
 
+/* A maximum of what is bfloat16 already. */
+static bool is_pool(const struct narrowing *w, const struct sumi_node *node) {
+  if (!is_op(node, "MaxPool") || (node->n_out > 1 && node->out[1]) || node->version < 12) return false;
+  const struct sumi_value *x = node->in[0];
+  return (x->info.rank == 3 || x->info.rank == 4) && is_own_cast(w, x->producer, SUMI_FLOAT32);
+}
+
+static sumi_status narrow_pool(struct narrowing *w, struct sumi_node *node) {
+  SUMI_TRY(narrow_input(w, node, X));
+  return widen_behind(w, node->out[0]);
+}
+
 /* ---- products --------------------------------------------------------------------------------------------------- */
 
 static sumi_status narrow_product(struct narrowing *w, struct sumi_node *node, struct sumi_product *p) {
@@ -151,6 +163,8 @@ static sumi_status run(struct sumi_graph *g, struct sumi_err *err) {
     if (sumi_node_removed(node)) continue;
     if (is_conv(node))
       SUMI_TRY(narrow_conv(&w, node));
+    else if (is_pool(&w, node))
+      SUMI_TRY(narrow_pool(&w, node));
     else if (sumi_product_match(node, LEAST, &p))
       SUMI_TRY(narrow_product(&w, node, &p));
   }

@@ -5,13 +5,15 @@
 
 #define LANE_BF16(level, suffix, ...)                                                      \
   void sumi_lane_bf16_narrow_##suffix(const struct sumi_lane_convert *l, SUMI_LANE_RANGE); \
-  void sumi_lane_bf16_widen_##suffix(const struct sumi_lane_convert *l, SUMI_LANE_RANGE);
+  void sumi_lane_bf16_widen_##suffix(const struct sumi_lane_convert *l, SUMI_LANE_RANGE);  \
+  void sumi_lane_bf16_max_##suffix(const struct sumi_pool_i8 *d, SUMI_LANE_RANGE);
 #include "kernel/lane/lane_bf16.def"
 #undef LANE_BF16
 
 static const struct sumi_lane_bf16_kernel table[] = {
-#define LANE_BF16(level, suffix, what) \
-  {"lane_bf16/" #suffix, level, what, sumi_lane_bf16_narrow_##suffix, sumi_lane_bf16_widen_##suffix},
+#define LANE_BF16(level, suffix, what)                                                                     \
+  {"lane_bf16/" #suffix,       level, what, sumi_lane_bf16_narrow_##suffix, sumi_lane_bf16_widen_##suffix, \
+   sumi_lane_bf16_max_##suffix},
 #include "kernel/lane/lane_bf16.def"
 #undef LANE_BF16
 };

@@ -14,7 +14,8 @@ enum { VECTOR = 16, GROUPS = 8 /* planes done together: their channels of a pixe
 #define LANE_NAME(a, b) LANE_PASTE(a, b)
 #define LANE_BF16(level, suffix, ...)                                                      \
   void sumi_lane_bf16_narrow_##suffix(const struct sumi_lane_convert *l, SUMI_LANE_RANGE); \
-  void sumi_lane_bf16_widen_##suffix(const struct sumi_lane_convert *l, SUMI_LANE_RANGE);
+  void sumi_lane_bf16_widen_##suffix(const struct sumi_lane_convert *l, SUMI_LANE_RANGE);  \
+  void sumi_lane_bf16_max_##suffix(const struct sumi_pool_i8 *d, SUMI_LANE_RANGE);
 #include "kernel/lane/lane_bf16.def"
 #undef LANE_BF16
 
@@ -42,6 +43,8 @@ static inline void lane_put(const struct sumi_lane_map *map, uint32_t *plane, in
     const int lowest = __builtin_ctz(map->piece[k].mask);
     if (map->piece[k].mask >> lowest == (1 << map->piece[k].n) - 1)
       memcpy(to, word + lowest, map->piece[k].n * sizeof *word);
+    else if (map->piece[k].mask == 0x5555 << lowest) /* one of two phases */
+      for (int j = 0; j < VECTOR / 2; j++) to[j] = word[2 * j + lowest];
     else
       for (unsigned mask = map->piece[k].mask; mask; mask &= mask - 1) *to++ = word[__builtin_ctz(mask)];
   }
@@ -124,6 +127,33 @@ void LANE_NAME(sumi_lane_bf16_widen_, LEAF)(const struct sumi_lane_convert *l, S
       lane_store(l, g, groups, p, n, word);
     }
   }
+}
+
+typedef int16_t halves __attribute__((vector_size(64), aligned(4), may_alias));
+typedef uint16_t uhalves __attribute__((vector_size(64)));
+
+/* As signed integers with the rest of a negative number inverted, numbers keep their order; NaN counts as the largest, but for
+ * all ones, the smallest. */
+void LANE_NAME(sumi_lane_bf16_max_, LEAF)(const struct sumi_pool_i8 *d, SUMI_LANE_RANGE) {
+  enum { NEGATIVE_NANS = 0x7e }; /* integers above the smallest that are negative NaN */
+  for (int64_t g = g0; g < g1; g++)
+    for (int64_t v = p0 / VECTOR; v * VECTOR < p1; v++) {
+      if (d->map->first[v] == d->map->first[v + 1]) continue;
+      halves best = {0};
+      best -= INT16_MAX;
+      best -= 1;
+      for (int64_t t = 0; t < d->taps; t++) {
+        const halves x = *(const halves *)(d->x + g * d->x_group + 4 * VECTOR * v + d->off[t]);
+        const halves key = x ^ (x >> 15 & INT16_MAX);
+        const halves nan = (halves)((uhalves)(key + INT16_MAX) < NEGATIVE_NANS);
+        const halves all = (key & ~nan) | (nan & INT16_MAX), more = (halves)(all > best);
+        best = (all & more) | (best & ~more);
+      }
+      best ^= best >> 15 & INT16_MAX;
+      uint32_t word[VECTOR];
+      memcpy(word, &best, sizeof word);
+      lane_put(d->map, d->y + g * d->y_group, v, VECTOR, word);
+    }
 }
 
 #endif
