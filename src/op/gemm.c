@@ -174,6 +174,8 @@ static const struct sumi_port out[] = {{"Y", GEMM_TYPES, 'T'}, {NULL}};
 static const struct sumi_case gemm_cases[] = {
     {"g (float[5,40] a, float[7,40] b, float[7] c) => (y) { y = Gemm <transB = 1> (a, b, c) }", .rtol = 1e-5,
      .why = "a linear layer; 40 products in another order"},
+    {"g (float[37,40] a, float[72,40] b, float[72] c) => (y) { y = Gemm <transB = 1> (a, b, c) }",
+     .rtol = 1e-5, .why = "many rows: b turned into strips"},
     {"g (float[40,5] a, float[40,7] b, float[5,1] c) => (y) "
      "{ y = Gemm <transA = 1, alpha = 0.5, beta = 2.0> (a, b, c) }",
      .rtol = 1e-5, .why = "C is a column"},

@@ -91,6 +91,8 @@ static const struct sumi_case matmul_cases[] = {
     {"g (float[2,3,6] a, float[6] b) => (y) { y = MatMul (a, b) }", .rtol = 1e-5, .why = "a column vector"},
     {"g (float[17,300] a, float[300,520] b) => (y) { y = MatMul (a, b) }", .rtol = 1e-5,
      .why = "several blocks of columns"},
+    {"g (float[2,20,33] a, float[33,100] b) => (y) { y = MatMul (a, b) }", .rtol = 1e-5,
+     .why = "enough rows for strips, the last one narrow"},
     {"g (float[3,0] a, float[0,4] b) => (y) { y = MatMul (a, b) }", .why = "an empty sum is 0"},
     {"g (double[3,4] a, double[4,2] b) => (y) { y = MatMul (a, b) }", .rtol = 1e-13},
     {"g (int32[3,4] a, int32[4,2] b) => (y) { y = MatMul (a, b) }"},

@@ -1,11 +1,13 @@
 /* MatMul, FusedMatMul, Gemm, FusedGemm in float32 on device cpu, y[m, n] = a[m, k] * b[k, n]. Family spmm with roles
  * swapped: the rows of b are the planes, n lies in lanes, words of a are broadcast. Constant sparse b with enough rows
- * in a: m lies in lanes; a and y are transposed on the way (family copy). b whose rows are not contiguous is turned
- * round, once where it is constant, else in every run. */
+ * in a: m lies in lanes; a and y are transposed on the way (family copy). A constant b that many rows read is put into
+ * strips, once. Any other b whose rows are not contiguous is turned round, once where it is constant, else in every
+ * run. */
 #include "op/matmul_lower.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 
 #include "base/size.h"
 #include "kernel/copy/copy.h"
@@ -34,7 +36,7 @@ struct args {
   struct sumi_spmm_tiles tiles;
   struct product p;
   int a, b, c, y, scratch, panels; /* buffers; b: -1 = packed */
-  const float *packed_b;           /* [k, n], NULL = buffer b */
+  const float *packed_b;           /* strips or [k, n], NULL = buffer b */
   const float *bias;               /* fixed bias, lane bias or addend instead of buffer c */
   enum { NO_C, C_BIAS, C_LANE, C_ADD } use_c;
   int64_t b_words; /* of b turned round, in front of scratch; 0 = not needed */
@@ -147,33 +149,44 @@ static sumi_status take_c(struct sumi_lower *l, struct args *a, bool lanes_n) {
   return SUMI_OK;
 }
 
-struct turned {
+/* A constant b in another order: rows [k, n], or the strips of spmm.h, the last one filled up with zeros. */
+struct order {
   const struct product *p;
   const float *data;
+  int strip, lanes; /* strip 0 = rows */
 };
 
-static sumi_status make_turned(void *user, const struct sumi_allocator *allocator, struct sumi_blob **out,
-                               struct sumi_err *err) {
-  const struct turned *t = user;
-  const struct product *p = t->p;
-  struct sumi_blob *blob = sumi_blob_new(allocator, (size_t)(p->k * p->n) * sizeof(float));
+static int64_t order_words(const struct order *o) {
+  const int64_t n = o->p->n;
+  return o->p->k * (o->strip ? (n + o->lanes - 1) / o->lanes * o->lanes : n);
+}
+
+static sumi_status make_order(void *user, const struct sumi_allocator *allocator, struct sumi_blob **out,
+                              struct sumi_err *err) {
+  const struct order *o = user;
+  const struct product *p = o->p;
+  struct sumi_blob *blob = sumi_blob_new(allocator, (size_t)order_words(o) * sizeof(float));
   if (!blob) SUMI_FAIL_MEMORY(err);
   float *y = sumi_blob_bytes(blob);
-  for (int64_t k = 0; k < p->k; k++)
-    for (int64_t j = 0; j < p->n; j++) y[k * p->n + j] = t->data[k * p->b_row + j * p->b_col];
+  const int64_t most = o->strip ? o->strip : p->n, unit = o->strip ? o->lanes : 1;
+  for (int64_t j = 0; j < p->n; j += most) {
+    const int64_t n = SUMI_MIN(p->n - j, most), wide = (n + unit - 1) / unit * unit;
+    for (int64_t k = 0; k < p->k; k++, y += wide)
+      for (int64_t i = 0; i < wide; i++) y[i] = i < n ? o->data[k * p->b_row + (j + i) * p->b_col] : 0;
+  }
   *out = blob;
   return SUMI_OK;
 }
 
-static sumi_status check_turned(void *user, const void *data, size_t bytes, struct sumi_err *err) {
-  const struct turned *t = user;
+static sumi_status check_order(void *user, const void *data, size_t bytes, struct sumi_err *err) {
   (void)data; /* numbers and nothing else */
-  if (bytes != (size_t)(t->p->k * t->p->n) * sizeof(float))
-    SUMI_FAIL(err, SUMI_E_FORMAT, "a turned matrix of %zu bytes", bytes);
+  if (bytes != (size_t)order_words(user) * sizeof(float))
+    SUMI_FAIL(err, SUMI_E_FORMAT, "a matrix in another order of %zu bytes", bytes);
   return SUMI_OK;
 }
 
-static const struct sumi_pack_kind turned_kind = {"f32_rows.1", make_turned, check_turned};
+static const struct sumi_pack_kind rows_kind = {"f32_rows.1", make_order, check_order};
+static const struct sumi_pack_kind strips_kind = {"f32_strips.1", make_order, check_order};
 
 static sumi_status emit(struct sumi_lower *l, struct args *a, sumi_step_fn fn, const char *form) {
   int reads[3] = {a->a}, writes[3] = {a->y}, n_reads = 1, n_writes = 1;
@@ -200,27 +213,45 @@ static double dense_s(const struct args *a) {
   return sumi_spmm_f32_predict(a->kernel, block, true, n_blocks * (double)p->k, n_blocks, p->n);
 }
 
+static sumi_status reorder(struct sumi_lower *l, struct args *a, int strip) {
+  struct order o = {&a->p, l->in[B]->data, strip, a->kernel->lanes};
+  const void *data = NULL;
+  char key[32];
+  snprintf(key, sizeof key, strip ? "f32 b strips%d" : "f32 b turned", strip);
+  SUMI_TRY(
+      l->packs->get_kind(l->packs->self, l->node, key, strip ? &strips_kind : &rows_kind, &o, &data, l->err));
+  a->packed_b = data;
+  a->b = -1;
+  a->s.strip = strip;
+  return SUMI_OK;
+}
+
+/* Brings b into a form that the kernel takes: strips where it is constant and many rows of a read it, else rows. *row
+ * receives the distance of rows. */
+static sumi_status place_b(struct sumi_lower *l, struct args *a, int64_t *row) {
+  enum { LEAST_ROWS = 32 };
+  const struct product *p = &a->p;
+  const bool one = sumi_lower_is_constant(l, B) && p->b_at[p->n_batch - 1] == 0;
+  a->b = l->in_buffer[B];
+  *row = p->n;
+  if (one && a->kernel->strip && p->m >= LEAST_ROWS && p->n >= a->kernel->strip)
+    return reorder(l, a, a->kernel->strip);
+  if (p->b_col == 1 || p->n == 1) {
+    *row = p->b_row;
+    return SUMI_OK;
+  }
+  if (one) return reorder(l, a, 0);
+  if (p->b_row != 1) return refuse(l, "b is contiguous in neither direction");
+  a->b_words = p->k * p->n;
+  a->scratch = sumi_lower_scratch(l, (size_t)a->b_words * sizeof(float));
+  if (a->scratch < 0) SUMI_FAIL_MEMORY(l->err);
+  return SUMI_OK;
+}
+
 static sumi_status lower_dense(struct sumi_lower *l, struct args *a) {
   struct product *p = &a->p;
-  const bool constant = sumi_lower_is_constant(l, B);
-  a->b = l->in_buffer[B];
-  int64_t row = p->b_row;
-  if (p->b_col != 1 && p->n > 1) {
-    row = p->n;
-    if (constant && p->n_batch >= 1 && p->b_at[p->n_batch - 1] == 0) {
-      struct turned t = {p, l->in[B]->data};
-      const void *data = NULL;
-      SUMI_TRY(l->packs->get_kind(l->packs->self, l->node, "f32 b turned", &turned_kind, &t, &data, l->err));
-      a->packed_b = data;
-      a->b = -1;
-    } else if (p->b_row != 1) {
-      return refuse(l, "b is contiguous in neither direction");
-    } else {
-      a->b_words = p->k * p->n;
-      a->scratch = sumi_lower_scratch(l, (size_t)a->b_words * sizeof(float));
-      if (a->scratch < 0) SUMI_FAIL_MEMORY(l->err);
-    }
-  }
+  int64_t row;
+  SUMI_TRY(place_b(l, a, &row));
   if (!fits_offsets(p->k, row)) return refuse(l, "b takes more than 2 GiB");
   int32_t *off = SUMI_NEW_ARRAY(l->arena, (size_t)p->k, int32_t);
   if (!off) SUMI_FAIL_MEMORY(l->err);
@@ -228,11 +259,11 @@ static sumi_status lower_dense(struct sumi_lower *l, struct args *a) {
   a->s.rows = p->m, a->s.pixels = p->n, a->s.block = SUMI_SPMM_BLOCK, a->s.off = off, a->s.n_list = p->k;
   a->s.w_row = p->a_row, a->s.w_entry = p->a_col, a->s.w_block = SUMI_SPMM_BLOCK * p->a_row;
   a->s.scale = p->alpha, a->s.add_row = p->c_row, a->s.y_row = p->n, a->s.pitch = a->s.width = p->n;
-  a->tiles = sumi_spmm_tile(3 * a->kernel->lanes, l->threads, (p->m + SUMI_SPMM_BLOCK - 1) / SUMI_SPMM_BLOCK,
-                            p->n, p->m * p->k, p->k * p->n);
+  a->tiles = sumi_spmm_tile(a->s.strip ? a->s.strip : 3 * a->kernel->lanes, l->threads,
+                            (p->m + SUMI_SPMM_BLOCK - 1) / SUMI_SPMM_BLOCK, p->n, p->m * p->k, p->k * p->n);
   SUMI_TRY(take_c(l, a, true));
-  SUMI_TRY(sumi_spmm_panels(l, &a->s, &a->panels));
-  SUMI_TRY(emit(l, a, run_dense, "dense, columns in lanes"));
+  if (!a->s.strip) SUMI_TRY(sumi_spmm_panels(l, &a->s, &a->panels));
+  SUMI_TRY(emit(l, a, run_dense, a->s.strip ? "dense, columns in strips" : "dense, columns in lanes"));
   sumi_lower_predict(l, (double)p->n_batch * dense_s(a) / l->threads);
   return SUMI_OK;
 }

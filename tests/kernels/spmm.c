@@ -14,6 +14,7 @@ struct problem {
   struct guarded x, w, bias, lane_bias, add, y, scratch;
   int32_t off[MOST_ROWS * MOST_LIST], start[MOST_ROWS + 1];
   int64_t scans, planes;
+  int lanes; /* what the last strip's width is rounded up to */
   struct sumi_spmm_window window;
   int32_t dy[SUMI_SPMM_TAPS], dx[SUMI_SPMM_TAPS];
 };
@@ -26,8 +27,15 @@ static void double_it(const float *x, float *y, int64_t n, const float *param) {
   for (int64_t i = 0; i < n; i++) y[i] = param[0] * x[i];
 }
 
+static int64_t round_up(int64_t n, int64_t unit) { return (n + unit - 1) / unit * unit; }
+
 /* The word of x that entry e has for pixel p. */
-static float word(const struct sumi_spmm_f32 *s, int64_t e, int64_t p) {
+static float word(const struct problem *q, int64_t e, int64_t p) {
+  const struct sumi_spmm_f32 *s = &q->s;
+  if (s->strip) {
+    const int64_t first = p / s->strip * s->strip, left = round_up(s->pixels - first, q->lanes);
+    return s->x[first * s->n_list + e * (left < s->strip ? left : s->strip) + p - first];
+  }
   const float *plane = (const float *)((const char *)s->x + s->off[e]);
   const struct sumi_spmm_window *win = s->window;
   if (!win) return plane[p];
@@ -36,12 +44,13 @@ static float word(const struct sumi_spmm_f32 *s, int64_t e, int64_t p) {
 }
 
 /* The loop of the header for one word; *size receives the sum of magnitudes, for the tolerance of ref. */
-static float want(const struct sumi_spmm_f32 *s, int64_t m, int64_t p, float *size) {
+static float want(const struct problem *q, int64_t m, int64_t p, float *size) {
+  const struct sumi_spmm_f32 *s = &q->s;
   const int64_t b = m / s->block, i = m % s->block;
   float v = s->bias ? s->bias[m] : s->lane_bias ? s->lane_bias[p] : 0;
   *size = fabsf(v);
   for (int64_t e = s->start ? s->start[b] : 0; e < (s->start ? s->start[b + 1] : s->n_list); e++) {
-    const float x = word(s, e, p);
+    const float x = word(q, e, p);
     const float w = s->w[b * s->w_block + e * s->w_entry + i * s->w_row];
     v = fmaf(x, w, v);
     *size += fabsf(x * w);
@@ -66,7 +75,8 @@ static int64_t make_window(struct check *c, struct problem *q) {
   return win->h * win->w;
 }
 
-static void make(struct check *c, struct problem *q, bool windows, const float *param) {
+static void make(struct check *c, struct problem *q, const struct sumi_spmm_f32_kernel *k,
+                 const float *param) {
   struct sumi_spmm_f32 *s = &q->s;
   static const int blocks[] = {1, 2, 4, 8, 8, 3};
   memset(s, 0, sizeof *s);
@@ -75,7 +85,7 @@ static void make(struct check *c, struct problem *q, bool windows, const float *
   s->block = blocks[pick(c, 0, 5)];
   const int64_t n_blocks = (s->rows + s->block - 1) / s->block;
   const bool lists = pick(c, 0, 1), strided = !lists && pick(c, 0, 1);
-  const int64_t plane = !lists && windows && pick(c, 0, 1) ? make_window(c, q) : s->pixels;
+  const int64_t plane = !lists && k->windows && pick(c, 0, 1) ? make_window(c, q) : s->pixels;
   q->planes = pick(c, 1, MOST_PLANES);
   int64_t total;
   if (lists) {
@@ -88,6 +98,8 @@ static void make(struct check *c, struct problem *q, bool windows, const float *
   }
   for (int64_t e = 0; e < total; e++) q->off[e] = (int32_t)(4 * plane * pick(c, 0, (int)q->planes - 1));
   s->off = q->off;
+  s->strip = !lists && !s->window && pick(c, 0, 1) ? k->strip : 0;
+  q->lanes = k->lanes;
   s->w_row = strided ? total + pick(c, 0, 3) : 1;
   s->w_entry = strided ? 1 : s->block;
   s->w_block = strided ? s->block * s->w_row : lists ? 0 : s->block * total;
@@ -95,7 +107,7 @@ static void make(struct check *c, struct problem *q, bool windows, const float *
                        : lists ? total * s->block
                                : n_blocks * s->w_block;
   q->w = guard(c, (size_t)(last > 0 ? last : 0));
-  q->x = guard(c, (size_t)(q->planes * plane));
+  q->x = guard(c, (size_t)(s->strip ? total * round_up(s->pixels, k->lanes) : q->planes * plane));
   fill_random(c, &q->w, -1, 1);
   fill_random(c, &q->x, -1, 1);
   s->w = q->w.data;
@@ -108,7 +120,7 @@ static void make(struct check *c, struct problem *q, bool windows, const float *
   s->bias = bias == 1 ? q->bias.data : NULL;
   s->lane_bias = bias == 2 ? q->lane_bias.data : NULL;
   s->scale = pick(c, 0, 3) ? 1 : 0.25f;
-  s->pitch = s->window || pick(c, 0, 1) ? s->pixels : pick(c, 1, 30);
+  s->pitch = s->window || s->strip || pick(c, 0, 1) ? s->pixels : pick(c, 1, 30);
   s->width = s->pitch == s->pixels ? s->pitch : pick(c, 1, (int)s->pitch);
   q->scans = (s->pixels + s->pitch - 1) / s->pitch;
   s->y_row = q->scans * s->width + pick(c, 0, 2);
@@ -135,7 +147,7 @@ static void compare(struct check *c, const struct problem *q, bool exact, int64_
       if (m / s->block < b0 || m / s->block >= b1 || p % s->pitch >= s->width) continue;
       float size;
       const int64_t at = m * s->y_row + place(s, p);
-      const float right = want(s, m, p, &size), got = q->y.data[at];
+      const float right = want(q, m, p, &size), got = q->y.data[at];
       written++;
       /* ref rounds every product and every sum: half a unit in the last place each, of at most the sum of
        * magnitudes */
@@ -154,20 +166,27 @@ static void compare(struct check *c, const struct problem *q, bool exact, int64_
 static void check_one(struct check *c, const struct sumi_spmm_f32_kernel *k) {
   static struct problem q;
   static const float param[1] = {2};
-  make(c, &q, k->windows, param);
+  make(c, &q, k, param);
   const struct sumi_spmm_f32 *s = &q.s;
   const int64_t n_blocks = (s->rows + s->block - 1) / s->block;
   const bool part = pick(c, 0, 2) == 0;
   const int64_t b0 = part ? pick(c, 0, (int)n_blocks - 1) : 0,
                 b1 = part ? pick(c, (int)b0, (int)n_blocks) : n_blocks;
-  const int64_t p0 = part ? pick(c, 0, (int)s->pixels - 1) : 0,
-                p1 = part ? pick(c, (int)p0, (int)s->pixels) : s->pixels;
+  int64_t p0 = part ? pick(c, 0, (int)s->pixels - 1) : 0,
+          p1 = part ? pick(c, (int)p0, (int)s->pixels) : s->pixels;
+  if (s->strip) {
+    p0 = p0 / s->strip * s->strip;
+    p1 = p1 < s->pixels ? p1 / s->strip * s->strip : p1;
+  }
   begin_case(c, k->name,
              "rows %ld, pixels %ld, block %d, %s%s %ld, w_row %ld, scale %g, %s%s%s, pitch %ld, width %ld, "
              "clip %g..%g, "
              "blocks %ld..%ld, pixels %ld..%ld",
              (long)s->rows, (long)s->pixels, s->block, s->start ? "lists" : "dense",
-             s->window ? " windows" : "", (long)s->n_list, (long)s->w_row, (double)s->scale,
+             s->window  ? " windows"
+             : s->strip ? " strips"
+                        : "",
+             (long)s->n_list, (long)s->w_row, (double)s->scale,
              s->bias        ? "bias"
              : s->lane_bias ? "lane bias"
                             : "no bias",

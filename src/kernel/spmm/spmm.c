@@ -5,8 +5,9 @@
 #include "kernel/spmm/spmm_int.h"
 
 static const struct sumi_spmm_f32_kernel table[] = {
-#define SPMM_F32(level, suffix, lanes, windows, over, shared, g8, g4, g2, g1, what) \
-  {"spmm_f32/" #suffix, level, lanes, windows, over, shared, {g8, g4, g2, g1}, what, sumi_spmm_f32_##suffix},
+#define SPMM_F32(level, suffix, lanes, windows, strip, over, shared, g8, g4, g2, g1, what)    \
+  {"spmm_f32/" #suffix,   level, lanes, windows, strip, over, shared, {g8, g4, g2, g1}, what, \
+   sumi_spmm_f32_##suffix},
 #include "kernel/spmm/spmm.def"
 #undef SPMM_F32
 };

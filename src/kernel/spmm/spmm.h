@@ -19,6 +19,11 @@
  * (p / w + dy[e % taps], p % w + dx[e % taps]) of plane off[e], or 0 where that lies outside the image. One list for all
  * blocks, scratch given, pitch = width; only kernels that say `windows` take it.
  *
+ * Strips: with s->strip, x is no planes but one block of words, [pixels / strip][n_list][strip]: the words that a strip
+ * of pixels reads lie in the order in which they are read. The last strip is as wide as what is left, rounded up to
+ * lanes. One list for all blocks, no windows, scratch not needed, pitch = width; p0 is a multiple of strip, so is p1
+ * unless it is `pixels`. strip is what the kernel says.
+ *
  * Exact: every kernel but ref uses fused multiply-adds in the order of the list and so gives the loop's bits;
  * ref rounds products. The result does not depend on how rows and pixels are split into calls. Alignment:
  * none needed; 64 bytes for x and off[e] is fastest. Nothing is read outside the words that the loop reads
@@ -52,6 +57,7 @@ struct sumi_spmm_f32 {
   int block; /* rows of a block, 1..SUMI_SPMM_BLOCK */
   const float *x;
   const int32_t *off;                    /* bytes, multiples of 4 */
+  int strip;                             /* 0 = x are planes; else off is not used */
   const struct sumi_spmm_window *window; /* NULL = none */
   const int32_t *start;                  /* [blocks + 1]; NULL = one list for all blocks */
   int64_t n_list;                        /* entries of that list */
@@ -82,6 +88,7 @@ struct sumi_spmm_f32_kernel {
   enum sumi_isa isa;
   int lanes;     /* pixels in a vector: split pixels into multiples of it */
   bool windows;  /* takes windows */
+  int strip;     /* pixels of the strips it takes, a multiple of lanes; 0 = takes none */
   int over_read; /* words read beyond the last pixel of a plane */
   float
       gmacs_shared; /* measured 10^9 multiply-adds a second on one core: blocks of 8 rows, one list for all, scratch */

@@ -239,7 +239,8 @@ struct chunk {
   int64_t n;
   int n_tail;
   float *sums;      /* [rows][vectors * LANES], tail [TAIL][MOST_ROWS] */
-  const char *next; /* the weights that are needed after these */
+  const char *next; /* what is needed after this: the next block's weights, or a part of the next strip */
+  int64_t step;     /* bytes of it to ask for with every entry */
   bool first, last, plain;
 };
 
@@ -302,21 +303,26 @@ INLINE void chunk_start(const int rows, const int vectors, const int tail, const
   }
 }
 
-/* Constants: rows, vectors; tail: 0, or for 8 rows whose weights lie together up to so many pixels more. */
-INLINE void chunk_tile(const int rows, const int vectors, const int tail, const struct sumi_spmm_f32 *s,
-                       const struct spmm_tile *t, const struct chunk *c) {
+/* Constants: rows, vectors; tail: 0, or for 8 rows whose weights lie together up to so many pixels more; far: what is
+ * needed next goes to the second-level cache, being more than the first one holds. */
+INLINE void chunk_tile(const int rows, const int vectors, const int tail, const bool far,
+                       const struct sumi_spmm_f32 *s, const struct spmm_tile *t, const struct chunk *c) {
   __m512 sum[MOST_ROWS][WIDE];
   __m256 side[TAIL];
   chunk_start(rows, vectors, tail, s, t, c, sum, side);
   const int64_t w_row = 4 * s->w_row, w_entry = 4 * s->w_entry; /* bytes */
   const char *w = (const char *)t->w;
-  const int64_t ahead = c->next - w;
+  const char *next = c->next;
+  const int64_t step = c->step;
   const float *z = c->tail;
   for (const float *x = c->x, *end = x + c->n * vectors * LANES; x < end;
-       x += vectors * LANES, w += w_entry, z += TAIL) {
+       x += vectors * LANES, w += w_entry, z += TAIL, next += step) {
     __m512 v[WIDE];
-    UNROLL for (int u = 0; u < vectors; u++) v[u] = _mm512_load_ps(x + LANES * u);
-    _mm_prefetch(w + ahead, _MM_HINT_T0);
+    UNROLL for (int u = 0; u < vectors; u++) v[u] = _mm512_loadu_ps(x + LANES * u);
+    if (far)
+      _mm_prefetch(next, _MM_HINT_T1);
+    else
+      _mm_prefetch(next, _MM_HINT_T0);
     UNROLL for (int i = 0; i < rows; i++) {
       const __m512 b = _mm512_set1_ps(*(const float *)(w + i * (tail ? 4 : w_row)));
       UNROLL for (int u = 0; u < vectors; u++) sum[i][u] = _mm512_fmadd_ps(v[u], b, sum[i][u]);
@@ -343,13 +349,16 @@ INLINE void chunk_tile(const int rows, const int vectors, const int tail, const 
 #define DEFINE_CHUNK(rows, vectors, tail)                                                                 \
   static void chunk_##rows##_##vectors##_##tail(const struct sumi_spmm_f32 *s, const struct spmm_tile *t, \
                                                 const struct chunk *c) {                                  \
-    chunk_tile(rows, vectors, tail, s, t, c);                                                             \
+    chunk_tile(rows, vectors, tail, false, s, t, c);                                                      \
   }
 CHUNKS(DEFINE_CHUNK, 1)
 CHUNKS(DEFINE_CHUNK, 2)
 CHUNKS(DEFINE_CHUNK, 3)
 DEFINE_CHUNK(8, 2, 4)
 DEFINE_CHUNK(8, 3, 1)
+static void chunk_8_3_far(const struct sumi_spmm_f32 *s, const struct spmm_tile *t, const struct chunk *c) {
+  chunk_tile(8, 3, 0, true, s, t, c);
+}
 #define CHUNK_ENTRY(rows, vectors, tail) [rows] = chunk_##rows##_##vectors##_##tail,
 typedef void (*chunk_fn)(const struct sumi_spmm_f32 *, const struct spmm_tile *, const struct chunk *);
 static const chunk_fn chunks[WIDE + 1][MOST_ROWS + 1] = {
@@ -440,7 +449,9 @@ static void run_tile(const struct sumi_spmm_f32 *s, int64_t b, int64_t first, co
     if (s->add) expect_rows(s->add + t.m * s->add_row + at, s->add_row, rows);
   }
   const chunk_fn with_tail = strip->vectors == 2 ? chunk_8_2_4 : chunk_8_3_1;
-  (strip->tail ? with_tail : chunks[strip->vectors][rows])(s, &t, c);
+  const chunk_fn whole =
+      s->strip && strip->vectors == WIDE && rows == MOST_ROWS ? chunk_8_3_far : chunks[strip->vectors][rows];
+  (strip->tail ? with_tail : whole)(s, &t, c);
 }
 
 /* A short list over blocks [b0, b1) and the n strips of a panel: block by block, so that each row is written in one
@@ -448,7 +459,8 @@ static void run_tile(const struct sumi_spmm_f32 *s, int64_t b, int64_t first, co
 static void run_short(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, const struct strip *strips,
                       int n, bool plain, struct pieces *pieces) {
   float *const x = s->scratch, *const tail = x + STRIPS * STRIP_X;
-  struct chunk c = {.n = s->n_list, .tail = tail, .first = true, .last = true, .plain = plain};
+  struct chunk c = {
+      .n = s->n_list, .tail = tail, .first = true, .last = true, .plain = plain, .step = 4 * s->w_entry};
   for (int k = 0; k < n; k++) copy_chunk(s, 0, c.n, &strips[k], x + k * c.n * STRIP, tail);
   for (int64_t b = b0; b < b1; b++) {
     c.next = (const char *)(s->w + (b + 1 < b1 ? b + 1 : b) * s->w_block);
@@ -464,7 +476,11 @@ static void run_long(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, cons
                      bool plain, struct pieces *pieces) {
   float *const x = s->scratch, *const tail = x + STRIPS * STRIP_X, *const sums = tail + CHUNK * TAIL;
   for (int64_t e = 0; e < s->n_list; e += CHUNK) {
-    struct chunk c = {.n = spmm_min(CHUNK, s->n_list - e), .tail = tail, .first = e == 0, .plain = plain};
+    struct chunk c = {.n = spmm_min(CHUNK, s->n_list - e),
+                      .tail = tail,
+                      .first = e == 0,
+                      .plain = plain,
+                      .step = 4 * s->w_entry};
     c.last = e + c.n == s->n_list;
     for (int k = 0; k < n; k++) copy_chunk(s, e, c.n, &strips[k], x + k * STRIP_X, tail);
     for (int k = 0; k < n; k++)
@@ -497,6 +513,27 @@ static void run_panels(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, in
   }
 }
 
+/* x in strips: nothing to copy and no sums that wait. A strip is read from the second-level cache by a group of blocks,
+ * each of which asks for its share of the next strip. */
+static void run_strips(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t p0, int64_t p1,
+                       bool plain, struct pieces *pieces) {
+  struct chunk c = {.n = s->n_list, .first = true, .last = true, .plain = plain};
+  for (int64_t g = b0, end; g < b1; g = end) {
+    end = spmm_min(g + GROUP, b1);
+    for (int64_t p = p0; p < p1; p += STRIP) {
+      const int64_t n = spmm_min(STRIP, p1 - p);
+      const struct strip strip = {.p = p, .vectors = (int)((n + LANES - 1) / LANES), .n_pixels = n};
+      const bool more = s->pixels - p >= 2 * STRIP;
+      c.x = s->x + p * s->n_list;
+      c.step = more ? 4 * STRIP / (end - g) : 0;
+      for (int64_t b = g; b < end; b++) {
+        c.next = (const char *)(c.x + (more ? STRIP * s->n_list : 0)) + (b - g) * c.step * s->n_list;
+        run_tile(s, b, 0, &strip, &c, pieces);
+      }
+    }
+  }
+}
+
 static bool copies(const struct sumi_spmm_f32 *s, int64_t n_blocks) {
   return s->n_list && (s->window || (s->scratch && !s->start && n_blocks >= LEAST_BLOCKS));
 }
@@ -504,6 +541,10 @@ static bool copies(const struct sumi_spmm_f32 *s, int64_t n_blocks) {
 void sumi_spmm_f32_avx512(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t p0, int64_t p1) {
   const bool plain = s->pitch == s->width && s->scale == 1 && !s->act;
   struct pieces pieces = {.p = -1};
+  if (s->strip) {
+    run_strips(s, b0, b1, p0, p1, plain, &pieces);
+    return;
+  }
   if (copies(s, b1 - b0)) {
     run_panels(s, b0, b1, p0, p1, plain, &pieces);
     return;
