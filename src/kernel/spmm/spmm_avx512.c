@@ -114,9 +114,11 @@ INLINE void tile(const int rows, const int vectors, const bool half, const struc
     const __m512 lo = _mm512_set1_ps(s->lo), hi = _mm512_set1_ps(s->hi);
     UNROLL for (int i = 0; i < rows; i++) {
       float *y = s->y + (t->m + i) * s->y_row + t->p;
+      const float *add = s->add ? s->add + (t->m + i) * s->add_row + t->p : NULL;
       UNROLL for (int u = 0; u < vectors; u++) {
-        const __m512 v = _mm512_min_ps(hi, _mm512_max_ps(lo, SUM(i, u)));
-        _mm512_mask_storeu_ps(y + LANES * u, MASK(u), v);
+        __m512 v = SUM(i, u);
+        if (add) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(MASK(u), add + LANES * u));
+        _mm512_mask_storeu_ps(y + LANES * u, MASK(u), _mm512_min_ps(hi, _mm512_max_ps(lo, v)));
       }
     }
   } else {
@@ -552,6 +554,6 @@ void sumi_spmm_f32_avx512(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1,
   for (int64_t p = p0, end; p < p1; p = end) {
     end = spmm_panel_end(s, b0, b1, p, p1, 3 * LANES);
     if (p1 - end < 2 * LANES && p1 - p <= 4 * LANES) end = p1; /* four vectors are one tile */
-    for (int64_t b = b0; b < b1; b++) run_block(s, b, p, end, plain && !s->add ? NULL : &pieces);
+    for (int64_t b = b0; b < b1; b++) run_block(s, b, p, end, plain ? NULL : &pieces);
   }
 }
