@@ -81,12 +81,14 @@ static int show(const struct sumi_session *session, const struct explain_options
   if (!cli_wants_json()) {
     char a[32], b[32];
     json_decref(t.steps);
-    printf("in all %.1f us (mean of %lld runs), %s MACs dense, %s executed\n", t.measured_s * 1e6,
-           (long long)o->runs, cli_quantity(t.dense_macs, a, sizeof a), cli_quantity(t.macs, b, sizeof b));
+    printf("in all %.1f us (mean of %lld runs, precision %s), %s MACs dense, %s executed\n",
+           t.measured_s * 1e6, (long long)o->runs, o->session.precision ? o->session.precision : "file",
+           cli_quantity(t.dense_macs, a, sizeof a), cli_quantity(t.macs, b, sizeof b));
     return CLI_DONE;
   }
   json_t *j = json_object();
   json_object_set_new(j, "machine", cli_json_text(sumi_machine()));
+  json_object_set_new(j, "precision", json_string(o->session.precision ? o->session.precision : "file"));
   json_object_set_new(j, "runs", json_integer(o->runs));
   json_object_set_new(j, "measured_us", cli_json_number(t.measured_s * 1e6));
   json_object_set_new(j, "dense_macs", cli_json_number(t.dense_macs));

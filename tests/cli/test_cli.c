@@ -2,6 +2,7 @@
 /* clang-format off */
 #include <stdarg.h>
 #include <stddef.h>
+#include <math.h>
 #include <setjmp.h>
 #include <cmocka.h>
 /* clang-format on */
@@ -234,6 +235,40 @@ static void test_peak_memory(void **state) {
   done(&o);
 }
 
+/* The largest top-1 share that eval gives over the embedded pictures with a precision. */
+static double top1(const char *precision) {
+  char line[400];
+  snprintf(line, sizeof line, "eval " CIFAR " --data " DATA "/images --limit 20 --json --precision %s",
+           precision);
+  struct outcome o = run(line);
+  if (o.status != 0) fail_msg("sumi %s: status %d\n%s", line, o.status, o.out);
+  json_t *j = json_loads(o.out, 0, NULL);
+  const double share = json_number_value(json_object_get(j, "top1"));
+  json_decref(j);
+  done(&o);
+  return share;
+}
+
+static void test_precisions(void **state) {
+  (void)state;
+  static const char *const precisions[] = {"file", "int8-dynamic", "bf16"};
+  const double right = top1("file");
+  for (size_t i = 0; i < sizeof precisions / sizeof *precisions; i++) {
+    char line[400];
+    snprintf(line, sizeof line, "bench " CIFAR " --runs 1 --json --precision %s", precisions[i]);
+    struct outcome o = run(line);
+    json_t *j = json_loads(o.out, 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(j, "precision")), precisions[i]);
+    json_decref(j);
+    done(&o);
+    assert_true(fabs(top1(precisions[i]) - right) <= 5.01); /* one of 20 pictures, in percent */
+  }
+  struct outcome o = run("bench " CIFAR " --runs 1 --precision half");
+  assert_int_equal(o.status, 2);
+  assert_non_null(strstr(o.err, "there is no precision 'half'"));
+  done(&o);
+}
+
 static void test_written_outputs(void **state) {
   (void)state;
   struct outcome o =
@@ -388,6 +423,7 @@ int main(void) {
       cmocka_unit_test(test_compiled_equals),
       cmocka_unit_test(test_damaged_compiled),
       cmocka_unit_test(test_peak_memory),
+      cmocka_unit_test(test_precisions),
       cmocka_unit_test(test_hostile_files),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
