@@ -37,6 +37,8 @@ static void make(struct check *c, struct job *j) {
     fill_random(c, &j->x, far - 2, far + 2);
   fill_random(c, &j->add, far - 1, far + 1), fill_random(c, &j->offset, -20, 20);
   fill_random(c, &j->gain, -30, 30);
+  if (pick(c, 0, 9) == 0) j->gain.data[pick(c, 0, channels - 1)] = NAN;
+  if (!words && pick(c, 0, 9) == 0) j->x.data[pick(c, 0, (int)j->x.n - 1)] = pick(c, 0, 1) ? NAN : INFINITY;
   j->s = (struct sumi_norm_i8){.channels = channels,
                                .x_f32 = words ? NULL : j->x.data,
                                .x_row = row,
@@ -83,6 +85,7 @@ static void expect(const struct sumi_norm_i8 *s, int64_t p, double *t, double *s
     const double v = (value(s, c, p) - sum / n) / deviation, gain = (double)s->gain[c];
     t[c] = v * gain + (s->offset ? (double)s->offset[c] : 0);
     slack[c] = 6e-8 * (n + 20) * (size / deviation * fabs(gain) + fabs(v * gain)) + 1e-5;
+    if (!(slack[c] < INFINITY)) slack[c] = 1e-5; /* an infinite value: the rest is 0 beside it, or a NaN */
     if (deviation < 1e-4 * size) slack[c] = 1e9; /* nothing but rounding errors is left of it */
   }
 }
@@ -100,9 +103,9 @@ static bool check_pixel(struct check *c, const struct job *j, int64_t p) {
       if (!same(c, "y", ch, s->y_f32[ch * s->y_row + p], (float)t[ch], (float)slack[ch])) return false;
       continue;
     }
-    const double q = t[ch] + (double)s->zero, held = fmin(fmax(q, 0), 255);
+    const double q = (t[ch] == t[ch] ? t[ch] : 0) + (double)s->zero, held = fmin(fmax(q, 0), 255);
     if (!same(c, "bytes of y", ch * 1000 + p, (float)byte_of(s->y, s->y_group, ch, p), (float)held,
-              (float)(0.5001 + slack[ch])))
+              t[ch] == t[ch] ? (float)(0.5001 + slack[ch]) : 0))
       return false;
   }
   return true;

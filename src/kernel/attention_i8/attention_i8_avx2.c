@@ -26,10 +26,14 @@ INLINE fvec at_max(fvec a, fvec b) {
   for (int i = 0; i < 2; i++) a.h[i] = _mm256_max_ps(a.h[i], b.h[i]);
   return a;
 }
-INLINE fvec at_power(fvec v, ivec n) {
+INLINE fvec at_whole(fvec v) {
+  for (int i = 0; i < 2; i++) v.h[i] = _mm256_round_ps(v.h[i], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+  return v;
+}
+INLINE fvec at_power(fvec v, fvec n) {
   for (int i = 0; i < 2; i++) {
-    const __m256i bits = _mm256_add_epi32(_mm256_castps_si256(v.h[i]), _mm256_slli_epi32(n.h[i], 23));
-    v.h[i] = _mm256_castsi256_ps(bits);
+    const __m256i power = _mm256_slli_epi32(_mm256_cvtps_epi32(n.h[i]), 23);
+    v.h[i] = _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(v.h[i]), power));
   }
   return v;
 }

@@ -10,7 +10,10 @@ INLINE void at_dot(ivec *sum, wvec x, at_signed w) {
   __asm__("vpdpbusd %2, %1, %0" : "+v"(*sum) : "v"(x), "v"(w));
 }
 INLINE fvec at_max(fvec a, fvec b) { return _mm512_max_ps(a, b); }
-INLINE fvec at_power(fvec v, ivec n) { return _mm512_scalef_ps(v, _mm512_cvtepi32_ps(n)); }
+INLINE fvec at_whole(fvec v) {
+  return _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
+}
+INLINE fvec at_power(fvec v, fvec n) { return _mm512_scalef_ps(v, n); }
 
 #include "kernel/attention_i8/attention_i8_frame_int.h"
 

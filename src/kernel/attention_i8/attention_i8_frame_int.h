@@ -4,7 +4,8 @@
  *   at_signed           16 words of signed bytes as its instructions want them;  at_signed_of(wvec)
  *   at_dot(sum, x, w)   sum[j] += four bytes of x[j], unsigned, times four bytes of w[j], signed
  *   at_max(a, b)        the larger one
- *   at_power(v, n)      v * 2^n, v in [0.5, 2], n in [-125, 0]
+ *   at_whole(v)         the nearest whole number
+ *   at_power(v, n)      v * 2^n, v in [0.5, 2], n a whole number in [-125, 0]
  *
  * Queries lie in lanes from beginning to end, so that maxima and sums over keys are taken without crossing lanes. Scores:
  * words of keys are broadcast, unsigned as they lie, queries are made signed; products with the zero points and with 128 are
@@ -145,16 +146,14 @@ INLINE void at_run_scores(const struct at_tile *t, const bool quantised, fvec *m
 
 /* ---- softmax ----------------------------------------------------------------------------------------------------- */
 
-/* 2^x for x <= 0, not below 2^-125: 2^n * 2^r, n = round(x), |r| <= 1/2; Cephes' polynomial, below 2 ulp. */
+/* 2^x for x <= 0, not below 2^-125: 2^n * 2^r, n = round(x), |r| <= 1/2; minimax, below 2 ulp. */
 INLINE fvec at_exp2(fvec x) {
   x = at_max(x, f_set(-125));
-  const ivec n = i_round(x);
-  const fvec r = f_sub(x, f_of(n));
-  fvec p = f_fma(f_set(1.535336188319500e-4f), r, f_set(1.339887440266574e-3f));
-  p = f_fma(p, r, f_set(9.618437357674640e-3f));
-  p = f_fma(p, r, f_set(5.550332471162809e-2f));
-  p = f_fma(p, r, f_set(2.402264791363012e-1f));
-  p = f_fma(p, r, f_set(6.931472028550421e-1f));
+  const fvec n = at_whole(x), r = f_sub(x, n);
+  fvec p = f_fma(f_set(0x1.5bba14p-10f), r, f_set(0x1.3cea88p-7f));
+  p = f_fma(p, r, f_set(0x1.c6b752p-5f));
+  p = f_fma(p, r, f_set(0x1.ebf9bcp-3f));
+  p = f_fma(p, r, f_set(0x1.62e42ap-1f));
   return at_power(f_fma(p, r, f_set(1)), n);
 }
 

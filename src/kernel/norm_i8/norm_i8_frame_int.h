@@ -17,6 +17,7 @@ struct norm_form {
 
 struct norm_tile {
   int64_t p, n[NORM_VECTORS]; /* the first pixel; pixels of each vector, 0..16 */
+  bool finite;                /* nothing is a NaN or infinite */
   fvec mean[NORM_VECTORS], inverse[NORM_VECTORS];
 };
 
@@ -41,9 +42,9 @@ INLINE int64_t norm_channels(const struct sumi_norm_i8 *s, int64_t g) {
   return s->channels - 4 * g < 4 ? s->channels - 4 * g : 4;
 }
 
-/* Sums over the channels of v - mean and its square. */
-INLINE void norm_sums(const struct sumi_norm_i8 *s, const struct norm_form form, const struct norm_tile *t,
-                      fvec *sum, fvec *square) {
+/* Sums over the channels of v, or (around) v - mean, and its square. */
+INLINE void norm_sums(const struct sumi_norm_i8 *s, const struct norm_form form, const bool around,
+                      const struct norm_tile *t, fvec *sum, fvec *square) {
   const fvec one = f_set(1);
   UNROLL for (int k = 0; k < NORM_VECTORS; k++) sum[k] = square[k] = f_set(0);
   for (int64_t g = 0; 4 * g < s->channels; g++) {
@@ -53,12 +54,18 @@ INLINE void norm_sums(const struct sumi_norm_i8 *s, const struct norm_form form,
       norm_values(s, form, t, k, g, channels, v);
       UNROLL for (int c = 0; c < 4; c++) {
         if (c >= channels) continue;
-        const fvec d = f_sub(v[c], t->mean[k]);
+        const fvec d = around ? f_sub(v[c], t->mean[k]) : v[c];
         sum[k] = f_fma(d, one, sum[k]);
         square[k] = f_fma(d, d, square[k]);
       }
     }
   }
+}
+
+static inline int norm_finite(const float *v, int64_t n) {
+  int finite = 1;
+  for (int64_t i = 0; v && i < n; i++) finite &= fabsf(v[i]) < INFINITY;
+  return finite;
 }
 
 /* The variance has lost more than four bits. */
@@ -69,27 +76,31 @@ INLINE void norm_statistics(const struct sumi_norm_i8 *s, const struct norm_form
   const float n = (float)s->channels;
   float mean[NORM_VECTORS * WORDS], variance[NORM_VECTORS * WORDS];
   fvec sum[NORM_VECTORS], square[NORM_VECTORS];
-  UNROLL for (int k = 0; k < NORM_VECTORS; k++) t->mean[k] = f_set(0);
-  norm_sums(s, form, t, sum, square);
+  norm_sums(s, form, false, t, sum, square);
   UNROLL for (int k = 0; k < NORM_VECTORS; k++) {
     f_store(WORDS, mean + k * WORDS, sum[k]);
     f_store(WORDS, variance + k * WORDS, square[k]);
   }
-  int any = 0;
+  int any = 0, finite = 1;
   for (int i = 0; i < NORM_VECTORS * WORDS; i++) {
     mean[i] = s->centred ? mean[i] / n : 0;
+    finite &= variance[i] < INFINITY;
     variance[i] = variance[i] / n - mean[i] * mean[i];
     any |= norm_close(mean[i], variance[i]);
   }
   UNROLL for (int k = 0; k < NORM_VECTORS; k++) t->mean[k] = f_load(WORDS, mean + k * WORDS);
   if (any) {
     float around[NORM_VECTORS * WORDS];
-    norm_sums(s, form, t, sum, square);
+    norm_sums(s, form, true, t, sum, square);
     UNROLL for (int k = 0; k < NORM_VECTORS; k++) f_store(WORDS, around + k * WORDS, square[k]);
     for (int i = 0; i < NORM_VECTORS * WORDS; i++)
       if (norm_close(mean[i], variance[i])) variance[i] = around[i] / n;
   }
-  for (int i = 0; i < NORM_VECTORS * WORDS; i++) variance[i] = 1 / sqrtf(variance[i] + s->epsilon);
+  for (int i = 0; i < NORM_VECTORS * WORDS; i++) {
+    variance[i] = 1 / sqrtf(variance[i] + s->epsilon);
+    finite &= variance[i] < INFINITY;
+  }
+  t->finite &= finite;
   UNROLL for (int k = 0; k < NORM_VECTORS; k++) t->inverse[k] = f_load(WORDS, variance + k * WORDS);
 }
 
@@ -108,7 +119,7 @@ INLINE void norm_store(const struct sumi_norm_i8 *s, const struct norm_form form
         const fvec offset = f_set(s->offset ? s->offset[4 * g + c] : 0);
         v[c] = f_fma(f_mul(f_sub(v[c], t->mean[k]), t->inverse[k]), f_set(s->gain[4 * g + c]), offset);
         if (s->y)
-          q[c] = i_round(f_held(v[c]));
+          q[c] = i_round(t->finite ? f_low(v[c]) : f_held(v[c]));
         else
           f_store(t->n[k], s->y_f32 + (4 * g + c) * s->y_row + p, v[c]);
       }
@@ -118,8 +129,9 @@ INLINE void norm_store(const struct sumi_norm_i8 *s, const struct norm_form form
 }
 
 INLINE void norm_walk(const struct sumi_norm_i8 *s, const struct norm_form form, int64_t p0, int64_t p1) {
+  const bool finite = norm_finite(s->gain, s->channels) && norm_finite(s->offset, s->channels);
   for (int64_t p = p0; p < p1; p += NORM_VECTORS * WORDS) {
-    struct norm_tile t = {.p = p};
+    struct norm_tile t = {.p = p, .finite = finite};
     for (int k = 0; k < NORM_VECTORS; k++) {
       const int64_t n = p1 - p - k * WORDS;
       t.n[k] = n < 0 ? 0 : n < WORDS ? n : WORDS;
