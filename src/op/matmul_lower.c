@@ -1,4 +1,4 @@
-/* MatMul, FusedMatMul, Gemm, FusedGemm in float32 on device cpu, y[m, n] = a[m, k] * b[k, n]. Family spmm with roles
+/* MatMul, FusedMatMul, sumi.FMatMul, Gemm, FusedGemm in float32 on device cpu, y[m, n] = a[m, k] * b[k, n]. Family spmm with roles
  * swapped: the rows of b are the planes, n lies in lanes, words of a are broadcast. Constant sparse b with enough rows
  * in a: m lies in lanes; a and y are transposed on the way (family copy). A constant b that many rows read is put into
  * strips, once. Any other b whose rows are not contiguous is turned round, once where it is constant, else in every
@@ -359,17 +359,22 @@ static sumi_status batches(struct sumi_lower *l, const struct sumi_matmul *mm, s
   return SUMI_OK;
 }
 
+static sumi_status make_product(struct sumi_lower *l, const struct sumi_matmul *mm, struct product *p) {
+  *p = (struct product){.m = mm->m,
+                        .n = mm->n,
+                        .k = mm->k,
+                        .a_row = mm->a_row,
+                        .a_col = mm->a_col,
+                        .b_row = mm->b_row,
+                        .b_col = mm->b_col,
+                        .alpha = mm->alpha};
+  return batches(l, mm, p);
+}
+
 sumi_status sumi_matmul_lower_as(struct sumi_lower *l, const struct sumi_matmul *mm) {
   if (!all_f32(l)) return SUMI_E_UNSUPPORTED;
-  struct product p = {.m = mm->m,
-                      .n = mm->n,
-                      .k = mm->k,
-                      .a_row = mm->a_row,
-                      .a_col = mm->a_col,
-                      .b_row = mm->b_row,
-                      .b_col = mm->b_col,
-                      .alpha = mm->alpha};
-  SUMI_TRY(batches(l, mm, &p));
+  struct product p;
+  SUMI_TRY(make_product(l, mm, &p));
   return lower_product(l, &p);
 }
 
@@ -377,6 +382,19 @@ sumi_status sumi_matmul_lower(struct sumi_lower *l) {
   struct sumi_matmul mm;
   SUMI_TRY(sumi_matmul_resolve(l->node, l->in[A], l->in[B], &mm, l->err));
   return sumi_matmul_lower_as(l, &mm);
+}
+
+sumi_status sumi_fmatmul_lower(struct sumi_lower *l) {
+  if (!all_f32(l)) return SUMI_E_UNSUPPORTED;
+  struct sumi_matmul mm;
+  struct product p;
+  SUMI_TRY(sumi_matmul_resolve(l->node, l->in[A], l->in[B], &mm, l->err));
+  SUMI_TRY(make_product(l, &mm, &p));
+  SUMI_TRY(sumi_activation_resolve(l->node, &p.activation, l->err));
+  p.has_c = l->n_in > C && l->in[C];
+  p.c_col = 1;
+  p.beta = 1;
+  return lower_product(l, &p);
 }
 
 sumi_status sumi_gemm_lower(struct sumi_lower *l) {

@@ -1,4 +1,4 @@
-/* How MatMul, FusedMatMul, Gemm and FusedGemm become steps of kernel families on device cpu. */
+/* How MatMul, FusedMatMul, sumi.FMatMul, Gemm and FusedGemm become steps of kernel families on device cpu. */
 #ifndef SUMI_OP_MATMUL_LOWER_H
 #define SUMI_OP_MATMUL_LOWER_H
 
@@ -7,6 +7,7 @@
 
 sumi_status sumi_matmul_lower(struct sumi_lower *l);
 sumi_status sumi_gemm_lower(struct sumi_lower *l);
+sumi_status sumi_fmatmul_lower(struct sumi_lower *l);
 /* The product mm of inputs 0 and 1, whatever the node calls it. */
 sumi_status sumi_matmul_lower_as(struct sumi_lower *l, const struct sumi_matmul *mm);
 

@@ -89,18 +89,67 @@ static void fuse_conv(void **state) {
                                "{ [c] a = Conv (x, w) [t] t = Tanh (a) [n] y = Mul (a, t) }");
 }
 
+#define PRODUCT_IN "g (float[N,2] x) => (float[N,2] y) <float[2,2] w = {1, 2, 3, 4}"
+#define PRODUCT "float[2] c = {5, 6}"
+
+static void fuse_matmul(void **state) {
+  (void)state;
+  check("fuse-matmul", OPSET PRODUCT_IN ", " PRODUCT "> { [m] a = MatMul (x, w) y = Add (c, a) }",
+        OPSET PRODUCT_IN ", " PRODUCT "> { [m] y = sumi.FMatMul (x, w, c) }");
+  check("fuse-matmul",
+        OPSET PRODUCT_IN ", " PRODUCT "> { [m] a = MatMul (x, w) b = Add (a, c) y = Relu (b) }",
+        OPSET PRODUCT_IN ", " PRODUCT "> { [m] y = sumi.FMatMul <activation = \"Relu\"> (x, w, c) }");
+  check("fuse-matmul", OPSET PRODUCT_IN "> { [m] a = MatMul (x, w) y = Tanh (a) }",
+        OPSET PRODUCT_IN "> { [m] y = sumi.FMatMul <activation = \"Tanh\"> (x, w) }");
+  check("fuse-matmul",
+        OPSET PRODUCT_IN ", " PRODUCT "> { [m] a = MatMul (x, w) y = com.microsoft.BiasGelu (a, c) }",
+        OPSET PRODUCT_IN ", " PRODUCT "> { [m] y = sumi.FMatMul <activation = \"Gelu\"> (x, w, c) }");
+#define GELU_CONSTANTS ", float r = {1.41421354}, float one = {1}, float half = {0.5}"
+  check("fuse-matmul",
+        OPSET PRODUCT_IN GELU_CONSTANTS ", " PRODUCT
+                                        "> { [m] a = MatMul (x, w) b = Add (a, c) d = Div (b, r) "
+                                        "e = Erf (d) f = Add (e, one) h = Mul (b, f) y = Mul (h, half) }",
+        OPSET PRODUCT_IN ", " PRODUCT "> { [m] y = sumi.FMatMul <activation = \"Gelu\"> (x, w, c) }");
+  check("fuse-matmul",
+        OPSET PRODUCT_IN ", " PRODUCT
+                         "> { [m] a = Gemm <transB = 1> (x, w, c) y = LeakyRelu <alpha = 0.5> (a) }",
+        OPSET PRODUCT_IN ", " PRODUCT
+                         "> { [m] y = com.microsoft.FusedGemm <transB = 1, activation = \"LeakyRelu\", "
+                         "activation_alpha = 0.5> (x, w, c) }");
+  /* a second vector stays an Add, a vector over rows is none, a matrix that is not constant stays a MatMul */
+  check("fuse-matmul",
+        OPSET PRODUCT_IN ", " PRODUCT
+                         "> { [r] z = Relu (x) [m] a = MatMul (z, w) b = Add (a, c) [n] y = Add (b, c) }",
+        OPSET PRODUCT_IN ", " PRODUCT
+                         "> { [r] z = Relu (x) [m] a = sumi.FMatMul (z, w, c) [n] y = Add (a, c) }");
+  unchanged("fuse-matmul",
+            OPSET PRODUCT_IN ", float[2,1] c = {5, 6}> { [m] a = MatMul (x, w) [n] y = Add (a, c) }");
+  unchanged("fuse-matmul", OPSET "g (float[N,2] x, float[2,2] w) => (float[N,2] y) <" PRODUCT
+                                 "> { [m] a = MatMul (x, w) [n] y = Add (a, c) }");
+  /* somebody else wants the product */
+  unchanged("fuse-matmul",
+            OPSET "g (float[N,2] x) => (float[N,2] y, float[N,2] a) <float[2,2] w = {1, 2, 3, 4}, " PRODUCT
+                  "> { [m] a = MatMul (x, w) [n] y = Add (a, c) }");
+}
+
 /* Every allocation of a pass failing in turn: a status, nothing leaked. */
 static void every_allocation_fails(void **state) {
   (void)state;
   survives_failed_allocations(
       OPSET CONV_IN BN_PARAMETERS
       "> { i = Identity (x) a = Conv (i, w) t = BatchNormalization (a, s, b, m, v) y = Relu (t) }");
+  survives_failed_allocations(
+      OPSET PRODUCT_IN
+      ", " PRODUCT "> { a = MatMul (x, w) b = Add (a, c) d = LeakyRelu (b) e = Gemm (d, w) y = Tanh (e) }");
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(drop_identity), cmocka_unit_test(fold_constants),
-      cmocka_unit_test(drop_unused),   cmocka_unit_test(fold_batchnorm),
-      cmocka_unit_test(fuse_conv),     cmocka_unit_test(every_allocation_fails)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(drop_identity),
+                                     cmocka_unit_test(fold_constants),
+                                     cmocka_unit_test(drop_unused),
+                                     cmocka_unit_test(fold_batchnorm),
+                                     cmocka_unit_test(fuse_conv),
+                                     cmocka_unit_test(fuse_matmul),
+                                     cmocka_unit_test(every_allocation_fails)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
