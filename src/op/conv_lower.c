@@ -1,7 +1,7 @@
 /* Conv, FusedConv in float32 on device cpu. One channel in, one out per group: family depthwise. Everything else:
- * family spmm over the planes of x as they lie, where there is nothing to pad and no stride; dense with windows over
- * the planes or the phases of the strides, where these are as wide as the output and the kernel takes windows; else over
- * a copy with a halo and one plane for every phase of the strides (family copy). A third spatial dimension is walked outside. */
+ * family spmm over the planes of x as they lie, where there is nothing to pad and no stride; with windows over
+ * the planes or the phases of the strides, where these are as wide as the output and the kernel takes windows (sparse
+ * lists only where a copied panel is expected to pay); else over a copy with a halo and one plane for every phase of the strides (family copy). A third spatial dimension is walked outside. */
 #include "op/conv_lower.h"
 
 #include <inttypes.h>
@@ -319,6 +319,25 @@ static bool takes_window(const struct sumi_conv *v, const struct space *s,
   return true;
 }
 
+/* Whether lists of their own are expected to be faster over a copied panel; then weights' predicted time is that. Without
+ * windows, planes that are read in place gain only where their rows of vectors begin at no line. */
+static bool takes_columns(const struct sumi_conv *v, const struct space *s,
+                          const struct sumi_spmm_f32_kernel *kernel, bool windows,
+                          struct sumi_spmm_weights *weights) {
+  enum { MOST_COLUMNS = 8192 }; /* a strip of them fits the second-level cache */
+  const int64_t columns = v->c_group * v->taps;
+  if (weights->packed->dense || !(kernel->panel_gain > 0) || columns > MOST_COLUMNS) return false;
+  if (!windows && (!reads_in_place(s) || v->in_pixels % kernel->lanes == 0)) return false;
+  const bool halo =
+      windows && s->stride[H] == 1 && s->stride[WIDTH] == 1; /* a copy that windows do without */
+  const double halo_s = halo ? (double)v->c_in * (double)v->in_pixels * 8 / 20e9 : 0;
+  const double panel_s =
+      sumi_spmm_f32_panel_s(kernel, weights->predicted_s, v->group * columns, s->out[H] * s->out[WIDTH]);
+  if (panel_s >= weights->predicted_s + halo_s) return false;
+  weights->predicted_s = panel_s;
+  return true;
+}
+
 /* Windows over x as it lies or over its phases; the offsets of [channel of a group, kernel...]. */
 static sumi_status plan_window(struct sumi_lower *l, const struct sumi_conv *v, const struct space *s,
                                struct spmm_args *a, const int32_t **offset) {
@@ -417,8 +436,9 @@ static int block_of(const struct sumi_conv *v) {
 }
 
 static const char *describe(struct sumi_lower *l, const struct spmm_args *a, const struct sumi_packed *p) {
-  return sumi_arena_printf(l->arena, "%s%s%s %s %d", a->copy ? a->copy->name : "", a->copy ? " + " : "",
-                           a->kernel->name, p->dense ? "dense" : "sparse", p->block);
+  return sumi_arena_printf(l->arena, "%s%s%s %s %d%s", a->copy ? a->copy->name : "", a->copy ? " + " : "",
+                           a->kernel->name, p->dense ? "dense" : "sparse", p->block,
+                           a->s.col ? ", panels" : "");
 }
 
 static sumi_status emit_spmm(struct sumi_lower *l, const struct spmm_args *a,
@@ -452,7 +472,9 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v, c
   SUMI_TRY(sumi_spmm_pack(l, a->kernel, matrix, block_of(v), a->slice_pixels, "w", &weights));
   int64_t channel_words = v->in_pixels, pitch = s->in[WIDTH];
   const int32_t *offset = NULL;
-  if (weights.packed->dense && takes_window(v, s, a->kernel, &a->halo)) {
+  const bool windows = takes_window(v, s, a->kernel, &a->halo);
+  const bool columns = takes_columns(v, s, a->kernel, windows, &weights);
+  if (windows && (columns || weights.packed->dense)) {
     SUMI_TRY(plan_window(l, v, s, a, &offset));
     channel_words = a->slice_words;
     pitch = s->out[WIDTH];
@@ -460,7 +482,7 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v, c
     SUMI_TRY(plan_planes(l, v, s, a, &channel_words, &pitch, &offset));
   }
   a->group_words = v->c_group * channel_words;
-  SUMI_TRY(sumi_spmm_set_weights(l, &a->s, weights.packed, offset));
+  SUMI_TRY(sumi_spmm_set_weights(l, &a->s, weights.packed, offset, columns));
   const int64_t pixels = (s->out[H] - 1) * pitch + s->out[WIDTH];
   struct sumi_epilogue epilogue;
   SUMI_TRY(sumi_lower_epilogue(l, v->activation, &epilogue));

@@ -153,7 +153,7 @@ static sumi_status make_taps(struct sumi_lower *l, const struct sumi_conv *v, co
   const void *data = NULL;
   snprintf(key, sizeof key, "f32 phase %" PRId64 " %" PRId64, p, q);
   SUMI_TRY(l->packs->get_kind(l->packs->self, l->node, key, &phase_kind, &user, &data, l->err));
-  return sumi_spmm_set_weights(l, &phase->s, data, off);
+  return sumi_spmm_set_weights(l, &phase->s, data, off, false);
 }
 
 /* ---- lowering ---------------------------------------------------------------------------------------------------- */

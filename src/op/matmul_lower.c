@@ -287,7 +287,7 @@ static sumi_status lower_sparse(struct sumi_lower *l, struct args *a, bool *take
   int32_t *offset = SUMI_NEW_ARRAY(l->arena, (size_t)p->k, int32_t);
   if (!offset) SUMI_FAIL_MEMORY(l->err);
   for (int64_t k = 0; k < p->k; k++) offset[k] = (int32_t)(4 * k * p->m);
-  SUMI_TRY(sumi_spmm_set_weights(l, &a->s, weights.packed, offset));
+  SUMI_TRY(sumi_spmm_set_weights(l, &a->s, weights.packed, offset, false));
   a->scratch = sumi_lower_scratch(l, (size_t)(p->m * (p->k + p->n)) * sizeof(float));
   if (a->scratch < 0) SUMI_FAIL_MEMORY(l->err);
   a->b = -1;

@@ -103,7 +103,7 @@ sumi_status sumi_spmm_pack_if_below(struct sumi_lower *l, const struct sumi_spmm
 }
 
 sumi_status sumi_spmm_set_weights(struct sumi_lower *l, struct sumi_spmm_f32 *s, const struct sumi_packed *p,
-                                  const int32_t *offset) {
+                                  const int32_t *offset, bool columns) {
   s->block = p->block;
   s->w = sumi_packed_value(p);
   s->w_row = 1;
@@ -115,11 +115,16 @@ sumi_status sumi_spmm_set_weights(struct sumi_lower *l, struct sumi_spmm_f32 *s,
     s->off = offset;
     return SUMI_OK;
   }
+  s->w_block = 0;
+  if (columns) {
+    s->off = offset;
+    s->col = sumi_packed_col(p);
+    return SUMI_OK;
+  }
   int32_t *off = SUMI_NEW_ARRAY(l->arena, (size_t)p->n_entries, int32_t);
   if (!off) SUMI_FAIL_MEMORY(l->err);
   const int32_t *col = sumi_packed_col(p);
   for (int64_t e = 0; e < p->n_entries; e++) off[e] = offset[col[e]];
-  s->w_block = 0;
   s->off = off;
   return SUMI_OK;
 }
@@ -159,15 +164,15 @@ void sumi_spmm_run_tile(const struct sumi_spmm_f32_kernel *kernel, const struct 
                         const struct sumi_spmm_tiles *t, int64_t i, float *panels, int worker) {
   const struct sumi_spmm_part part = sumi_spmm_tile_part(t, i);
   struct sumi_spmm_f32 own = *s;
-  own.scratch = panels ? panels + (int64_t)worker * SUMI_SPMM_F32_SCRATCH : NULL;
+  own.scratch = panels ? panels + (int64_t)worker * sumi_spmm_f32_scratch(s) : NULL;
   kernel->run(&own, part.b0, part.b1, part.p0, part.p1);
 }
 
 sumi_status sumi_spmm_panels(struct sumi_lower *l, const struct sumi_spmm_f32 *s, int *buffer) {
   enum { LEAST_ROWS = 32, LEAST_PIXELS = 48 };
   *buffer = -1;
-  if (!s->window && (s->start || s->rows < LEAST_ROWS || s->pixels < LEAST_PIXELS)) return SUMI_OK;
-  *buffer = sumi_lower_scratch(l, (size_t)l->threads * SUMI_SPMM_F32_SCRATCH * sizeof(float));
+  if (!s->window && !s->col && (s->start || s->rows < LEAST_ROWS || s->pixels < LEAST_PIXELS)) return SUMI_OK;
+  *buffer = sumi_lower_scratch(l, (size_t)l->threads * (size_t)sumi_spmm_f32_scratch(s) * sizeof(float));
   if (*buffer < 0) SUMI_FAIL_MEMORY(l->err);
   return SUMI_OK;
 }

@@ -31,9 +31,9 @@ sumi_status sumi_spmm_pack_if_below(struct sumi_lower *l, const struct sumi_spmm
                                     struct sumi_spmm_weights *out);
 
 /* Sets s->block, w, strides, start and list from packed weights. offset[cols] are the columns' planes in bytes; the
- * entries' offsets are made in l's arena. */
+ * entries' offsets are made in l's arena. columns: sparse lists name columns instead (spmm.h), offset must stay. */
 sumi_status sumi_spmm_set_weights(struct sumi_lower *l, struct sumi_spmm_f32 *s,
-                                  const struct sumi_packed *packed, const int32_t *offset);
+                                  const struct sumi_packed *packed, const int32_t *offset, bool columns);
 
 /* Tiles of n_blocks x pixels for so many threads: many for each, so that a slow one does not matter, none below a few
  * microseconds, all of whole units of pixels. Each thread starts with neighbours (par/par.h): with blocks of its own where their w_words weights are
@@ -54,7 +54,7 @@ struct sumi_spmm_part {
 };
 struct sumi_spmm_part sumi_spmm_tile_part(const struct sumi_spmm_tiles *t, int64_t i);
 
-/* Runs tile i. panels: SUMI_SPMM_F32_SCRATCH words for every thread; NULL = none. */
+/* Runs tile i. panels: sumi_spmm_f32_scratch(s) words for every thread; NULL = none. */
 void sumi_spmm_run_tile(const struct sumi_spmm_f32_kernel *kernel, const struct sumi_spmm_f32 *s,
                         const struct sumi_spmm_tiles *t, int64_t i, float *panels, int worker);
 

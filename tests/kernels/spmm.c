@@ -12,7 +12,7 @@ enum { MOST_ROWS = 40, MOST_LIST = 60, LONG_LIST = 450, MOST_PLANES = 40 };
 struct problem {
   struct sumi_spmm_f32 s;
   struct guarded x, w, bias, lane_bias, add, y, scratch;
-  int32_t off[MOST_ROWS * MOST_LIST], start[MOST_ROWS + 1];
+  int32_t off[MOST_ROWS * MOST_LIST], col[MOST_ROWS * MOST_LIST], start[MOST_ROWS + 1];
   int64_t scans, planes;
   int lanes; /* what the last strip's width is rounded up to */
   struct sumi_spmm_window window;
@@ -36,6 +36,7 @@ static float word(const struct problem *q, int64_t e, int64_t p) {
     const int64_t first = p / s->strip * s->strip, left = round_up(s->pixels - first, q->lanes);
     return s->x[first * s->n_list + e * (left < s->strip ? left : s->strip) + p - first];
   }
+  if (s->col) e = s->col[e];
   const float *plane = (const float *)((const char *)s->x + s->off[e]);
   const struct sumi_spmm_window *win = s->window;
   if (!win) return plane[p];
@@ -85,7 +86,9 @@ static void make(struct check *c, struct problem *q, const struct sumi_spmm_f32_
   s->block = blocks[pick(c, 0, 5)];
   const int64_t n_blocks = (s->rows + s->block - 1) / s->block;
   const bool lists = pick(c, 0, 1), strided = !lists && pick(c, 0, 1);
-  const int64_t plane = !lists && k->windows && pick(c, 0, 1) ? make_window(c, q) : s->pixels;
+  const bool columns = lists && k->windows && pick(c, 0, 1);
+  if (columns && !pick(c, 0, 2)) s->pixels = 49; /* three vectors and a pixel */
+  const int64_t plane = (columns || !lists) && k->windows && pick(c, 0, 1) ? make_window(c, q) : s->pixels;
   q->planes = pick(c, 1, MOST_PLANES);
   int64_t total;
   if (lists) {
@@ -96,7 +99,13 @@ static void make(struct check *c, struct problem *q, const struct sumi_spmm_f32_
   } else {
     total = s->n_list = pick(c, 0, pick(c, 0, 9) ? MOST_LIST : LONG_LIST);
   }
-  for (int64_t e = 0; e < total; e++) q->off[e] = (int32_t)(4 * plane * pick(c, 0, (int)q->planes - 1));
+  if (columns) {
+    s->n_list = pick(c, 1, MOST_LIST);
+    for (int64_t e = 0; e < total; e++) q->col[e] = pick(c, 0, (int)s->n_list - 1);
+    s->col = q->col;
+  }
+  for (int64_t e = 0; e < (columns ? s->n_list : total); e++)
+    q->off[e] = (int32_t)(4 * plane * pick(c, 0, (int)q->planes - 1));
   s->off = q->off;
   s->strip = !lists && !s->window && pick(c, 0, 1) ? k->strip : 0;
   q->lanes = k->lanes;
@@ -134,8 +143,8 @@ static void make(struct check *c, struct problem *q, const struct sumi_spmm_f32_
   s->act_param = param;
   s->lo = pick(c, 0, 1) ? -0.25f : -INFINITY;
   s->hi = pick(c, 0, 1) ? 1.5f : INFINITY;
-  q->scratch = guard(c, SUMI_SPMM_F32_SCRATCH); /* whole cache lines: aligned at either end */
-  s->scratch = s->window || pick(c, 0, 2) ? q->scratch.data : NULL;
+  q->scratch = guard(c, (size_t)sumi_spmm_f32_scratch(s)); /* whole cache lines: aligned at either end */
+  s->scratch = s->window || s->col || pick(c, 0, 2) ? q->scratch.data : NULL;
 }
 
 static void compare(struct check *c, const struct problem *q, bool exact, int64_t b0, int64_t b1, int64_t p0,
@@ -179,14 +188,14 @@ static void check_one(struct check *c, const struct sumi_spmm_f32_kernel *k) {
     p1 = p1 < s->pixels ? p1 / s->strip * s->strip : p1;
   }
   begin_case(c, k->name,
-             "rows %ld, pixels %ld, block %d, %s%s %ld, w_row %ld, scale %g, %s%s%s, pitch %ld, width %ld, "
+             "rows %ld, pixels %ld, block %d, %s%s%s %ld, w_row %ld, scale %g, %s%s%s, pitch %ld, width %ld, "
              "clip %g..%g, "
              "blocks %ld..%ld, pixels %ld..%ld",
              (long)s->rows, (long)s->pixels, s->block, s->start ? "lists" : "dense",
              s->window  ? " windows"
              : s->strip ? " strips"
                         : "",
-             (long)s->n_list, (long)s->w_row, (double)s->scale,
+             s->col ? " columns" : "", (long)s->n_list, (long)s->w_row, (double)s->scale,
              s->bias        ? "bias"
              : s->lane_bias ? "lane bias"
                             : "no bias",

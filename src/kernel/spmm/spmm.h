@@ -17,7 +17,10 @@
  *
  * Windows: with s->window the planes are images [h, w] as they lie, without a halo, and pixel p of entry e is word
  * (p / w + dy[e % taps], p % w + dx[e % taps]) of plane off[e], or 0 where that lies outside the image. One list for all
- * blocks, scratch given, pitch = width; only kernels that say `windows` take it.
+ * blocks or columns, scratch given, pitch = width; only kernels that say `windows` take it.
+ *
+ * Columns: with s->col, lists of their own name entries of one full list off[0, n_list): entry e reads what entry col[e]
+ * of that list reads. Scratch given; only kernels that say `windows` take it.
  *
  * Strips: with s->strip, x is no planes but one block of words, [pixels / strip][n_list][strip]: the words that a strip
  * of pixels reads lie in the order in which they are read. The last strip is as wide as what is left, rounded up to
@@ -43,7 +46,9 @@ enum {
   SUMI_SPMM_BLOCK = 8, /* the largest block: rows that share a list and lie together in packed weights */
   SUMI_SPMM_TAPS = 64, /* the most taps of windows */
   SUMI_SPMM_F32_SCRATCH =
-      4 * 128 * 48 + 128 * 4 + 4 * 16 * 8 * 52 /* words: copies of what many rows read, sums */
+      4 * 128 * 48 + 128 * 4 + 4 * 16 * 8 * 52, /* words: copies of what many rows read, sums */
+  SUMI_SPMM_F32_PANEL =
+      192 << 10 /* words of a copied panel of lists of their own, where it can be that small */
 };
 
 struct sumi_spmm_window {
@@ -61,6 +66,7 @@ struct sumi_spmm_f32 {
   const struct sumi_spmm_window *window; /* NULL = none */
   const int32_t *start;                  /* [blocks + 1]; NULL = one list for all blocks */
   int64_t n_list;                        /* entries of that list */
+  const int32_t *col; /* with start: where in off[n_list]; NULL = lists have offsets of their own */
   const float *w;
   int64_t w_block, w_entry,
       w_row;              /* elements; w_block is 0 where start is given: entries are counted through */
@@ -76,8 +82,11 @@ struct sumi_spmm_f32 {
   int64_t y_row;        /* elements */
   int64_t pitch, width; /* pixels; width <= pitch */
   float *
-      scratch; /* SUMI_SPMM_F32_SCRATCH words of the calling thread, 64-byte aligned; NULL = none, which is slower */
+      scratch; /* sumi_spmm_f32_scratch words of the calling thread, 64-byte aligned; NULL = none, which is slower */
 };
+
+/* Words of scratch for one thread, a multiple of 16. */
+int64_t sumi_spmm_f32_scratch(const struct sumi_spmm_f32 *s);
 
 /* Computes blocks [b0, b1) of pixels [p0, p1). Safe for several threads where ranges do not overlap. */
 typedef void (*sumi_spmm_f32_fn)(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t p0,
@@ -93,6 +102,8 @@ struct sumi_spmm_f32_kernel {
   float
       gmacs_shared; /* measured 10^9 multiply-adds a second on one core: blocks of 8 rows, one list for all, scratch */
   float gmacs[4]; /* lists of their own, x in second-level cache: blocks of 8, 4, 2, 1 rows */
+  float
+      panel_gain; /* how many times as fast lists of their own are over a copied panel; 0 = takes no columns */
   const char *what;
   sumi_spmm_f32_fn run;
 };
@@ -107,5 +118,9 @@ const struct sumi_spmm_f32_kernel *sumi_spmm_f32_pick(enum sumi_isa level);
  * shared: all blocks have the same list. */
 double sumi_spmm_f32_predict(const struct sumi_spmm_f32_kernel *kernel, int block, bool shared,
                              double entries, double n_blocks, int64_t pixels);
+
+/* Seconds that lists of their own take over copied panels of so many columns, where they take lists_s over planes. */
+double sumi_spmm_f32_panel_s(const struct sumi_spmm_f32_kernel *kernel, double lists_s, int64_t columns,
+                             int64_t pixels);
 
 #endif

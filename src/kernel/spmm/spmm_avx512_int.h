@@ -1,0 +1,143 @@
+/* What the files of family spmm with AVX-512 share: how a finished tile is stored where halves of vectors or halos are
+ * dropped, and how what a strip of pixels reads of x is copied side by side. Only static functions. */
+#ifndef SUMI_KERNEL_SPMM_AVX512_INT_H
+#define SUMI_KERNEL_SPMM_AVX512_INT_H
+
+#include <immintrin.h>
+
+#include "kernel/spmm/spmm_int.h"
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 8")
+enum { LANES = 16, HALF = 8, MOST_ROWS = 8, MOST_VECTORS = 8, STRIP_VECTORS = 6, TAIL = 4 };
+
+/* The lowest n lanes, 0 <= n <= 16. */
+INLINE __mmask16 lanes(int64_t n) { return (__mmask16)((1u << n) - 1); }
+
+/* Where the lanes of a tile's vectors go: piece k of vector u, first[u] <= k < first[u + 1], is the lanes of one image
+ * row that are kept; at is where lane 0 of the vector would lie in a row of y (and of add). */
+struct pieces {
+  int64_t p, n_pixels; /* the tile they are of */
+  int first[MOST_VECTORS + 1];
+  __mmask16 mask[(LANES + 1) * MOST_VECTORS];
+  int64_t at[(LANES + 1) * MOST_VECTORS];
+};
+
+static __attribute__((unused)) void find_pieces(const struct sumi_spmm_f32 *s, const struct spmm_tile *t,
+                                                int vectors, struct pieces *p) {
+  if (p->p == t->p && p->n_pixels == t->n_pixels) return;
+  p->p = t->p;
+  p->n_pixels = t->n_pixels;
+  int n = 0;
+  int64_t scan = t->p / s->pitch,
+          next = (scan + 1) * s->pitch; /* the image row of the next lane, and where it ends */
+  for (int u = 0; u < vectors; u++) {
+    const int64_t begin = t->p + LANES * u, end = spmm_min(begin + LANES, t->p + t->n_pixels);
+    p->first[u] = n;
+    for (int64_t at = begin; at < end;) {
+      const int64_t stop = spmm_min(next, end), kept = spmm_min(next - s->pitch + s->width, stop);
+      if (kept > at) {
+        p->mask[n] = (__mmask16)(lanes(kept - begin) & ~lanes(at - begin));
+        p->at[n++] = begin - scan * (s->pitch - s->width);
+      }
+      at = stop;
+      if (at == next) scan++, next += s->pitch;
+    }
+  }
+  p->first[vectors] = n;
+}
+
+/* What the tiles do not do themselves with finished sums [rows][vectors] of LANES: scale, add, act, halo. act sees the
+ * lanes beyond the tile too, one call being cheaper than many. */
+static __attribute__((noinline, unused)) void finish(const struct sumi_spmm_f32 *s, const struct spmm_tile *t,
+                                                     int rows, int vectors, float *sum) {
+  const struct pieces *p = t->pieces;
+  const __m512 lo = _mm512_set1_ps(s->lo), hi = _mm512_set1_ps(s->hi), scale = _mm512_set1_ps(s->scale);
+  for (int i = 0; i < rows && (s->add || s->scale != 1); i++) {
+    const float *add = s->add ? s->add + (t->m + i) * s->add_row : NULL;
+    for (int u = 0; u < vectors; u++) {
+      __m512 v = _mm512_mul_ps(_mm512_load_ps(sum + LANES * (i * vectors + u)), scale);
+      for (int k = p->first[u]; add && k < p->first[u + 1]; k++)
+        v = _mm512_mask_add_ps(v, p->mask[k], v, _mm512_maskz_loadu_ps(p->mask[k], add + p->at[k]));
+      _mm512_store_ps(sum + LANES * (i * vectors + u), v);
+    }
+  }
+  if (s->act) s->act(sum, sum, (int64_t)rows * vectors * LANES, s->act_param);
+  for (int i = 0; i < rows; i++) {
+    float *y = s->y + (t->m + i) * s->y_row;
+    for (int u = 0; u < vectors; u++) {
+      const __m512 v = _mm512_max_ps(lo, _mm512_load_ps(sum + LANES * (i * vectors + u))); /* a NaN stays */
+      for (int k = p->first[u]; k < p->first[u + 1]; k++)
+        _mm512_mask_storeu_ps(y + p->at[k], p->mask[k], _mm512_min_ps(hi, v));
+    }
+  }
+}
+
+struct strip {
+  int64_t p;
+  int vectors, tail; /* tail: pixels behind the vectors */
+  int64_t n_pixels;
+};
+
+/* Which lanes of a strip's vectors a tap of the window finds inside the image; without a window, those that there are.
+ * Vector `vectors` is the tail. */
+static void find_masks(const struct sumi_spmm_window *win, const struct strip *s,
+                       __mmask16 mask[SUMI_SPMM_TAPS][STRIP_VECTORS + 1]) {
+  __mmask16 there[STRIP_VECTORS + 1];
+  for (int u = 0; u <= s->vectors; u++) {
+    const int64_t n = s->n_pixels - LANES * u;
+    there[u] = lanes(n < 0 ? 0 : spmm_min(n, LANES));
+  }
+  if (!win) {
+    for (int u = 0; u <= s->vectors; u++) mask[0][u] = there[u];
+    return;
+  }
+  _Alignas(64) int32_t row[LANES * (STRIP_VECTORS + 1)], col[LANES * (STRIP_VECTORS + 1)];
+  int32_t r = (int32_t)(s->p / win->w), c = (int32_t)(s->p % win->w);
+  for (int i = 0; i < LANES * (s->vectors + 1); i++) {
+    row[i] = r, col[i] = c;
+    if (++c == win->w) c = 0, r++;
+  }
+  const __m512i h = _mm512_set1_epi32((int32_t)win->h), w = _mm512_set1_epi32((int32_t)win->w);
+  for (int t = 0; t < win->taps; t++) {
+    const __m512i dy = _mm512_set1_epi32(win->dy[t]), dx = _mm512_set1_epi32(win->dx[t]);
+    for (int u = 0; u <= s->vectors; u++) {
+      const __m512i y = _mm512_add_epi32(_mm512_load_si512(row + LANES * u), dy);
+      const __m512i x = _mm512_add_epi32(_mm512_load_si512(col + LANES * u), dx);
+      mask[t][u] = there[u] & _mm512_cmplt_epu32_mask(y, h) & _mm512_cmplt_epu32_mask(x, w);
+    }
+  }
+}
+
+/* Entries [e, e + n) of the list for a strip: to [n][vectors * LANES], tail [n][TAIL]. */
+static __attribute__((unused)) void copy_chunk(const struct sumi_spmm_f32 *s, int64_t e, int64_t n,
+                                               const struct strip *strip, float *to, float *tail) {
+  const struct sumi_spmm_window *win = s->window;
+  __mmask16 mask[SUMI_SPMM_TAPS][STRIP_VECTORS + 1];
+  int64_t at[SUMI_SPMM_TAPS]; /* bytes from a plane's start to where a tap finds the strip's first pixel */
+  find_masks(win, strip, mask);
+  const int taps = win ? win->taps : 1, vectors = strip->vectors;
+  for (int t = 0; t < taps; t++) at[t] = 4 * (strip->p + (win ? win->dy[t] * win->w + win->dx[t] : 0));
+  int t = (int)(e % taps);
+  for (int64_t i = 0; i < n; i++, to += vectors * LANES, tail += TAIL, t = t + 1 < taps ? t + 1 : 0) {
+    /* as a number: lanes outside the image, which are not read, may lie outside the tensor */
+    const uintptr_t from = (uintptr_t)s->x + (uintptr_t)(int64_t)s->off[e + i] + (uintptr_t)at[t];
+#define FROM(u) ((const void *)(from + 4 * LANES * (unsigned)(u)))
+    for (int u = 0; u < vectors; u++)
+      _mm512_store_ps(to + LANES * u, _mm512_maskz_loadu_ps(mask[t][u], FROM(u)));
+    if (strip->tail) _mm_store_ps(tail, _mm_maskz_loadu_ps((__mmask8)mask[t][vectors], FROM(vectors)));
+#undef FROM
+  }
+}
+
+/* Asks for the lines of a tile's rows, which are stored to or added from when its sums are done. */
+static inline void expect_rows(const float *rows, int64_t row, int64_t n_rows, int vectors) {
+  for (int64_t i = 0; i < n_rows; i++)
+    for (int k = 0; k < vectors * LANES; k += LANES) __builtin_prefetch(rows + i * row + k, 1, 3);
+}
+
+/* Lists of their own over a copied panel: s->col is given. */
+void sumi_spmm_f32_avx512_lists(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t p0,
+                                int64_t p1);
+
+#endif
