@@ -65,9 +65,9 @@ INLINE void list_tile(const int rows, const int vectors, const bool tail, const 
   const int64_t w_row = 4 * s->w_row, w_entry = 4 * s->w_entry; /* bytes */
   const char *w = (const char *)t->w;
   for (const int32_t *c = t->off, *end = c + t->n_list; c < end; c++, w += w_entry) {
-    const float *x = panel->x + (int64_t)*c * (vectors * LANES);
+    const char *x = (const char *)panel->x + (uint64_t)(uint32_t)*c * (uint64_t)(LINE * vectors);
     __m512 v[STRIP_VECTORS];
-    UNROLL for (int u = 0; u < vectors; u++) v[u] = _mm512_load_ps(x + LANES * u);
+    UNROLL for (int u = 0; u < vectors; u++) v[u] = _mm512_load_ps(x + LINE * u);
     _mm_prefetch(w + 16 * LINE, _MM_HINT_T0);
     UNROLL for (int i = 0; i < rows; i++) {
       const __m512 b = _mm512_set1_ps(*(const float *)(w + i * (tail ? 4 : w_row)));
