@@ -177,7 +177,22 @@ static void each_q(struct sumi_graph *g, void (*f)(struct sumi_graph *g, struct 
   }
 }
 
+/* The shape of dequantised values is that of the bytes. */
+static void read_shapes_of_bytes(struct sumi_graph *g) {
+  for (size_t i = 0; i < g->n_node; i++) {
+    struct sumi_node *node = g->node[i];
+    if (sumi_node_removed(node) || (!sumi_qdq_is(node, "Shape") && !sumi_qdq_is(node, "Size")) ||
+        !node->in[0])
+      continue;
+    struct sumi_value *real = node->in[0];
+    if (!sumi_qdq_is(real->producer, "DequantizeLinear") || !real->producer->in[0]) continue;
+    sumi_node_set_input(node, 0, real->producer->in[0]);
+    sumi_qdq_drop_unused(g, real);
+  }
+}
+
 static sumi_status run(struct sumi_graph *g, struct sumi_err *err) {
+  read_shapes_of_bytes(g);
   each_q(g, merge);
   each_q(g, climb);
   for (size_t i = 0, n = g->n_node; i < n; i++) {

@@ -280,6 +280,10 @@ static void move(void **state) {
             "g (uint8[1,4] x) => (uint8[1,6] y) <float s = {0.5}, uint8 z = {7}, int64[4] p = {0, 1, 0, 1}, "
             "float v = {1}> { [d] " DQ("a", "x") "[n] b = Pad (a, p, v) [q] y = QuantizeLinear (b, s, z) }");
   unchanged("qdq-move", OPSET BYTES_IN "{ [d] " DQ("a", "x") "[q] y = QuantizeLinear (a, s, z) }");
+  check("qdq-move",
+        OPSET "g (uint8[2,4] x) => (int64[2] y) <float s = {0.5}, uint8 z = {7}> { " DQ(
+            "a", "x") "[n] y = Shape (a) }",
+        OPSET "g (uint8[2,4] x) => (int64[2] y) { [n] y = Shape (x) }");
 }
 
 static void table(void **state) {
