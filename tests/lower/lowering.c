@@ -275,6 +275,37 @@ static void make_chain(struct maker *m) {
   m->tolerance = 1e-5;
 }
 
+/* What pass fuse-matmul joins: a vector or not, a function or not; sometimes somebody else looks at the product. */
+static void make_linear(struct maker *m) {
+  static const struct sumi_op *const acts[] = {&sumi_op_relu, &sumi_op_tanh, &sumi_op_leaky_relu,
+                                               &sumi_op_gelu};
+  static const int versions[] = {14, 13, 16, 20};
+  const int64_t k = pick(m, 1, 80), n = pick(m, 1, 120), x[3] = {pick(m, 1, 3), pick(m, 1, 40), k},
+                w[2] = {k, n};
+  const int vector = pick(m, 0, 2), which = pick(m, vector ? 0 : 1, 4), peek = pick(m, 0, 3) == 0;
+  m->what[0] = 0;
+  describe(m, "linear, vector %d, function %d, seen from outside %d,", vector, which, peek);
+  const double density = random_density(m);
+  describe(m, " n %" PRId64 ", density %g", n, density);
+  struct sumi_value *in = input(m, 3, x), *t = sumi_graph_add_value(m->g, NULL), *u;
+  sumi_graph_add_node(m->g, NULL, &sumi_op_matmul, "MatMul", 13,
+                      (struct sumi_value *[]){in, constant(m, 2, w, density, 1)}, 2, &t, 1);
+  if (peek) sumi_graph_add_output(m->g, t);
+  if (vector) {
+    struct sumi_value *c = constant(m, 1, &n, 1, 1), *const both[] = {vector == 1 ? t : c,
+                                                                      vector == 1 ? c : t};
+    if (!which) {
+      finish(m, &sumi_op_add, 14, (struct sumi_value *[]){both[0], both[1]}, 2);
+    } else {
+      u = sumi_graph_add_value(m->g, NULL);
+      sumi_graph_add_node(m->g, NULL, &sumi_op_add, "Add", 14, both, 2, &u, 1);
+      t = u;
+    }
+  }
+  if (which) finish(m, acts[which - 1], versions[which - 1], &t, 1);
+  m->tolerance = 5e-5; /* up to 80 products in two orders, squashed to 1 by tanh */
+}
+
 /* One to three dims of any size, some of them combined. */
 static void make_reduce(struct maker *m) {
   static const struct sumi_op *const ops[] = {&sumi_op_reduce_sum, &sumi_op_reduce_mean, &sumi_op_reduce_max,
@@ -473,11 +504,12 @@ int main(int argc, char **argv) {
     const char *name;
     void (*make)(struct maker *);
     double least; /* share that must find a kernel */
-  } kinds[] = {{"Conv", make_conv, 1},         {"ConvTranspose", make_conv_transpose, 1},
-               {"MatMul", make_matmul, 0.9},   {"Gemm", make_gemm, 0.5},
-               {"pools", make_pool, 1},        {"chains", make_chain, 1},
-               {"reductions", make_reduce, 1}, {"Resize", make_resize, 0.9},
-               {"norms", make_norm, 1},        {"RNN", make_rnn, 1}};
+  } kinds[] = {{"Conv", make_conv, 1},       {"ConvTranspose", make_conv_transpose, 1},
+               {"MatMul", make_matmul, 0.9}, {"Gemm", make_gemm, 0.5},
+               {"pools", make_pool, 1},      {"chains", make_chain, 1},
+               {"linear", make_linear, 0.9}, {"reductions", make_reduce, 1},
+               {"Resize", make_resize, 0.9}, {"norms", make_norm, 1},
+               {"RNN", make_rnn, 1}};
   uint64_t seed = (uint64_t)time(NULL);
   int count = 150, failed = 0;
   for (int i = 1; i < argc; i++) verbose = verbose || !strcmp(argv[i], "--verbose");
