@@ -13,8 +13,9 @@ enum { MOST_1 = 8, MOST_2 = 6, MOST_4 = 4, MOST_8 = 2 };
   X(1, 2)                                                                                                 \
   X(1, 3)                                                                                                 \
   X(1, 4)                                                                                                 \
-  X(1, 5) X(1, 6) X(1, 7) X(1, 8) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(4, 1) X(4, 2) X(4, 3) \
-      X(4, 4) X(8, 1) X(8, 2)
+  X(1, 5)                                                                                                 \
+  X(1, 6) X(1, 7) X(1, 8) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(4, 1) X(4, 2) X(4, 3) X(4, 4) \
+      X(8, 1) X(8, 2)
 
 INLINE xs v_of(__m512i word) { return (xs){bf16_low(word), bf16_high(word)}; }
 INLINE xs v_x(const void *p) { return v_of(_mm512_loadu_si512(p)); }
