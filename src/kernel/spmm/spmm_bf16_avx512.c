@@ -8,14 +8,11 @@ typedef struct {
 typedef xs ws;
 
 enum { MOST_1 = 8, MOST_2 = 6, MOST_4 = 4, MOST_8 = 2 };
-#define TILES(X)                                                                                          \
-  X(1, 1)                                                                                                 \
-  X(1, 2)                                                                                                 \
-  X(1, 3)                                                                                                 \
-  X(1, 4)                                                                                                 \
-  X(1, 5)                                                                                                 \
-  X(1, 6) X(1, 7) X(1, 8) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6) X(4, 1) X(4, 2) X(4, 3) X(4, 4) \
-      X(8, 1) X(8, 2)
+#define TILES_1(X) X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(1, 6) X(1, 7) X(1, 8)
+#define TILES_2(X) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) X(2, 6)
+#define TILES_4(X) X(4, 1) X(4, 2) X(4, 3) X(4, 4)
+#define TILES_8(X) X(8, 1) X(8, 2)
+#define TILES(X) TILES_1(X) TILES_2(X) TILES_4(X) TILES_8(X)
 
 INLINE xs v_of(__m512i word) { return (xs){bf16_low(word), bf16_high(word)}; }
 INLINE xs v_x(const void *p) { return v_of(_mm512_loadu_si512(p)); }
