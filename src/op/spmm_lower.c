@@ -135,7 +135,7 @@ static int64_t parts(int64_t n, int64_t each) { return (n + each - 1) / each; }
 
 struct sumi_spmm_tiles sumi_spmm_tile(int64_t unit, int threads, int64_t n_blocks, int64_t pixels,
                                       int64_t w_words, int64_t x_words) {
-  enum { TILES_A_THREAD = 16, LEAST_MACS = 1 << 18 };
+  enum { TILES_A_THREAD = 2, LEAST_MACS = 1 << 18 };
   struct sumi_spmm_tiles t = {n_blocks, pixels, n_blocks, pixels, 1, 1, w_words > x_words, 0};
   const double macs = (double)w_words * (double)pixels;
   const int64_t want = (int64_t)SUMI_MIN(macs / LEAST_MACS, (double)threads * TILES_A_THREAD);

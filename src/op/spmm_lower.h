@@ -35,10 +35,11 @@ sumi_status sumi_spmm_pack_if_below(struct sumi_lower *l, const struct sumi_spmm
 sumi_status sumi_spmm_set_weights(struct sumi_lower *l, struct sumi_spmm_f32 *s,
                                   const struct sumi_packed *packed, const int32_t *offset, bool columns);
 
-/* Tiles of n_blocks x pixels for so many threads: many for each, so that a slow one does not matter, none below a few
- * microseconds, all of whole units of pixels. Each thread starts with neighbours (par/par.h): with blocks of its own where their w_words weights are
- * more than the x_words of planes that they are summed over, else with pixels of its own, which the same thread wrote in
- * the step before if that was split likewise. What all threads read is then the smaller part. */
+/* Tiles of n_blocks x pixels for so many threads: two for each, so that a slow one does not matter and panels are not
+ * copied once too often; none below a few microseconds, all of whole units of pixels. Each thread starts with neighbours
+ * (par/par.h): with blocks of its own where their w_words weights are more than the x_words of planes that they are
+ * summed over, else with pixels of its own, which the same thread wrote in the step before if that was split likewise.
+ * What all threads read is then the smaller part. */
 struct sumi_spmm_tiles {
   int64_t n_blocks, pixels, blocks_each, pixels_each; /* of the whole, of a tile */
   int64_t across, down;                               /* tiles of pixels, of blocks */
