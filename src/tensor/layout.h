@@ -85,6 +85,18 @@ struct sumi_lane_map {
   const struct sumi_lane_piece *piece;
 };
 
+/* Whether vector v has pieces. */
+static inline bool sumi_lane_wanted(const struct sumi_lane_map *map, int64_t v) {
+  return map->first[v] < map->first[v + 1];
+}
+
+/* Whether the lanes of a piece are neighbours, from the lowest on: they stay where they are in the vector, only the
+ * address moves. */
+static inline bool sumi_lane_together(const struct sumi_lane_piece *k, int *lowest) {
+  *lowest = __builtin_ctz(k->mask);
+  return k->mask >> *lowest == (1 << k->n) - 1;
+}
+
 /* Pieces from places: place[pixels] is the word of the output for each word of the walk, -1 = dropped. first and piece
  * are filled (piece [pixels] is always enough); returns the number of pieces. */
 int64_t sumi_lane_pieces(const int32_t *place, int64_t pixels, int32_t *first, struct sumi_lane_piece *piece);

@@ -20,7 +20,7 @@ void sumi_depthwise_i8_ref(const struct sumi_depthwise_i8 *d, int64_t g0, int64_
                            int64_t p1) {
   for (int64_t g = g0; g < g1; g++)
     for (int64_t v = p0 / I8_VECTOR; v * I8_VECTOR < p1; v++) {
-      if (!i8_wanted(d->s.map, v)) continue;
+      if (!sumi_lane_wanted(d->s.map, v)) continue;
       uint32_t sum[4 * I8_VECTOR];
       for (int i = 0; i < 4; i++) sum_row(d, 4 * g + i, v, sum + i * I8_VECTOR);
       i8_end_rows(&d->s, 4 * g, v, (const int32_t *)sum, I8_VECTOR);

@@ -138,7 +138,7 @@ void LANE_NAME(sumi_lane_bf16_max_, LEAF)(const struct sumi_pool_i8 *d, SUMI_LAN
   enum { NEGATIVE_NANS = 0x7e }; /* integers above the smallest that are negative NaN */
   for (int64_t g = g0; g < g1; g++)
     for (int64_t v = p0 / VECTOR; v * VECTOR < p1; v++) {
-      if (d->map->first[v] == d->map->first[v + 1]) continue;
+      if (!sumi_lane_wanted(d->map, v)) continue;
       halves best = {0};
       best -= INT16_MAX;
       best -= 1;

@@ -39,16 +39,6 @@ enum {
 
 INLINE int64_t amx_min(int64_t a, int64_t b) { return a < b ? a : b; }
 
-INLINE bool amx_wanted(const struct sumi_lane_map *map, int64_t v) {
-  return map->first[v] < map->first[v + 1];
-}
-
-/* The lanes of a piece that are neighbours stay where they are in the vector: only the address moves. */
-INLINE bool amx_together(const struct sumi_lane_piece *k, int *lowest) {
-  *lowest = __builtin_ctz(k->mask);
-  return k->mask >> *lowest == (1 << k->n) - 1;
-}
-
 /* The compiler moves no access to memory across: it does not know what tile instructions read. */
 #define ORDER() __asm__ volatile("" ::: "memory")
 
@@ -69,7 +59,7 @@ INLINE void configure(void) {
 /* The next u vectors with pieces, from `from` on; there are so many. Returns where to go on. */
 INLINE int64_t take(const struct sumi_lane_map *map, int64_t from, int u, int64_t *v) {
   for (int i = 0; i < u; i++) {
-    while (!amx_wanted(map, from)) from++;
+    while (!sumi_lane_wanted(map, from)) from++;
     v[i] = from++;
   }
   return from;
@@ -162,7 +152,7 @@ INLINE bool aim(const struct sumi_lane_map *map, int64_t v, struct target *t) {
   const int n = map->first[v + 1] - map->first[v];
   for (int i = 0; i < QUICK_PIECES; i++) {
     int lowest;
-    if (!amx_together(&k[i < n ? i : 0], &lowest)) return false;
+    if (!sumi_lane_together(&k[i < n ? i : 0], &lowest)) return false;
     t->at[i] = k[i < n ? i : 0].at - lowest;
     t->mask[i] = i < n ? k[i].mask : 0;
   }
@@ -343,7 +333,7 @@ INLINE void run(const AMX_END *end, int64_t b0, int64_t b1, int64_t p0, int64_t 
   if (b0 >= b1) return;
   _Alignas(64) int32_t ring[RING_WORDS];
   int64_t vectors = 0;
-  for (int64_t v = p0 / AMX_VECTOR; v * AMX_VECTOR < p1; v++) vectors += amx_wanted(end->s->map, v);
+  for (int64_t v = p0 / AMX_VECTOR; v * AMX_VECTOR < p1; v++) vectors += sumi_lane_wanted(end->s->map, v);
   configure();
   (end->s->block == 32 ? run_32 : run_16)(end, b0, b1, p0 / AMX_VECTOR, vectors, ring);
   _tile_release();

@@ -37,17 +37,11 @@ INLINE __m512i bf16_pair(__m512 low, __m512 high) {
 
 /* ---- maps ------------------------------------------------------------------------------------------------------- */
 
-/* The lanes of a piece that are neighbours stay where they are in the vector: only the address moves. */
-INLINE bool bf16_together(const struct sumi_lane_piece *k, int *lowest) {
-  *lowest = __builtin_ctz(k->mask);
-  return k->mask >> *lowest == (1 << k->n) - 1;
-}
-
 INLINE void bf16_store(const struct sumi_lane_map *map, int64_t v, void *plane, __m512i word) {
   const struct sumi_lane_piece *k = map->piece + map->first[v], *const end = map->piece + map->first[v + 1];
   for (int lowest; k < end; k++) {
     int32_t *const to = (int32_t *)plane + k->at;
-    if (bf16_together(k, &lowest))
+    if (sumi_lane_together(k, &lowest))
       _mm512_mask_storeu_epi32(to - lowest, k->mask, word);
     else
       _mm512_mask_storeu_epi32(to, (__mmask16)((1 << k->n) - 1), _mm512_maskz_compress_epi32(k->mask, word));
@@ -60,7 +54,7 @@ INLINE __m512i bf16_load(const struct sumi_lane_map *map, int64_t v, const uint3
   __m512i word = _mm512_setzero_si512();
   for (int lowest; k < end; k++) {
     const uint32_t *const from = plane + k->at;
-    if (bf16_together(k, &lowest))
+    if (sumi_lane_together(k, &lowest))
       word = _mm512_mask_loadu_epi32(word, k->mask, from - lowest);
     else
       word = _mm512_mask_expandloadu_epi32(word, k->mask, from);

@@ -26,10 +26,6 @@ static inline int64_t bf16_min(int64_t a, int64_t b) { return a < b ? a : b; }
 /* Rows that make whole words: bias and weights reach so far. */
 static inline int64_t bf16_rows(const struct sumi_spmm_bf16 *s) { return (s->rows + 1) / 2 * 2; }
 
-static inline bool bf16_wanted(const struct sumi_lane_map *map, int64_t v) {
-  return map->first[v] < map->first[v + 1];
-}
-
 /* The list of a block, and its weights where they come by rows. */
 struct bf16_list {
   const int32_t *off, *w;

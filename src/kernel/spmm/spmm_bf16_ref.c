@@ -87,5 +87,5 @@ static void pair(const struct sumi_spmm_bf16 *s, int64_t m, int64_t v) {
 void sumi_spmm_bf16_ref(const struct sumi_spmm_bf16 *s, int64_t b0, int64_t b1, int64_t p0, int64_t p1) {
   const int64_t m1 = bf16_min(b1 * s->block, s->rows);
   for (int64_t v = p0 / BF16_VECTOR; v * BF16_VECTOR < p1; v++)
-    for (int64_t m = b0 * s->block; bf16_wanted(s->map, v) && m < m1; m += BF16_WORD_ROWS) pair(s, m, v);
+    for (int64_t m = b0 * s->block; sumi_lane_wanted(s->map, v) && m < m1; m += BF16_WORD_ROWS) pair(s, m, v);
 }

@@ -99,8 +99,8 @@ static void run(const struct sumi_spmm_bf16 *s, int64_t b0, int64_t b1, int64_t 
   const int64_t panel = panel_of(s, b0, b1), end = (p1 + BF16_VECTOR - 1) / BF16_VECTOR;
   for (int64_t v = p0 / BF16_VECTOR, stop; v < end; v = stop) {
     stop = v + 1;
-    if (!bf16_wanted(s->map, v)) continue;
-    while (stop < end && stop < v + panel && bf16_wanted(s->map, stop)) stop++;
+    if (!sumi_lane_wanted(s->map, v)) continue;
+    while (stop < end && stop < v + panel && sumi_lane_wanted(s->map, stop)) stop++;
     if (s->block == 1)
       for (int64_t b = b0; b < bf16_min(b1, bf16_rows(s)); b += BF16_WORD_ROWS) run_word(s, b, v, stop);
     else

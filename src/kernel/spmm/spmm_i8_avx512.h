@@ -3,7 +3,7 @@
  * Needs AVX-512 F, BW, DQ, VL only.
  *
  * Use. Once a call: const struct i8_end end = i8_end_of(s, b0, b1); A vector of 16 pixels that begins at p is
- * vector v = p / 16; leave it out where !i8_wanted(s->map, v). When the sums of rows m .. m + 3 (m a multiple of
+ * vector v = p / 16; leave it out where !sumi_lane_wanted(s->map, v). When the sums of rows m .. m + 3 (m a multiple of
  * 4), bias included, lie in memory at sum[i * stride + lane], 64-byte aligned:
  *   i8_finish(&end, m, v, sum, stride);
  * Where they are in registers and end.quick holds (the common end: bytes, no stage, no table, small scales):
@@ -53,17 +53,11 @@ INLINE uint32_t *i8_plane(const struct sumi_spmm_i8 *s, int64_t m) {
   return s->y + m / I8_WORD_ROWS * s->y_group;
 }
 
-/* The lanes of a piece that are neighbours stay where they are in the vector: only the address moves. */
-INLINE bool i8_together(const struct sumi_lane_piece *k, int *lowest) {
-  *lowest = __builtin_ctz(k->mask);
-  return k->mask >> *lowest == (1 << k->n) - 1;
-}
-
 /* Stores the lanes of one piece to the plane. */
 INLINE void i8_store_piece(const struct sumi_lane_piece *k, void *plane, __m512i words) {
   int32_t *const to = (int32_t *)plane + k->at;
   int lowest;
-  if (i8_together(k, &lowest))
+  if (sumi_lane_together(k, &lowest))
     _mm512_mask_storeu_epi32(to - lowest, k->mask, words);
   else
     _mm512_mask_storeu_epi32(to, (__mmask16)((1 << k->n) - 1), _mm512_maskz_compress_epi32(k->mask, words));
@@ -107,7 +101,7 @@ INLINE __m512i i8_load(const struct sumi_lane_map *map, int64_t v, const uint32_
   for (; k < end; k++) {
     const uint32_t *const from = plane + k->at;
     int lowest;
-    if (i8_together(k, &lowest))
+    if (sumi_lane_together(k, &lowest))
       words = _mm512_mask_loadu_epi32(words, k->mask, from - lowest);
     else
       words = _mm512_mask_expandloadu_epi32(words, k->mask, from);

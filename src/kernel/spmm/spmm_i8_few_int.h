@@ -108,7 +108,7 @@ INLINE void few_blocks(const struct sumi_spmm_i8 *s, int64_t b, int64_t n, int64
 
 INLINE void few_run(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1, int64_t p0, int64_t p1) {
   for (int64_t v = p0 / I8_VECTOR; v * I8_VECTOR < p1; v++) {
-    if (!i8_wanted(s->map, v)) continue;
+    if (!sumi_lane_wanted(s->map, v)) continue;
     for (int64_t b = b0; b < b1; b += FEW_BLOCKS) few_blocks(s, b, i8_min(FEW_BLOCKS, b1 - b), v, p1);
   }
 }

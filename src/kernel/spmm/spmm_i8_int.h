@@ -45,10 +45,6 @@ static inline void i8_list(const struct sumi_spmm_i8 *s, int64_t b, struct i8_ti
   t->w_row = s->w_row * (int64_t)sizeof *s->w;
 }
 
-static inline bool i8_wanted(const struct sumi_lane_map *map, int64_t v) {
-  return map->first[v] < map->first[v + 1];
-}
-
 /* A panel of vectors as tiles of one width, then of one vector less: no lone vector is left after full tiles.
  * */
 struct i8_split {
@@ -69,10 +65,10 @@ static inline int64_t i8_panel(const struct sumi_spmm_i8 *s, int64_t b0, int64_t
 static inline bool i8_next_panel(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1, int64_t last, int most,
                                  struct i8_split *split) {
   int64_t v = split->end;
-  while (v < last && !i8_wanted(s->map, v)) v++;
+  while (v < last && !sumi_lane_wanted(s->map, v)) v++;
   const int64_t fit = i8_panel(s, b0, b1) / most * most, panel = fit > most ? fit : most;
   int64_t end = v;
-  while (end < last && i8_wanted(s->map, end) && end - v < panel + most) end++;
+  while (end < last && sumi_lane_wanted(s->map, end) && end - v < panel + most) end++;
   if (end - v >= panel + most) end = v + panel; /* no splinter after a panel */
   const int64_t n = end - v, tiles = (n + most - 1) / most;
   if (n == 0) return false;

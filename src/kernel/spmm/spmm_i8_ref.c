@@ -50,7 +50,7 @@ static void sum_list(const struct sumi_spmm_i8 *s, int64_t b, int64_t i, const u
 void sumi_spmm_i8_ref(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1, int64_t p0, int64_t p1) {
   const int64_t m0 = b0 * s->block, m1 = i8_min(b1 * s->block, s->rows);
   for (int64_t v = p0 / I8_VECTOR; v * I8_VECTOR < p1; v++) {
-    if (!i8_wanted(s->map, v)) continue;
+    if (!sumi_lane_wanted(s->map, v)) continue;
     const uint8_t *const x = s->x + 4 * I8_VECTOR * v;
     for (int64_t m = m0; m < m1; m += I8_WORD_ROWS) {
       sums sum[I8_WORD_ROWS][QUADS];
