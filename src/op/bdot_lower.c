@@ -104,15 +104,6 @@ static const char *cannot(const struct sumi_call *c) {
   return NULL;
 }
 
-static struct sumi_call call_of(struct sumi_lower *l) {
-  return (struct sumi_call){.node = l->node,
-                            .n_in = l->n_in,
-                            .n_out = l->n_out,
-                            .in = l->in,
-                            .out = (struct sumi_tensor *const *)l->out,
-                            .err = l->err};
-}
-
 static sumi_status set_epilogue(struct sumi_lower *l, int64_t rows, struct sumi_spmm_bf16 *s) {
   struct sumi_activation activation;
   struct sumi_epilogue e;
@@ -228,7 +219,7 @@ void sumi_bconv_lanes(const struct sumi_call *c, struct sumi_lane_wish *in, stru
 }
 
 sumi_status sumi_bconv_lower(struct sumi_lower *l) {
-  const struct sumi_call call = call_of(l);
+  const struct sumi_call call = sumi_lower_call(l);
   struct sumi_conv v;
   struct sumi_lane_conv w;
   struct operands o;
@@ -275,7 +266,7 @@ static sumi_status emit_turn(struct sumi_lower *l, const struct operands *o) {
 }
 
 sumi_status sumi_bmatmul_lower(struct sumi_lower *l) {
-  const struct sumi_call call = call_of(l);
+  const struct sumi_call call = sumi_lower_call(l);
   const struct sumi_tensor *x = l->in[X], *w = l->in[W];
   const bool turned = sumi_attr_int(l->node, "transB", 0) != 0;
   const int64_t n = w->dim[!turned], k = w->dim[turned];

@@ -211,15 +211,6 @@ static const char *cannot(const struct sumi_call *c) {
   return NULL;
 }
 
-static struct sumi_call call_of(struct sumi_lower *l) {
-  return (struct sumi_call){.node = l->node,
-                            .n_in = l->n_in,
-                            .n_out = l->n_out,
-                            .in = l->in,
-                            .out = (struct sumi_tensor *const *)l->out,
-                            .err = l->err};
-}
-
 static uint8_t stored_zero(const struct sumi_tensor *t) {
   return (uint8_t)(*(const uint8_t *)t->data ^ (t->dtype == SUMI_INT8 ? 0x80 : 0));
 }
@@ -331,7 +322,7 @@ static sumi_status lower_depthwise(struct sumi_lower *l, const struct sumi_qdot 
 }
 
 sumi_status sumi_qconv_lower(struct sumi_lower *l) {
-  const struct sumi_call call = call_of(l);
+  const struct sumi_call call = sumi_lower_call(l);
   struct sumi_conv v;
   struct sumi_qdot q;
   struct sumi_lane_conv w;
@@ -366,7 +357,7 @@ void sumi_qmatmul_lanes(const struct sumi_call *c, struct sumi_lane_wish *in, st
 }
 
 sumi_status sumi_qmatmul_lower(struct sumi_lower *l) {
-  const struct sumi_call call = call_of(l);
+  const struct sumi_call call = sumi_lower_call(l);
   const struct sumi_tensor *x = l->in[X], *w = l->in[W];
   const bool turned = sumi_attr_int(l->node, "transB", 0) != 0;
   const int64_t n = w->dim[turned ? 0 : 1], k = w->dim[turned ? 1 : 0];

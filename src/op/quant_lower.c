@@ -50,15 +50,6 @@ void sumi_dequantize_lanes(const struct sumi_call *c, struct sumi_lane_wish *in,
   in[X] = (struct sumi_lane_wish){.lanes = true, .any = true, .axis = choose_axis(c->in[X], -1, axis)};
 }
 
-static struct sumi_call call_of(struct sumi_lower *l) {
-  return (struct sumi_call){.node = l->node,
-                            .n_in = l->n_in,
-                            .n_out = l->n_out,
-                            .in = l->in,
-                            .out = (struct sumi_tensor *const *)l->out,
-                            .err = l->err};
-}
-
 static sumi_status refuse(struct sumi_lower *l, const char *why) {
   sumi_lower_refuse(l, "lane", "%s", why);
   return SUMI_E_UNSUPPORTED;
@@ -82,7 +73,7 @@ static sumi_status read_scales(struct sumi_lower *l, const struct sumi_tensor *b
 }
 
 sumi_status sumi_quantize_lower(struct sumi_lower *l) {
-  const struct sumi_call call = call_of(l);
+  const struct sumi_call call = sumi_lower_call(l);
   struct sumi_lane_scales scales;
   int axis;
   const char *why = cannot(&call, l->in[X], l->out[0], &axis);
@@ -95,7 +86,7 @@ sumi_status sumi_quantize_lower(struct sumi_lower *l) {
 }
 
 sumi_status sumi_dequantize_lower(struct sumi_lower *l) {
-  const struct sumi_call call = call_of(l);
+  const struct sumi_call call = sumi_lower_call(l);
   struct sumi_lane_scales scales;
   int axis;
   const char *why = cannot(&call, l->out[0], l->in[X], &axis);

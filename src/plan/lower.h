@@ -85,6 +85,16 @@ sumi_status sumi_lower_emit(struct sumi_lower *l, sumi_step_fn fn, const void *a
 /* Says how long the step emitted last is expected to take. */
 void sumi_lower_predict(struct sumi_lower *l, double seconds);
 
+/* The node as its operator sees it; data only of what is constant. */
+static inline struct sumi_call sumi_lower_call(struct sumi_lower *l) {
+  return (struct sumi_call){.node = l->node,
+                            .n_in = l->n_in,
+                            .n_out = l->n_out,
+                            .in = l->in,
+                            .out = (struct sumi_tensor *const *)l->out,
+                            .err = l->err};
+}
+
 /* Records why a kernel was not taken: "spmm_f32/avx2: ...". */
 void sumi_lower_refuse(struct sumi_lower *l, const char *kernel, const char *format, ...) SUMI_PRINTF(3, 4);
 
