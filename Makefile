@@ -63,6 +63,10 @@ bench: all ## beside other engines; BENCH="--networks resnet50 --isa avx2" narro
 	@tools/setup test && tools/setup peers $(BUILD)/venv
 	@$(BUILD)/venv/bin/python bench/bench.py --sumi $(BUILD)/sumi --folder $(BUILD)/bench --json $(BUILD)/bench.json $(BENCH)
 
+density: all ## whether the faster lists are chosen at every density; DENSITY="--precisions int8" narrows it
+	@tools/setup test && tools/setup peers $(BUILD)/venv
+	@$(BUILD)/venv/bin/python bench/density.py --sumi $(BUILD)/sumi --folder $(BUILD)/bench $(DENSITY)
+
 install: all ## to PREFIX (/usr/local); DESTDIR is honoured
 	@cmake --install $(BUILD) --prefix $(PREFIX)
 
@@ -76,4 +80,4 @@ help:
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1: /p' Makefile
 
 , := ,
-.PHONY: all demo test test-asan test-tsan test-arm fuzz bench install format clean help
+.PHONY: all demo test test-asan test-tsan test-arm fuzz bench density install format clean help

@@ -65,6 +65,7 @@ struct sumi_session {
   const struct sumi_device *device;
   enum sumi_isa isa;
   enum sumi_precision precision;
+  enum sumi_lists lists;
   struct sumi_par *par;
   int threads, max_plans;
   bool profile, is_static;

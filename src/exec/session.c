@@ -2,6 +2,7 @@
 #include "exec/session.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,6 +15,14 @@ enum { DEFAULT_PLANS = 4 };
 static size_t default_arena_limit(void) {
   const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
   return pages > 0 && page > 0 ? (size_t)pages / 4 * 3 * (size_t)page : SIZE_MAX;
+}
+
+static enum sumi_lists lists_wanted(void) {
+  const char *knob = getenv("SUMI_LISTS");
+  if (!knob) return SUMI_LISTS_FASTER;
+  return strcmp(knob, "dense") == 0    ? SUMI_LISTS_DENSE
+         : strcmp(knob, "sparse") == 0 ? SUMI_LISTS_SPARSE
+                                       : SUMI_LISTS_FASTER;
 }
 
 static sumi_status apply_options(struct sumi_session *s, const struct sumi_session_options *o,
@@ -33,6 +42,7 @@ static sumi_status apply_options(struct sumi_session *s, const struct sumi_sessi
     SUMI_FAIL(err, SUMI_E_ARG, "there is no precision '%s'", precision);
   s->threads = o && o->threads ? o->threads : 1;
   if (s->threads < 1 || s->threads > 1024) SUMI_FAIL(err, SUMI_E_ARG, "%d threads", s->threads);
+  s->lists = lists_wanted();
   s->max_plans = o && o->max_plans > 0 ? o->max_plans : DEFAULT_PLANS;
   s->profile = o && o->profile;
   s->max_arena_bytes = o && o->max_arena_bytes ? o->max_arena_bytes : default_arena_limit();

@@ -134,6 +134,7 @@ static sumi_status lower_node(struct builder *b, const struct sumi_node *node) {
                          .out_layout = layout + n_in,
                          .isa = session->isa,
                          .threads = session->threads,
+                         .lists = session->lists,
                          .packs = &packs,
                          .arena = arena,
                          .plan = &s->plan,

@@ -47,11 +47,11 @@ static double density(struct sumi_matrix w) {
 static double blocks_of(int64_t rows, int block) { return (double)((rows + block - 1) / block); }
 
 /* The fastest sparse form; its predicted time, INFINITY where the weights are too dense to try. */
-static double best_sparse(const struct sumi_spmm_f32_kernel *k, struct sumi_matrix w, int only,
-                          int64_t pixels, struct form *out) {
+static double best_sparse(const struct sumi_lower *l, const struct sumi_spmm_f32_kernel *k,
+                          struct sumi_matrix w, int only, int64_t pixels, struct form *out) {
   static const int blocks[] = {8, 4, 2, 1};
   double best = INFINITY;
-  if (density(w) > 0.8) return best;
+  if (l->lists == SUMI_LISTS_DENSE || (l->lists == SUMI_LISTS_FASTER && density(w) > 0.8)) return best;
   for (size_t i = 0; i < SUMI_COUNT(blocks); i++) {
     const int block = only ? only : blocks[i];
     const double t = sumi_spmm_f32_predict(k, block, false, (double)sumi_packed_count(w, block),
@@ -81,12 +81,12 @@ sumi_status sumi_spmm_pack(struct sumi_lower *l, const struct sumi_spmm_f32_kern
   struct form dense = {w, block ? block : SUMI_SPMM_BLOCK, true}, sparse = dense;
   const double n = blocks_of(w.rows, dense.block);
   const double dense_s = sumi_spmm_f32_predict(kernel, dense.block, true, n * (double)w.cols, n, pixels);
-  const double sparse_s = best_sparse(kernel, w, block, pixels, &sparse);
-  struct form *form = sparse_s < dense_s ? &sparse : &dense;
+  const double sparse_s = best_sparse(l, kernel, w, block, pixels, &sparse);
+  struct form *form = sparse_s < dense_s || l->lists == SUMI_LISTS_SPARSE ? &sparse : &dense;
   if (form == &dense && sparse_s < INFINITY)
     sumi_lower_refuse(l, kernel->name, "sparse lists are predicted to take %.3g ms, dense %.3g ms",
                       sparse_s * 1e3, dense_s * 1e3);
-  out->predicted_s = SUMI_MIN(dense_s, sparse_s);
+  out->predicted_s = form == &dense ? dense_s : sparse_s;
   return get(l, form, key, out);
 }
 
@@ -94,8 +94,8 @@ sumi_status sumi_spmm_pack_if_below(struct sumi_lower *l, const struct sumi_spmm
                                     struct sumi_matrix w, int64_t pixels, double limit_s, const char *key,
                                     struct sumi_spmm_weights *out) {
   struct form sparse;
-  *out = (struct sumi_spmm_weights){NULL, best_sparse(kernel, w, 0, pixels, &sparse)};
-  if (out->predicted_s < limit_s) return get(l, &sparse, key, out);
+  *out = (struct sumi_spmm_weights){NULL, best_sparse(l, kernel, w, 0, pixels, &sparse)};
+  if (out->predicted_s < limit_s || l->lists == SUMI_LISTS_SPARSE) return get(l, &sparse, key, out);
   if (out->predicted_s < INFINITY)
     sumi_lower_refuse(l, kernel->name, "sparse lists are predicted to take %.3g ms, dense less: %.3g ms",
                       out->predicted_s * 1e3, limit_s * 1e3);

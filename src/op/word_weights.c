@@ -101,7 +101,9 @@ static struct form choose(struct sumi_lower *l, const struct sumi_word_family *f
     const bool dense = i < SUMI_WORD_FORMS;
     const int which = i % SUMI_WORD_FORMS;
     const int64_t n_blocks = (f->rows + (1 << which) - 1) >> which;
-    if (dense ? which < 2 : f->entries[which] >= n_blocks * f->cols) continue; /* nothing to skip */
+    if (l->lists == (dense ? SUMI_LISTS_SPARSE : SUMI_LISTS_DENSE)) continue;
+    const bool all = f->entries[which] >= n_blocks * f->cols;
+    if (dense ? which < 2 : all && l->lists == SUMI_LISTS_FASTER) continue; /* nothing to skip */
     const struct form form = judge(l, family, m, f, which, dense, pixels);
     if (form.offer.seconds < best.offer.seconds) {
       if (best.dense != form.dense) other = best;

@@ -58,6 +58,9 @@ struct sumi_packs {
 
 struct sumi_plan;
 
+/* Lists of constant weights: as predicted to be faster, or as the knob SUMI_LISTS says. */
+enum sumi_lists { SUMI_LISTS_FASTER = 0, SUMI_LISTS_DENSE, SUMI_LISTS_SPARSE };
+
 struct sumi_lower {
   const struct sumi_node *node;
   int n_in, n_out;
@@ -68,6 +71,7 @@ struct sumi_lower {
   const struct sumi_layout *in_layout, *out_layout; /* how they lie; v = 0: row-major */
   enum sumi_isa isa;                                /* the level kernels may use */
   int threads;
+  enum sumi_lists lists;
   const struct sumi_packs *packs;
   struct sumi_arena *arena; /* lives as long as the plan */
   struct sumi_plan *plan;

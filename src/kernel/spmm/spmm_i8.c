@@ -42,9 +42,11 @@ const struct sumi_spmm_i8_kernel *sumi_spmm_i8_pick(enum sumi_isa level, int blo
 double sumi_spmm_i8_predict(const struct sumi_spmm_i8_kernel *kernel, int block, bool dense, double entries,
                             double n_blocks, int64_t pixels) {
   enum { VECTOR = 16, MACS = 4 };
+  const double weight_bytes_s = 8e9; /* lists of a network come from beyond the second-level cache */
   const int64_t unit = kernel->pixels < VECTOR ? kernel->pixels : VECTOR;
   const double walked = (double)((pixels + unit - 1) / unit * unit), tiles = walked / kernel->pixels;
   return entries * block * MACS * walked / (kernel->gmacs[size_of(block)] * 1e9) +
          (dense ? 0 : entries * tiles * kernel->entry_ns * 1e-9) +
-         n_blocks * block * tiles * kernel->tile_ns * 1e-9;
+         n_blocks * block * tiles * kernel->tile_ns * 1e-9 +
+         entries * MACS * (dense ? block : block + 1) / weight_bytes_s;
 }
