@@ -252,7 +252,7 @@ void sumi_graph_print_with(const struct sumi_graph *g, const struct sumi_print_o
                            struct sumi_text *out);
 
 /* The newest operator sets known: "" (ai.onnx), ai.onnx.ml, com.microsoft. */
-enum { SUMI_NEWEST_OPSET = 27, SUMI_NEWEST_ML_OPSET = 5, SUMI_NEWEST_MS_OPSET = 1 };
+enum { SUMI_NEWEST_OPSET = 28, SUMI_NEWEST_ML_OPSET = 5, SUMI_NEWEST_MS_OPSET = 1 };
 
 /* Finds the operator for a domain ("" = ai.onnx), name and operator set version; NULL and a sentence in why.
  * Given by room op; passed in because op lies above. */

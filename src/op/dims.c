@@ -58,6 +58,20 @@ sumi_status sumi_op_scalar(struct sumi_infer *ctx, int input, bool *known, int64
   return SUMI_OK;
 }
 
+sumi_status sumi_op_scalar_dim(struct sumi_infer *ctx, int input, sumi_dim *size) {
+  bool known;
+  int64_t value;
+  const int64_t *values;
+  int n = -1;
+  *size = SUMI_DIM_UNKNOWN;
+  SUMI_TRY(sumi_op_scalar(ctx, input, &known, &value));
+  if (known && value < 0) SUMI_FAIL(ctx->err, SUMI_E_VALUE, "input %d is a size of %" PRId64, input, value);
+  if (ctx->in[input].rank >= 0 && ctx->in[input].rank <= 1)
+    SUMI_TRY(sumi_infer_ints(ctx, input, &values, &n));
+  if (known || n == 1) *size = known ? value : values[0];
+  return SUMI_OK;
+}
+
 sumi_status sumi_op_want_rank(struct sumi_infer *ctx, int input, int rank) {
   if (ctx->in[input].rank >= 0 && ctx->in[input].rank != rank)
     SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "input %d has rank %d, not %d", input, ctx->in[input].rank, rank);

@@ -23,6 +23,10 @@ sumi_status sumi_op_pass_contents(struct sumi_infer *ctx);
  * count. */
 sumi_status sumi_op_scalar(struct sumi_infer *ctx, int input, bool *known, int64_t *value);
 
+/* The size that a one-element input of integers holds, as a dim; SUMI_E_SHAPE where it has another count, SUMI_E_VALUE where it
+ * is negative. */
+sumi_status sumi_op_scalar_dim(struct sumi_infer *ctx, int input, sumi_dim *size);
+
 /* Checks that an input's rank, where known, is `rank`. */
 sumi_status sumi_op_want_rank(struct sumi_infer *ctx, int input, int rank);
 
