@@ -28,6 +28,7 @@ struct sumi_node_info {
   const char
       *pattern; /* the coarsest pattern its zeros keep: "1x1", "1x4", "4x4", ...; "" = dense or no weights */
   const char *output_shapes; /* "float32[1,64,56,56], ..." */
+  bool random;               /* it draws random numbers */
 };
 /* The nodes of the portable graph, bodies included; inputs (may be NULL) fix the shapes. Texts live during the visit. */
 SUMI_API sumi_status sumi_model_visit_nodes(const struct sumi_model *model, const struct sumi_view *inputs,

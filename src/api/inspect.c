@@ -109,6 +109,7 @@ static bool visit_node(struct node_walk *w, const struct sumi_node *node, const 
                              .depth = node->graph->depth,
                              .n_inputs = (size_t)node->n_in,
                              .n_outputs = (size_t)node->n_out,
+                             .random = (node->op->flags & SUMI_OP_RANDOM) != 0,
                              .dense_macs = -1,
                              .macs = -1};
   n.inputs = names(w, node->in, node->n_in);

@@ -26,6 +26,7 @@ static sumi_status run_ref(const void *p, const struct sumi_run *run) {
                                  .scratch = a->scratch < 0 ? NULL : run->buffer[a->scratch],
                                  .heap = run->heap,
                                  .bodies = run->bodies,
+                                 .random = run->random,
                                  .err = run->err};
   return a->node->op->ref(&call);
 }

@@ -7,6 +7,7 @@
 #ifndef SUMI_EXEC_EXEC_H
 #define SUMI_EXEC_EXEC_H
 
+#include "base/random.h"
 #include "exec/model.h"
 
 /* What a session measures of one step or dynamic node. */
@@ -78,8 +79,9 @@ struct sumi_session {
   struct sumi_block *staging; /* [graph->n_input] row-major copies of inputs that are strided */
   struct sumi_output_view {
     int64_t dims[SUMI_MAX_RANK];
-  } * output;              /* [graph->n_output] what the borrowed views point to */
-  struct sumi_arena views; /* items of sequence inputs and outputs */
+  } * output;                /* [graph->n_output] what the borrowed views point to */
+  struct sumi_arena views;   /* items of sequence inputs and outputs */
+  struct sumi_random random; /* for operators without a seed: other numbers in every session and run */
 };
 
 sumi_status sumi_exec_new(struct sumi_session *session, const struct sumi_graph *graph,

@@ -163,7 +163,8 @@ static sumi_status audit_step(const struct sumi_stage *s, size_t k, struct sumi_
 static sumi_status run_steps(struct sumi_exec *exec, struct sumi_stage *s, struct sumi_err *err) {
   for (size_t i = 0; s->guard && i < s->plan.n_buffer; i++)
     if (s->guard[i].map) sumi_guard_poison(&s->guard[i]);
-  const struct sumi_run run = {.buffer = exec->buffer, .par = exec->session->par, .err = err};
+  const struct sumi_run run = {
+      .buffer = exec->buffer, .par = exec->session->par, .random = &exec->session->random, .err = err};
   for (size_t k = 0; k < s->plan.n_step; k++) {
     const struct sumi_step *step = &s->plan.step[k];
     const double t0 = s->timing ? now() : 0;
@@ -238,6 +239,7 @@ static sumi_status call_dynamic(struct sumi_exec *exec, const struct sumi_node *
                            .out = out,
                            .heap = heap,
                            .bodies = &bodies,
+                           .random = &exec->session->random,
                            .err = err};
   if (!(node->op->flags & (SUMI_OP_DYNAMIC | SUMI_OP_CONTROL)))
     SUMI_TRY(allocate_outputs(exec, node, info + n_in, err));

@@ -71,6 +71,7 @@ sumi_status sumi_session_init(struct sumi_model *model, const struct sumi_sessio
   if (!s) SUMI_FAIL_MEMORY(err);
   s->allocator = *a;
   s->model = sumi_model_ref(model);
+  sumi_random_init(&s->random, sumi_random_entropy());
   sumi_arena_init(&s->views, &s->allocator);
   const sumi_status status = init(s, o, err);
   if (status != SUMI_OK)

@@ -9,6 +9,7 @@
 struct sumi_lower; /* plan/lower.h */
 struct sumi_call;
 struct sumi_infer;
+struct sumi_random; /* base/random.h */
 
 /* A name under which ONNX files know the operator, and the versions at which its meaning or schema changed.
  * domain "" is ai.onnx. Versions in rising order, 0-terminated; a model may import any version >= the first. */
@@ -45,7 +46,7 @@ enum {
   SUMI_OP_CONTROL = 1, /* has bodies and runs them through call->bodies */
   SUMI_OP_DYNAMIC =
       2, /* its outputs' shapes are known only after it ran: ref makes them with sumi_call_output() */
-  SUMI_OP_RANDOM = 4, /* not a function of its inputs: never folded */
+  SUMI_OP_RANDOM = 4, /* draws random numbers: never folded */
   SUMI_OP_VIEW =
       8, /* output 0 has the bytes of input 0 in their order (Reshape, Identity): may share memory */
   SUMI_OP_IN_PLACE = 16, /* ref and lower allow output 0 to lie over input 0 when their bytes agree */
@@ -194,6 +195,7 @@ struct sumi_call {
   struct sumi_arena *heap; /* strings and dynamic outputs; lives as long as the outputs. NULL where the
                                           node is static: such a node must not need it */
   const struct sumi_bodies *bodies; /* control operators only */
+  struct sumi_random *random;       /* the session's generator, for SUMI_OP_RANDOM operators without a seed */
   struct sumi_err *err;
 };
 

@@ -16,6 +16,7 @@ struct sumi_run {
   struct sumi_par *par;    /* threads of the session; NULL = serial */
   struct sumi_arena *heap; /* as in sumi_call; NULL in static steps */
   const struct sumi_bodies *bodies;
+  struct sumi_random *random; /* as in sumi_call */
   struct sumi_err *err;
 };
 
