@@ -93,6 +93,39 @@ static void results_and_shapes(void **state) {
   }
 }
 
+static struct sumi_graph *random_graph(const struct sumi_allocator *a) {
+  struct sumi_graph *g = sumi_graph_new(a, "g");
+  if (!g) return NULL;
+  const struct sumi_info info = info_of(SUMI_FLOAT32, 2, (const sumi_dim[]){2, 4});
+  struct sumi_value *y = add(g, &sumi_op_random_uniform_like, sumi_graph_add_input(g, "x", &info), NULL, "y");
+  if (y && sumi_graph_add_output(g, y) && sumi_pass_infer(g, NULL, NULL, NULL) == SUMI_OK) return g;
+  sumi_graph_free(g);
+  return NULL;
+}
+
+/* Without a seed no two runs, and no two sessions, draw the same. */
+static void random_numbers_differ(void **state) {
+  (void)state;
+  float x[8] = {0}, drawn[4][8];
+  static const int64_t dims[] = {2, 4};
+  const struct sumi_view in = input(x, dims, NULL);
+  for (int k = 0; k < 2; k++) {
+    struct sumi_err err = SUMI_ERR_INIT;
+    struct sumi_model *model;
+    struct sumi_session *s;
+    assert_int_equal(open_session(sumi_allocator_default(), random_graph, "cpu", &model, &s, &err), SUMI_OK);
+    for (int run = 0; run < 2; run++) {
+      struct sumi_view out = {.size = sizeof out, .name = "y"};
+      assert_int_equal(sumi_session_execute(s, &in, 1, &out, 1, &err), SUMI_OK);
+      memcpy(drawn[2 * k + run], out.data, sizeof drawn[0]);
+    }
+    sumi_session_fini(s);
+    sumi_model_unref(model);
+  }
+  for (int i = 0; i < 4; i++)
+    for (int k = 0; k < i; k++) assert_memory_not_equal(drawn[i], drawn[k], sizeof drawn[0]);
+}
+
 static void strided_and_wrong_inputs(void **state) {
   (void)state;
   struct sumi_err err = SUMI_ERR_INIT;
@@ -245,9 +278,11 @@ static void every_allocation_fails_in_turn(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(results_and_shapes), cmocka_unit_test(strided_and_wrong_inputs),
-      cmocka_unit_test(shapes_that_depend_on_data), cmocka_unit_test(nothing_is_allocated_while_running),
-      cmocka_unit_test(every_allocation_fails_in_turn)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(results_and_shapes),
+                                     cmocka_unit_test(random_numbers_differ),
+                                     cmocka_unit_test(strided_and_wrong_inputs),
+                                     cmocka_unit_test(shapes_that_depend_on_data),
+                                     cmocka_unit_test(nothing_is_allocated_while_running),
+                                     cmocka_unit_test(every_allocation_fails_in_turn)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

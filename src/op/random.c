@@ -89,8 +89,8 @@ static sumi_status bernoulli_ref(const struct sumi_call *c) {
     const double p = sumi_get_f64(x->dtype, x->data, i);
     if (!(p >= 0 && p <= 1))
       SUMI_FAIL(c->err, SUMI_E_VALUE, "element %" PRId64 " is %g, no probability", i, p);
-    /* as NumPy's binomial(1, p): nothing is drawn for 0, the likelier outcome takes the lower end */
-    const double u = p > 0 ? sumi_twister_uniform(&t) : 0;
+    /* as NumPy's binomial(1, p): the likelier outcome takes the lower end */
+    const double u = sumi_twister_uniform(&t);
     sumi_set_f64(y->dtype, y->data, i, p > 0.5 ? u <= p : u > 1 - p);
   }
   return SUMI_OK;

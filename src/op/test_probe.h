@@ -80,6 +80,7 @@ static inline float *probe_fill(struct probe *p, int64_t n, int64_t seed) {
 
 /* Infers and computes n_out outputs; the first failure's status. */
 static inline sumi_status probe_run(struct probe *p, int n_out) {
+  p->err = (struct sumi_err)SUMI_ERR_INIT;
   struct sumi_infer ctx = {.node = &p->node,
                            .arena = &p->arena,
                            .n_in = p->node.n_in,
