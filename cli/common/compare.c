@@ -86,14 +86,19 @@ static struct sumi_view parts_of(const struct sumi_view *v, int64_t *n) {
   return parts;
 }
 
-static bool same_tensor(const struct sumi_view *got, const struct sumi_view *want, double rtol, double atol,
-                        const struct difference *d) {
+static bool same_shape(const struct sumi_view *got, const struct sumi_view *want,
+                       const struct difference *d) {
   char a[200], b[200];
   bool same = got->dtype == want->dtype && got->rank == want->rank;
   for (int i = 0; same && i < got->rank; i++) same = got->dims[i] == want->dims[i];
-  if (!same)
-    return differ(d, "%s, not %s", cli_shape_text(got->dtype, got->rank, got->dims, a, sizeof a),
-                  cli_shape_text(want->dtype, want->rank, want->dims, b, sizeof b));
+  if (same) return true;
+  return differ(d, "%s, not %s", cli_shape_text(got->dtype, got->rank, got->dims, a, sizeof a),
+                cli_shape_text(want->dtype, want->rank, want->dims, b, sizeof b));
+}
+
+static bool same_tensor(const struct sumi_view *got, const struct sumi_view *want, double rtol, double atol,
+                        const struct difference *d) {
+  if (!same_shape(got, want, d)) return false;
   int64_t n = sumi_view_count(want);
   if (n < 0) return differ(d, "its shape is no shape");
   const sumi_dtype type = want->dtype;
@@ -129,5 +134,45 @@ bool cli_compare(const struct sumi_view *got, const struct sumi_view *want, doub
     free(why);
     return false;
   }
+  return true;
+}
+
+struct sample {
+  double low, high, mean, variance; /* of the mean */
+  bool whole;                       /* all elements are whole numbers */
+};
+
+static struct sample sample_of(const struct sumi_view *v, int64_t n) {
+  struct sample s = {INFINITY, -INFINITY, 0, 0, true};
+  double square = 0;
+  for (int64_t i = 0; i < n; i++) {
+    const double x = sumi_view_get(v, i), d = x - s.mean;
+    s.low = fmin(s.low, x);
+    s.high = fmax(s.high, x);
+    s.whole = s.whole && x == trunc(x);
+    s.mean += d / (double)(i + 1);
+    square += d * (x - s.mean);
+  }
+  s.variance = square / (double)n / (double)n;
+  return s;
+}
+
+bool cli_compare_draws(const struct sumi_view *got, const struct sumi_view *want, char *reason, size_t size) {
+  const struct difference d = {reason, size};
+  if (got->absent || want->absent || got->kind != SUMI_TENSOR || want->kind != SUMI_TENSOR ||
+      sumi_dtype_size_bits(want->dtype) < 8 || want->dtype == SUMI_STRING)
+    return differ(&d, "draws are compared of tensors of numbers only");
+  if (!same_shape(got, want, &d)) return false;
+  const int64_t n = sumi_view_count(want);
+  if (n <= 0) return n == 0;
+  const struct sample a = sample_of(got, n), b = sample_of(want, n);
+  const double span = b.high - b.low;
+  if (b.whole && !a.whole) return differ(&d, "not all draws are whole numbers");
+  if (!(a.low >= b.low - span && a.high <= b.high + span))
+    return differ(&d, "draws lie in [%g, %g], not in [%g, %g]", a.low, a.high, b.low, b.high);
+  const double error = sqrt(a.variance + b.variance);
+  if (!(fabs(a.mean - b.mean) <= 4 * error))
+    return differ(&d, "the mean of the draws is %g, not %g: that is not within 4 times %g", a.mean, b.mean,
+                  error);
   return true;
 }

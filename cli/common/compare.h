@@ -11,4 +11,9 @@
 bool cli_compare(const struct sumi_view *got, const struct sumi_view *want, double rtol, double atol,
                  char *reason, size_t size);
 
+/* Could two tensors be draws from one distribution? They have one type and shape, the elements got are whole numbers where
+ * all those wanted are, none lies further than the span of those wanted beyond them, and the means differ by at most four
+ * standard errors of their difference. On false, reason says what is not so. */
+bool cli_compare_draws(const struct sumi_view *got, const struct sumi_view *want, char *reason, size_t size);
+
 #endif

@@ -238,6 +238,35 @@ static void test_compare(void **state) {
   assert_false(cli_compare(&x, &y, 0, 0, why, sizeof why));
 }
 
+static struct sumi_view row_of(float *data, const int64_t *n) {
+  return (struct sumi_view){
+      .size = sizeof(struct sumi_view), .data = data, .dtype = SUMI_FLOAT32, .rank = 1, .dims = n};
+}
+
+static void test_draws(void **state) {
+  (void)state;
+  enum { N = 100 };
+  static const int64_t n = N, other = N - 1;
+  float a[N], b[N];
+  char why[200];
+  for (int i = 0; i < N; i++) a[i] = (float)(i % 2), b[i] = (float)(i * 7 % 10 < 4);
+  struct sumi_view got = row_of(a, &n), want = row_of(b, &n), less = row_of(a, &other);
+  assert_true(cli_compare_draws(&got, &want, why, sizeof why)); /* means 0.5 and 0.4, of 100 each */
+  assert_false(cli_compare_draws(&less, &want, why, sizeof why));
+  assert_non_null(strstr(why, "float32[99], not float32[100]"));
+  a[3] = 0.5f;
+  assert_false(cli_compare_draws(&got, &want, why, sizeof why));
+  assert_non_null(strstr(why, "whole"));
+  a[3] = 3;
+  assert_false(cli_compare_draws(&got, &want, why, sizeof why));
+  assert_non_null(strstr(why, "[0, 3]"));
+  for (int i = 0; i < N; i++) a[i] = (float)(i % 4 > 0);
+  assert_false(cli_compare_draws(&got, &want, why, sizeof why)); /* 0.75 and 0.4 */
+  assert_non_null(strstr(why, "mean"));
+  a[0] = NAN;
+  assert_false(cli_compare_draws(&got, &want, why, sizeof why));
+}
+
 static void test_scores(void **state) {
   (void)state;
   const double scores[] = {0.1, 0.7, 0.7, NAN, 0.2};
@@ -285,6 +314,7 @@ int main(void) {
       cmocka_unit_test(test_npy_damaged),
       cmocka_unit_test(test_npz),
       cmocka_unit_test(test_compare),
+      cmocka_unit_test(test_draws),
       cmocka_unit_test(test_scores),
       cmocka_unit_test(test_texts),
   };

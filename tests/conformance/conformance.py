@@ -1,7 +1,7 @@
 """Runs sumi check on one kind of the ONNX backend tests: conformance.py KIND
 
 No case may fail but those of known.txt: a case is right, or refused with a reason. And none that passed before may be refused: expected.txt
-lists how many of each kind pass at least."""
+lists how many of each kind pass at least. A case may be judged as a draw of random numbers only where random.txt lists it."""
 
 import collections
 import json
@@ -47,9 +47,10 @@ def floor_of(kind):
     return 1
 
 
-def known_failures():
-    """Cases whose expected output is not the standard's result; known.txt gives the reason of each."""
-    lines = (HERE / "known.txt").read_text().splitlines()
+def cases_of(name):
+    """The cases that a file lists: known.txt, whose expected output is not the standard's result, with the reason of each;
+    random.txt, whose outputs are drawn at random."""
+    lines = (HERE / name).read_text().splitlines()
     return {line.split()[0] for line in lines if line and not line.startswith("#")}
 
 
@@ -65,12 +66,15 @@ def main():
         sys.exit(1)
     report = json.loads(done.stdout)
     reasons = collections.Counter()
-    known = known_failures()
+    known, random = cases_of("known.txt"), cases_of("random.txt")
     failed = 0
     for case in report["cases"]:
         if case["verdict"] == "failed":
             failed += case["case"] not in known
             print(f"failed{' (known)' if case['case'] in known else ''} {case['case']}: {case['reason']}")
+        if case["drawn"] and case["case"] not in random:
+            failed += 1
+            print(f"failed {case['case']}: it was judged as a draw, and random.txt does not list it")
         if case["verdict"] == "refused":
             reasons[case["reason"].split("\n")[0][:160]] += 1
     for reason, count in reasons.most_common(40):
