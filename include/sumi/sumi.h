@@ -161,7 +161,8 @@ SUMI_API sumi_status sumi_session_prepare(struct sumi_session *session, const st
 /* Runs, preparing first where the shapes are new. Inputs and outputs are found by name; any subset of the outputs, in
  * any order. An output with data == NULL receives a row-major view of the session's own memory, valid until the next
  * run, prepare or free of the session; with data set, dims, dtype (and strides) must be what the model gives, and the
- * result is written there. After a failure the session can be used again. */
+ * result is written there. After a failure the session can be used again. Operators that draw random numbers draw the same
+ * in every run where they have a seed, and others in every run and session where they have none. */
 SUMI_API sumi_status sumi_session_run(struct sumi_session *session, const struct sumi_view *inputs,
                                       size_t n_inputs, struct sumi_view *outputs, size_t n_outputs,
                                       struct sumi_err *err);

@@ -107,6 +107,9 @@ static const struct sumi_case cases[] = {
      .why = "wraps, also from below"},
     {"g (float16[2,3,5] x, float16[2,3,5] u) => (y) { y = TensorScatter <axis = 2> (x, u) }",
      .why = "no indices: all of it"},
+    {"g (int4[2,3,5] x, int4[2,3,2] u) => (y) <int64[2] i = {2, 4}> "
+     "{ y = TensorScatter <axis = 2, mode = \"circular\"> (x, u, i) }",
+     .why = "two elements a byte, at odd places"},
     {"g (double[2,5] x, double[2,0] u) => (y) { y = TensorScatter <axis = 1> (x, u) }", .why = "no update"},
     {NULL},
 };
