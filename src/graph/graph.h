@@ -251,8 +251,13 @@ struct sumi_print_options {
 void sumi_graph_print_with(const struct sumi_graph *g, const struct sumi_print_options *options,
                            struct sumi_text *out);
 
-/* The newest operator sets known: "" (ai.onnx), ai.onnx.ml, com.microsoft. */
-enum { SUMI_NEWEST_OPSET = 27, SUMI_NEWEST_ML_OPSET = 5, SUMI_NEWEST_MS_OPSET = 1 };
+/* The newest operator sets known: "" (ai.onnx), ai.onnx.ml, com.microsoft, ai.onnx.preview and ai.onnx.preview.training. */
+enum {
+  SUMI_NEWEST_OPSET = 27,
+  SUMI_NEWEST_ML_OPSET = 5,
+  SUMI_NEWEST_MS_OPSET = 1,
+  SUMI_NEWEST_PREVIEW_OPSET = 1
+};
 
 /* Finds the operator for a domain ("" = ai.onnx), name and operator set version; NULL and a sentence in why.
  * Given by room op; passed in because op lies above. */
