@@ -235,7 +235,7 @@ static const struct sumi_case momentum_cases[] = {
      .low = 1, .high = 5},
     {"g (float r, float[2] x, float[3] z, float[2] g, float[3] e, float[2] v, float[3] w) => (a, b, c, d)"
      " <int64 t = {0}> { a, b, c, d = " DOMAIN ".Momentum <alpha = 0.95, beta = 0.5, mode = \"nesterov\", "
-                                               "norm_coefficient = 0.1> (r, t, x, z, g, e, v, w) }",
+     "norm_coefficient = 0.1> (r, t, x, z, g, e, v, w) }",
      .why = "two tensors, the first step: beta is 1"},
     {NULL},
 };
