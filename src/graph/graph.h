@@ -192,6 +192,9 @@ sumi_status sumi_node_set_tensor(struct sumi_node *node, const char *name, const
 sumi_status sumi_node_set_graph(struct sumi_node *node, const char *name, struct sumi_graph *body,
                                 struct sumi_err *err);
 void sumi_node_remove_attr(struct sumi_node *node, const char *name);
+/* Gives to, which has none, the attributes of from: bodies are copied, other contents shared with from's graph, which must not
+ * be freed before. */
+sumi_status sumi_node_copy_attrs(const struct sumi_node *from, struct sumi_node *to, struct sumi_err *err);
 
 /* By name, in constant time; NULL where there is none. */
 struct sumi_value *sumi_graph_find_value(const struct sumi_graph *g, const char *name);
