@@ -324,6 +324,7 @@ static const struct sumi_case cast_cases[] = {
     {NULL},
 };
 static const struct sumi_case like_cases[] = {
+    {"g (float[5] x, double[1] t) => (y) { y = CastLike (x, t) }"},
     {"g (float[3,37] x, int8 t) => (y) { y = CastLike (x, t) }", .low = -9, .high = 9},
     {NULL},
 };

@@ -45,12 +45,33 @@ static value cut(struct sumi_grad *g, value full, value x, const struct sumi_win
                          sumi_grad_ints(g, axes, w->n));
 }
 
+/* Where all sizes are numbers and no pad cuts, ConvTranspose itself leaves out the padding and adds the rest that no window
+ * reached: extra[n]. False: it cannot. */
+static bool exact(struct sumi_grad *g, value x, const struct sumi_window *w, int64_t *extra) {
+  const struct sumi_info *info = sumi_grad_info(g, x);
+  for (int i = 0; info && i < w->n; i++) {
+    const int64_t size = info->dim[2 + i];
+    if (size < 0 || w->out[i] < 1 || w->begin[i] < 0 || w->end[i] < 0) return false;
+    const int64_t span = (w->out[i] - 1) * w->stride[i] + (w->kernel[i] - 1) * w->dilation[i] + 1;
+    extra[i] = size + w->begin[i] + w->end[i] - span;
+    if (extra[i] < 0 || extra[i] >= w->stride[i])
+      return false; /* a window sticks out, or pads are all there is */
+  }
+  return info != NULL;
+}
+
 /* dy spread over the windows it came from, each tap times its weight. */
 static value unwindow(struct sumi_grad *g, value dy, value weight, value x, const struct sumi_window *w,
                       int64_t group) {
+  int64_t extra[SUMI_MAX_RANK], pads[2 * SUMI_MAX_RANK];
   value full = sumi_grad_list(g, sumi_grad_conv_transpose(g, dy, weight), "strides", w->stride, w->n);
   full = sumi_grad_int(g, sumi_grad_list(g, full, "dilations", w->dilation, w->n), "group", group);
-  return cut(g, full, x, w);
+  if (!exact(g, x, w, extra)) return cut(g, full, x, w);
+  for (int i = 0; i < w->n; i++) {
+    pads[i] = w->begin[i];
+    pads[w->n + i] = w->end[i];
+  }
+  return sumi_grad_list(g, sumi_grad_list(g, full, "pads", pads, 2 * w->n), "output_padding", extra, w->n);
 }
 
 /* ---- Conv ------------------------------------------------------------------------------------------------------- */
@@ -104,12 +125,15 @@ sumi_status sumi_conv_grad(struct sumi_grad *g) {
   int64_t kernel[SUMI_MAX_RANK], axes[SUMI_MAX_RANK] = {0};
   struct sumi_window w;
   if (g->status != SUMI_OK) return g->status;
+  bool known = true;
   for (int i = 2; i < rank; i++) {
     kernel[i - 2] = info->dim[i];
     axes[i - 1] = i;
-    if (info->dim[i] < 0) SUMI_FAIL(g->err, SUMI_E_UNSUPPORTED, "the size of the kernel is unknown");
+    known = known && info->dim[i] >= 0;
   }
-  SUMI_TRY(window_of(g, x, kernel, &w));
+  if (!known && !sumi_node_attr(node, "kernel_shape"))
+    SUMI_FAIL(g->err, SUMI_E_UNSUPPORTED, "the gradient needs the kernel's size, which is unknown");
+  SUMI_TRY(window_of(g, x, known ? kernel : NULL, &w));
   const int64_t group = sumi_attr_int(node, "group", 1);
   if (g->wanted[0]) g->dx[0] = unwindow(g, g->dy[0], weight, x, &w, group);
   if (g->wanted[1]) g->dx[1] = weight_grad(g, x, weight, &w, group);
