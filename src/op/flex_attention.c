@@ -214,12 +214,13 @@ static sumi_status flex_ref(const struct sumi_call *c) {
   size_t bytes;
   SUMI_TRY(begin(c, &f));
   SUMI_TRY(precision(c->node, c->in[Q]->dtype, &p, c->err));
+  const int64_t dim[4] = {f.batch, f.heads, f.queries, c->in[V]->dim[3]};
+  SUMI_TRY(sumi_call_output(c, 0, c->in[Q]->dtype, 4, dim));
+  if (!sumi_tensor_count(c->out[0])) return SUMI_OK;
   struct sumi_tensor own = {.dtype = p, .rank = 4, .dim = {f.batch, f.heads, f.queries, f.keys}};
   SUMI_TRY(sumi_shape_bytes(p, own.dim, 4, &bytes, c->err));
   own.data = sumi_arena_alloc(c->heap, bytes);
   if (!own.data) SUMI_FAIL_MEMORY(c->err);
-  const int64_t dim[4] = {f.batch, f.heads, f.queries, c->in[V]->dim[3]};
-  SUMI_TRY(sumi_call_output(c, 0, c->in[Q]->dtype, 4, dim));
   const struct sumi_tensor *scores = &own, *probs = &own;
   put_scores(&f, &own);
   SUMI_TRY(modify(c, "score_mod", &scores));

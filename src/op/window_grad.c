@@ -143,46 +143,50 @@ sumi_status sumi_conv_grad(struct sumi_grad *g) {
 
 /* ---- AveragePool ----------------------------------------------------------------------------------------------- */
 
-/* How many taps of windows of dimension i are counted: those inside [-begin, size + end) with the padding, [0, size) without.
+/* How many taps of window o along dimension i are counted: those inside [-begin, size + end) with the padding, [0, size) without.
  */
 static double counted(const struct sumi_window *w, int i, int64_t size, bool padding, int64_t o) {
   const int64_t low = padding ? -w->begin[i] : 0, high = padding ? size + w->end[i] : size;
-  int64_t n = 0;
-  for (int64_t k = 0; k < w->kernel[i]; k++) {
-    const int64_t at = o * w->stride[i] + k * w->dilation[i] - w->begin[i];
-    n += at >= low && at < high;
-  }
-  return (double)n;
+  const int64_t start = o * w->stride[i] - w->begin[i], step = w->dilation[i];
+  const int64_t first = start >= low ? 0 : (low - start + step - 1) / step;
+  const int64_t behind = start >= high ? 0 : (high - start + step - 1) / step;
+  return (double)SUMI_MAX(SUMI_MIN(behind, w->kernel[i]) - first, 0);
 }
 
-/* dy divided by the number of taps each window counts. The number is a product over dimensions, so that dy is divided by a row
- * for each. */
-static value shares(struct sumi_grad *g, value x, const struct sumi_window *w) {
-  const struct sumi_info *info = sumi_grad_info(g, x);
+enum { MAX_ROW = 1 << 20 }; /* windows along a dimension that are told apart */
+
+/* v divided along dimension i by how many taps each window counts: the windows must be known and few. */
+static value share_row(struct sumi_grad *g, value v, value x, const struct sumi_window *w, int i) {
   const bool padding = sumi_attr_int(g->node, "count_include_pad", 0) != 0;
-  value v = g->dy[0];
-  for (int i = 0; i < w->n && g->status == SUMI_OK; i++) {
-    const int64_t size = info->dim[2 + i];
-    if (size < 0) {
-      if (w->ceil || (!padding && (w->begin[i] || w->end[i]))) {
-        g->status =
-            sumi_err_set(g->err, SUMI_E_UNSUPPORTED, "pads or ceil_mode with unknown sizes have no gradient");
-        return NULL;
-      }
-      v = sumi_grad_div(g, v, sumi_grad_scalar(g, x, (double)w->kernel[i]));
-      continue;
-    }
-    int64_t dim[SUMI_MAX_RANK];
-    for (int d = 0; d < w->n + 2; d++) dim[d] = d == 2 + i ? w->out[i] : 1;
-    double *count = SUMI_NEW_ARRAY(g->graph->arena, (size_t)w->out[i], double);
-    if (!count) {
-      g->status = sumi_err_set(g->err, SUMI_E_MEMORY, "out of memory");
-      return NULL;
-    }
-    for (int64_t o = 0; o < w->out[i]; o++) count[o] = SUMI_MAX(counted(w, i, size, padding, o), 1);
-    v = sumi_grad_div(g, v, sumi_grad_tensor(g, x, w->n + 2, dim, count));
+  const int64_t size = sumi_grad_info(g, x)->dim[2 + i], out = w->out[i];
+  if (size < 0 || out < 0 || out > MAX_ROW) {
+    g->status =
+        sumi_err_set(g->err, SUMI_E_UNSUPPORTED,
+                     "padded windows have no gradient where their number is unknown or above %d", MAX_ROW);
+    return NULL;
   }
-  return v;
+  int64_t dim[SUMI_MAX_RANK];
+  for (int d = 0; d < w->n + 2; d++) dim[d] = d == 2 + i ? out : 1;
+  double *count = SUMI_NEW_ARRAY(g->graph->arena, (size_t)out, double);
+  if (!count) {
+    g->status = sumi_err_set(g->err, SUMI_E_MEMORY, "out of memory");
+    return NULL;
+  }
+  for (int64_t o = 0; o < out; o++) count[o] = SUMI_MAX(counted(w, i, size, padding, o), 1);
+  return sumi_grad_div(g, v, sumi_grad_tensor(g, x, w->n + 2, dim, count));
+}
+
+/* dy divided by the number of taps each window counts, which is a product over the dimensions. */
+static value shares(struct sumi_grad *g, value x, const struct sumi_window *w) {
+  value v = g->dy[0];
+  double all = 1;
+  for (int i = 0; i < w->n && g->status == SUMI_OK; i++) {
+    if (w->ceil || w->begin[i] || w->end[i])
+      v = share_row(g, v, x, w, i);
+    else
+      all *= (double)w->kernel[i];
+  }
+  return all == 1 ? v : sumi_grad_div(g, v, sumi_grad_scalar(g, x, all));
 }
 
 /* Every channel is a picture of its own: [N * C, 1, ...], so that one kernel of ones serves all. */
