@@ -178,10 +178,11 @@ static value share_row(struct sumi_grad *g, value v, value x, const struct sumi_
 
 /* dy divided by the number of taps each window counts, which is a product over the dimensions. */
 static value shares(struct sumi_grad *g, value x, const struct sumi_window *w) {
+  const bool padding = sumi_attr_int(g->node, "count_include_pad", 0) != 0;
   value v = g->dy[0];
   double all = 1;
   for (int i = 0; i < w->n && g->status == SUMI_OK; i++) {
-    if (w->ceil || w->begin[i] || w->end[i])
+    if (w->ceil || (!padding && (w->begin[i] || w->end[i])))
       v = share_row(g, v, x, w, i);
     else
       all *= (double)w->kernel[i];

@@ -126,13 +126,22 @@ static sumi_status expand(struct sumi_graph *g, struct sumi_node *node, struct s
   return sumi_graph_tidy(g, err);
 }
 
+/* Every derivative of a derivative is some times as large as what it is taken of: a graph may grow so many times, and so many
+ * nodes on top. */
+enum { MAX_GROWTH = 64, FREE_NODES = 4096 };
+
 /* One after the other, in order: a later one may name what an earlier one gives. */
 static sumi_status run(struct sumi_graph *g, struct sumi_err *err) {
+  const size_t before = g->n_node;
   for (size_t i = 0; i < g->n_node;) {
     if (g->node[i]->op != &sumi_op_gradient) {
       i++;
       continue;
     }
+    if (g->n_node > FREE_NODES && (g->n_node - FREE_NODES) / MAX_GROWTH >= before)
+      SUMI_FAIL(err, SUMI_E_LIMIT,
+                "derivatives of derivatives make %zu nodes of %zu, more than %d times as many", g->n_node,
+                before, MAX_GROWTH);
     SUMI_TRY(expand(g, g->node[i], err));
     i = 0;
   }

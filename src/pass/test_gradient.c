@@ -121,6 +121,18 @@ static void broadcasting(void **state) {
   sumi_graph_free(g);
 }
 
+/* A file may ask for derivatives of derivatives without end. */
+static void grows_within_bounds(void **state) {
+  (void)state;
+  struct sumi_text t;
+  sumi_text_init(&t, NULL);
+  sumi_text_add(&t, "g (float x) => (p0) { p0 = Tanh (x) ");
+  for (int i = 1; i < 40; i++) sumi_text_add(&t, "p%d" GRAD "<xs = [\"x\"], y = \"p%d\"> (x) ", i, i - 1);
+  sumi_text_add(&t, "}");
+  refuses(sumi_text_str(&t), SUMI_E_LIMIT, "derivatives of derivatives");
+  sumi_text_fini(&t);
+}
+
 static void every_allocation_fails(void **state) {
   (void)state;
   survives_failed_allocations("g (float[1,1,4,4] x, float[1,1,3,3] w, float[4,4] u) => (y, p, q) { c = Conv "
@@ -131,9 +143,13 @@ static void every_allocation_fails(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(by_the_rules), cmocka_unit_test(refusals),
-      cmocka_unit_test(elsewhere),    cmocka_unit_test(higher_order),
-      cmocka_unit_test(broadcasting), cmocka_unit_test(every_allocation_fails),
+      cmocka_unit_test(by_the_rules),
+      cmocka_unit_test(refusals),
+      cmocka_unit_test(elsewhere),
+      cmocka_unit_test(higher_order),
+      cmocka_unit_test(broadcasting),
+      cmocka_unit_test(grows_within_bounds),
+      cmocka_unit_test(every_allocation_fails),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
