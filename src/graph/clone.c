@@ -31,7 +31,7 @@ static sumi_status copy_body(const struct sumi_graph *body, struct sumi_graph *t
   return copy_graph(body, *out, err);
 }
 
-static sumi_status copy_attrs(const struct sumi_node *from, struct sumi_node *to, struct sumi_err *err) {
+sumi_status sumi_node_copy_attrs(const struct sumi_node *from, struct sumi_node *to, struct sumi_err *err) {
   for (int i = 0; i < from->n_attr; i++) {
     struct sumi_attr *a = sumi_node_add_attr(to, from->attr[i].name, from->attr[i].type);
     if (!a) SUMI_FAIL_MEMORY(err);
@@ -73,7 +73,7 @@ static sumi_status copy_nodes(const struct sumi_graph *from, struct sumi_graph *
       m->n_captured = n->n_captured;
       m->made_up = n->made_up;
     }
-    status = m ? copy_attrs(n, m, err) : sumi_err_set(err, SUMI_E_MEMORY, "out of memory");
+    status = m ? sumi_node_copy_attrs(n, m, err) : sumi_err_set(err, SUMI_E_MEMORY, "out of memory");
   }
   sumi_free(to->allocator, list, cap * sizeof(struct sumi_value *));
   return status;

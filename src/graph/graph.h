@@ -192,6 +192,9 @@ sumi_status sumi_node_set_tensor(struct sumi_node *node, const char *name, const
 sumi_status sumi_node_set_graph(struct sumi_node *node, const char *name, struct sumi_graph *body,
                                 struct sumi_err *err);
 void sumi_node_remove_attr(struct sumi_node *node, const char *name);
+/* Gives to, which has none, the attributes of from: bodies are copied, other contents shared with from's graph, which must not
+ * be freed before. */
+sumi_status sumi_node_copy_attrs(const struct sumi_node *from, struct sumi_node *to, struct sumi_err *err);
 
 /* By name, in constant time; NULL where there is none. */
 struct sumi_value *sumi_graph_find_value(const struct sumi_graph *g, const char *name);
@@ -251,8 +254,13 @@ struct sumi_print_options {
 void sumi_graph_print_with(const struct sumi_graph *g, const struct sumi_print_options *options,
                            struct sumi_text *out);
 
-/* The newest operator sets known: "" (ai.onnx), ai.onnx.ml, com.microsoft. */
-enum { SUMI_NEWEST_OPSET = 28, SUMI_NEWEST_ML_OPSET = 5, SUMI_NEWEST_MS_OPSET = 1 };
+/* The newest operator sets known: "" (ai.onnx), ai.onnx.ml, com.microsoft, ai.onnx.preview and ai.onnx.preview.training. */
+enum {
+  SUMI_NEWEST_OPSET = 28,
+  SUMI_NEWEST_ML_OPSET = 5,
+  SUMI_NEWEST_MS_OPSET = 1,
+  SUMI_NEWEST_PREVIEW_OPSET = 1
+};
 
 /* Finds the operator for a domain ("" = ai.onnx), name and operator set version; NULL and a sentence in why.
  * Given by room op; passed in because op lies above. */

@@ -10,6 +10,7 @@ struct sumi_lower; /* plan/lower.h */
 struct sumi_call;
 struct sumi_infer;
 struct sumi_random; /* base/random.h */
+struct sumi_grad; /* op/grad.h */
 
 /* A name under which ONNX files know the operator, and the versions at which its meaning or schema changed.
  * domain "" is ai.onnx. Versions in rising order, 0-terminated; a model may import any version >= the first. */
@@ -23,7 +24,8 @@ struct sumi_attr_spec {
   const char *name;
   enum sumi_attr_type type;
   bool required;
-  int until; /* the first version that no longer has it; 0 = still there */
+  int until;  /* the first version that no longer has it; 0 = still there */
+  bool names; /* its strings name values of the node's graph */
 };
 
 enum {
@@ -108,6 +110,11 @@ struct sumi_op {
 
   /* Work of one run; NULL = bytes of inputs and outputs, no macs. */
   void (*cost)(const struct sumi_call *call, struct sumi_cost *cost);
+
+  /* Appends the nodes that compute the inputs' gradients from the outputs' to the graph. They are ordinary operators
+   * with a gradient of their own where one exists, so that what comes out can be differentiated again. NULL = no gradient
+   * is known; pass/gradient.h refuses by the operator's name. */
+  sumi_status (*grad)(struct sumi_grad *g);
 
   const struct sumi_case *cases; /* NULL = covered by the conformance tests only (say why in the file) */
 };

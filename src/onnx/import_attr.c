@@ -237,6 +237,24 @@ static sumi_status take_value(struct sumi_onnx_importer *im, struct sumi_onnx_sc
 
 /* ---- attributes of a node ------------------------------------------------------------------------------ */
 
+/* Where the strings of an attribute name values of the node's graph, they become what the values are called there: those of an
+ * inlined function are not called as in the file. */
+static sumi_status resolve_names(struct sumi_onnx_importer *im, struct sumi_onnx_scope *scope,
+                                 const struct sumi_node *node, struct sumi_attr *a, struct sumi_err *err) {
+  const struct sumi_attr_spec *spec = node->op->attrs;
+  while (!sumi_streq(spec->name, a->name)) spec++;
+  if (!spec->names) return SUMI_OK;
+  struct sumi_str *item = a->type == SUMI_ATTR_STRING ? &a->u.s : (struct sumi_str *)(uintptr_t)a->u.strings;
+  for (size_t i = 0; i < a->n; i++) {
+    const char *name;
+    SUMI_TRY(sumi_onnx_name(im, item[i], &name, err));
+    const struct sumi_onnx_slot *slot = sumi_onnx_scope_own(scope, name);
+    if (!slot || !slot->value) SUMI_FAIL(err, SUMI_E_FORMAT, "there is no value '%.128s' in its graph", name);
+    item[i] = (struct sumi_str){slot->value->name, strlen(slot->value->name)};
+  }
+  return SUMI_OK;
+}
+
 static sumi_status take_attr(struct sumi_onnx_importer *im, struct sumi_onnx_scope *scope,
                              struct sumi_node *node, struct sumi_str name_bytes,
                              const struct sumi_onnx_attribute *p, struct sumi_err *err) {
@@ -251,7 +269,8 @@ static sumi_status take_attr(struct sumi_onnx_importer *im, struct sumi_onnx_sco
   if (sumi_node_attr(node, name)) SUMI_FAIL(err, SUMI_E_FORMAT, "attribute '%.128s' is given twice", name);
   struct sumi_attr *a = sumi_node_add_attr(node, name, types[row].type);
   if (!a) SUMI_FAIL_MEMORY(err);
-  const sumi_status status = take_value(im, scope, node->graph, p, a, err);
+  sumi_status status = take_value(im, scope, node->graph, p, a, err);
+  if (status == SUMI_OK) status = resolve_names(im, scope, node, a, err);
   if (status == SUMI_OK || im->refusals.fatal) return status;
   return sumi_err_prefix(err, status, "attribute '%.128s'", a->name);
 }

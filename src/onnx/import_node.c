@@ -9,8 +9,11 @@ static sumi_status check_newest(struct sumi_str domain, int64_t version, struct 
   static const struct {
     const char *domain;
     int newest;
-  } rows[] = {
-      {"", SUMI_NEWEST_OPSET}, {"ai.onnx.ml", SUMI_NEWEST_ML_OPSET}, {"com.microsoft", SUMI_NEWEST_MS_OPSET}};
+  } rows[] = {{"", SUMI_NEWEST_OPSET},
+              {"ai.onnx.ml", SUMI_NEWEST_ML_OPSET},
+              {"com.microsoft", SUMI_NEWEST_MS_OPSET},
+              {"ai.onnx.preview", SUMI_NEWEST_PREVIEW_OPSET},
+              {"ai.onnx.preview.training", SUMI_NEWEST_PREVIEW_OPSET}};
   if (version < 1 || version > INT32_MAX)
     SUMI_FAIL(err, SUMI_E_FORMAT, "its operator set has an impossible version");
   for (size_t i = 0; i < SUMI_COUNT(rows); i++)

@@ -106,6 +106,31 @@ static void resolves_attributes(void **state) {
   }
 }
 
+/* Attributes that name values say what the values are called once the function is inlined. */
+static void resolves_names_of_values(void **state) {
+  (void)state;
+  for (int known = 0; known < 2; known++) {
+    struct bytes f = function_bytes("F", "a", "c"),
+                 n = node_bytes("ai.onnx.preview.training:Gradient", "a", "c"), xs = attr_bytes("xs", 8),
+                 y = attr_bytes("y", 3);
+    put_text(&xs, 9, "a");
+    put_text(&y, 4, known ? "t" : "x");
+    put_message(&n, 5, xs);
+    put_message(&n, 5, y);
+    put_message(&f, 7, node_bytes("Neg", "a", "t"));
+    put_message(&f, 7, n);
+    struct bytes model = model_calling(f, node_bytes("local:F", "x", "y"));
+    if (!known) { /* a value of the caller is none of the function's */
+      expect_refusal(model, SUMI_E_FORMAT, "there is no value 'x' in its graph");
+      continue;
+    }
+    struct sumi_graph *g = import_model(model);
+    assert_string_equal(sumi_attr_string(g->node[1], "y", ""), "call/t");
+    assert_string_equal(sumi_node_attr(g->node[1], "xs")->u.strings[0].data, "x");
+    sumi_graph_free(g);
+  }
+}
+
 /* An output that is an input, and one that is given twice, become copies. */
 static void copies_passed_through_values(void **state) {
   (void)state;
@@ -252,10 +277,15 @@ static void bounds_what_grows(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(inlines_a_call),          cmocka_unit_test(follows_its_own_operator_set),
-      cmocka_unit_test(resolves_attributes),     cmocka_unit_test(copies_passed_through_values),
-      cmocka_unit_test(inlines_calls_in_calls),  cmocka_unit_test(shadows_operators),
-      cmocka_unit_test(refuses_wrong_functions), cmocka_unit_test(bounds_what_grows),
+      cmocka_unit_test(inlines_a_call),
+      cmocka_unit_test(follows_its_own_operator_set),
+      cmocka_unit_test(resolves_attributes),
+      cmocka_unit_test(resolves_names_of_values),
+      cmocka_unit_test(copies_passed_through_values),
+      cmocka_unit_test(inlines_calls_in_calls),
+      cmocka_unit_test(shadows_operators),
+      cmocka_unit_test(refuses_wrong_functions),
+      cmocka_unit_test(bounds_what_grows),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

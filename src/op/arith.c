@@ -2,6 +2,7 @@
  * before. Integers wrap modulo 2^bits; Div truncates toward zero, and x / 0 is 0 for integers. float16 and
  * bfloat16 are computed in float32 and rounded once. */
 #include "op/eltwise_lower.h"
+#include "op/grad.h"
 #include "op/lane.h"
 #include "op/ops.h"
 
@@ -55,6 +56,7 @@ static sumi_status run(const struct sumi_call *c, const sumi_loop *loop) {
       .infer = symbol##_infer,                                                                        \
       .ref = symbol##_ref,                                                                            \
       .lower = sumi_binary_lower,                                                                     \
+      .grad = sumi_##symbol##_grad,                                                                   \
       .cases = case_list,                                                                             \
   };
 

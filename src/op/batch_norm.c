@@ -9,6 +9,7 @@
 
 #include "base/size.h"
 #include "op/batch_norm.h"
+#include "op/grad.h"
 #include "op/norm_lower.h"
 #include "op/op_util.h"
 
@@ -167,5 +168,6 @@ const struct sumi_op sumi_op_batch_normalization = {
     .infer = batch_infer,
     .ref = batch_ref,
     .lower = sumi_batch_norm_lower,
+    .grad = sumi_batch_norm_grad,
     .cases = cases,
 };

@@ -13,6 +13,7 @@
 
 #include "base/size.h"
 #include "kernel/convert/convert.h"
+#include "op/grad.h"
 #include "op/lane.h"
 #include "op/lane_steps.h"
 #include "op/ops.h"
@@ -323,6 +324,7 @@ static const struct sumi_case cast_cases[] = {
     {NULL},
 };
 static const struct sumi_case like_cases[] = {
+    {"g (float[5] x, double[1] t) => (y) { y = CastLike (x, t) }"},
     {"g (float[3,37] x, int8 t) => (y) { y = CastLike (x, t) }", .low = -9, .high = 9},
     {NULL},
 };
@@ -338,6 +340,7 @@ const struct sumi_op sumi_op_cast = {
     .ref = cast_ref,
     .lower = cast_lower,
     .lanes = cast_lanes,
+    .grad = sumi_cast_grad,
     .cases = cast_cases,
 };
 
@@ -350,5 +353,6 @@ const struct sumi_op sumi_op_cast_like = {
     .out = out,
     .infer = cast_like_infer,
     .ref = cast_ref,
+    .grad = sumi_cast_grad,
     .cases = like_cases,
 };

@@ -4,6 +4,7 @@
 #include <float.h>
 
 #include "op/eltwise_lower.h"
+#include "op/grad.h"
 #include "op/lane.h"
 #include "op/ops.h"
 
@@ -103,5 +104,6 @@ const struct sumi_op sumi_op_clip = {
     .infer = clip_infer,
     .ref = clip_ref,
     .lower = sumi_unary_lower,
+    .grad = sumi_clip_grad,
     .cases = cases,
 };

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "op/dims.h"
+#include "op/grad.h"
 #include "op/move_lower.h"
 #include "op/op_util.h"
 #include "op/qeltwise_lower.h"
@@ -123,5 +124,6 @@ const struct sumi_op sumi_op_concat = {
     .ref = concat_ref,
     .lower = concat_lower,
     .lanes = sumi_concat_lanes,
+    .grad = sumi_concat_grad,
     .cases = cases,
 };

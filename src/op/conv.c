@@ -9,6 +9,7 @@
 
 #include "base/size.h"
 #include "op/conv_lower.h"
+#include "op/grad.h"
 #include "op/widen.h"
 
 sumi_status sumi_conv_infer_all(struct sumi_infer *ctx, sumi_dtype dtype) {
@@ -203,6 +204,7 @@ const struct sumi_op sumi_op_conv = {
     .lower = sumi_conv_lower,
     .scratch = sumi_widen_scratch,
     .cost = conv_cost,
+    .grad = sumi_conv_grad,
     .cases = conv_cases,
 };
 

@@ -5,6 +5,7 @@
 
 #include "base/size.h"
 #include "op/dims.h"
+#include "op/grad.h"
 #include "op/move_lower.h"
 #include "op/op_util.h"
 
@@ -169,6 +170,7 @@ const struct sumi_op sumi_op_expand = {
     .flags = SUMI_OP_MOVES,
     .ref = expand_ref,
     .lower = expand_lower,
+    .grad = sumi_expand_grad,
     .cases = expand_cases,
 };
 

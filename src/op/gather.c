@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "op/dims.h"
+#include "op/grad.h"
 #include "op/move.h"
 #include "op/op_util.h"
 
@@ -196,6 +197,7 @@ const struct sumi_op sumi_op_gather = {
     .out = out,
     .infer = gather_infer,
     .ref = gather_ref,
+    .grad = sumi_gather_grad,
     .cases = gather_cases,
 };
 

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 
 #include "base/size.h"
+#include "op/grad.h"
 #include "op/matmul.h"
 #include "op/matmul_lower.h"
 #include "op/widen.h"
@@ -215,6 +216,7 @@ const struct sumi_op sumi_op_gemm = {
     .lower = sumi_gemm_lower,
     .scratch = sumi_widen_scratch,
     .cost = gemm_cost,
+    .grad = sumi_gemm_grad,
     .cases = gemm_cases,
 };
 

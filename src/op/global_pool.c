@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/size.h"
+#include "op/grad.h"
 #include "op/pool.h"
 #include "op/pool_lower.h"
 
@@ -93,6 +94,7 @@ const struct sumi_op sumi_op_global_average_pool = {
     .infer = global_infer,
     .ref = average_ref,
     .lower = sumi_global_average_pool_lower,
+    .grad = sumi_global_average_pool_grad,
     .cases = average_cases,
 };
 

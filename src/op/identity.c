@@ -4,6 +4,7 @@
  * here the input passes through and nothing is written. */
 #include "base/size.h"
 #include "op/dims.h"
+#include "op/grad.h"
 #include "op/move.h"
 #include "op/op_util.h"
 
@@ -36,6 +37,7 @@ const struct sumi_op sumi_op_identity = {
     .flags = SUMI_OP_VIEW,
     .infer = identity_infer,
     .ref = identity_ref,
+    .grad = sumi_identity_grad,
     .cases = identity_cases,
 };
 

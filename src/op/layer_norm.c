@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "base/size.h"
+#include "op/grad.h"
 #include "op/op_util.h"
 #include "op/rows_lower.h"
 
@@ -150,6 +151,7 @@ const struct sumi_op sumi_op_layer_normalization = {
     .infer = norm_infer,
     .ref = layer_ref,
     .lower = sumi_layer_norm_lower,
+    .grad = sumi_layer_norm_grad,
     .cases = layer_cases,
 };
 

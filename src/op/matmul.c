@@ -4,6 +4,7 @@
  * float32 accumulates in float32 in the order sumi_matmul_f32() documents; float16 and bfloat16 the same,
  * rounded once at the end; float64 and integers are the textbook loop, integers modulo 2^bits. */
 #include "op/matmul.h"
+#include "op/grad.h"
 
 #include "base/size.h"
 #include "op/matmul_lower.h"
@@ -128,6 +129,7 @@ const struct sumi_op sumi_op_matmul = {
     .lower = sumi_matmul_lower,
     .scratch = sumi_widen_scratch,
     .cost = matmul_cost,
+    .grad = sumi_matmul_grad,
     .cases = matmul_cases,
 };
 

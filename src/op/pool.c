@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "base/size.h"
+#include "op/grad.h"
 #include "op/pool.h"
 #include "op/pool_lower.h"
 #include "op/qpool_lower.h"
@@ -251,6 +252,7 @@ const struct sumi_op sumi_op_max_pool = {
     .ref = max_ref,
     .lower = sumi_max_pool_lower,
     .lanes = sumi_qmax_pool_lanes,
+    .grad = sumi_max_pool_grad,
     .cases = max_cases,
 };
 
@@ -264,6 +266,7 @@ const struct sumi_op sumi_op_average_pool = {
     .infer = pool_infer,
     .ref = average_ref,
     .lower = sumi_average_pool_lower,
+    .grad = sumi_average_pool_grad,
     .cases = average_cases,
 };
 

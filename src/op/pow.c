@@ -4,6 +4,7 @@
  * (below 1.1 ulp); others are the C library's powf. */
 #include <math.h>
 
+#include "op/grad.h"
 #include "op/lane.h"
 #include "op/ops.h"
 
@@ -90,5 +91,6 @@ const struct sumi_op sumi_op_pow = {
     .flags = SUMI_OP_IN_PLACE,
     .infer = pow_infer,
     .ref = pow_ref,
+    .grad = sumi_pow_grad,
     .cases = cases,
 };

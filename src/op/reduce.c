@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "base/size.h"
+#include "op/grad.h"
 #include "op/lane.h"
 #include "op/op_util.h"
 #include "op/reduce.h"
@@ -372,7 +373,7 @@ static const struct sumi_port bool_out[] = {{"reduced", TYPES, 'T'}, {NULL}};
 
 #define LIST(...) \
   { __VA_ARGS__ }
-#define DESCRIPTOR(symbol, label, text, versions, attr_list, dim_op, in_ports, out_ports)              \
+#define DESCRIPTOR(symbol, label, text, versions, attr_list, dim_op, in_ports, out_ports, rule)        \
   static sumi_status symbol##_infer(struct sumi_infer *ctx) { return infer(ctx, dim_op); }             \
   static const struct sumi_case symbol##_cases[] = {                                                   \
       {"<opset_import: [\"\": 11]> g (float[2,3,4,37] x) => (y) { y = " label " <axes = [-1]> (x) }",  \
@@ -398,36 +399,37 @@ static const struct sumi_port bool_out[] = {{"reduced", TYPES, 'T'}, {NULL}};
       .infer = symbol##_infer,                                                                         \
       .ref = symbol##_ref,                                                                             \
       .lower = sumi_reduce_lower,                                                                      \
+      .grad = rule,                                                                                    \
       .cases = symbol##_cases,                                                                         \
   };
 
 /* REDUCE(symbol, name, formula, versions, attributes, what is combined, then, only in double, over no
- * elements, symbolic dims, ports) */
+ * elements, symbolic dims, ports, gradient) */
 #define REDUCE(symbol, label, text, versions, attr_list, how, then, in_double, none, symbolic, in_ports, \
-               out_ports)                                                                                \
+               out_ports, rule)                                                                          \
   static const struct reduction symbol##_how = {                                                         \
       .double_only = in_double, .finish = then, .dim_op = symbolic, .empty = none, .of = ALL(how)};      \
   static sumi_status symbol##_ref(const struct sumi_call *c) { return run(c, &symbol##_how); }           \
-  DESCRIPTOR(symbol, label, text, versions, attr_list, symbolic, in_ports, out_ports)
+  DESCRIPTOR(symbol, label, text, versions, attr_list, symbolic, in_ports, out_ports, rule)
 
 REDUCE(reduce_sum, "ReduceSum", "sum of x", (1, 11, 13), attrs_13, sum, PLAIN, false, 0, SUMI_DIM_ADD,
-       number_in, number_out)
+       number_in, number_out, sumi_reduce_sum_grad)
 REDUCE(reduce_mean, "ReduceMean", "sum of x / n", (1, 11, 13, 18), attrs_18, sum, MEAN, false, 0, -1,
-       number_in, number_out)
+       number_in, number_out, sumi_reduce_mean_grad)
 REDUCE(reduce_prod, "ReduceProd", "product of x", (1, 11, 13, 18), attrs_18, product, PLAIN, false, 1,
-       SUMI_DIM_MUL, number_in, number_out)
+       SUMI_DIM_MUL, number_in, number_out, NULL)
 REDUCE(reduce_max, "ReduceMax", "largest x", (1, 11, 12, 13, 18, 20), attrs_18, largest, PLAIN, false,
-       -INFINITY, SUMI_DIM_MAX, bool_in, bool_out)
+       -INFINITY, SUMI_DIM_MAX, bool_in, bool_out, NULL)
 REDUCE(reduce_min, "ReduceMin", "smallest x", (1, 11, 12, 13, 18, 20), attrs_18, smallest, PLAIN, false,
-       INFINITY, SUMI_DIM_MIN, bool_in, bool_out)
+       INFINITY, SUMI_DIM_MIN, bool_in, bool_out, NULL)
 REDUCE(reduce_l1, "ReduceL1", "sum of |x|", (1, 11, 13, 18), attrs_18, magnitudes, PLAIN, false, 0, -1,
-       number_in, number_out)
+       number_in, number_out, NULL)
 REDUCE(reduce_l2, "ReduceL2", "sqrt(sum of x^2)", (1, 11, 13, 18), attrs_18, squares, ROOT, true, 0, -1,
-       number_in, number_out)
+       number_in, number_out, NULL)
 REDUCE(reduce_sum_square, "ReduceSumSquare", "sum of x^2", (1, 11, 13, 18), attrs_18, squares, PLAIN, false,
-       0, -1, number_in, number_out)
+       0, -1, number_in, number_out, NULL)
 REDUCE(reduce_log_sum, "ReduceLogSum", "ln(sum of x)", (1, 11, 13, 18, 28), attrs_18, sum, LOG, true, 0, -1,
-       number_in, number_out)
+       number_in, number_out, NULL)
 #define reduce_log_sum_exp_ref log_sum_exp_ref
 DESCRIPTOR(reduce_log_sum_exp, "ReduceLogSumExp", "ln(sum of exp(x))", (1, 11, 13, 18, 28), attrs_18, -1,
-           number_in, number_out)
+           number_in, number_out, NULL)

@@ -5,6 +5,7 @@
 
 #include "base/size.h"
 #include "op/dims.h"
+#include "op/grad.h"
 #include "op/move.h"
 #include "op/op_util.h"
 
@@ -151,6 +152,7 @@ const struct sumi_op sumi_op_reshape = {
     .flags = SUMI_OP_VIEW,
     .infer = reshape_infer,
     .ref = sumi_ref_view,
+    .grad = sumi_reshape_grad,
     .cases = reshape_cases,
 };
 
@@ -174,5 +176,6 @@ const struct sumi_op sumi_op_flatten = {
     .flags = SUMI_OP_VIEW,
     .infer = flatten_infer,
     .ref = sumi_ref_view,
+    .grad = sumi_reshape_grad,
     .cases = flatten_cases,
 };

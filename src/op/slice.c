@@ -6,6 +6,7 @@
 
 #include "base/size.h"
 #include "op/dims.h"
+#include "op/grad.h"
 #include "op/move_lower.h"
 #include "op/op_util.h"
 
@@ -201,5 +202,6 @@ const struct sumi_op sumi_op_slice = {
     .flags = SUMI_OP_MOVES,
     .ref = slice_ref,
     .lower = slice_lower,
+    .grad = sumi_slice_grad,
     .cases = cases,
 };

@@ -7,6 +7,7 @@
 #include "base/fmath.h"
 #include "base/size.h"
 #include "op/broadcast.h"
+#include "op/grad.h"
 #include "op/op_util.h"
 #include "op/rows_lower.h"
 
@@ -180,21 +181,24 @@ static const struct sumi_port out[] = {{"output", SUMI_FLOATS, 'T'}, {NULL}};
       {"g (float16[4,33] x) => (y) { y = " label " (x) }", .rtol = 1e-3},                                  \
       {NULL},                                                                                              \
   };
-#define DESCRIPTOR(symbol, label, text, how)  \
-  CASES(symbol, label)                        \
-  const struct sumi_op sumi_op_##symbol = {   \
-      .name = label,                          \
-      .formula = text,                        \
-      .known_as = {{"", label, {1, 11, 13}}}, \
-      .attrs = attrs,                         \
-      .in = in,                               \
-      .out = out,                             \
-      .flags = SUMI_OP_IN_PLACE,              \
-      .infer = softmax_infer,                 \
-      .ref = symbol##_ref,                    \
-      .lower = how,                           \
-      .cases = symbol##_cases,                \
+#define DESCRIPTOR(symbol, label, text, how, rule) \
+  CASES(symbol, label)                             \
+  const struct sumi_op sumi_op_##symbol = {        \
+      .name = label,                               \
+      .formula = text,                             \
+      .known_as = {{"", label, {1, 11, 13}}},      \
+      .attrs = attrs,                              \
+      .in = in,                                    \
+      .out = out,                                  \
+      .flags = SUMI_OP_IN_PLACE,                   \
+      .infer = softmax_infer,                      \
+      .ref = symbol##_ref,                         \
+      .lower = how,                                \
+      .grad = rule,                                \
+      .cases = symbol##_cases,                     \
   };
-DESCRIPTOR(softmax, "Softmax", "exp(x - max) / sum(exp(x - max)) along axis", sumi_softmax_lower)
-DESCRIPTOR(log_softmax, "LogSoftmax", "x - max - ln(sum(exp(x - max))) along axis", sumi_softmax_lower)
-DESCRIPTOR(hardmax, "Hardmax", "1 at the first largest x along axis, else 0", NULL)
+DESCRIPTOR(softmax, "Softmax", "exp(x - max) / sum(exp(x - max)) along axis", sumi_softmax_lower,
+           sumi_softmax_grad)
+DESCRIPTOR(log_softmax, "LogSoftmax", "x - max - ln(sum(exp(x - max))) along axis", sumi_softmax_lower,
+           sumi_log_softmax_grad)
+DESCRIPTOR(hardmax, "Hardmax", "1 at the first largest x along axis, else 0", NULL, NULL)

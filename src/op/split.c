@@ -6,6 +6,7 @@
 
 #include "base/size.h"
 #include "op/dims.h"
+#include "op/grad.h"
 #include "op/move_lower.h"
 #include "op/op_util.h"
 #include "op/qeltwise_lower.h"
@@ -154,5 +155,6 @@ const struct sumi_op sumi_op_split = {
     .ref = split_ref,
     .lower = split_lower,
     .lanes = sumi_split_lanes,
+    .grad = sumi_split_grad,
     .cases = cases,
 };

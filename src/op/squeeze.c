@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "op/dims.h"
+#include "op/grad.h"
 #include "op/move.h"
 #include "op/op_util.h"
 
@@ -116,6 +117,7 @@ const struct sumi_op sumi_op_squeeze = {
     .flags = SUMI_OP_VIEW,
     .infer = squeeze_infer,
     .ref = sumi_ref_view,
+    .grad = sumi_reshape_grad,
     .cases = squeeze_cases,
 };
 
@@ -129,5 +131,6 @@ const struct sumi_op sumi_op_unsqueeze = {
     .flags = SUMI_OP_VIEW,
     .infer = unsqueeze_infer,
     .ref = sumi_ref_view,
+    .grad = sumi_reshape_grad,
     .cases = unsqueeze_cases,
 };

@@ -1,5 +1,6 @@
 /* Transpose: y[i[perm[0]], i[perm[1]], ...] = x[i[0], i[1], ...]; perm reverses the dims by default. */
 #include "op/dims.h"
+#include "op/grad.h"
 #include "op/move_lower.h"
 #include "op/op_util.h"
 
@@ -71,5 +72,6 @@ const struct sumi_op sumi_op_transpose = {
     .flags = SUMI_OP_MOVES,
     .ref = transpose_ref,
     .lower = transpose_lower,
+    .grad = sumi_transpose_grad,
     .cases = cases,
 };

@@ -6,6 +6,7 @@
 
 #include "base/fmath.h"
 #include "op/eltwise_lower.h"
+#include "op/grad.h"
 #include "op/lane.h"
 #include "op/ops.h"
 
@@ -45,7 +46,7 @@ static const struct sumi_attr_spec attrs[] = {{"consumed_inputs", SUMI_ATTR_INTS
   { __VA_ARGS__ }
 
 /* The ports, loops and descriptor of one function. */
-#define DESCRIPTOR(symbol, label, text, versions, types, attr_list, tolerance, from, to)                     \
+#define DESCRIPTOR(symbol, label, text, versions, types, attr_list, tolerance, from, to, rule)               \
   static sumi_status symbol##_ref(const struct sumi_call *c) { return run(c, symbol##_loops); }              \
   static const struct sumi_port symbol##_in[] = {{"X", types, 'T'}, {NULL}};                                 \
   static const struct sumi_port symbol##_out[] = {{"Y", types, 'T'}, {NULL}};                                \
@@ -65,76 +66,82 @@ static const struct sumi_attr_spec attrs[] = {{"consumed_inputs", SUMI_ATTR_INTS
       .infer = sumi_infer_same,                                                                              \
       .ref = symbol##_ref,                                                                                   \
       .lower = sumi_unary_lower,                                                                             \
+      .grad = rule,                                                                                          \
       .cases = symbol##_cases,                                                                               \
   };
 
 /* FUNCTION(symbol, name, formula, versions, types, attributes, case tolerance and input range, float32 and
- * float64 expressions) */
-#define FUNCTION(symbol, label, text, versions, types, attr_list, tolerance, from, to, f32, f64) \
-  SUMI_UNARY_LOOP(symbol##_f32_loop, float, float, f32)                                          \
-  SUMI_UNARY_LOOP(symbol##_f64_loop, double, double, f64)                                        \
-  static const sumi_loop symbol##_loops[SUMI_N_LANES] = {symbol##_f32_loop, symbol##_f64_loop};  \
-  DESCRIPTOR(symbol, label, text, versions, types, attr_list, tolerance, from, to)
+ * float64 expressions, gradient) */
+#define FUNCTION(symbol, label, text, versions, types, attr_list, tolerance, from, to, f32, f64, rule) \
+  SUMI_UNARY_LOOP(symbol##_f32_loop, float, float, f32)                                                \
+  SUMI_UNARY_LOOP(symbol##_f64_loop, double, double, f64)                                              \
+  static const sumi_loop symbol##_loops[SUMI_N_LANES] = {symbol##_f32_loop, symbol##_f64_loop};        \
+  DESCRIPTOR(symbol, label, text, versions, types, attr_list, tolerance, from, to, rule)
 
 /* The same with an expression for integers, modulo 2^64. */
-#define NUMBER_FUNCTION(symbol, label, text, versions, types, attr_list, f32, f64, i64, u64)    \
-  SUMI_UNARY_LOOP(symbol##_f32_loop, float, float, f32)                                         \
-  SUMI_UNARY_LOOP(symbol##_f64_loop, double, double, f64)                                       \
-  SUMI_UNARY_LOOP(symbol##_i64_loop, int64_t, int64_t, i64)                                     \
-  SUMI_UNARY_LOOP(symbol##_u64_loop, uint64_t, uint64_t, u64)                                   \
-  static const sumi_loop symbol##_loops[SUMI_N_LANES] = {symbol##_f32_loop, symbol##_f64_loop,  \
-                                                         symbol##_i64_loop, symbol##_u64_loop}; \
-  DESCRIPTOR(symbol, label, text, versions, types, attr_list, 0, -8, 8)
+#define NUMBER_FUNCTION(symbol, label, text, versions, types, attr_list, f32, f64, i64, u64, rule) \
+  SUMI_UNARY_LOOP(symbol##_f32_loop, float, float, f32)                                            \
+  SUMI_UNARY_LOOP(symbol##_f64_loop, double, double, f64)                                          \
+  SUMI_UNARY_LOOP(symbol##_i64_loop, int64_t, int64_t, i64)                                        \
+  SUMI_UNARY_LOOP(symbol##_u64_loop, uint64_t, uint64_t, u64)                                      \
+  static const sumi_loop symbol##_loops[SUMI_N_LANES] = {symbol##_f32_loop, symbol##_f64_loop,     \
+                                                         symbol##_i64_loop, symbol##_u64_loop};    \
+  DESCRIPTOR(symbol, label, text, versions, types, attr_list, 0, -8, 8, rule)
 
 /* Comparisons are written so that a NaN gives a NaN. Tolerances: 0 where the result is exact or correctly
  * rounded. */
 NUMBER_FUNCTION(abs, "Abs", "|x|", (1, 6, 13), SUMI_NUMBERS, attrs, fabsf(a), fabs(a),
-                (int64_t)(a < 0 ? 0 - (uint64_t)a : (uint64_t)a), a)
-NUMBER_FUNCTION(neg, "Neg", "-x", (1, 6, 13), SIGNED_NUMBERS, attrs, -a, -a, (int64_t)(0 - (uint64_t)a), a)
+                (int64_t)(a < 0 ? 0 - (uint64_t)a : (uint64_t)a), a, sumi_abs_grad)
+NUMBER_FUNCTION(neg, "Neg", "-x", (1, 6, 13), SIGNED_NUMBERS, attrs, -a, -a, (int64_t)(0 - (uint64_t)a), a,
+                sumi_neg_grad)
 NUMBER_FUNCTION(relu, "Relu", "max(x, 0)", (1, 6, 13, 14), SIGNED_NUMBERS, attrs, 0 > a ? 0 : a,
-                0 > a ? 0 : a, 0 > a ? 0 : a, a)
+                0 > a ? 0 : a, 0 > a ? 0 : a, a, sumi_relu_grad)
 NUMBER_FUNCTION(sign, "Sign", "-1, 0 or 1", (9, 13), SUMI_NUMBERS, NULL,
                 a != a ? a : (float)((a > 0) - (a < 0)), a != a ? a : (double)((a > 0) - (a < 0)),
-                (a > 0) - (a < 0), a > 0)
+                (a > 0) - (a < 0), a > 0, NULL)
 
 FUNCTION(sigmoid, "Sigmoid", "1 / (1 + exp(-x))", (1, 6, 13), SUMI_FLOATS, attrs, 3e-7, -20, 20,
-         sumi_sigmoid_f32(a), sigmoid_f64(a))
-FUNCTION(tanh, "Tanh", "tanh(x)", (1, 6, 13), SUMI_FLOATS, attrs, 2e-7, -5, 5, sumi_tanh_f32(a), tanh(a))
+         sumi_sigmoid_f32(a), sigmoid_f64(a), sumi_sigmoid_grad)
+FUNCTION(tanh, "Tanh", "tanh(x)", (1, 6, 13), SUMI_FLOATS, attrs, 2e-7, -5, 5, sumi_tanh_f32(a), tanh(a),
+         sumi_tanh_grad)
 FUNCTION(erf, "Erf", "2 / sqrt(pi) * integral from 0 to x of exp(-t^2)", (9, 13), SUMI_NUMBERS, NULL, 2e-7,
-         -4, 4, sumi_erf_f32(a), erf(a))
-FUNCTION(exp, "Exp", "e^x", (1, 6, 13), SUMI_FLOATS, attrs, 2e-7, -9, 9, sumi_exp_f32(a), exp(a))
-FUNCTION(log, "Log", "ln(x)", (1, 6, 13), SUMI_FLOATS, attrs, 2e-7, 0.01, 9, logf(a), log(a))
-FUNCTION(sqrt, "Sqrt", "sqrt(x)", (1, 6, 13), SUMI_FLOATS, attrs, 0, 0, 9, sqrtf(a), sqrt(a))
-FUNCTION(reciprocal, "Reciprocal", "1 / x", (1, 6, 13), SUMI_FLOATS, attrs, 0, 0.1, 9, 1 / a, 1 / a)
+         -4, 4, sumi_erf_f32(a), erf(a), sumi_erf_grad)
+FUNCTION(exp, "Exp", "e^x", (1, 6, 13), SUMI_FLOATS, attrs, 2e-7, -9, 9, sumi_exp_f32(a), exp(a),
+         sumi_exp_grad)
+FUNCTION(log, "Log", "ln(x)", (1, 6, 13), SUMI_FLOATS, attrs, 2e-7, 0.01, 9, logf(a), log(a), sumi_log_grad)
+FUNCTION(sqrt, "Sqrt", "sqrt(x)", (1, 6, 13), SUMI_FLOATS, attrs, 0, 0, 9, sqrtf(a), sqrt(a), sumi_sqrt_grad)
+FUNCTION(reciprocal, "Reciprocal", "1 / x", (1, 6, 13), SUMI_FLOATS, attrs, 0, 0.1, 9, 1 / a, 1 / a,
+         sumi_reciprocal_grad)
 FUNCTION(round, "Round", "x to the nearest integer, ties to even", (11, 22), SUMI_FLOATS, NULL, 0, -9, 9,
-         sumi_rint_f32(a), rint(a))
+         sumi_rint_f32(a), rint(a), NULL)
 FUNCTION(floor, "Floor", "the largest integer <= x", (1, 6, 13), SUMI_FLOATS, attrs, 0, -9, 9, floor_f32(a),
-         floor(a))
+         floor(a), NULL)
 FUNCTION(ceil, "Ceil", "the smallest integer >= x", (1, 6, 13), SUMI_FLOATS, attrs, 0, -9, 9, ceil_f32(a),
-         ceil(a))
+         ceil(a), NULL)
 
-FUNCTION(sin, "Sin", "sin(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -9, 9, sinf(a), sin(a))
-FUNCTION(cos, "Cos", "cos(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -9, 9, cosf(a), cos(a))
-FUNCTION(tan, "Tan", "tan(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -1.5, 1.5, tanf(a), tan(a))
-FUNCTION(asin, "Asin", "arcsin(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -1, 1, asinf(a), asin(a))
-FUNCTION(acos, "Acos", "arccos(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -1, 1, acosf(a), acos(a))
-FUNCTION(atan, "Atan", "arctan(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -9, 9, atanf(a), atan(a))
-FUNCTION(sinh, "Sinh", "sinh(x)", (9, 22), SUMI_FLOATS, NULL, 2e-7, -5, 5, sinhf(a), sinh(a))
-FUNCTION(cosh, "Cosh", "cosh(x)", (9, 22), SUMI_FLOATS, NULL, 2e-7, -5, 5, coshf(a), cosh(a))
-FUNCTION(asinh, "Asinh", "arsinh(x)", (9, 22), SUMI_FLOATS, NULL, 2e-7, -9, 9, asinhf(a), asinh(a))
-FUNCTION(acosh, "Acosh", "arcosh(x)", (9, 22), SUMI_FLOATS, NULL, 2e-7, 1, 9, acoshf(a), acosh(a))
-FUNCTION(atanh, "Atanh", "artanh(x)", (9, 22), SUMI_FLOATS, NULL, 2e-7, -0.9, 0.9, atanhf(a), atanh(a))
+FUNCTION(sin, "Sin", "sin(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -9, 9, sinf(a), sin(a), sumi_sin_grad)
+FUNCTION(cos, "Cos", "cos(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -9, 9, cosf(a), cos(a), sumi_cos_grad)
+FUNCTION(tan, "Tan", "tan(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -1.5, 1.5, tanf(a), tan(a), NULL)
+FUNCTION(asin, "Asin", "arcsin(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -1, 1, asinf(a), asin(a), NULL)
+FUNCTION(acos, "Acos", "arccos(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -1, 1, acosf(a), acos(a), NULL)
+FUNCTION(atan, "Atan", "arctan(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -9, 9, atanf(a), atan(a), NULL)
+FUNCTION(sinh, "Sinh", "sinh(x)", (9, 22), SUMI_FLOATS, NULL, 2e-7, -5, 5, sinhf(a), sinh(a), NULL)
+FUNCTION(cosh, "Cosh", "cosh(x)", (9, 22), SUMI_FLOATS, NULL, 2e-7, -5, 5, coshf(a), cosh(a), NULL)
+FUNCTION(asinh, "Asinh", "arsinh(x)", (9, 22), SUMI_FLOATS, NULL, 2e-7, -9, 9, asinhf(a), asinh(a), NULL)
+FUNCTION(acosh, "Acosh", "arcosh(x)", (9, 22), SUMI_FLOATS, NULL, 2e-7, 1, 9, acoshf(a), acosh(a), NULL)
+FUNCTION(atanh, "Atanh", "artanh(x)", (9, 22), SUMI_FLOATS, NULL, 2e-7, -0.9, 0.9, atanhf(a), atanh(a), NULL)
 
 FUNCTION(softplus, "Softplus", "ln(1 + exp(x))", (1, 22), SUMI_FLOATS, NULL, 3e-7, -20, 20,
-         sumi_softplus_f32(a), softplus_f64(a))
+         sumi_softplus_f32(a), softplus_f64(a), sumi_softplus_grad)
 FUNCTION(softsign, "Softsign", "x / (1 + |x|)", (1, 22), SUMI_FLOATS, NULL, 0, -9, 9, a / (1 + fabsf(a)),
-         a / (1 + fabs(a)))
+         a / (1 + fabs(a)), NULL)
 FUNCTION(mish, "Mish", "x * tanh(ln(1 + exp(x)))", (18, 22), SUMI_FLOATS, NULL, 5e-7, -20, 20, mish_f32(a),
-         a *tanh(softplus_f64(a)))
+         a *tanh(softplus_f64(a)), NULL)
 FUNCTION(hard_swish, "HardSwish", "x * max(0, min(1, x / 6 + 0.5))", (14, 22), SUMI_FLOATS, NULL, 2e-7, -5, 5,
          a *(a *(1 / 6.f) + 0.5f < 0    ? 0
              : a * (1 / 6.f) + 0.5f > 1 ? 1
                                         : a * (1 / 6.f) + 0.5f),
          a *(a / 6 + 0.5 < 0   ? 0
              : a / 6 + 0.5 > 1 ? 1
-                               : a / 6 + 0.5))
+                               : a / 6 + 0.5),
+         sumi_hard_swish_grad)

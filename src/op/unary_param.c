@@ -5,6 +5,7 @@
 
 #include "base/fmath.h"
 #include "op/eltwise_lower.h"
+#include "op/grad.h"
 #include "op/lane.h"
 #include "op/ops.h"
 
@@ -47,9 +48,9 @@ static sumi_status run(const struct sumi_call *c, const struct constant *constan
   { __VA_ARGS__ }
 
 /* ACTIVATION(symbol, name, formula, versions, types, constants, attributes, case, its tolerance, float32
- * and float64 expressions) */
+ * and float64 expressions, gradient) */
 #define ACTIVATION(symbol, label, text, versions, types, constants, attr_list, case_text, tolerance, f32,  \
-                   f64)                                                                                    \
+                   f64, rule)                                                                              \
   LOOP(symbol##_f32, float, f32)                                                                           \
   LOOP(symbol##_f64, double, f64)                                                                          \
   static const sumi_loop symbol##_loops[] = {symbol##_f32, symbol##_f64};                                  \
@@ -69,6 +70,7 @@ static sumi_status run(const struct sumi_call *c, const struct constant *constan
       .infer = sumi_infer_same,                                                                            \
       .ref = symbol##_ref,                                                                                 \
       .lower = sumi_unary_lower,                                                                           \
+      .grad = rule,                                                                                        \
       .cases = symbol##_cases,                                                                             \
   };
 
@@ -97,9 +99,10 @@ static double softplus(double x) { return log1p(exp(-fabs(x))) + (x > 0 ? x : 0)
 
 /* Exact where nothing is said: one rounding per operation on either side. */
 ACTIVATION(leaky_relu, "LeakyRelu", "x < 0 ? alpha x : x", (1, 6, 16), SUMI_FLOATS, leaky, alpha_attrs,
-           "LeakyRelu <alpha = 0.1> (x)", 0, a < 0 ? alpha * a : a, a < 0 ? alpha * a : a)
+           "LeakyRelu <alpha = 0.1> (x)", 0, a < 0 ? alpha * a : a, a < 0 ? alpha * a : a,
+           sumi_leaky_relu_grad)
 ACTIVATION(thresholded_relu, "ThresholdedRelu", "x > alpha ? x : 0", (10, 22), SUMI_FLOATS, one, alpha_attrs,
-           "ThresholdedRelu <alpha = 0.3> (x)", 0, a <= alpha ? 0 : a, a <= alpha ? 0 : a)
+           "ThresholdedRelu <alpha = 0.3> (x)", 0, a <= alpha ? 0 : a, a <= alpha ? 0 : a, NULL)
 ACTIVATION(hard_sigmoid, "HardSigmoid", "max(0, min(1, alpha x + beta))", (1, 6, 22), SUMI_FLOATS, hard,
            alpha_beta_attrs, "HardSigmoid <alpha = 0.4> (x)", 2e-7,
            alpha *a + beta < 0    ? 0
@@ -107,17 +110,20 @@ ACTIVATION(hard_sigmoid, "HardSigmoid", "max(0, min(1, alpha x + beta))", (1, 6,
                                   : alpha * a + beta,
            alpha *a + beta < 0    ? 0
            : alpha * a + beta > 1 ? 1
-                                  : alpha * a + beta)
+                                  : alpha * a + beta,
+           sumi_hard_sigmoid_grad)
 ACTIVATION(elu, "Elu", "x < 0 ? alpha (exp(x) - 1) : x", (1, 6, 22), SUMI_FLOATS, one, alpha_attrs,
-           "Elu <alpha = 2.0> (x)", 3e-7, a < 0 ? alpha * sumi_expm1_f32(a) : a, a < 0 ? alpha * expm1(a) : a)
+           "Elu <alpha = 2.0> (x)", 3e-7, a < 0 ? alpha * sumi_expm1_f32(a) : a, a < 0 ? alpha * expm1(a) : a,
+           NULL)
 ACTIVATION(selu, "Selu", "gamma (x <= 0 ? alpha (exp(x) - 1) : x)", (1, 6, 22), SUMI_FLOATS, selu_constants,
            selu_attrs, "Selu (x)", 3e-7, beta *(a <= 0 ? alpha * sumi_expm1_f32(a) : a),
-           beta *(a <= 0 ? alpha * expm1(a) : a))
+           beta *(a <= 0 ? alpha * expm1(a) : a), NULL)
 ACTIVATION(celu, "Celu", "max(0, x) + min(0, alpha (exp(x / alpha) - 1))", (12, 28), SUMI_FLOATS, one,
            alpha_attrs, "Celu <alpha = 2.0> (x)", 3e-7, a < 0 ? alpha * sumi_expm1_f32(a / alpha) : a,
-           a < 0 ? alpha * expm1(a / alpha) : a)
+           a < 0 ? alpha * expm1(a / alpha) : a, NULL)
 ACTIVATION(swish, "Swish", "x / (1 + exp(-alpha x))", (24), SUMI_FLOATS, one, alpha_attrs,
-           "Swish <alpha = 1.5> (x)", 4e-7, a *sumi_sigmoid_f32(alpha *a), a *sigmoid_f64(alpha *a))
+           "Swish <alpha = 1.5> (x)", 4e-7, a *sumi_sigmoid_f32(alpha *a), a *sigmoid_f64(alpha *a),
+           sumi_swish_grad)
 ACTIVATION(shrink, "Shrink", "x < -lambd ? x + bias : x > lambd ? x - bias : 0", (9), SUMI_NUMBERS,
            shrink_constants, shrink_attrs, "Shrink <lambd = 0.7, bias = 0.2> (x)", 0,
            a < -alpha   ? a + beta
@@ -125,15 +131,16 @@ ACTIVATION(shrink, "Shrink", "x < -lambd ? x + bias : x > lambd ? x - bias : 0",
                         : a - beta,
            a < -alpha   ? a + beta
            : a <= alpha ? 0
-                        : a - beta)
+                        : a - beta,
+           NULL)
 ACTIVATION(affine, "Affine", "alpha x + beta", (1), SUMI_FLOATS, line, alpha_beta_attrs,
-           "Affine <alpha = 2.5, beta = -1.0> (x)", 2e-7, alpha *a + beta, alpha *a + beta)
+           "Affine <alpha = 2.5, beta = -1.0> (x)", 2e-7, alpha *a + beta, alpha *a + beta, NULL)
 ACTIVATION(scaled_tanh, "ScaledTanh", "alpha tanh(beta x)", (1), SUMI_FLOATS, scaled, alpha_beta_attrs,
            "ScaledTanh <alpha = 1.5, beta = 0.7> (x)", 3e-7, alpha *sumi_tanh_f32(beta *a),
-           alpha *tanh(beta *a))
+           alpha *tanh(beta *a), NULL)
 ACTIVATION(parametric_softplus, "ParametricSoftplus", "alpha ln(1 + exp(beta x))", (1), SUMI_FLOATS, scaled,
            alpha_beta_attrs, "ParametricSoftplus <alpha = 1.5, beta = 0.7> (x)", 3e-7,
-           alpha *(float)softplus(beta *a), alpha *softplus(beta *a))
+           alpha *(float)softplus(beta *a), alpha *softplus(beta *a), NULL)
 
 /* ---- Gelu: attribute approximate chooses the formula --------------------------------------------------- */
 
@@ -175,5 +182,6 @@ const struct sumi_op sumi_op_gelu = {
     .infer = gelu_infer,
     .ref = gelu_ref,
     .lower = sumi_unary_lower,
+    .grad = sumi_gelu_grad,
     .cases = gelu_cases,
 };

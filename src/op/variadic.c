@@ -1,5 +1,6 @@
 /* Min, Max, Sum, Mean: any number of inputs of one type, broadcast together, combined from the first to the
  * last. A NaN anywhere gives a NaN. float16 and bfloat16 are rounded after each combination, as in NumPy. */
+#include "op/grad.h"
 #include "op/lane.h"
 #include "op/ops.h"
 
@@ -84,7 +85,7 @@ static const struct sumi_port float_out[] = {{"result", SUMI_FLOATS, 'T'}, {NULL
 
 #define LIST(...) \
   { __VA_ARGS__ }
-#define VARIADIC(symbol, label, text, versions, in_ports, out_ports, infer_fn)             \
+#define VARIADIC(symbol, label, text, versions, in_ports, out_ports, infer_fn, rule)       \
   static const struct sumi_case symbol##_cases[] = {                                       \
       {"g (float[2,3,9] x, float[3,1] y, float[9] z) => (r) { r = " label " (x, y, z) }"}, \
       {"g (float[1,9] x, float[1] y, float[4,1] z) => (r) { r = " label " (x, y, z) }",    \
@@ -102,10 +103,11 @@ static const struct sumi_port float_out[] = {{"result", SUMI_FLOATS, 'T'}, {NULL
       .out = out_ports,                                                                    \
       .infer = infer_fn,                                                                   \
       .ref = symbol##_ref,                                                                 \
+      .grad = rule,                                                                        \
       .cases = symbol##_cases,                                                             \
   };
 
-VARIADIC(min, "Min", "min(x0, x1, ...)", (1, 6, 8, 12, 13), number_in, number_out, min_infer)
-VARIADIC(max, "Max", "max(x0, x1, ...)", (1, 6, 8, 12, 13), number_in, number_out, max_infer)
-VARIADIC(sum, "Sum", "x0 + x1 + ...", (1, 6, 8, 13), float_in, float_out, infer)
-VARIADIC(mean, "Mean", "(x0 + x1 + ...) / n", (1, 6, 8, 13), float_in, float_out, infer)
+VARIADIC(min, "Min", "min(x0, x1, ...)", (1, 6, 8, 12, 13), number_in, number_out, min_infer, NULL)
+VARIADIC(max, "Max", "max(x0, x1, ...)", (1, 6, 8, 12, 13), number_in, number_out, max_infer, NULL)
+VARIADIC(sum, "Sum", "x0 + x1 + ...", (1, 6, 8, 13), float_in, float_out, infer, sumi_sum_grad)
+VARIADIC(mean, "Mean", "(x0 + x1 + ...) / n", (1, 6, 8, 13), float_in, float_out, infer, NULL)

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "op/broadcast.h"
+#include "op/grad.h"
 #include "op/ops.h"
 
 /* The chosen elements' contents, where the condition is known. */
@@ -106,5 +107,6 @@ const struct sumi_op sumi_op_where = {
     .out = out,
     .infer = where_infer,
     .ref = where_ref,
+    .grad = sumi_where_grad,
     .cases = cases,
 };
