@@ -198,7 +198,8 @@ static void damaged(void **state) {
     assert_true((status == SUMI_OK) == (err.text[0] == 0));
     sumi_image_free(&image);
   }
-  expect_refusal("BM", 2, 0, SUMI_E_FORMAT, "2 bytes are neither a JPEG nor a PNG picture");
+  expect_refusal("BM", 2, 0, SUMI_E_FORMAT,
+                 "2 bytes are no picture: none of JPEG, PNG, WebP, BMP, PNM, TIFF, JPEG 2000");
   expect_refusal("", 0, 0, SUMI_E_FORMAT, NULL);
 }
 
