@@ -211,16 +211,19 @@ static sumi_status take_group_kind(struct reader *r) {
   if (n >= left(r) || (r->at[n] != ':' && r->at[n] != ')')) return refuse(r, "an unknown kind of group");
   if (minus && (minus == r->at + n - 1 || memchr(minus + 1, '-', (size_t)(r->at + n - minus - 1))))
     return refuse(r, "damaged flags");
+  const char *m = memchr(r->at, 'm', n);
   put(r, "(?");
   sumi_text_add_bytes(r->out, r->at, n + 1);
+  if (r->at[n] == ')') r->depth--;
+  if (m) r->lines[r->depth] = !minus || m < minus;
   r->at += n + 1;
-  if (r->at[-1] == ')') r->depth--;
   return SUMI_OK;
 }
 
 static sumi_status take_group(struct reader *r) {
   r->at++;
   if (++r->depth > MAX_DEPTH) return refuse(r, "groups nested too deeply");
+  r->lines[r->depth] = r->lines[r->depth - 1];
   r->before = NOTHING;
   if (peek(r, 0) == '?') return take_group_kind(r);
   put(r, "(?:");
@@ -307,12 +310,13 @@ static sumi_status take_one(struct reader *r) {
   if (c == '\\') return take_backslash(r);
   r->before = c == '|' ? NOTHING : ITEM;
   if (c == '[') return take_class(r);
-  if (c == ')' && --r->depth < 0) return refuse(r, "a closing parenthesis too many");
+  if (c == ')' && r->depth-- == 0) return refuse(r, "a closing parenthesis too many");
+  const char *dollar = r->lines[r->depth] ? "(?:$)" : "(?:\\z)";
   const char *known = c == '|'   ? "|"
                       : c == ')' ? ")"
                       : c == '.' ? "."
                       : c == '^' ? "(?:^)"
-                      : c == '$' ? "(?:$)"
+                      : c == '$' ? dollar
                                  : NULL;
   if (known) {
     put(r, known);

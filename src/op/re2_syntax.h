@@ -5,7 +5,7 @@
 #include "base/text.h"
 
 /* Adds to out (initialised by the caller) a pattern for PCRE2 that means what re means to RE2
- * (https://github.com/google/re2/wiki/Syntax, default options) under the options UTF, DOLLAR_ENDONLY and
+ * (https://github.com/google/re2/wiki/Syntax, default options) under the options UTF and
  * ALT_CIRCUMFLEX; groups do not capture. SUMI_E_VALUE: not RE2's syntax (backward references, looking around, possessive
  * quantifiers, ...); SUMI_E_UNSUPPORTED: \C, a single byte. What only a name or a range decides (\p{Greek}, [z-a]) is left
  * for the library to refuse. */

@@ -47,7 +47,7 @@ static sumi_status compile(struct regex *r, struct sumi_err *err) {
   if (!r->how) SUMI_FAIL_MEMORY(err);
   pcre2_set_newline(r->how, PCRE2_NEWLINE_LF);
   pcre2_set_parens_nest_limit(r->how, MAX_NESTING);
-  const uint32_t options = PCRE2_UTF | PCRE2_ANCHORED | PCRE2_DOLLAR_ENDONLY | PCRE2_ALT_CIRCUMFLEX;
+  const uint32_t options = PCRE2_UTF | PCRE2_ANCHORED | PCRE2_ALT_CIRCUMFLEX;
   r->code = pcre2_compile((PCRE2_SPTR)sumi_text_str(&r->text), r->text.size, options, &error, &at, r->how);
   if (r->code && (r->match = pcre2_match_data_create(1, r->general))) return SUMI_OK;
   if (r->code || error == PCRE2_ERROR_HEAP_FAILED) SUMI_FAIL_MEMORY(err);
