@@ -17,6 +17,7 @@ struct reader {
   struct sumi_text *out;
   struct sumi_err *err;
   int depth;                               /* open groups */
+  bool lines[MAX_DEPTH + 2];               /* by depth: flag m is on, $ is the end of a line */
   enum { NOTHING, ITEM, REPEATED } before; /* what a quantifier would follow */
 };
 
