@@ -140,11 +140,15 @@ static sumi_status regex_full_match_ref(const struct sumi_call *c) {
 static const struct sumi_attr_spec attrs[] = {{"pattern", SUMI_ATTR_STRING}, {NULL}};
 static const struct sumi_port in[] = {{"X", SUMI_BIT(SUMI_STRING)}, {NULL}};
 static const struct sumi_port out[] = {{"Y", SUMI_BIT(SUMI_BOOL)}, {NULL}};
-static const struct sumi_case cases[] = {
+#ifdef SUMI_HAVE_PCRE2
+static const struct sumi_case regex_cases[] = {
     {"g (int32[4,9] x) => (y) { s = Cast <to = 8> (x) y = RegexFullMatch <pattern = \"[0-3]|(5|6)+$\"> (s) "
      "}"},
     {NULL},
 };
+#else
+#define regex_cases NULL
+#endif
 
 const struct sumi_op sumi_op_regex_full_match = {
     .name = "RegexFullMatch",
@@ -156,7 +160,5 @@ const struct sumi_op sumi_op_regex_full_match = {
     .flags = SUMI_OP_DYNAMIC, /* the pattern is compiled into memory when it runs */
     .infer = regex_full_match_infer,
     .ref = regex_full_match_ref,
-#ifdef SUMI_HAVE_PCRE2
-    .cases = cases,
-#endif
+    .cases = regex_cases,
 };
