@@ -1,4 +1,4 @@
-/* Pictures: JPEG and PNG to 8-bit R G B in memory and back, and resizing as the field's evaluation scripts do it.
+/* Pictures: files to 8-bit R G B in memory and back, and resizing as the field's evaluation scripts do it.
  *
  *   struct sumi_image image = {.size = sizeof image}, small = {.size = sizeof small};
  *   if (sumi_image_decode(bytes, n, NULL, &image, &err) == SUMI_OK &&
@@ -34,11 +34,13 @@ struct sumi_image_options {
   int64_t max_pixels;                     /* 0 = 134,217,728; larger pictures are SUMI_E_LIMIT */
 };
 
-/* Whether this build can read and write a format: "jpeg" (or "jpg"), "png". */
+/* Whether this build can read a format: "jpeg" (or "jpg") and "png", which it then can write as well, "webp", "bmp", "pnm",
+ * "tiff", "jpeg2000". */
 SUMI_API bool sumi_image_can(const char *format);
 
-/* JPEG (grey and CMYK become R G B) or PNG (grey and palettes become R G B, 16 bits become 8 by leaving off the low ones,
- * transparency is left off), recognised by content. options may be NULL. SUMI_E_FORMAT: damaged or neither;
+/* A picture in one of these formats, recognised by content. Grey, palettes, CMYK and Y Cb Cr become R G B, 16 bits become 8
+ * by leaving off the low ones (PNM: by rounding), transparency is left off; of several pages or pictures the first is read,
+ * and a TIFF is turned as it says. options may be NULL. SUMI_E_FORMAT: damaged or none of them;
  * SUMI_E_UNSUPPORTED: this build lacks the library; SUMI_E_LIMIT: too large. On failure image is empty. */
 SUMI_API sumi_status sumi_image_decode(const void *bytes, size_t n_bytes,
                                        const struct sumi_image_options *options, struct sumi_image *image,

@@ -6,9 +6,8 @@
 #include "image/image.h"
 
 bool sumi_image_can(const char *format) {
-  if (!format) return false;
-  const bool jpeg = sumi_streq(format, "jpeg") || sumi_streq(format, "jpg");
-  return jpeg ? sumi_image_jpeg.decode != NULL : sumi_streq(format, "png") && sumi_image_png.decode;
+  const struct sumi_image_codec *codec = format ? sumi_image_codec_find(format) : NULL;
+  return codec && codec->decode;
 }
 
 static bool image_is_ours(const struct sumi_image *image) { return image && image->size == sizeof *image; }

@@ -7,9 +7,11 @@
 #include "base/size.h"
 #include "base/text.h"
 
-static const struct sumi_image_codec *const codecs[] = {&sumi_image_jpeg, &sumi_image_png};
+static const struct sumi_image_codec *const codecs[] = {
+    &sumi_image_jpeg, &sumi_image_png,  &sumi_image_webp,    &sumi_image_bmp,
+    &sumi_image_pnm,  &sumi_image_tiff, &sumi_image_jpeg2000};
 
-static const struct sumi_image_codec *find(const char *format) {
+const struct sumi_image_codec *sumi_image_codec_find(const char *format) {
   for (size_t i = 0; i < SUMI_COUNT(codecs); i++)
     if (sumi_streq(codecs[i]->name, format) || (i == 0 && sumi_streq(format, "jpg"))) return codecs[i];
   return NULL;
@@ -35,13 +37,14 @@ sumi_status sumi_image_read(const uint8_t *bytes, size_t n, const struct sumi_al
                 codecs[i]->library);
     return codecs[i]->decode(bytes, n, a, max_pixels, sink, err);
   }
-  SUMI_FAIL(err, SUMI_E_FORMAT, "%zu bytes are neither a JPEG nor a PNG picture", n);
+  SUMI_FAIL(err, SUMI_E_FORMAT,
+            "%zu bytes are no picture: none of JPEG, PNG, WebP, BMP, PNM, TIFF, JPEG 2000", n);
 }
 
 sumi_status sumi_image_write(const uint8_t *rgb, int64_t height, int64_t width, const char *format,
                              int quality, struct sumi_image_bytes *out, struct sumi_err *err) {
-  const struct sumi_image_codec *codec = find(format);
-  if (!codec) SUMI_FAIL(err, SUMI_E_ARG, "format '%s' is none of jpeg, jpg, png", format);
+  const struct sumi_image_codec *codec = sumi_image_codec_find(format);
+  if (!codec || !codec->writes) SUMI_FAIL(err, SUMI_E_ARG, "format '%s' is none of jpeg, jpg, png", format);
   if (!codec->encode)
     SUMI_FAIL(err, SUMI_E_UNSUPPORTED, "this build cannot write %s: it was made without %s", format,
               codec->library);

@@ -1,4 +1,5 @@
-/* Pictures in memory: what the public functions (sumi/image.h) and the operators DecodeImage and EncodeImage stand on.
+/* Pictures in memory: what the public functions (sumi/image.h) and the operators ImageDecoder, DecodeImage and EncodeImage
+ * stand on.
  * Pixels are 8-bit R G B, row-major without gaps: rgb is [height, width, 3]. */
 #ifndef SUMI_IMAGE_IMAGE_H
 #define SUMI_IMAGE_IMAGE_H
@@ -25,16 +26,21 @@ struct sumi_image_bytes {
 
 /* One format; bytes are borrowed for the call. */
 struct sumi_image_codec {
-  const char *name, *library;
+  const char *name, *library;                    /* library NULL: none is needed */
   bool (*knows)(const uint8_t *bytes, size_t n); /* by the first bytes */
   sumi_status (*decode)(const uint8_t *bytes, size_t n, const struct sumi_allocator *a, int64_t max_pixels,
                         const struct sumi_image_sink *sink,
                         struct sumi_err *err); /* NULL: not in this build */
   sumi_status (*encode)(const uint8_t *rgb, int64_t height, int64_t width, int quality,
                         struct sumi_image_bytes *out, struct sumi_err *err);
+  bool writes; /* false: the format is only read, and encode is NULL in every build */
 };
 
-extern const struct sumi_image_codec sumi_image_jpeg, sumi_image_png;
+extern const struct sumi_image_codec sumi_image_jpeg, sumi_image_png, sumi_image_webp, sumi_image_bmp,
+    sumi_image_pnm, sumi_image_tiff, sumi_image_jpeg2000;
+
+/* The codec of a format's name, "jpg" for "jpeg" among them; NULL: there is none. */
+const struct sumi_image_codec *sumi_image_codec_find(const char *format);
 
 /* Decodes what the bytes are, or says why not. */
 sumi_status sumi_image_read(const uint8_t *bytes, size_t n, const struct sumi_allocator *a,

@@ -194,4 +194,4 @@ static sumi_status jpeg_encode(const uint8_t *rgb, int64_t height, int64_t width
 #define ENCODE NULL
 #endif
 
-const struct sumi_image_codec sumi_image_jpeg = {"jpeg", "libjpeg-turbo", jpeg_knows, DECODE, ENCODE};
+const struct sumi_image_codec sumi_image_jpeg = {"jpeg", "libjpeg-turbo", jpeg_knows, DECODE, ENCODE, true};

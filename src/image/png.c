@@ -15,9 +15,9 @@ static bool png_knows(const uint8_t *bytes, size_t n) {
 
 #include <png.h>
 
-#include "base/size.h"
+#include "base/sized.h"
 
-enum { MAX_CHUNK_BYTES = 8 << 20, MAX_CHUNKS = 128, HEADER_BYTES = 64 };
+enum { MAX_CHUNK_BYTES = 8 << 20, MAX_CHUNKS = 128 };
 
 struct job {
   png_structp png;
@@ -41,24 +41,14 @@ static void on_error(png_structp png, png_const_charp text) {
 
 static void on_warning(png_structp png, png_const_charp text) { (void)png, (void)text; }
 
-/* The allocator wants to know what it frees: every block is led by its size. */
 static void *take(png_structp png, png_alloc_size_t bytes) {
   const struct job *job = png_get_mem_ptr(png);
-  size_t all;
-  if (!sumi_size_add(bytes, HEADER_BYTES, &all)) return NULL;
-  char *block = sumi_alloc(job->allocator, all);
-  if (!block) return NULL;
-  memcpy(block, &all, sizeof all);
-  return block + HEADER_BYTES;
+  return sumi_alloc_sized(job->allocator, bytes);
 }
 
-static void give(png_structp png, void *at) {
+static void give(png_structp png, void *block) {
   const struct job *job = png_get_mem_ptr(png);
-  if (!at) return;
-  char *block = (char *)at - HEADER_BYTES;
-  size_t all;
-  memcpy(&all, block, sizeof all);
-  sumi_free(job->allocator, block, all);
+  sumi_free_sized(job->allocator, block);
 }
 
 /* ---- decoding ---------------------------------------------------------------------------------------------------- */
@@ -175,4 +165,4 @@ static sumi_status png_encode(const uint8_t *rgb, int64_t height, int64_t width,
 #define ENCODE NULL
 #endif
 
-const struct sumi_image_codec sumi_image_png = {"png", "libpng", png_knows, DECODE, ENCODE};
+const struct sumi_image_codec sumi_image_png = {"png", "libpng", png_knows, DECODE, ENCODE, true};

@@ -95,6 +95,47 @@ static void png_palette(void **state) {
   sumi_image_free(&image);
 }
 
+/* 5 x 3 pixels of 8 bits in runs, pixels one by one and a step; colour i is (3 i, 255 - 16 i, 16 i). */
+static const uint8_t runs_bmp[] = {
+    66, 77, 142, 0,   0,  0, 0,   0,   0,  0, 118, 0,   0,  0, 40,  0,   0,  0, 5,   0,   0,  0, 3,   0,
+    0,  0,  1,   0,   8,  0, 1,   0,   0,  0, 24,  0,   0,  0, 0,   0,   0,  0, 0,   0,   0,  0, 16,  0,
+    0,  0,  0,   0,   0,  0, 0,   255, 0,  0, 16,  239, 3,  0, 32,  223, 6,  0, 48,  207, 9,  0, 64,  191,
+    12, 0,  80,  175, 15, 0, 96,  159, 18, 0, 112, 143, 21, 0, 128, 127, 24, 0, 144, 111, 27, 0, 160, 95,
+    30, 0,  176, 79,  33, 0, 192, 63,  36, 0, 208, 47,  39, 0, 224, 31,  42, 0, 240, 15,  45, 0, 3,   1,
+    2,  2,  0,   0,   0,  3, 4,   5,   6,  0, 0,   2,   1,  0, 1,   7,   0,  0, 5,   9,   0,  1};
+static const uint8_t runs_index[] = {9, 9, 9, 9, 9, 4, 5, 6, 0, 7, 1, 1, 1, 2, 2};
+
+static void bmp_runs(void **state) {
+  (void)state;
+  struct sumi_image image = decode(runs_bmp, sizeof runs_bmp);
+  assert_int_equal(image.height, 3);
+  assert_int_equal(image.width, 5);
+  for (int i = 0; i < 15; i++) {
+    const int k = runs_index[i];
+    const uint8_t want[] = {(uint8_t)(3 * k), (uint8_t)(255 - 16 * k), (uint8_t)(16 * k)};
+    assert_memory_equal(image.rgb + 3 * i, want, 3);
+  }
+  sumi_image_free(&image);
+}
+
+static void pnm(void **state) {
+  (void)state;
+  static const char text[] = "P3 # red\n2 1 31\n31 0 15 1 2 99", bits[] = "P4\n9 1\n\x80\x80",
+                    deep[] = "P5 1 1 65535\n\x7f\xff";
+  static const uint8_t text_want[] = {255, 0, 123, 8, 16, 255};
+  struct sumi_image image = decode(text, sizeof text - 1);
+  assert_memory_equal(image.rgb, text_want, sizeof text_want);
+  sumi_image_free(&image);
+  image = decode(bits, sizeof bits - 1);
+  for (int x = 0; x < 9; x++) assert_int_equal(image.rgb[3 * x], x % 8 ? 255 : 0);
+  sumi_image_free(&image);
+  image = decode(deep, sizeof deep - 1);
+  assert_int_equal(image.rgb[2], 127);
+  sumi_image_free(&image);
+  expect_refusal(text, sizeof text - 4, 0, SUMI_E_FORMAT, NULL);
+  expect_refusal("P6\n70000 70000\n255\n", 20, 0, SUMI_E_LIMIT, NULL);
+}
+
 /* A picture of bytes (37 i + 11) mod 256. */
 static struct sumi_image made(int64_t height, int64_t width) {
   struct sumi_image image = {
@@ -198,7 +239,8 @@ static void damaged(void **state) {
     assert_true((status == SUMI_OK) == (err.text[0] == 0));
     sumi_image_free(&image);
   }
-  expect_refusal("BM", 2, 0, SUMI_E_FORMAT, "2 bytes are neither a JPEG nor a PNG picture");
+  expect_refusal("BM", 2, 0, SUMI_E_FORMAT,
+                 "2 bytes are no picture: none of JPEG, PNG, WebP, BMP, PNM, TIFF, JPEG 2000");
   expect_refusal("", 0, 0, SUMI_E_FORMAT, NULL);
 }
 
@@ -221,7 +263,8 @@ int main(void) {
   const struct CMUnitTest jpeg[] = {cmocka_unit_test(jpeg_cmyk), cmocka_unit_test(jpeg_grey_progressive)};
   const struct CMUnitTest png[] = {cmocka_unit_test(png_palette)};
   const struct CMUnitTest both[] = {cmocka_unit_test(round_trips), cmocka_unit_test(damaged)};
-  const struct CMUnitTest always[] = {cmocka_unit_test(resize), cmocka_unit_test(arguments)};
+  const struct CMUnitTest always[] = {cmocka_unit_test(resize), cmocka_unit_test(arguments),
+                                      cmocka_unit_test(bmp_runs), cmocka_unit_test(pnm)};
   int failed = cmocka_run_group_tests(always, NULL, NULL);
   if (sumi_image_can("jpeg")) failed += cmocka_run_group_tests(jpeg, NULL, NULL);
   if (sumi_image_can("png")) failed += cmocka_run_group_tests(png, NULL, NULL);
