@@ -1,0 +1,88 @@
+"""Attention operators: GroupQueryAttention, DecoderMaskedMultiHeadAttention, SimplifiedLayerNormalization beside them."""
+
+from harness import cases, floats, helper, np, run, scalar
+
+BATCH, HEADS, KV, HEAD = 2, 4, 2, 32
+
+
+def gqa(tokens, past=None, lengths=None, total=None, packed=False, rotary=False, positions=None, bias=False, sink=False,
+        chunks=None, batch=BATCH, angles=HEAD // 2, dtype=np.float32):
+    """Inputs of GroupQueryAttention; past is the rows of the cache, lengths the total tokens of each sequence."""
+    hidden = (HEADS + 2 * KV if packed else HEADS) * HEAD
+    total = total or max(lengths)
+    inputs = {"query": floats(batch, tokens, hidden, seed=1, dtype=dtype)}
+    inputs["key"] = None if packed else floats(batch, tokens, KV * HEAD, seed=2, dtype=dtype)
+    inputs["value"] = None if packed else floats(batch, tokens, KV * HEAD, seed=3, dtype=dtype)
+    inputs["past_key"] = floats(batch, KV, past, HEAD, seed=4, dtype=dtype) if past else None
+    inputs["past_value"] = floats(batch, KV, past, HEAD, seed=5, dtype=dtype) if past else None
+    inputs["seqlens_k"] = np.array(lengths, np.int32) - 1
+    inputs["total_sequence_length"] = scalar(total, np.int32)
+    inputs["cos"] = floats(32, angles, seed=6, dtype=dtype) if rotary else None
+    inputs["sin"] = floats(32, angles, seed=7, dtype=dtype) if rotary else None
+    inputs["positions"] = None if positions is None else np.array(positions, np.int64)
+    inputs["bias"] = floats(1, HEADS, tokens, total, seed=8, dtype=dtype) if bias else None
+    inputs["sink"] = floats(HEADS, seed=9, dtype=dtype) if sink else None
+    if chunks:
+        inputs |= {n: None for n in ("k_scale", "v_scale", "q_norm", "k_norm")}
+        inputs["chunks"] = np.array(chunks, np.int32)
+    while inputs[list(inputs)[-1]] is None:
+        inputs.popitem()
+    return inputs
+
+
+def valid(lengths, tokens=None):
+    """Outputs without the rows that mean nothing: cache rows behind a sequence, queries behind its tokens."""
+
+    def pick(outputs):
+        parts = []
+        for b, length in enumerate(lengths):
+            parts.append(outputs[0][b, : tokens[b] if tokens else None])
+            parts += [cache[b, :, :length] for cache in outputs[1:3]]
+        return parts
+
+    return pick
+
+
+sizes = {"num_heads": HEADS, "kv_num_heads": KV, "outputs": 3}
+cases(
+    "GroupQueryAttention",
+    ("a prompt", gqa(5, lengths=[5, 5]), {}),
+    ("prompts of unequal length", gqa(5, lengths=[5, 3]), {"pick": valid([5, 3], [5, 3])}),
+    ("packed, turned", gqa(5, lengths=[5, 5], packed=True, rotary=True), {"do_rotary": 1}),
+    ("interleaved", gqa(5, lengths=[5, 5], rotary=True), {"do_rotary": 1, "rotary_interleaved": 1}),
+    ("a part of each head turns", gqa(5, lengths=[5, 5], rotary=True, angles=8), {"do_rotary": 1}),
+    ("the next token", gqa(1, past=6, lengths=[7, 7], rotary=True), {"do_rotary": 1}),
+    ("the next token of unequal pasts", gqa(1, past=6, lengths=[7, 4], rotary=True),
+     {"do_rotary": 1, "pick": valid([7, 4])}),
+    ("a cache with room", gqa(1, past=12, lengths=[7, 4], rotary=True), {"do_rotary": 1, "pick": valid([7, 4])}),
+    ("a prompt into a cache", gqa(5, past=12, lengths=[5, 5]), {"pick": valid([5, 5])}),
+    ("several tokens behind a past", gqa(3, past=6, lengths=[9], batch=1, rotary=True), {"do_rotary": 1}),
+    ("positions of a first prompt", gqa(4, lengths=[4, 4], rotary=True, positions=[[3, 9, 9, 9], [1, 9, 9, 9]]),
+     {"do_rotary": 1}),
+    ("positions later", gqa(1, past=6, lengths=[7, 7], rotary=True, positions=[[3], [20]]), {"do_rotary": 1}),
+    ("a window", gqa(9, lengths=[9, 9]), {"local_window_size": 4}),
+    ("a window over a past", gqa(1, past=9, lengths=[10, 10]), {"local_window_size": 4}),
+    ("a window of one", gqa(5, lengths=[5, 5]), {"local_window_size": 1}),
+    ("softcap and scale", gqa(5, lengths=[5, 5]), {"softcap": 0.5, "scale": 0.9}),
+    ("bias", gqa(5, lengths=[5, 5], bias=True), {}),
+    ("bias and softcap", gqa(1, past=6, lengths=[7, 7], bias=True), {"softcap": 0.7}),
+    ("smooth softmax", gqa(5, lengths=[5, 5]), {"smooth_softmax": 1}),
+    ("sinks", gqa(5, lengths=[5, 5], sink=True), {}),
+    ("sinks and a window", gqa(1, past=6, lengths=[7, 7], sink=True), {"local_window_size": 3}),
+    ("no mask", gqa(5, lengths=[5, 5]), {"causal": 0}),
+    ("scores", gqa(3, past=4, lengths=[7], batch=1, bias=True), {"qk_output": 1, "outputs": 4, "softcap": 0.8,
+                                                                  "pick": lambda y: y[:3] + [y[3][:, :, -1]]}),
+    ("probabilities", gqa(3, past=4, lengths=[7], batch=1), {"qk_output": 2, "outputs": 4}),
+    ("right-padded chunks", gqa(4, past=12, lengths=[7, 4], total=12, chunks=[4, 2], rotary=True),
+     {"do_rotary": 1, "pick": valid([7, 4], [4, 2])}),
+    ("float16", gqa(5, lengths=[5, 5], dtype=np.float16, rotary=True), {"do_rotary": 1, "rtol": 2e-3}),
+    *[(f"a sliding cache of {rows} rows, {total} tokens",
+       gqa(tokens, past=rows, lengths=[total], batch=1, rotary=True),
+       {"do_rotary": 1, "local_window_size": 4, "sliding_window_cache": 1,
+        "pick": lambda y, n=resident: [y[0], y[1][:, :, :n], y[2][:, :, :n]]})
+      for rows, tokens, total, resident in [(4, 1, 3, 3), (4, 1, 9, 4), (6, 1, 6, 6), (6, 1, 7, 4), (6, 1, 9, 6),
+                                            (6, 5, 11, 5), (4, 7, 7, 4)]],
+    **sizes,
+)
+
+run()
