@@ -1,6 +1,6 @@
 """Attention operators: GroupQueryAttention, DecoderMaskedMultiHeadAttention, SimplifiedLayerNormalization beside them."""
 
-from harness import cases, floats, helper, np, run, scalar
+from harness import cases, floats, helper, integers, np, run, scalar
 
 BATCH, HEADS, KV, HEAD = 2, 4, 2, 32
 
@@ -83,6 +83,64 @@ cases(
       for rows, tokens, total, resident in [(4, 1, 3, 3), (4, 1, 9, 4), (6, 1, 6, 6), (6, 1, 7, 4), (6, 1, 9, 6),
                                             (6, 5, 11, 5), (4, 7, 7, 4)]],
     **sizes,
+)
+
+
+# ---- one token a step ----------------------------------------------------------------------------------------------
+
+
+def decoder(past=6, beams=0, packed=False, mask=False, add=False, bias=False, cross=False):
+    """Inputs of DecoderMaskedMultiHeadAttention, whose cache of 9 rows is filled to past."""
+    rows, batch, hidden = 9, 4, HEADS * HEAD
+    cache = {"past_key": floats(batch, HEADS, rows, HEAD, seed=4), "past_value": floats(batch, HEADS, rows, HEAD, seed=5)}
+    keys = rows if cross else past + 1
+    inputs = {"query": floats(batch, 1, hidden * (3 if packed else 1), seed=1)}
+    inputs["key"] = cache["past_key"] if cross else None if packed else floats(batch, 1, hidden, seed=2)
+    inputs["value"] = cache["past_value"] if cross else None if packed else floats(batch, 1, hidden, seed=3)
+    inputs["mask"] = integers(batch, keys, low=0, high=2, dtype=np.int32) if mask else None
+    inputs["add"] = floats(1, HEADS, 1, keys, seed=6) if add else None
+    if not cross:
+        inputs |= {**cache, "past_length": np.array([past], np.int32)}
+        inputs["beams"] = np.array([beams], np.int32) if beams else None
+        some = integers(batch // (beams or 1), beams, rows, low=0, high=beams, dtype=np.int32) if beams else None
+        inputs["indirection"] = some
+        inputs["bias"] = floats(3 * hidden, seed=7) if bias else None
+    while inputs[list(inputs)[-1]] is None:
+        inputs.popitem()
+    return inputs
+
+
+shared = {"past_present_share_buffer": 1, "outputs": 3}
+cases(
+    "DecoderMaskedMultiHeadAttention",
+    ("a cache", decoder(), shared),
+    ("an empty cache", decoder(0), shared),
+    ("two beams", decoder(beams=2), shared),
+    ("four beams", decoder(beams=4), shared),
+    ("mask and bias of the scores", decoder(mask=True, add=True), {**shared, "mask_filter_value": -6.0}),
+    ("packed", decoder(packed=True), {**shared, "instead": [
+        helper.make_node("Split", ["query"], ["q", "k", "v"], axis=2, num_outputs=3),
+        helper.make_node("DecoderMaskedMultiHeadAttention",
+                         ["q", "k", "v", "", "", "past_key", "past_value", "past_length"], ["y0", "y1", "y2"],
+                         domain="com.microsoft", num_heads=HEADS, past_present_share_buffer=1)]}),
+    ("bias", decoder(bias=True), shared),
+    ("cross-attention", decoder(cross=True), {"scale": 0.3}),
+    ("cross-attention with a mask", decoder(cross=True, mask=True), {}),
+    num_heads=HEADS,
+)
+
+
+# ---- what stands beside them ---------------------------------------------------------------------------------------
+
+cases(
+    "SimplifiedLayerNormalization",
+    ("the last axis", {"x": floats(2, 5, 16), "scale": floats(16, seed=2)}, {"outputs": 2}),
+    ("two axes", {"x": floats(2, 5, 16), "scale": floats(5, 16, seed=2)}, {"axis": 1, "epsilon": 0.1, "outputs": 2}),
+    ("double", {"x": floats(2, 5, 16, dtype=np.float64), "scale": floats(16, seed=2, dtype=np.float64)},
+     {"stash_type": 1}),
+    ("float16", {"x": floats(2, 5, 16, dtype=np.float16), "scale": floats(16, seed=2, dtype=np.float16)},
+     {"rtol": 1e-3}),
+    domain="",
 )
 
 run()
