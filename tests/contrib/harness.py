@@ -10,7 +10,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "python"))
 
 import oracle  # noqa: E402
-from oracle import helper, np, onnx, ort  # noqa: E402
+from oracle import helper, np, numpy_helper, onnx, ort  # noqa: E402
 
 DOMAINS = [("", 21), ("com.microsoft", 1)]
 CASES = []
@@ -45,10 +45,10 @@ class Case:
         return self.dtypes.get(name) or helper.np_dtype_to_tensor_dtype(array.dtype)
 
     def tensor(self, name, array):
-        """With dtypes, array holds bytes as they stand in the file, and its shape is the tensor's: (bytes, shape)."""
+        """Where dtypes names a type that NumPy lacks, array holds the codes of the elements."""
         if name in self.dtypes:
             return helper.make_tensor(name, self.dtypes[name], array.shape, self.packed(name, array), raw=True)
-        return oracle.numpy_helper.from_array(array, name)
+        return numpy_helper.from_array(array, name)
 
     def packed(self, name, array):
         flat = array.astype(np.uint8).reshape(-1)

@@ -1,6 +1,6 @@
-"""Quantised tensors and weights: GatherBlockQuantized, QLinear*, the channels-last operators, MatMulBnb4."""
+"""Quantised tensors and weights: GatherBlockQuantized, QLinear*, the channels-last operators, MatMulBnb4, DynamicQuantizeLSTM."""
 
-from harness import cases, floats, helper, integers, np, onnx, run, scalar
+from harness import cases, floats, helper, integers, np, numpy_helper, onnx, run, scalar
 
 U8, I8 = np.uint8, np.int8
 
@@ -155,6 +155,55 @@ cases(
     ("uint8", {"x": integers(2, 7, 8, 3, low=0, high=256, dtype=U8)}, pool),
     ("int8", {"x": integers(2, 7, 8, 3, low=-128, high=128, dtype=I8)}, {**pool, "dilations": [1, 2]}),
     atol=0, rtol=0,
+)
+
+
+# ---- weights -------------------------------------------------------------------------------------------------------
+
+
+def bnb(rows, inner=40, outer=6):
+    count = inner * outer
+    return {"a": floats(2, 3, rows), "b": integers((count + 1) // 2, low=0, high=256, dtype=U8),
+            "absmax": floats(-(-count // 16), seed=2, low=0.1, high=1)}
+
+
+# ONNX Runtime's kernel for CPUs leaves out transB = 0: the unit matrix fetches the weights.
+dequantised = [
+    helper.make_node("Constant", [], ["unit"], value=numpy_helper.from_array(np.eye(40, dtype=np.float32))),
+    helper.make_node("MatMulBnb4", ["unit", "b", "absmax"], ["w"], domain="com.microsoft", K=40, N=6, block_size=16,
+                     quant_type=1),
+    helper.make_node("Transpose", ["w"], ["t"]),
+    helper.make_node("MatMul", ["a", "t"], ["y0"]),
+]
+cases(
+    "MatMulBnb4",
+    ("NF4", bnb(40), {"quant_type": 1}),
+    ("FP4", bnb(40), {"quant_type": 0}),
+    ("not turned", bnb(6), {"quant_type": 1, "transB": 0, "instead": dequantised}),
+    K=40, N=6, block_size=16, constants=("b", "absmax"),
+)
+
+
+def lstm(dirs=1, per_column=False, dtype=I8):
+    steps, batch, size, hidden = 5, 2, 6, 4
+    low, high = (-100, 100) if dtype == I8 else (30, 220)
+    table = (dirs, 4 * hidden) if per_column else (dirs,)
+    zero = np.full(table, 0 if dtype == I8 else 128, dtype)
+    return {"x": floats(steps, batch, size), "w": integers(dirs, size, 4 * hidden, low=low, high=high, dtype=dtype),
+            "r": integers(dirs, hidden, 4 * hidden, low=low, high=high, seed=2, dtype=dtype),
+            "b": floats(dirs, 8 * hidden, seed=3), "lens": np.array([5, 3], np.int32),
+            "h": floats(dirs, batch, hidden, seed=4), "c": floats(dirs, batch, hidden, seed=5), "p": None,
+            "ws": floats(*table, seed=6, low=0.004, high=0.008), "wz": zero,
+            "rs": floats(*table, seed=7, low=0.004, high=0.008), "rz": zero}
+
+
+# ONNX Runtime rounds x and h to 8 bits as well: a two-hundredth of their range, with some cancelling in the sums.
+cases(
+    "DynamicQuantizeLSTM",
+    ("forward", lstm(), {}),
+    ("uint8", lstm(dtype=U8), {"direction": "reverse"}),
+    ("both ways, a scale per column", lstm(2, True), {"direction": "bidirectional"}),
+    hidden_size=4, outputs=3, rtol=0, atol=1e-2, constants=("w", "r", "ws", "wz", "rs", "rz"),
 )
 
 run()
