@@ -44,14 +44,17 @@ static float place(float low, float high, int64_t size, int64_t i, int64_t n) {
   return at >= 0 && at <= last ? at : NAN;
 }
 
+/* Of a dimension of more pixels than float32 counts the last one may round up: indices are held to the image. */
 static double sample(const struct sumi_tensor *x, int64_t plane, float row, float column, bool nearest) {
   const int64_t height = x->dim[2], width = x->dim[3], first = plane * height * width;
   if (nearest) {
-    const int64_t i = (int64_t)roundf(row), j = (int64_t)roundf(column);
+    const int64_t i = SUMI_MIN((int64_t)roundf(row), height - 1),
+                  j = SUMI_MIN((int64_t)roundf(column), width - 1);
     return sumi_get_f64(x->dtype, x->data, first + i * width + j);
   }
-  const int64_t top = (int64_t)floorf(row), left = (int64_t)floorf(column), bottom = (int64_t)ceilf(row),
-                right = (int64_t)ceilf(column);
+  const int64_t bottom = SUMI_MIN((int64_t)ceilf(row), height - 1),
+                right = SUMI_MIN((int64_t)ceilf(column), width - 1);
+  const int64_t top = SUMI_MIN((int64_t)floorf(row), bottom), left = SUMI_MIN((int64_t)floorf(column), right);
   const double dy = (double)row - (double)top, dx = (double)column - (double)left;
   const double a = sumi_get_f64(x->dtype, x->data, first + top * width + left),
                b = sumi_get_f64(x->dtype, x->data, first + top * width + right),

@@ -358,6 +358,9 @@ static sumi_status gqa_ref(const struct sumi_call *c) {
   sumi_ms_attention_take(&g.a, &scratch);
   g.turn = sumi_ms_take(&scratch, 2 * g.angles, sizeof *g.turn);
   const int64_t most = sumi_get_i64(c->in[TOTAL]->dtype, c->in[TOTAL]->data, 0);
+  if (g.a.bias && g.a.bias->dim[3] != most)
+    SUMI_FAIL(c->err, SUMI_E_SHAPE, "the bias is for %" PRId64 " keys, total_sequence_length is %" PRId64,
+              g.a.bias->dim[3], most);
   g.prompt = most == g.a.s && !sumi_call_has(c, CHUNKS);
   if (sumi_call_wants(c, 3))
     sumi_fill(c->out[3]->dtype, c->out[3]->data, 0, sumi_tensor_count(c->out[3]), NULL, 0);

@@ -20,7 +20,7 @@ static sumi_status block_infer(struct sumi_infer *ctx) {
 static sumi_status block_ref(const struct sumi_call *c) {
   const struct sumi_tensor *ids = c->in[0], *y = c->out[0];
   const int64_t length = ids->dim[1], words = y->dim[1], behind = sumi_attr_int(c->node, "ngram_size", 1) - 1;
-  if (y->data != c->in[1]->data) sumi_copy(y->dtype, y->data, 0, c->in[1]->data, 0, sumi_tensor_count(y));
+  sumi_copy(y->dtype, y->data, 0, c->in[1]->data, 0, sumi_tensor_count(y));
   for (int64_t b = 0; b < ids->dim[0]; b++) {
     const int64_t *id = (const int64_t *)ids->data + b * length;
     for (int64_t i = 0; behind < length && i < length - behind; i++) {
@@ -58,7 +58,6 @@ const struct sumi_op sumi_op_ms_ngram_repeat_block = {
     .attrs = attrs,
     .in = in,
     .out = out,
-    .flags = SUMI_OP_IN_PLACE,
     .infer = block_infer,
     .ref = block_ref,
     .cases = cases,

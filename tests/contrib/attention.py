@@ -86,6 +86,29 @@ cases(
 )
 
 
+# ONNX Runtime's kernel for CPUs takes no norm weights: the norms stand in front of it.
+def normed(name, heads, weight):
+    shape = f"{name}_shape"
+    return [helper.make_node("Constant", [], [shape], value_ints=[BATCH, 5, heads, HEAD]),
+            helper.make_node("Constant", [], [f"{shape}_back"], value_ints=[BATCH, 5, heads * HEAD]),
+            helper.make_node("Reshape", [name, shape], [f"{name}_split"]),
+            helper.make_node("SimplifiedLayerNormalization", [f"{name}_split", weight], [f"{name}_norm"], epsilon=1e-3),
+            helper.make_node("Reshape", [f"{name}_norm", f"{shape}_back"], [f"{name}_back"])]
+
+
+plain = ["query_back", "key_back", "value", "", "", "seqlens_k", "total_sequence_length", "cos", "sin"]
+cases(
+    "GroupQueryAttention",
+    ("heads normalised", {**gqa(5, lengths=[5, 5], rotary=True), "p": None, "a": None, "s": None, "ks": None, "vs": None,
+                          "qn": floats(HEAD, seed=10), "kn": floats(HEAD, seed=11)},
+     {"do_rotary": 1, "qk_norm_epsilon": 1e-3,
+      "instead": [*normed("query", HEADS, "qn"), *normed("key", KV, "kn"),
+                  helper.make_node("GroupQueryAttention", plain, ["y0", "y1", "y2"], domain="com.microsoft",
+                                   num_heads=HEADS, kv_num_heads=KV, do_rotary=1)]}),
+    **sizes,
+)
+
+
 # ---- one token a step ----------------------------------------------------------------------------------------------
 
 
