@@ -8,7 +8,8 @@
  * present_* hold keys and values 0..T in rows 0..T of max(past rows, total_sequence_length). With sliding_window_cache
  * they have the past's C rows and hold the last L(T) = T, or T - G ceil((T - C) / G) where T > C, G = C - window + 1.
  * output_qk is [batch, heads, s, total_sequence_length], before (qk_output 1) or after (2) the softmax, 0 where no key
- * is. Source: ONNX Runtime, docs/ContribOperators.md. */
+ * is. A cache of int8 (k_quant_type and v_quant_type PER_TENSOR or PER_CHANNEL) holds q = round_half_to_even(x / scale),
+ * saturated; new tokens are read from it, rounded, too. Source: ONNX Runtime, docs/ContribOperators.md. */
 #include <inttypes.h>
 #include <math.h>
 
@@ -41,6 +42,14 @@ enum {
 
 /* ---- inference --------------------------------------------------------------------------------------------------- */
 
+static bool is_quantised(const struct sumi_node *node) {
+  return !sumi_attr_is(node, "k_quant_type", "NONE", "NONE");
+}
+
+static bool is_quantised_values(const struct sumi_node *node) {
+  return !sumi_attr_is(node, "v_quant_type", "NONE", "NONE");
+}
+
 static sumi_status check_attrs(const struct sumi_infer *ctx) {
   const struct sumi_node *node = ctx->node;
   const int64_t heads = sumi_attr_int(node, "num_heads", 0), kv = sumi_attr_int(node, "kv_num_heads", 0);
@@ -57,10 +66,11 @@ static sumi_status check_attrs(const struct sumi_infer *ctx) {
   if (qk < 0 || qk > 2) SUMI_FAIL(ctx->err, SUMI_E_VALUE, "qk_output is %" PRId64, qk);
   if (!qk && ctx->n_out > 3 && !ctx->out[3].absent)
     SUMI_FAIL(ctx->err, SUMI_E_VALUE, "output_qk is wanted where qk_output is 0");
-  if (sumi_infer_has(ctx, K_SCALE) || sumi_infer_has(ctx, V_SCALE) ||
-      !sumi_attr_is(node, "k_quant_type", "NONE", "NONE") ||
-      !sumi_attr_is(node, "v_quant_type", "NONE", "NONE"))
-    SUMI_FAIL(ctx->err, SUMI_E_UNSUPPORTED, "a quantised cache of keys and values is not known here");
+  if (is_quantised(node) != is_quantised_values(node))
+    SUMI_FAIL(ctx->err, SUMI_E_UNSUPPORTED, "a cache of which one half is quantised is not known");
+  if (is_quantised(node) && sumi_attr_int(node, "kv_cache_bit_width", 8) != 8)
+    SUMI_FAIL(ctx->err, SUMI_E_UNSUPPORTED, "a cache of %" PRId64 " bits is not known, only of 8",
+              sumi_attr_int(node, "kv_cache_bit_width", 8));
   if (sumi_attr_int(node, "sliding_window_cache", 0) && (window < 0 || !sumi_infer_has(ctx, PAST_KEY)))
     SUMI_FAIL(ctx->err, SUMI_E_VALUE, "sliding_window_cache wants local_window_size and 'past_key'");
   if (sumi_attr_int(node, "do_rotary", 0) && (!sumi_infer_has(ctx, COS) || !sumi_infer_has(ctx, SIN)))
@@ -115,6 +125,29 @@ static sumi_status infer_tables(const struct sumi_infer *ctx, const struct shape
   return sumi_ms_want_dim(ctx, CHUNKS, 0, x->batch, "batch size");
 }
 
+/* The cache's element type and the scales of its halves. */
+static sumi_status infer_cache_type(const struct sumi_infer *ctx, const struct shape *x, sumi_dtype *type) {
+  static const char *const names[] = {"k_quant_type", "v_quant_type"};
+  *type = is_quantised(ctx->node) ? SUMI_INT8 : ctx->in[QUERY].dtype;
+  if (sumi_infer_has(ctx, PAST_KEY) && ctx->in[PAST_KEY].dtype != *type)
+    SUMI_FAIL(ctx->err, SUMI_E_TYPE, "the cache holds %s, not %s", sumi_dtype_label(ctx->in[PAST_KEY].dtype),
+              sumi_dtype_label(*type));
+  for (int i = 0; i < 2; i++) {
+    const char *kind = sumi_attr_string(ctx->node, names[i], "NONE");
+    const bool channels = sumi_streq(kind, "PER_CHANNEL");
+    if (!channels && !sumi_streq(kind, "PER_TENSOR") && !sumi_streq(kind, "NONE"))
+      SUMI_FAIL(ctx->err, SUMI_E_VALUE, "%s is '%s'", names[i], kind);
+    if (*type == SUMI_INT8 && !sumi_infer_has(ctx, K_SCALE + i))
+      SUMI_FAIL(ctx->err, SUMI_E_ARG, "the quantised cache has no '%s'", ctx->node->op->in[K_SCALE + i].name);
+    if (*type != SUMI_INT8 || ctx->in[K_SCALE + i].rank < 0) continue;
+    if (channels) SUMI_TRY(sumi_ms_want_rank(ctx, K_SCALE + i, 4, 4));
+    const sumi_dim want[] = {1, sumi_attr_int(ctx->node, "kv_num_heads", 0), 1, x->h};
+    for (int k = 0; k < ctx->in[K_SCALE + i].rank; k++)
+      SUMI_TRY(sumi_ms_want_dim(ctx, K_SCALE + i, k, channels ? want[k] : 1, "number of scales"));
+  }
+  return SUMI_OK;
+}
+
 static sumi_status infer_past(struct sumi_infer *ctx, struct shape *x) {
   SUMI_TRY(check_pair(ctx, PAST_KEY, PAST_VALUE));
   for (int i = PAST_KEY; i <= PAST_VALUE; i++) {
@@ -162,9 +195,11 @@ static sumi_status gqa_infer(struct sumi_infer *ctx) {
   const sumi_dim y[] = {x.batch, x.s, d}, present[] = {x.batch, kv, rows, x.h},
                  qk[] = {x.batch, heads, x.s, x.total};
   const sumi_dtype type = ctx->in[QUERY].dtype;
+  sumi_dtype cache;
+  SUMI_TRY(infer_cache_type(ctx, &x, &cache));
   sumi_infer_out(ctx, 0, type, 3, y);
-  sumi_infer_out(ctx, 1, type, 4, present);
-  sumi_infer_out(ctx, 2, type, 4, present);
+  sumi_infer_out(ctx, 1, cache, 4, present);
+  sumi_infer_out(ctx, 2, cache, 4, present);
   sumi_infer_out(ctx, 3, type, 4, qk);
   return SUMI_OK;
 }
@@ -176,7 +211,7 @@ struct gqa {
   const struct sumi_call *c;
   struct sumi_ms_attention a; /* past and t are sequence b's */
   int64_t kv, past_rows, window;
-  bool sliding, interleaved, prompt;
+  bool sliding, interleaved, prompt, quantised;
   int64_t angles;          /* cosines of a position; 0 = nothing turns */
   float *turn;             /* [2 angles] */
   int64_t b, total, fresh; /* T and Q of the opening comment */
@@ -191,6 +226,7 @@ static void sizes(const struct sumi_call *c, struct gqa *g) {
                     .past_rows = sumi_call_has(c, PAST_KEY) ? c->in[PAST_KEY]->dim[2] : 0,
                     .window = window,
                     .sliding = sumi_attr_int(node, "sliding_window_cache", 0) != 0,
+                    .quantised = is_quantised(node),
                     .interleaved = sumi_attr_int(node, "rotary_interleaved", 0) != 0,
                     .angles = sumi_attr_int(node, "do_rotary", 0) ? c->in[COS]->dim[1] : 0};
   struct sumi_ms_attention *a = &g->a;
@@ -295,6 +331,45 @@ static struct source source_of(const struct gqa *g, int input) {
   return (struct source){c->in[QUERY], input == QUERY ? 0 : input == KEY ? q : q + kv, q + 2 * kv};
 }
 
+/* The scale of element i of a head of keys (which = 0) or values (1). */
+static double scale_of(const struct gqa *g, int which, int64_t head, int64_t i) {
+  const struct sumi_tensor *t = g->c->in[K_SCALE + which];
+  return sumi_get_f64(t->dtype, t->data, sumi_tensor_count(t) == 1 ? 0 : head * g->a.h + i);
+}
+
+/* What a quantised cache holds of x. */
+static double code(double x, double scale) { return fmax(-128, fmin(127, nearbyint(x / scale))); }
+
+/* A head of a new token as a quantised cache gives it back. */
+static void round_head(const struct gqa *g, int which, int64_t head, float *x) {
+  for (int64_t i = 0; i < g->a.h; i++) {
+    const double scale = scale_of(g, which, head, i);
+    x[i] = (float)(code((double)x[i], scale) * scale);
+  }
+}
+
+/* n rows of a head's past from the cache to the scratch, or the other way. */
+static void read_cache(const struct gqa *g, int which, int64_t head, int64_t first, int64_t n, float *to) {
+  const struct sumi_tensor *past = g->c->in[PAST_KEY + which];
+  if (!g->quantised) {
+    sumi_to_f32(past->dtype, past->data, first, n * g->a.h, to);
+    return;
+  }
+  for (int64_t k = 0; k < n * g->a.h; k++)
+    to[k] = (float)(((const int8_t *)past->data)[first + k] * scale_of(g, which, head % g->kv, k % g->a.h));
+}
+
+static void write_cache(const struct gqa *g, int which, int64_t head, const float *from, int64_t n,
+                        struct sumi_tensor *present, int64_t first) {
+  if (!g->quantised) {
+    sumi_from_f32(present->dtype, from, n * g->a.h, present->data, first);
+    return;
+  }
+  for (int64_t k = 0; k < n * g->a.h; k++)
+    sumi_set_f64(SUMI_INT8, present->data, first + k,
+                 code((double)from[k], scale_of(g, which, head % g->kv, k % g->a.h)));
+}
+
 /* The heads of token i of one input, normalised and turned, into rows at + i of to[batch, heads, rows, h]. */
 static void place(const struct gqa *g, int input, int64_t i, int64_t heads, float *to, int64_t rows,
                   int64_t at) {
@@ -307,9 +382,9 @@ static void place(const struct gqa *g, int input, int64_t i, int64_t heads, floa
     float *x = to + ((g->b * heads + n) * rows + at + i) * h;
     sumi_to_f32(from.tensor->dtype, from.tensor->data, from.first + (g->b * g->a.s + i) * from.width + n * h,
                 h, x);
-    if (input == VALUE) continue;
-    if (sumi_call_has(g->c, norm)) normalise(x, h, g->c->in[norm], (double)epsilon);
-    if (g->angles && i < g->fresh) sumi_ms_turn(x, g->turn, g->angles, g->interleaved);
+    if (input != VALUE && sumi_call_has(g->c, norm)) normalise(x, h, g->c->in[norm], (double)epsilon);
+    if (input != VALUE && g->angles && i < g->fresh) sumi_ms_turn(x, g->turn, g->angles, g->interleaved);
+    if (input != QUERY && g->quantised) round_head(g, input - KEY, n, x);
   }
 }
 
@@ -320,8 +395,7 @@ static void keep(const struct gqa *g, int which, const float *from) {
   const struct sumi_tensor *past = g->past_rows ? g->c->in[PAST_KEY + which] : NULL;
   const int64_t h = g->a.h, rows = present->dim[2], n = resident(g, g->total);
   for (int64_t head = g->b * g->kv; head < (g->b + 1) * g->kv; head++) {
-    sumi_from_f32(present->dtype, from + (head * g->a.rows + g->a.t - n) * h, n * h, present->data,
-                  head * rows * h);
+    write_cache(g, which, head, from + (head * g->a.rows + g->a.t - n) * h, n, present, head * rows * h);
     const int64_t old = past && !g->sliding && g->past_rows > n ? g->past_rows - n : 0;
     if (old)
       sumi_copy(present->dtype, present->data, (head * rows + n) * h, past->data,
@@ -335,8 +409,7 @@ static sumi_status run_sequence(struct gqa *g) {
   const struct sumi_ms_attention *a = &g->a;
   for (int64_t head = g->b * g->kv; head < (g->b + 1) * g->kv && a->past; head++)
     for (int i = 0; i < 2; i++)
-      sumi_to_f32(c->in[PAST_KEY + i]->dtype, c->in[PAST_KEY + i]->data, head * g->past_rows * a->h,
-                  a->past * a->h, (i ? a->v : a->k) + head * a->rows * a->h);
+      read_cache(g, i, head, head * g->past_rows * a->h, a->past, (i ? a->v : a->k) + head * a->rows * a->h);
   for (int64_t i = 0; i < a->s; i++) {
     if (g->angles && i < g->fresh) SUMI_TRY(load_turn(g, i));
     place(g, QUERY, i, a->heads, a->q, a->s, 0);
@@ -397,11 +470,12 @@ static const struct sumi_attr_spec attrs[] = {{"num_heads", SUMI_ATTR_INT, true}
                                               {"v_quant_type", SUMI_ATTR_STRING},
                                               {"kv_cache_bit_width", SUMI_ATTR_INT} /* of quantised caches */,
                                               {NULL}};
+#define CACHE (SUMI_MS_T | SUMI_BIT(SUMI_INT8))
 static const struct sumi_port in[] = {{"query", SUMI_MS_T, 'T'},
                                       {"key", SUMI_MS_T, 'T', SUMI_PORT_OPTIONAL},
                                       {"value", SUMI_MS_T, 'T', SUMI_PORT_OPTIONAL},
-                                      {"past_key", SUMI_MS_T, 'T', SUMI_PORT_OPTIONAL},
-                                      {"past_value", SUMI_MS_T, 'T', SUMI_PORT_OPTIONAL},
+                                      {"past_key", CACHE, 'C', SUMI_PORT_OPTIONAL},
+                                      {"past_value", CACHE, 'C', SUMI_PORT_OPTIONAL},
                                       {"seqlens_k", SUMI_BIT(SUMI_INT32)},
                                       {"total_sequence_length", SUMI_BIT(SUMI_INT32)},
                                       {"cos_cache", SUMI_MS_T, 'T', SUMI_PORT_OPTIONAL},
@@ -416,8 +490,8 @@ static const struct sumi_port in[] = {{"query", SUMI_MS_T, 'T'},
                                       {"query_seqlens", SUMI_BIT(SUMI_INT32), 0, SUMI_PORT_OPTIONAL},
                                       {NULL}};
 static const struct sumi_port out[] = {{"output", SUMI_MS_T, 'T'},
-                                       {"present_key", SUMI_MS_T, 'T', SUMI_PORT_OPTIONAL},
-                                       {"present_value", SUMI_MS_T, 'T', SUMI_PORT_OPTIONAL},
+                                       {"present_key", CACHE, 'C', SUMI_PORT_OPTIONAL},
+                                       {"present_value", CACHE, 'C', SUMI_PORT_OPTIONAL},
                                        {"output_qk", SUMI_MS_T, 'T', SUMI_PORT_OPTIONAL},
                                        {NULL}};
 
@@ -442,6 +516,13 @@ static const struct sumi_case cases[] = {
      "{1}, int32 t = {2}> { y" GQA("kv_num_heads = 2, causal = 0, smooth_softmax = 1",
                                    "q, k, v, , , l, t, , , , , , , , w, u"),
      .rtol = 2e-3, .why = "float16 result; heads normalised"},
+    {"g (float[1,2,16] q, float[1,2,8] k, float[1,2,8] v, int8[1,2,5,4] p, int8[1,2,5,4] o) => (y, a, b) "
+     "<int32[1] l = "
+     "{4}, int32 t = {5}, float[1] s = {0.02}, float[1,2,1,4] u = {0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, "
+     "0.08}> { y, a, "
+     "b" GQA("kv_num_heads = 2, k_quant_type = \"PER_TENSOR\", v_quant_type = \"PER_CHANNEL\"",
+             "q, k, v, p, o, l, t, , , , , , s, u"),
+     .rtol = 1e-5, .low = -2, .high = 2, .why = "a cache of 8 bits"},
     {NULL},
 };
 

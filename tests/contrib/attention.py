@@ -86,6 +86,30 @@ cases(
 )
 
 
+
+def quantised(tokens, past, channels, **more):
+    """The same with a cache of 8 bits."""
+    inputs = gqa(tokens, past=past or 1, lengths=[past + tokens] * BATCH, **more)
+    names = list(gqa(1, past=1, lengths=[2, 2], rotary=True, positions=[[0], [0]], bias=True, sink=True))
+    inputs = {n: inputs.get(n) for n in names}
+    for name in ("past_key", "past_value"):
+        inputs[name] = integers(BATCH, KV, past, HEAD, low=-128, high=128, seed=len(name), dtype=np.int8)
+    for i, name in enumerate(("k_scale", "v_scale")):
+        shape = (1, KV, 1, HEAD) if channels else (1,)
+        inputs[name] = floats(*shape, seed=20 + i, low=0.004, high=0.008)
+    kind = "PER_CHANNEL" if channels else "PER_TENSOR"
+    return inputs, {"k_quant_type": kind, "v_quant_type": kind, "kv_cache_bit_width": 8}
+
+
+cases(
+    "GroupQueryAttention",
+    *[(f"a cache of 8 bits, {why}", *quantised(*arguments)) for why, arguments in {
+        "a prompt": (5, 0, False), "a prompt, a scale per channel": (5, 0, True), "the next token": (1, 6, False),
+        "the next token, a scale per channel": (1, 6, True)}.items()],
+    **sizes,
+)
+
+
 # ONNX Runtime's kernel for CPUs takes no norm weights: the norms stand in front of it.
 def normed(name, heads, weight):
     shape = f"{name}_shape"
