@@ -4,16 +4,13 @@
  * also rounds what they are multiplied with to 8 bits differs by that rounding. Source: ONNX Runtime, the schemas of its
  * contributed operators. */
 #include "base/size.h"
-#include "op/ms_util.h"
-#include "op/ops.h"
+#include "op/ms_twin.h"
 #include "op/rnn.h"
 
 enum { W_SCALE = SUMI_RNN_P + 1, W_ZERO, R_SCALE, R_ZERO, N_LSTM = W_SCALE };
 
-static struct sumi_node twin_node(const struct sumi_node *node) {
-  struct sumi_node n = *node;
-  n.op = &sumi_op_lstm;
-  n.version = 7;
+static struct sumi_node lstm_node(const struct sumi_node *node) {
+  struct sumi_node n = sumi_twin_node(node, &sumi_op_lstm, 7);
   n.n_in = N_LSTM;
   return n;
 }
@@ -27,7 +24,7 @@ static sumi_status check_table(const struct sumi_infer *ctx, int i, int weights)
 }
 
 static sumi_status lstm_infer(struct sumi_infer *ctx) {
-  const struct sumi_node node = twin_node(ctx->node);
+  const struct sumi_node node = lstm_node(ctx->node);
   struct sumi_info in[N_LSTM];
   for (int i = SUMI_RNN_W; i <= SUMI_RNN_R; i++) {
     SUMI_TRY(sumi_ms_want_rank(ctx, i, 3, 3));
@@ -58,7 +55,7 @@ struct twin {
 };
 
 static void start(struct twin *t, const struct sumi_call *c) {
-  t->node = twin_node(c->node);
+  t->node = lstm_node(c->node);
   for (int i = 0; i < N_LSTM; i++) t->in[i] = sumi_call_has(c, i) ? c->in[i] : NULL;
   for (int i = 0; i < 2; i++) {
     const struct sumi_tensor *q = c->in[SUMI_RNN_W + i];

@@ -7,21 +7,12 @@
  * Source: ONNX Runtime, docs/ContribOperators.md. */
 #include "base/size.h"
 #include "op/move.h"
-#include "op/ms_util.h"
-#include "op/ops.h"
-
-/* The node as its twin of the standard sees it. */
-static struct sumi_node twin_node(const struct sumi_node *node, const struct sumi_op *twin, int version) {
-  struct sumi_node n = *node;
-  n.op = twin;
-  n.version = version;
-  return n;
-}
+#include "op/ms_twin.h"
 
 /* ---- ExpandDims -------------------------------------------------------------------------------------------------- */
 
 static sumi_status expand_infer(struct sumi_infer *ctx) {
-  const struct sumi_node node = twin_node(ctx->node, &sumi_op_unsqueeze, 13);
+  const struct sumi_node node = sumi_twin_node(ctx->node, &sumi_op_unsqueeze, 13);
   struct sumi_infer twin = *ctx;
   twin.node = &node;
   SUMI_TRY(sumi_ms_want_rank(ctx, 1, 0, 1));
@@ -39,7 +30,7 @@ static void flatten_list(struct sumi_tensor *t) {
 }
 
 static sumi_status pad_infer(struct sumi_infer *ctx) {
-  const struct sumi_node node = twin_node(ctx->node, &sumi_op_pad, 11);
+  const struct sumi_node node = sumi_twin_node(ctx->node, &sumi_op_pad, 11);
   struct sumi_info in[3];
   struct sumi_tensor list;
   for (int i = 0; i < ctx->n_in; i++) in[i] = ctx->in[i];
@@ -61,7 +52,7 @@ static sumi_status pad_infer(struct sumi_infer *ctx) {
 }
 
 static sumi_status pad_ref(const struct sumi_call *c) {
-  const struct sumi_node node = twin_node(c->node, &sumi_op_pad, 11);
+  const struct sumi_node node = sumi_twin_node(c->node, &sumi_op_pad, 11);
   struct sumi_tensor list = *c->in[1];
   flatten_list(&list);
   const struct sumi_tensor *in[3] = {c->in[0], &list, sumi_call_has(c, 2) ? c->in[2] : NULL};
@@ -80,7 +71,7 @@ static struct sumi_tensor one_of(sumi_dtype d, void *bytes) {
 }
 
 static sumi_status range_infer(struct sumi_infer *ctx) {
-  struct sumi_node node = twin_node(ctx->node, &sumi_op_range, 11);
+  struct sumi_node node = sumi_twin_node(ctx->node, &sumi_op_range, 11);
   int64_t bytes = 0;
   const struct sumi_tensor one = one_of(ctx->in[0].dtype, &bytes);
   struct sumi_info in[3] = {ctx->in[0], ctx->in[1]};
@@ -95,7 +86,7 @@ static sumi_status range_infer(struct sumi_infer *ctx) {
 }
 
 static sumi_status range_ref(const struct sumi_call *c) {
-  struct sumi_node node = twin_node(c->node, &sumi_op_range, 11);
+  struct sumi_node node = sumi_twin_node(c->node, &sumi_op_range, 11);
   int64_t bytes = 0;
   const struct sumi_tensor one = one_of(c->in[0]->dtype, &bytes);
   const struct sumi_tensor *in[3] = {c->in[0], c->in[1], sumi_call_has(c, 2) ? c->in[2] : &one};
@@ -124,7 +115,7 @@ static sumi_status unique_scratch(const struct sumi_call *c, size_t *bytes) {
 
 static sumi_status unique_ref(const struct sumi_call *c) {
   struct sumi_attr unsorted[] = {{.name = "sorted", .type = SUMI_ATTR_INT, .n = 1, .u.i = 0}};
-  struct sumi_node node = twin_node(c->node, &sumi_op_unique, 11);
+  struct sumi_node node = sumi_twin_node(c->node, &sumi_op_unique, 11);
   struct sumi_tensor *out[4] = {c->out[0], NULL, c->n_out > 1 ? c->out[1] : NULL,
                                 c->n_out > 2 ? c->out[2] : NULL};
   struct sumi_call twin = *c;

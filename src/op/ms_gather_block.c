@@ -95,11 +95,6 @@ static sumi_status gather_infer(struct sumi_infer *ctx) {
   return SUMI_OK;
 }
 
-/* The i-th entry of bits bits, low bits first. */
-static double unpack(const uint8_t *bytes, int64_t i, int64_t bits) {
-  return bytes[i * bits / 8] >> (i * bits % 8) & ((1 << bits) - 1);
-}
-
 /* One entry of data by its coordinates, dequantised. */
 static double entry(const struct sumi_call *c, const struct layout *l, const int64_t *dim,
                     const int64_t *at) {
@@ -113,9 +108,10 @@ static double entry(const struct sumi_call *c, const struct layout *l, const int
     if (zeros) z = z * zeros->dim[k] * (k == x->rank - 1 ? l->per : 1) + j;
   }
   const bool packed = x->dtype == SUMI_UINT8;
-  const double q = packed ? unpack(x->data, i, l->bits) : sumi_get_f64(x->dtype, x->data, i);
+  const double q = packed ? sumi_ms_unpack(x->data, i, l->bits) : sumi_get_f64(x->dtype, x->data, i);
   double zero = packed ? 1 << (l->bits - 1) : 0;
-  if (zeros) zero = packed ? unpack(zeros->data, z, l->bits) : sumi_get_f64(zeros->dtype, zeros->data, z);
+  if (zeros)
+    zero = packed ? sumi_ms_unpack(zeros->data, z, l->bits) : sumi_get_f64(zeros->dtype, zeros->data, z);
   return (q - zero) * sumi_get_f64(scales->dtype, scales->data, s);
 }
 

@@ -80,11 +80,6 @@ static sumi_status nbits_scratch(const struct sumi_call *c, size_t *bytes) {
   return sumi_ms_book(bytes, s.k, sizeof(float), c->err);
 }
 
-/* The i-th element of bits bits, low bits first. */
-static int unpack(const uint8_t *bytes, int64_t i, int64_t bits) {
-  return bytes[i * bits / 8] >> (i * bits % 8) & ((1 << bits) - 1);
-}
-
 /* w[k] = column n of the weights */
 static void dequantise(const struct sumi_call *c, const struct shape *s, int64_t n, float *w) {
   const uint8_t *q = (const uint8_t *)c->in[B]->data + n * s->blocks * s->blob;
@@ -92,12 +87,12 @@ static void dequantise(const struct sumi_call *c, const struct shape *s, int64_t
   for (int64_t b = 0; b < s->blocks; b++) {
     double zero = 1 << (s->bits - 1);
     if (zeros && zeros->dtype == SUMI_UINT8)
-      zero = unpack((const uint8_t *)zeros->data + n * ((s->blocks * s->bits + 7) / 8), b, s->bits);
+      zero = sumi_ms_unpack((const uint8_t *)zeros->data + n * ((s->blocks * s->bits + 7) / 8), b, s->bits);
     else if (zeros)
       zero = sumi_get_f64(zeros->dtype, zeros->data, n * s->blocks + b);
     const double scale = sumi_get_f64(c->in[SCALES]->dtype, c->in[SCALES]->data, n * s->blocks + b);
     for (int64_t k = b * s->block; k < SUMI_MIN(s->k, (b + 1) * s->block); k++)
-      w[k] = (float)((unpack(q + b * s->blob, k - b * s->block, s->bits) - zero) * scale);
+      w[k] = (float)((sumi_ms_unpack(q + b * s->blob, k - b * s->block, s->bits) - zero) * scale);
   }
 }
 

@@ -248,11 +248,6 @@ static void route(const struct run *r, int64_t t) {
   for (int64_t e = 0; e < r->experts; e++) gate[e] = (float)((double)gate[e] / chosen);
 }
 
-/* The i-th entry of bits bits, low bits first. */
-static int unpack(const uint8_t *bytes, int64_t i, int64_t bits) {
-  return bytes[i * bits / 8] >> (i * bits % 8) & ((1 << bits) - 1);
-}
-
 /* r->weights[columns] = row n of expert e of a projection of rows rows. */
 static void load_row(const struct run *r, int which, int64_t e, int64_t n, int64_t rows, int64_t columns) {
   const struct ports *p = &r->m.ports[which];
@@ -269,12 +264,12 @@ static void load_row(const struct run *r, int which, int64_t e, int64_t n, int64
   for (int64_t b = 0; b < blocks; b++) {
     double zero = 1 << (bits - 1);
     if (zeros && r->m.block)
-      zero = unpack((const uint8_t *)zeros->data + row * zeros->dim[2], b, bits);
+      zero = sumi_ms_unpack((const uint8_t *)zeros->data + row * zeros->dim[2], b, bits);
     else if (zeros)
-      zero = unpack((const uint8_t *)zeros->data + e * zeros->dim[1], n, bits);
+      zero = sumi_ms_unpack((const uint8_t *)zeros->data + e * zeros->dim[1], n, bits);
     const double scale = sumi_get_f64(scales->dtype, scales->data, row * blocks + b);
     for (int64_t k = b * block; k < (b + 1) * block; k++)
-      r->weights[k] = (float)((unpack(q, k, bits) - zero) * scale);
+      r->weights[k] = (float)((sumi_ms_unpack(q, k, bits) - zero) * scale);
   }
 }
 

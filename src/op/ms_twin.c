@@ -4,7 +4,7 @@
 #include "base/size.h"
 #include "op/move.h"
 
-static struct sumi_node twin_node(const struct sumi_node *node, const struct sumi_op *twin, int version) {
+struct sumi_node sumi_twin_node(const struct sumi_node *node, const struct sumi_op *twin, int version) {
   struct sumi_node n = *node;
   n.op = twin;
   n.version = version;
@@ -22,7 +22,7 @@ struct twin_call {
 
 static void start(struct twin_call *t, const struct sumi_call *c, const struct sumi_op *twin, int version,
                   int n_in) {
-  t->node = twin_node(c->node, twin, version);
+  t->node = sumi_twin_node(c->node, twin, version);
   t->node.n_in = n_in;
   t->call = *c;
   t->call.node = &t->node;
@@ -66,7 +66,7 @@ static void to_last(int rank, const int64_t *dim, int64_t *out) {
 
 sumi_status sumi_nhwc_infer(struct sumi_infer *ctx, const struct sumi_nhwc *form) {
   struct sumi_info in[SUMI_TWIN_IN], out = {.rank = -1};
-  const struct sumi_node node = twin_node(ctx->node, form->twin, form->version);
+  const struct sumi_node node = sumi_twin_node(ctx->node, form->twin, form->version);
   SUMI_ASSERT(ctx->err, ctx->n_in <= SUMI_TWIN_IN);
   for (int i = 0; i < ctx->n_in; i++) {
     in[i] = ctx->in[i];
@@ -145,7 +145,7 @@ sumi_status sumi_nhwc_ref(const struct sumi_call *c, const struct sumi_nhwc *for
 
 sumi_status sumi_quantised_infer(struct sumi_infer *ctx, const struct sumi_quantised *form) {
   struct sumi_info in[3], out = {.rank = -1};
-  struct sumi_node node = twin_node(ctx->node, form->twin, form->version);
+  struct sumi_node node = sumi_twin_node(ctx->node, form->twin, form->version);
   uint32_t data = 0;
   sumi_dtype type = SUMI_UNDEFINED;
   node.n_in = form->n_in;

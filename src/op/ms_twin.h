@@ -8,6 +8,9 @@
 
 enum { SUMI_TWIN_IN = 16 }; /* at most so many inputs */
 
+/* The node as its twin sees it, whose meaning follows `version`; attributes and ports are shared. */
+struct sumi_node sumi_twin_node(const struct sumi_node *node, const struct sumi_op *twin, int version);
+
 /* Channels last: what the twin sees as [batch, channels, ...] lies as [batch, ..., channels]. */
 struct sumi_nhwc {
   const struct sumi_op *twin; /* with the same inputs and attributes; output 0 is turned */
