@@ -166,7 +166,8 @@ static sumi_status gather_nd_ref(const struct sumi_call *c) {
 static const struct sumi_attr_spec axis_attrs[] = {{"axis", SUMI_ATTR_INT}, {NULL}};
 static const struct sumi_attr_spec nd_attrs[] = {{"batch_dims", SUMI_ATTR_INT}, {NULL}};
 static const struct sumi_port in[] = {{"data", SUMI_ANY, 'T'}, {"indices", SUMI_INDICES}, {NULL}};
-static const struct sumi_port nd_in[] = {{"data", SUMI_ANY, 'T'}, {"indices", SUMI_BIT(SUMI_INT64)}, {NULL}};
+static const struct sumi_port nd_in[] = {
+    {"data", SUMI_ANY, 'T'}, {"indices", SUMI_INDICES} /* int32: com.microsoft */, {NULL}};
 static const struct sumi_port out[] = {{"output", SUMI_ANY, 'T'}, {NULL}};
 
 static const struct sumi_case gather_cases[] = {
@@ -216,7 +217,7 @@ const struct sumi_op sumi_op_gather_elements = {
 const struct sumi_op sumi_op_gather_nd = {
     .name = "GatherND",
     .formula = "y[j, i] = x[index[j, :], i]",
-    .known_as = {{"", "GatherND", {11, 12, 13}}},
+    .known_as = {{"", "GatherND", {11, 12, 13}}, {"com.microsoft", "GatherND", {1}}},
     .attrs = nd_attrs,
     .in = nd_in,
     .out = out,

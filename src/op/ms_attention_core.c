@@ -57,15 +57,20 @@ sumi_status sumi_ms_infer_bias(const struct sumi_infer *ctx, int input, sumi_dim
 /* ---- scratch
  * ---------------------------------------------------------------------------------------------------- */
 
+static int64_t groups_of(const struct sumi_ms_attention *a) { return SUMI_MAX(a->groups, 1); }
+static int64_t rows_of(const struct sumi_ms_attention *a) { return a->rows ? a->rows : a->t; }
+
 /* Sizes of the blocks q, k, v, kt, row, y; false on overflow. */
 static bool block_sizes(const struct sumi_ms_attention *a, int64_t n[6]) {
-  int64_t groups;
-  n[4] = a->t;
+  int64_t heads, shared;
+  const int64_t rows = rows_of(a);
+  n[4] = rows;
   n[5] = a->hv;
-  return sumi_i64_mul(a->batch, a->heads, &groups) && sumi_i64_mul(a->s, a->h, &n[0]) &&
-         sumi_i64_mul(n[0], groups, &n[0]) && sumi_i64_mul(a->t, a->h, &n[3]) &&
-         sumi_i64_mul(n[3], groups, &n[1]) && sumi_i64_mul(a->t, a->hv, &n[2]) &&
-         sumi_i64_mul(n[2], groups, &n[2]);
+  return sumi_i64_mul(a->batch, a->heads, &heads) &&
+         sumi_i64_mul(a->batch, a->heads / groups_of(a), &shared) && sumi_i64_mul(a->s, a->h, &n[0]) &&
+         sumi_i64_mul(n[0], heads, &n[0]) && sumi_i64_mul(rows, a->h, &n[3]) &&
+         sumi_i64_mul(n[3], shared, &n[1]) && sumi_i64_mul(rows, a->hv, &n[2]) &&
+         sumi_i64_mul(n[2], shared, &n[2]);
 }
 
 sumi_status sumi_ms_attention_book(const struct sumi_ms_attention *a, size_t *bytes, struct sumi_err *err) {
@@ -141,7 +146,7 @@ static void add_bias(const struct sumi_ms_attention *a, int64_t b, int64_t n, in
   const struct sumi_tensor *bias = a->bias;
   const int64_t bb = bias->dim[0] == 1 ? 0 : b, bn = bias->dim[1] == 1 ? 0 : n,
                 bs = bias->dim[2] == 1 ? 0 : s;
-  const int64_t first = ((bb * bias->dim[1] + bn) * bias->dim[2] + bs) * a->t;
+  const int64_t first = ((bb * bias->dim[1] + bn) * bias->dim[2] + bs) * bias->dim[3] + a->base;
   float piece[256];
   for (int64_t t = 0; t < a->t;) {
     const int64_t some = SUMI_MIN(a->t - t, (int64_t)SUMI_COUNT(piece));
@@ -161,17 +166,23 @@ static void score_row(const struct sumi_ms_attention *a, int64_t b, int64_t n, i
     const float *restrict kt = a->kt + i * a->t;
     for (int64_t t = 0; t < a->t; t++) row[t] += x * kt[t];
   }
+  if (a->softcap > 0)
+    for (int64_t t = 0; t < a->t; t++) row[t] = a->softcap * tanhf(row[t] / a->softcap);
   if (a->bias) add_bias(a, b, n, s, row);
   if (a->mask) add_mask(a, b, s, row);
   if (a->causal && s < a->s - 1)
     for (int64_t t = a->past + s + 1; t < a->t; t++) row[t] = -FLT_MAX;
+  if (a->window > 0)
+    for (int64_t t = 0; t < SUMI_MIN(a->past + s + 1 - a->window, a->t); t++) row[t] = -FLT_MAX;
 }
 
-/* row[n] = exp(row - max) / sum; rows of no keys stay empty. */
-static void softmax(float *row, int64_t n) {
-  float max = -INFINITY;
+/* row[n] = exp(row - max) / sum, the sum with exp(sink - max) where there is a sink; rows of no keys stay empty.
+ */
+static void softmax(float *row, int64_t n, const float *sink) {
+  float max = sink ? *sink : -INFINITY;
   double sum = 0;
   for (int64_t t = 0; t < n; t++) max = row[t] > max ? row[t] : max;
+  if (sink) sum = (double)expf(*sink - max);
   for (int64_t t = 0; t < n; t++) {
     row[t] = expf(row[t] - max);
     sum += (double)row[t];
@@ -182,15 +193,18 @@ static void softmax(float *row, int64_t n) {
 
 static void attend_head(const struct sumi_ms_attention *a, int64_t b, int64_t n, struct sumi_tensor *y,
                         struct sumi_tensor *scores) {
-  const int64_t g = b * a->heads + n;
-  const float *k = a->k + g * a->t * a->h, *v = a->v + g * a->t * a->hv;
+  const int64_t g = b * a->heads + n, shared = g / groups_of(a), rows = rows_of(a);
+  const float *k = a->k + shared * rows * a->h, *v = a->v + shared * rows * a->hv;
+  const float sink = a->sink ? (float)sumi_get_f64(a->sink->dtype, a->sink->data, n) : 0;
   for (int64_t t = 0; t < a->t; t++)
     for (int64_t i = 0; i < a->h; i++) a->kt[i * a->t + t] = k[t * a->h + i];
   for (int64_t s = 0; s < a->s; s++) {
     float *restrict row = a->row, *restrict out = a->y;
     score_row(a, b, n, s, row);
-    if (scores) sumi_from_f32(scores->dtype, row, a->t, scores->data, (g * a->s + s) * a->t);
-    softmax(row, a->t);
+    const int64_t at = scores ? (g * a->s + s) * scores->dim[3] + a->base : 0;
+    if (scores && !a->normalised) sumi_from_f32(scores->dtype, row, a->t, scores->data, at);
+    softmax(row, a->t, a->sink || a->smooth ? &sink : NULL);
+    if (scores && a->normalised) sumi_from_f32(scores->dtype, row, a->t, scores->data, at);
     memset(out, 0, (size_t)a->hv * sizeof *out);
     for (int64_t t = 0; t < a->t; t++) {
       const float *restrict vt = v + t * a->hv;
@@ -200,7 +214,11 @@ static void attend_head(const struct sumi_ms_attention *a, int64_t b, int64_t n,
   }
 }
 
+void sumi_ms_attend_one(const struct sumi_ms_attention *a, int64_t b, struct sumi_tensor *y,
+                        struct sumi_tensor *scores) {
+  for (int64_t n = 0; n < a->heads; n++) attend_head(a, b, n, y, scores);
+}
+
 void sumi_ms_attend(const struct sumi_ms_attention *a, struct sumi_tensor *y, struct sumi_tensor *scores) {
-  for (int64_t b = 0; b < a->batch; b++)
-    for (int64_t n = 0; n < a->heads; n++) attend_head(a, b, n, y, scores);
+  for (int64_t b = 0; b < a->batch; b++) sumi_ms_attend_one(a, b, y, scores);
 }

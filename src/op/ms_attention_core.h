@@ -1,6 +1,7 @@
-/* What Attention and MultiHeadAttention share: for every batch b, head n and query token s,
- *   score[t] = scale * q[b,n,s] . k[b,n,t] + bias[b,n,s,t] + mask(b,s,t)        t over past and new tokens
- *   y[b,s,n] = sum over t of softmax(score)[t] * v[b,n,t]
+/* What the attention operators of com.microsoft share: for every batch b, head n and query token s,
+ *   score[t] = cap(scale * q[b,n,s] . k[b,n / groups,t]) + bias[b,n,s,t] + mask(b,s,t)   t over past and new tokens
+ *   y[b,s,n] = sum over t of softmax(score)[t] * v[b,n / groups,t]
+ * cap(x) = softcap * tanh(x / softcap), or x. With a sink the softmax's sum has one term more, exp(sink).
  * All arithmetic in float32; q, k and v lie as floats in the scratch. */
 #ifndef SUMI_OP_MS_ATTENTION_CORE_H
 #define SUMI_OP_MS_ATTENTION_CORE_H
@@ -17,14 +18,23 @@ struct sumi_ms_attention {
   float scale;
   float filter; /* what a masked score gets added */
   bool causal;  /* query token i sees keys up to past + i only; the last query token sees all */
+  /* what zero stands for is the plain attention of Attention and MultiHeadAttention: */
+  int64_t groups;                 /* neighbouring heads of q that share one of k and v; 0 = 1 */
+  int64_t rows;                   /* of a head of k and v in the scratch, >= t; 0 = t */
+  int64_t window;                 /* > 0: query token i sees keys from past + i - window + 1 on only */
+  int64_t base;                   /* key 0 is column base of bias and scores */
+  float softcap;                  /* 0 = no cap */
+  bool smooth;                    /* there is a sink, 0 where sink is NULL */
+  bool normalised;                /* scores receives the softmax */
+  const struct sumi_tensor *sink; /* [heads]; NULL = none */
   const struct sumi_tensor *mask; /* int32, see sumi_ms_infer_mask; NULL = none */
   const struct sumi_tensor *bias; /* [1 or batch, 1 or heads, s, t]; NULL = none */
   /* scratch, taken by sumi_ms_attention_take(): */
   float *q;   /* [batch, heads, s, h] */
-  float *k;   /* [batch, heads, t, h] */
-  float *v;   /* [batch, heads, t, hv] */
-  float *kt;  /* [h, t]: one head's k */
-  float *row; /* [t] */
+  float *k;   /* [batch, heads / groups, rows, h] */
+  float *v;   /* [batch, heads / groups, rows, hv] */
+  float *kt;  /* [h, t]: one head's k; room for rows */
+  float *row; /* [t]; room for rows */
   float *y;   /* [hv] */
 };
 
@@ -54,9 +64,13 @@ void sumi_ms_past(const struct sumi_ms_attention *a, const struct sumi_tensor *p
 void sumi_ms_present(const struct sumi_ms_attention *a, const float *from, int64_t width,
                      struct sumi_tensor *present, int64_t first, int64_t rows);
 
-/* The formula. y is [batch, s, heads * hv]; scores (may be NULL) receives score before the softmax, [batch,
- * heads, s, t]. */
+/* The formula. y is [batch, s, heads * hv]; scores (may be NULL) receives score before the softmax, or the
+ * softmax, in columns base.. of [batch, heads, s, >= base + t]. */
 void sumi_ms_attend(const struct sumi_ms_attention *a, struct sumi_tensor *y, struct sumi_tensor *scores);
+
+/* The same for sequence b alone, whose past and t may be its own. */
+void sumi_ms_attend_one(const struct sumi_ms_attention *a, int64_t b, struct sumi_tensor *y,
+                        struct sumi_tensor *scores);
 
 /* Sets past and t from the length a cache of rows rows is filled to, given at run time; checks what depends
  * on it. */

@@ -1,8 +1,10 @@
 /* MatMulNBits (com.microsoft): y[..., n] = sum over k of a[..., k] * (q[n,k] - zero[n,block]) * scale[n,block] + bias[n]
  * with weights q of 2, 4 or 8 bits, packed low bits first along k, in blocks of block_size: b is [N, blocks, block_size *
  * bits / 8]. zero points are packed the same way, one row of whole bytes a column, or given in a's type; 2^(bits - 1) where
- * there are none. An empty b means no product: zeros, or the bias. Source: ONNX Runtime, docs/ContribOperators.md. Sums
- * are taken in double precision. */
+ * there are none. An empty b means no product: zeros, or the bias.
+ * MatMulBnb4 (com.microsoft): y = a * w^T, or a * w where transB is 0, with w [N, K] = table[q] * absmax[block]: q are 4 bits,
+ * high ones first, blocks run over the flattened w, the table is NF4's (Dettmers et al. 2023, QLoRA, arXiv 2305.14314) or
+ * FP4's. Source: ONNX Runtime, docs/ContribOperators.md. Sums are taken in double precision. */
 #include <inttypes.h>
 
 #include "base/size.h"
@@ -78,11 +80,6 @@ static sumi_status nbits_scratch(const struct sumi_call *c, size_t *bytes) {
   return sumi_ms_book(bytes, s.k, sizeof(float), c->err);
 }
 
-/* The i-th element of bits bits, low bits first. */
-static int unpack(const uint8_t *bytes, int64_t i, int64_t bits) {
-  return bytes[i * bits / 8] >> (i * bits % 8) & ((1 << bits) - 1);
-}
-
 /* w[k] = column n of the weights */
 static void dequantise(const struct sumi_call *c, const struct shape *s, int64_t n, float *w) {
   const uint8_t *q = (const uint8_t *)c->in[B]->data + n * s->blocks * s->blob;
@@ -90,40 +87,126 @@ static void dequantise(const struct sumi_call *c, const struct shape *s, int64_t
   for (int64_t b = 0; b < s->blocks; b++) {
     double zero = 1 << (s->bits - 1);
     if (zeros && zeros->dtype == SUMI_UINT8)
-      zero = unpack((const uint8_t *)zeros->data + n * ((s->blocks * s->bits + 7) / 8), b, s->bits);
+      zero = sumi_ms_unpack((const uint8_t *)zeros->data + n * ((s->blocks * s->bits + 7) / 8), b, s->bits);
     else if (zeros)
       zero = sumi_get_f64(zeros->dtype, zeros->data, n * s->blocks + b);
     const double scale = sumi_get_f64(c->in[SCALES]->dtype, c->in[SCALES]->data, n * s->blocks + b);
     for (int64_t k = b * s->block; k < SUMI_MIN(s->k, (b + 1) * s->block); k++)
-      w[k] = (float)((unpack(q + b * s->blob, k - b * s->block, s->bits) - zero) * scale);
+      w[k] = (float)((sumi_ms_unpack(q + b * s->blob, k - b * s->block, s->bits) - zero) * scale);
+  }
+}
+
+/* y[r, n] = bias + row r of a[rows, k] times w[k], for all rows; x is space for a row. */
+static void multiply(const struct sumi_call *c, const float *w, float *x, int64_t k, int64_t n,
+                     int64_t columns, double bias) {
+  const struct sumi_tensor *a = c->in[A], *y = c->out[0];
+  const int64_t rows = sumi_tensor_count(y) / columns;
+  for (int64_t r = 0; r < rows; r++) {
+    double sum = 0;
+    sumi_to_f32(a->dtype, a->data, r * k, k, x);
+    for (int64_t i = 0; i < k; i++) sum += (double)x[i] * (double)w[i];
+    sumi_set_f64(y->dtype, y->data, r * columns + n, sum + bias);
   }
 }
 
 static sumi_status nbits_ref(const struct sumi_call *c) {
-  const struct sumi_tensor *a = c->in[A], *y = c->out[0];
   struct shape s;
   SUMI_TRY(read_shape(c->node, &s, c->err));
   char *scratch = c->scratch;
   float *w = sumi_ms_take(&scratch, s.k, sizeof *w), *x = sumi_ms_take(&scratch, s.k, sizeof *x);
-  const int64_t rows = sumi_tensor_count(a) / s.k;
   const bool empty = sumi_tensor_count(c->in[B]) == 0;
+  for (int64_t k = 0; k < s.k && empty; k++) w[k] = 0;
   for (int64_t n = 0; n < s.n; n++) {
     if (!empty) dequantise(c, &s, n, w);
     const double bias = sumi_call_has(c, BIAS) ? sumi_get_f64(c->in[BIAS]->dtype, c->in[BIAS]->data, n) : 0;
-    for (int64_t r = 0; r < rows; r++) {
-      double sum = 0;
-      if (!empty) sumi_to_f32(a->dtype, a->data, r * s.k, s.k, x);
-      for (int64_t k = 0; k < s.k && !empty; k++) sum += (double)x[k] * (double)w[k];
-      sumi_set_f64(y->dtype, y->data, r * s.n + n, sum + bias);
-    }
+    multiply(c, w, x, s.k, n, s.n, bias);
   }
   return SUMI_OK;
 }
 
 static void nbits_cost(const struct sumi_call *c, struct sumi_cost *cost) {
+  const struct sumi_tensor *y = c->out[0];
   cost->macs = cost->dense_macs =
-      (double)sumi_tensor_count(c->in[A]) * (double)sumi_attr_int(c->node, "N", 0);
+      y && y->rank ? (double)sumi_tensor_count(c->in[A]) * (double)y->dim[y->rank - 1] : 0;
   sumi_ms_cost_bytes(c, cost);
+}
+
+/* ---- MatMulBnb4 -------------------------------------------------------------------------------------------------- */
+
+enum { ABSMAX = 2 };
+
+static const float tables[2][16] = {
+    /* FP4: a sign, and 0, 1/192, 2/3, 1, 1/3, 1/2, 1/6, 1/4 */
+    {0, 0.00520833333f, 0.66666667f, 1, 0.33333333f, 0.5f, 0.16666667f, 0.25f, 0, -0.00520833333f,
+     -0.66666667f, -1, -0.33333333f, -0.5f, -0.16666667f, -0.25f},
+    {-1, -0.6961928009986877f, -0.5250730514526367f, -0.39491748809814453f, -0.28444138169288635f,
+     -0.18477343022823334f, -0.09105003625154495f, 0, 0.07958029955625534f, 0.16093020141124725f,
+     0.24611230194568634f, 0.33791524171829224f, 0.44070982933044434f, 0.5626170039176941f,
+     0.7229568362236023f, 1}};
+
+struct bnb {
+  int64_t inner, outer; /* columns of a and of y */
+  int64_t step, pitch;  /* elements of w along inner and outer */
+  int64_t elements, block;
+  const float *table;
+};
+
+static sumi_status read_bnb(const struct sumi_node *node, struct bnb *b, struct sumi_err *err) {
+  const int64_t k = sumi_attr_int(node, "K", 0), n = sumi_attr_int(node, "N", 0),
+                type = sumi_attr_int(node, "quant_type", -1);
+  const bool turned = sumi_attr_int(node, "transB", 1) != 0;
+  if (k <= 0 || n <= 0 || k > INT32_MAX || n > INT32_MAX)
+    SUMI_FAIL(err, SUMI_E_VALUE, "K %" PRId64 " or N %" PRId64 " is out of range", k, n);
+  if (type != 0 && type != 1) SUMI_FAIL(err, SUMI_E_VALUE, "quant_type is %" PRId64 ", not 0 or 1", type);
+  *b = (struct bnb){.inner = turned ? k : n,
+                    .outer = turned ? n : k,
+                    .step = turned ? 1 : k,
+                    .pitch = turned ? k : 1,
+                    .elements = n * k,
+                    .block = sumi_attr_int(node, "block_size", 0),
+                    .table = tables[type]};
+  if (b->block < 16 || b->block > INT32_MAX || (b->block & (b->block - 1)))
+    SUMI_FAIL(err, SUMI_E_VALUE, "block_size %" PRId64 " is no power of two from 16 on", b->block);
+  return SUMI_OK;
+}
+
+static sumi_status bnb_infer(struct sumi_infer *ctx) {
+  const struct sumi_info *a = &ctx->in[A];
+  struct bnb b;
+  SUMI_TRY(read_bnb(ctx->node, &b, ctx->err));
+  SUMI_TRY(want_count(ctx, B, (b.elements + 1) / 2));
+  SUMI_TRY(want_count(ctx, ABSMAX, (b.elements + b.block - 1) / b.block));
+  if (a->rank == 0) SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "'A' is a scalar");
+  if (a->rank > 0) SUMI_TRY(sumi_ms_want_dim(ctx, A, a->rank - 1, b.inner, "number of rows of the weights"));
+  sumi_infer_out_like(ctx, 0, a, SUMI_UNDEFINED);
+  if (a->rank > 0 && ctx->n_out > 0 && !ctx->out[0].absent) ctx->out[0].dim[a->rank - 1] = b.outer;
+  return SUMI_OK;
+}
+
+static sumi_status bnb_scratch(const struct sumi_call *c, size_t *bytes) {
+  struct bnb b;
+  SUMI_TRY(read_bnb(c->node, &b, c->err));
+  *bytes = 0;
+  SUMI_TRY(sumi_ms_book(bytes, b.inner, sizeof(float), c->err));
+  return sumi_ms_book(bytes, b.inner, sizeof(float), c->err);
+}
+
+static sumi_status bnb_ref(const struct sumi_call *c) {
+  struct bnb b;
+  SUMI_TRY(read_bnb(c->node, &b, c->err));
+  const uint8_t *q = c->in[B]->data;
+  const struct sumi_tensor *scales = c->in[ABSMAX];
+  char *scratch = c->scratch;
+  float *w = sumi_ms_take(&scratch, b.inner, sizeof *w), *x = sumi_ms_take(&scratch, b.inner, sizeof *x);
+  for (int64_t n = 0; n < b.outer; n++) {
+    for (int64_t k = 0; k < b.inner; k++) {
+      const int64_t at = n * b.pitch + k * b.step;
+      const int code = at % 2 ? q[at / 2] & 15 : q[at / 2] >> 4;
+      w[k] = b.table[code] * (float)sumi_get_f64(scales->dtype, scales->data, at / b.block);
+    }
+    multiply(c, w, x, b.inner, n, b.outer, 0);
+  }
+  return SUMI_OK;
 }
 
 static const struct sumi_attr_spec attrs[] = {{"K", SUMI_ATTR_INT, true},
@@ -154,6 +237,42 @@ static const struct sumi_case cases[] = {
      " y = com.microsoft.MatMulNBits <K = 20, N = 4, bits = 2, block_size = 16> (a, b, s, , , c) }",
      .why = "no weights: the bias"},
     {NULL},
+};
+
+static const struct sumi_attr_spec bnb_attrs[] = {{"K", SUMI_ATTR_INT, true},
+                                                  {"N", SUMI_ATTR_INT, true},
+                                                  {"block_size", SUMI_ATTR_INT, true},
+                                                  {"quant_type", SUMI_ATTR_INT, true},
+                                                  {"training_mode", SUMI_ATTR_INT} /* changes no result */,
+                                                  {"transB", SUMI_ATTR_INT},
+                                                  {NULL}};
+static const struct sumi_port bnb_in[] = {
+    {"A", SUMI_MS_T, 'T'}, {"B", SUMI_BIT(SUMI_UINT8)}, {"absmax", SUMI_MS_T, 'T'}, {NULL}};
+
+static const struct sumi_case bnb_cases[] = {
+    {"g (float[2,3,21] a, uint8[53] b, float[7] s) => (y) { y = com.microsoft.MatMulBnb4 <K = 21, N = 5, "
+     "block_size = "
+     "16, quant_type = 1> (a, b, s) }",
+     .rtol = 1e-6, .low = 0, .high = 255, .why = "an odd number of weights; float result"},
+    {"g (float[3,5] a, uint8[53] b, float[7] s) => (y) { y = com.microsoft.MatMulBnb4 <K = 21, N = 5, "
+     "block_size = 16, "
+     "quant_type = 0, transB = 0> (a, b, s) }",
+     .rtol = 1e-6, .low = 0, .high = 255},
+    {NULL},
+};
+
+const struct sumi_op sumi_op_ms_matmul_bnb4 = {
+    .name = "com.microsoft.MatMulBnb4",
+    .formula = "a * w^T, w = table[q] * absmax, q of 4 bits in blocks",
+    .known_as = {{"com.microsoft", "MatMulBnb4", {1}}},
+    .attrs = bnb_attrs,
+    .in = bnb_in,
+    .out = out,
+    .infer = bnb_infer,
+    .ref = bnb_ref,
+    .scratch = bnb_scratch,
+    .cost = nbits_cost,
+    .cases = bnb_cases,
 };
 
 const struct sumi_op sumi_op_ms_matmul_nbits = {

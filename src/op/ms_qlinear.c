@@ -6,37 +6,31 @@
 #include <math.h>
 
 #include "base/size.h"
-#include "op/ms_util.h"
+#include "op/ms_qlinear.h"
 #include "op/qeltwise_lower.h"
 #include "op/qpool_lower.h"
 
 #define BYTES (SUMI_BIT(SUMI_UINT8) | SUMI_BIT(SUMI_INT8))
 #define FLOAT SUMI_BIT(SUMI_FLOAT32)
 
-/* Scale and zero point of one tensor. */
-struct quant {
-  double scale, zero;
-};
-
-static struct quant quant_of(const struct sumi_call *c, int scale, int zero) {
+struct sumi_ms_quant sumi_ms_quant_of(const struct sumi_call *c, int scale, int zero) {
   const struct sumi_tensor *z = sumi_call_has(c, zero) ? c->in[zero] : NULL;
-  return (struct quant){sumi_get_f64(c->in[scale]->dtype, c->in[scale]->data, 0),
-                        z ? sumi_get_f64(z->dtype, z->data, 0) : 0};
+  return (struct sumi_ms_quant){sumi_get_f64(c->in[scale]->dtype, c->in[scale]->data, 0),
+                                z ? sumi_get_f64(z->dtype, z->data, 0) : 0};
 }
 
-static double real(const struct sumi_tensor *t, int64_t i, struct quant q) {
+double sumi_ms_real(const struct sumi_tensor *t, int64_t i, struct sumi_ms_quant q) {
   return (sumi_get_f64(t->dtype, t->data, i) - q.zero) * q.scale;
 }
 
-static void put(const struct sumi_tensor *t, int64_t i, struct quant q, double r) {
+void sumi_ms_quantise(const struct sumi_tensor *t, int64_t i, struct sumi_ms_quant q, double r) {
   const double low = t->dtype == SUMI_INT8 ? -128 : 0, x = nearbyint(r / q.scale) + q.zero;
   sumi_set_f64(t->dtype, t->data, i, x > low ? fmin(x, low + 255) : low); /* NaN: the lowest */
 }
 
-/* Inputs [first, n_in) that are no data hold one element each. */
-static sumi_status check_single(const struct sumi_infer *ctx, int first, int data) {
+sumi_status sumi_ms_want_single(const struct sumi_infer *ctx, int first, uint32_t data) {
   for (int i = first; i < ctx->n_in; i++) {
-    if (i == data || !sumi_infer_has(ctx, i)) continue;
+    if (data >> i & 1 || !sumi_infer_has(ctx, i)) continue;
     SUMI_TRY(sumi_ms_want_rank(ctx, i, 0, 1));
     if (ctx->in[i].rank == 1) SUMI_TRY(sumi_ms_want_dim(ctx, i, 0, 1, "count of scales or zero points"));
   }
@@ -48,7 +42,7 @@ static sumi_status check_single(const struct sumi_infer *ctx, int first, int dat
 enum { A, A_SCALE, A_ZERO, SECOND, B_SCALE, B_ZERO, C_SCALE, C_ZERO };
 
 static sumi_status binary_infer(struct sumi_infer *ctx) {
-  SUMI_TRY(check_single(ctx, 1, SECOND));
+  SUMI_TRY(sumi_ms_want_single(ctx, 1, 1 << SECOND));
   const struct sumi_info *a = &ctx->in[A], *b = &ctx->in[SECOND];
   struct sumi_info pair[] = {*a, *b};
   struct sumi_infer both = *ctx; /* the operands side by side */
@@ -59,15 +53,16 @@ static sumi_status binary_infer(struct sumi_infer *ctx) {
 
 static sumi_status binary(const struct sumi_call *c, bool add) {
   const struct sumi_tensor *a = c->in[A], *b = c->in[SECOND], *y = c->out[0];
-  const struct quant qa = quant_of(c, A_SCALE, A_ZERO), qb = quant_of(c, B_SCALE, B_ZERO),
-                     qc = quant_of(c, C_SCALE, C_ZERO);
+  const struct sumi_ms_quant qa = sumi_ms_quant_of(c, A_SCALE, A_ZERO),
+                             qb = sumi_ms_quant_of(c, B_SCALE, B_ZERO),
+                             qc = sumi_ms_quant_of(c, C_SCALE, C_ZERO);
   int64_t sa[SUMI_MAX_RANK], sb[SUMI_MAX_RANK], i = 0;
   sumi_broadcast_strides(a, y->rank, y->dim, sa);
   sumi_broadcast_strides(b, y->rank, y->dim, sb);
   for (struct sumi_walk w = sumi_walk_start(y->rank, y->dim, sa, sb, NULL, NULL); !w.done;
        sumi_walk_next(&w)) {
-    const double x0 = real(a, w.offset[0], qa), x1 = real(b, w.offset[1], qb);
-    put(y, i++, qc, add ? x0 + x1 : x0 * x1);
+    const double x0 = sumi_ms_real(a, w.offset[0], qa), x1 = sumi_ms_real(b, w.offset[1], qb);
+    sumi_ms_quantise(y, i++, qc, add ? x0 + x1 : x0 * x1);
   }
   return SUMI_OK;
 }
@@ -80,24 +75,26 @@ static sumi_status mul_ref(const struct sumi_call *c) { return binary(c, false);
 enum { X, X_SCALE, X_ZERO, Y_SCALE, Y_ZERO };
 
 static sumi_status unary_infer(struct sumi_infer *ctx) {
-  SUMI_TRY(check_single(ctx, 1, X));
+  SUMI_TRY(sumi_ms_want_single(ctx, 1, 1 << X));
   sumi_infer_out_like(ctx, 0, &ctx->in[X], SUMI_UNDEFINED);
   return SUMI_OK;
 }
 
 static sumi_status sigmoid_ref(const struct sumi_call *c) {
-  const struct quant qx = quant_of(c, X_SCALE, X_ZERO), qy = quant_of(c, Y_SCALE, Y_ZERO);
+  const struct sumi_ms_quant qx = sumi_ms_quant_of(c, X_SCALE, X_ZERO),
+                             qy = sumi_ms_quant_of(c, Y_SCALE, Y_ZERO);
   for (int64_t i = 0; i < sumi_tensor_count(c->in[X]); i++)
-    put(c->out[0], i, qy, 1 / (1 + exp(-real(c->in[X], i, qx))));
+    sumi_ms_quantise(c->out[0], i, qy, 1 / (1 + exp(-sumi_ms_real(c->in[X], i, qx))));
   return SUMI_OK;
 }
 
 static sumi_status leaky_relu_ref(const struct sumi_call *c) {
-  const struct quant qx = quant_of(c, X_SCALE, X_ZERO), qy = quant_of(c, Y_SCALE, Y_ZERO);
+  const struct sumi_ms_quant qx = sumi_ms_quant_of(c, X_SCALE, X_ZERO),
+                             qy = sumi_ms_quant_of(c, Y_SCALE, Y_ZERO);
   const double alpha = (double)sumi_attr_float(c->node, "alpha", 0.01f);
   for (int64_t i = 0; i < sumi_tensor_count(c->in[X]); i++) {
-    const double r = real(c->in[X], i, qx);
-    put(c->out[0], i, qy, r < 0 ? alpha * r : r);
+    const double r = sumi_ms_real(c->in[X], i, qx);
+    sumi_ms_quantise(c->out[0], i, qy, r < 0 ? alpha * r : r);
   }
   return SUMI_OK;
 }
@@ -106,7 +103,7 @@ static sumi_status pool_infer(struct sumi_infer *ctx) {
   const struct sumi_info *x = &ctx->in[X];
   const bool last = sumi_attr_int(ctx->node, "channels_last", 0) != 0;
   sumi_dim dim[SUMI_MAX_RANK];
-  SUMI_TRY(check_single(ctx, 1, X));
+  SUMI_TRY(sumi_ms_want_single(ctx, 1, 1 << X));
   SUMI_TRY(sumi_ms_want_rank(ctx, X, 3, SUMI_MAX_RANK));
   for (int k = 0; k < x->rank; k++) dim[k] = k == 0 || k == (last ? x->rank - 1 : 1) ? x->dim[k] : 1;
   sumi_infer_out(ctx, 0, x->dtype, x->rank, dim);
@@ -115,7 +112,8 @@ static sumi_status pool_infer(struct sumi_infer *ctx) {
 
 static sumi_status pool_ref(const struct sumi_call *c) {
   const struct sumi_tensor *x = c->in[X];
-  const struct quant qx = quant_of(c, X_SCALE, X_ZERO), qy = quant_of(c, Y_SCALE, Y_ZERO);
+  const struct sumi_ms_quant qx = sumi_ms_quant_of(c, X_SCALE, X_ZERO),
+                             qy = sumi_ms_quant_of(c, Y_SCALE, Y_ZERO);
   const bool last = sumi_attr_int(c->node, "channels_last", 0) != 0;
   const int64_t channels = x->dim[last ? x->rank - 1 : 1];
   const int64_t n = last ? sumi_dims_count(x->dim, 1, x->rank - 1) : sumi_dims_count(x->dim, 2, x->rank);
@@ -123,8 +121,8 @@ static sumi_status pool_ref(const struct sumi_call *c) {
     for (int64_t k = 0; k < channels; k++) {
       double sum = 0;
       for (int64_t i = 0; i < n; i++)
-        sum += real(x, last ? (b * n + i) * channels + k : (b * channels + k) * n + i, qx);
-      put(c->out[0], b * channels + k, qy, sum / (double)n);
+        sum += sumi_ms_real(x, last ? (b * n + i) * channels + k : (b * channels + k) * n + i, qx);
+      sumi_ms_quantise(c->out[0], b * channels + k, qy, sum / (double)n);
     }
   return SUMI_OK;
 }
@@ -145,7 +143,8 @@ static sumi_status softmax_infer(struct sumi_infer *ctx) {
 
 static sumi_status softmax_ref(const struct sumi_call *c) {
   const struct sumi_tensor *x = c->in[X];
-  const struct quant qx = quant_of(c, X_SCALE, X_ZERO), qy = quant_of(c, Y_SCALE, Y_ZERO);
+  const struct sumi_ms_quant qx = sumi_ms_quant_of(c, X_SCALE, X_ZERO),
+                             qy = sumi_ms_quant_of(c, Y_SCALE, Y_ZERO);
   int axis;
   bool flat;
   SUMI_TRY(softmax_axis(c->node, x->rank, &flat, &axis, c->err));
@@ -156,10 +155,11 @@ static sumi_status softmax_ref(const struct sumi_call *c) {
     for (int64_t i = 0; i < inner; i++) {
       const int64_t first = o * n * inner + i;
       double max = -INFINITY, sum = 0;
-      for (int64_t k = 0; k < n; k++) max = fmax(max, real(x, first + k * inner, qx));
-      for (int64_t k = 0; k < n; k++) sum += exp(real(x, first + k * inner, qx) - max);
+      for (int64_t k = 0; k < n; k++) max = fmax(max, sumi_ms_real(x, first + k * inner, qx));
+      for (int64_t k = 0; k < n; k++) sum += exp(sumi_ms_real(x, first + k * inner, qx) - max);
       for (int64_t k = 0; k < n; k++)
-        put(c->out[0], first + k * inner, qy, exp(real(x, first + k * inner, qx) - max) / sum);
+        sumi_ms_quantise(c->out[0], first + k * inner, qy,
+                         exp(sumi_ms_real(x, first + k * inner, qx) - max) / sum);
     }
   return SUMI_OK;
 }
@@ -203,17 +203,18 @@ static sumi_status concat_infer(struct sumi_infer *ctx) {
 
 static sumi_status concat_ref(const struct sumi_call *c) {
   const struct sumi_tensor *y = c->out[0];
-  const struct quant qy = quant_of(c, 0, 1);
+  const struct sumi_ms_quant qy = sumi_ms_quant_of(c, 0, 1);
   int axis;
   SUMI_TRY(sumi_op_axis(c->node, 0, y->rank, &axis, c->err));
   const int64_t outer = sumi_dims_count(y->dim, 0, axis), row = sumi_dims_count(y->dim, axis, y->rank);
   int64_t after = 0;
   for (int i = 2; i < c->n_in; i += 3) {
     const struct sumi_tensor *x = c->in[i];
-    const struct quant qx = quant_of(c, i + 1, i + 2);
+    const struct sumi_ms_quant qx = sumi_ms_quant_of(c, i + 1, i + 2);
     const int64_t n = sumi_dims_count(x->dim, axis, x->rank);
     for (int64_t o = 0; o < outer; o++)
-      for (int64_t k = 0; k < n; k++) put(y, o * row + after + k, qy, real(x, o * n + k, qx));
+      for (int64_t k = 0; k < n; k++)
+        sumi_ms_quantise(y, o * row + after + k, qy, sumi_ms_real(x, o * n + k, qx));
     after += n;
   }
   return SUMI_OK;

@@ -5,7 +5,7 @@
  * tokens], or one number that token 0 has. Source: ONNX Runtime, docs/ContribOperators.md. In float32. */
 #include <inttypes.h>
 
-#include "op/ms_util.h"
+#include "op/ms_rotary.h"
 
 enum { INPUT, POSITIONS, COS, SIN };
 
@@ -60,8 +60,7 @@ static sumi_status rotary_scratch(const struct sumi_call *c, size_t *bytes) {
   return sumi_ms_book(bytes, 2 * c->in[COS]->dim[1], sizeof(float), c->err);
 }
 
-/* x[part] in place; turn holds n cosines, then n sines. */
-static void turn_head(float *x, const float *turn, int64_t n, bool interleaved) {
+void sumi_ms_turn(float *x, const float *turn, int64_t n, bool interleaved) {
   for (int64_t i = 0; i < n; i++) {
     float *a = interleaved ? &x[2 * i] : &x[i], *b = interleaved ? &x[2 * i + 1] : &x[i + n];
     const float x0 = *a, x1 = *b;
@@ -93,7 +92,7 @@ static sumi_status rotary_ref(const struct sumi_call *c) {
         sumi_to_f32(x->dtype, x->data, first, last, row);
         sumi_to_f32(cosines->dtype, cosines->data, p * n, n, turn);
         sumi_to_f32(sines->dtype, sines->data, p * n, n, turn + n);
-        for (int64_t h = 0; h < last; h += head) turn_head(row + h, turn, n, interleaved);
+        for (int64_t h = 0; h < last; h += head) sumi_ms_turn(row + h, turn, n, interleaved);
         sumi_from_f32(x->dtype, row, last, c->out[0]->data, first);
       }
   return SUMI_OK;

@@ -30,6 +30,11 @@ sumi_status sumi_ms_book(size_t *bytes, int64_t n, size_t item_bytes, struct sum
 /* The next n * item_bytes of scratch booked in the same order. */
 void *sumi_ms_take(char **scratch, int64_t n, size_t item_bytes);
 
+/* Entry i of a row of entries of 2, 4 or 8 bits, low bits first. */
+static inline int sumi_ms_unpack(const void *row, int64_t i, int64_t bits) {
+  return ((const uint8_t *)row)[i * bits / 8] >> (i * bits % 8) & ((1 << bits) - 1);
+}
+
 /* Adds the bytes of all inputs and outputs to cost->bytes. */
 void sumi_ms_cost_bytes(const struct sumi_call *c, struct sumi_cost *cost);
 
