@@ -280,7 +280,7 @@ static sumi_status lower_sparse(struct sumi_lower *l, struct args *a, bool *take
     return SUMI_OK;
   const sumi_status status = take_c(l, a, false);
   if (status != SUMI_OK) return status == SUMI_E_UNSUPPORTED ? SUMI_OK : status;
-  const struct sumi_matrix w = {l->in[B]->data, p->n, p->k, p->b_col, p->b_row, 1};
+  const struct sumi_matrix w = {l->in[B]->data, p->n, p->k, p->b_col, p->b_row, NULL};
   struct sumi_spmm_weights weights;
   SUMI_TRY(sumi_spmm_pack_if_below(l, a->kernel, w, p->m, dense_s(a) - transpose_s(p), "b", &weights));
   if (!weights.packed) return SUMI_OK;

@@ -9,17 +9,34 @@
 
 enum { MOST_BLOCK = 64 };
 
-static bool any(struct sumi_matrix w, int64_t first, int64_t rows, int64_t col) {
+static bool any(const struct sumi_matrix *w, int64_t first, int64_t rows, int64_t col) {
   for (int64_t r = first; r < first + rows; r++)
-    if (w.data[r * w.row_stride + col * w.col_stride] != 0) return true;
+    if (sumi_matrix_at(w, r, col) != 0) return true;
   return false;
 }
 
+/* hit[c] |= x[c * step] * scale is not zero, for n columns. */
+static void mark(const float *x, int64_t step, int64_t n, double scale, unsigned char *hit) {
+  if (step == 1)
+    for (int64_t c = 0; c < n; c++) hit[c] |= (float)(x[c] * scale) != 0;
+  else
+    for (int64_t c = 0; c < n; c++) hit[c] |= (float)(x[c * step] * scale) != 0;
+}
+
 int64_t sumi_packed_count(struct sumi_matrix w, int block) {
-  int64_t n = 0;
-  for (int64_t r = 0; r < w.rows; r += block)
-    for (int64_t c = 0; c < w.cols; c++) n += any(w, r, SUMI_MIN(block, w.rows - r), c);
-  return n;
+  enum { COLUMNS = 1024 }; /* rows are read along, so many columns at a time */
+  unsigned char hit[COLUMNS];
+  int64_t total = 0;
+  for (int64_t first = 0; first < w.rows; first += block)
+    for (int64_t c = 0; c < w.cols; c += COLUMNS) {
+      const int64_t n = SUMI_MIN(w.cols - c, COLUMNS), end = SUMI_MIN(first + block, w.rows);
+      memset(hit, 0, (size_t)n);
+      for (int64_t r = first; r < end; r++)
+        mark(w.data + r * w.row_stride + c * w.col_stride, w.col_stride, n, w.row_scale ? w.row_scale[r] : 1,
+             hit);
+      for (int64_t i = 0; i < n; i++) total += hit[i];
+    }
+  return total;
 }
 
 /* Positions and size of the whole from the counts; false on overflow. */
@@ -44,7 +61,7 @@ static bool lay_out(struct sumi_packed *p) {
   return true;
 }
 
-static void fill(const struct sumi_packed *p, struct sumi_matrix w, int32_t *start, int32_t *col,
+static void fill(const struct sumi_packed *p, const struct sumi_matrix *w, int32_t *start, int32_t *col,
                  float *value) {
   int64_t n = 0;
   for (int64_t b = 0; b < p->n_blocks; b++) {
@@ -53,8 +70,7 @@ static void fill(const struct sumi_packed *p, struct sumi_matrix w, int32_t *sta
     for (int64_t c = 0; c < p->cols; c++) {
       if (!p->dense && !any(w, first, rows, c)) continue;
       if (!p->dense) col[n] = (int32_t)c;
-      for (int64_t i = 0; i < rows; i++)
-        value[n * p->block + i] = w.data[(first + i) * w.row_stride + c * w.col_stride] * w.scale;
+      for (int64_t i = 0; i < rows; i++) value[n * p->block + i] = sumi_matrix_at(w, first + i, c);
       n++;
     }
   }
@@ -75,7 +91,7 @@ sumi_status sumi_packed_make(struct sumi_matrix w, int block, bool dense, const 
   if (!blob) SUMI_FAIL_MEMORY(err);
   char *bytes = sumi_blob_bytes(blob);
   memcpy(bytes, &p, sizeof p);
-  fill(&p, w, (int32_t *)(bytes + p.start_at), (int32_t *)(bytes + p.col_at), (float *)(bytes + p.value_at));
+  fill(&p, &w, (int32_t *)(bytes + p.start_at), (int32_t *)(bytes + p.col_at), (float *)(bytes + p.value_at));
   *out = blob;
   return SUMI_OK;
 }

@@ -32,12 +32,18 @@ static inline const float *sumi_packed_value(const struct sumi_packed *p) {
   return (const float *)((const char *)p + p->value_at);
 }
 
-/* A matrix wherever it lies: w[r, c] = data[r * row_stride + c * col_stride] * scale, in elements. */
+/* A matrix wherever it lies: w[r, c] = data[r * row_stride + c * col_stride] * row_scale[r], in elements. The product is
+ * taken in float64 and rounded once. */
 struct sumi_matrix {
   const float *data;
   int64_t rows, cols, row_stride, col_stride;
-  float scale;
+  const double *row_scale; /* [rows]; NULL = all 1 */
 };
+
+static inline float sumi_matrix_at(const struct sumi_matrix *w, int64_t r, int64_t c) {
+  const float x = w->data[r * w->row_stride + c * w->col_stride];
+  return w->row_scale ? (float)(x * w->row_scale[r]) : x;
+}
 
 /* Packs a matrix; zeros are left out unless dense. block is 1..64. The blob's data is the struct sumi_packed.
  */

@@ -72,6 +72,7 @@ static void test_packed(void **state) {
   struct sumi_random random;
   sumi_random_init(&random, 7);
   float w[17 * 23], turned[17 * 23], back[17 * 23];
+  double scale[17];
   for (int i = 0; i < 200; i++) {
     const int rows = 1 + (int)(sumi_random_u64(&random) % 17),
               cols = 1 + (int)(sumi_random_u64(&random) % 23);
@@ -80,15 +81,18 @@ static void test_packed(void **state) {
       for (int c = 0; c < cols; c++)
         turned[c * rows + r] = w[r * cols + c] =
             sumi_random_uniform(&random) < 0.3 ? (float)sumi_random_normal(&random) : 0;
-    const bool flip = i % 2;
-    const struct sumi_matrix m = {flip ? turned : w, rows, cols, flip ? 1 : cols, flip ? rows : 1, 2};
+    for (int r = 0; r < rows; r++) scale[r] = sumi_random_uniform(&random) < 0.1 ? 0 : 1 + r / 3.0;
+    const bool flip = i % 2, scaled = i % 3;
+    const struct sumi_matrix m = {flip ? turned : w,    rows, cols, flip ? 1 : cols, flip ? rows : 1,
+                                  scaled ? scale : NULL};
     struct sumi_blob *blob = NULL;
     assert_int_equal(sumi_packed_make(m, block, dense, a, &blob, NULL), SUMI_OK);
     const struct sumi_packed *p = blob->data;
     assert_int_equal(sumi_packed_check(p, blob->bytes, NULL), SUMI_OK);
     if (!dense) assert_int_equal(p->n_entries, sumi_packed_count(m, block));
     sumi_packed_unpack(p, back);
-    for (int k = 0; k < rows * cols; k++) assert_true(back[k] == 2 * w[k]);
+    for (int k = 0; k < rows * cols; k++)
+      assert_true(back[k] == (scaled ? (float)(w[k] * scale[k / cols]) : w[k]));
     sumi_blob_unref(blob);
   }
 }
@@ -99,7 +103,7 @@ static void test_damage(void **state) {
   float w[8 * 40];
   for (int i = 0; i < 8 * 40; i++) w[i] = i % 3 ? 0 : 1;
   struct sumi_blob *blob = NULL;
-  assert_int_equal(sumi_packed_make((struct sumi_matrix){w, 8, 40, 40, 1, 1}, 2, false, a, &blob, NULL),
+  assert_int_equal(sumi_packed_make((struct sumi_matrix){w, 8, 40, 40, 1, NULL}, 2, false, a, &blob, NULL),
                    SUMI_OK);
   const size_t n = blob->bytes;
   const struct sumi_packed *good = blob->data;
