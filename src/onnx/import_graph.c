@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "base/size.h"
 #include "onnx/import_int.h"
 
@@ -53,6 +54,8 @@ sumi_status sumi_onnx_import_tensor(struct sumi_onnx_importer *im, const struct 
     sumi_blob_unref(blob);
     return status;
   }
+  if (stored->flat) /* what was copied is not read again */
+    sumi_file_release(stored->blob ? stored->blob : im->src->file, stored->flat, stored->bytes);
   *take_blob = blob;
   return SUMI_OK;
 }
