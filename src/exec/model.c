@@ -99,22 +99,6 @@ sumi_status sumi_model_add_pack(struct sumi_model *model, const struct sumi_node
   return SUMI_OK;
 }
 
-/* The first look at a blob from a file: it is taken, or made anew. */
-static sumi_status settle(struct sumi_model *model, struct sumi_pack *p, const struct sumi_pack_kind *kind,
-                          void *user, struct sumi_err *err) {
-  if (!kind->check || !sumi_streq(p->kind, kind->name) ||
-      kind->check(user, p->blob->data, p->blob->bytes, NULL) != SUMI_OK) {
-    struct sumi_blob *blob = NULL;
-    SUMI_TRY(kind->make(user, &model->allocator, &blob, err));
-    sumi_blob_unref(p->blob);
-    p->blob = blob;
-    p->kind = kind->name;
-  }
-  p->unchecked = false;
-  model->pack_bytes += p->blob->bytes;
-  return SUMI_OK;
-}
-
 /* A node's constants in the file were just packed: what is packed is what will be read. */
 static void release_constants(const struct sumi_node *node) {
   for (int i = 0; i < node->n_in; i++) {
@@ -124,6 +108,23 @@ static void release_constants(const struct sumi_node *node) {
         sumi_shape_bytes(v->constant->dtype, v->constant->dim, v->constant->rank, &bytes, NULL) == SUMI_OK)
       sumi_file_release(v->blob, v->constant->data, bytes);
   }
+}
+
+/* The first look at a blob from a file: it is taken, or made anew. */
+static sumi_status settle(struct sumi_model *model, struct sumi_pack *p, const struct sumi_pack_kind *kind,
+                          void *user, struct sumi_err *err) {
+  if (!kind->check || !sumi_streq(p->kind, kind->name) ||
+      kind->check(user, p->blob->data, p->blob->bytes, NULL) != SUMI_OK) {
+    struct sumi_blob *blob = NULL;
+    SUMI_TRY(kind->make(user, &model->allocator, &blob, err));
+    release_constants(p->node);
+    sumi_blob_unref(p->blob);
+    p->blob = blob;
+    p->kind = kind->name;
+  }
+  p->unchecked = false;
+  model->pack_bytes += p->blob->bytes;
+  return SUMI_OK;
 }
 
 static sumi_status get_kind(void *self, const struct sumi_node *node, const char *key,

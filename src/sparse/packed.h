@@ -50,8 +50,8 @@ static inline float sumi_matrix_at(const struct sumi_matrix *w, int64_t r, int64
 sumi_status sumi_packed_make(struct sumi_matrix w, int block, bool dense, const struct sumi_allocator *a,
                              struct sumi_blob **out, struct sumi_err *err);
 
-/* Entries that packing would make: the sum over blocks of columns in which any row of the block is not zero.
- */
+/* Entries that packing would make: the sum over blocks of columns in which any row of the block has a weight that is not
+ * zero (and whose factor is not). */
 int64_t sumi_packed_count(struct sumi_matrix w, int block);
 
 /* Whether bytes hold a well-formed struct sumi_packed: SUMI_E_FORMAT says what is wrong. For data from files.
