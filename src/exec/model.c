@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/reread.h"
 #include "base/size.h"
 #include "base/text.h"
 #include "exec/stored.h"
@@ -47,8 +48,57 @@ void sumi_model_unref(struct sumi_model *model) {
   sumi_free(&a, model, sizeof *model);
 }
 
+/* ---- what need not stay in memory ------------------------------------------------------------------------------- */
+
+static void fill_all(const struct sumi_graph *g, bool stay) {
+  for (const struct sumi_graph *b = g; b; b = b == g ? g->first_body : b->next_body)
+    for (size_t i = 0; i < b->n_value; i++) sumi_reread_fill(b->value[i]->blob, stay);
+}
+
+void sumi_model_need_all(const struct sumi_model *model) {
+  pthread_mutex_t *lock = &((struct sumi_model *)model)->lock; /* a model is const to who only reads it */
+  pthread_mutex_lock(lock);
+  fill_all(model->graph, true);
+  pthread_mutex_unlock(lock);
+}
+
+void sumi_model_begin_stage(struct sumi_model *model) {
+  pthread_mutex_lock(&model->lock);
+  model->preparing++;
+  pthread_mutex_unlock(&model->lock);
+}
+
+void sumi_model_end_stage(struct sumi_model *model) {
+  pthread_mutex_lock(&model->lock);
+  model->preparing--;
+  pthread_mutex_unlock(&model->lock);
+}
+
+void sumi_model_need(struct sumi_model *model, const struct sumi_node *node, bool stay) {
+  pthread_mutex_lock(&model->lock);
+  for (int i = 0; i < node->n_in; i++)
+    if (node->in[i]) sumi_reread_fill(node->in[i]->blob, stay);
+  pthread_mutex_unlock(&model->lock);
+}
+
+void sumi_model_settle(struct sumi_model *model, const struct sumi_node *node, const bool *spent) {
+  pthread_mutex_lock(&model->lock);
+  for (int i = 0; i < node->n_in; i++) {
+    const struct sumi_value *v = node->in[i];
+    if (!v) continue;
+    if (!spent[i] || v->n_use != 1 || v->is_input || v->is_output)
+      sumi_reread_fill(v->blob, true);
+    else if (model->preparing == 1)
+      sumi_reread_drop(v->blob);
+  }
+  pthread_mutex_unlock(&model->lock);
+}
+
+/* ---- graphs ------------------------------------------------------------------------------------------------------- */
+
 static sumi_status make_machine_graph(struct sumi_model *model, enum sumi_precision precision,
                                       struct sumi_err *err) {
+  fill_all(model->graph, false); /* passes read them, under the lock */
   struct sumi_graph *copy = sumi_graph_clone(model->graph, err);
   if (!copy) return err ? err->status : SUMI_E_MEMORY;
   sumi_status status = sumi_passes_run(copy, SUMI_PASS_MACHINE, precision, NULL, err);

@@ -534,6 +534,7 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v, c
                             a->group_words);
   SUMI_TRY(sumi_spmm_panels(l, &a->s, &a->panels));
   SUMI_TRY(emit_spmm(l, a, weights.packed));
+  l->spent[W] = true;
   const double copied = a->copy ? (double)v->c_in * (double)channel_words * 8 : 0; /* bytes, at 20 GB/s */
   sumi_lower_predict(
       l, (double)v->batch * ((double)a->slices * weights.predicted_s + copied / 20e9) / l->threads);

@@ -263,6 +263,7 @@ static sumi_status lower_dense(struct sumi_lower *l, struct args *a) {
                             (p->m + SUMI_SPMM_BLOCK - 1) / SUMI_SPMM_BLOCK, p->n, p->m * p->k, p->k * p->n);
   SUMI_TRY(take_c(l, a, true));
   if (!a->s.strip) SUMI_TRY(sumi_spmm_panels(l, &a->s, &a->panels));
+  if (a->packed_b) l->spent[B] = true;
   SUMI_TRY(emit(l, a, run_dense, a->s.strip ? "dense, columns in strips" : "dense, columns in lanes"));
   sumi_lower_predict(l, (double)p->n_batch * dense_s(a) / l->threads);
   return SUMI_OK;
@@ -297,6 +298,7 @@ static sumi_status lower_sparse(struct sumi_lower *l, struct args *a, bool *take
                             weights.packed->n_entries * a->s.block, p->k * p->m);
   *taken = true;
   SUMI_TRY(emit(l, a, run_sparse, "sparse, rows in lanes"));
+  l->spent[B] = true;
   sumi_lower_predict(l, (double)p->n_batch * (weights.predicted_s + transpose_s(p)) / l->threads);
   return SUMI_OK;
 }
