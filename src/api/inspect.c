@@ -135,6 +135,7 @@ sumi_status sumi_model_visit_nodes(const struct sumi_model *model, const struct 
   struct sumi_err own = SUMI_ERR_INIT;
   if (!model || !visit) SUMI_FAIL(err, SUMI_E_ARG, "no model or visitor is given");
   SUMI_TRY(sumi_views_check(inputs, n_inputs, "input", err));
+  sumi_model_need_all(model);
   struct node_walk w = {.model = model, .visit = visit, .user = user, .err = err ? err : &own};
   struct sumi_arena arena;
   sumi_arena_init(&w.arena, &model->allocator);
@@ -179,6 +180,7 @@ static sumi_status run_until(struct sumi_graph *g, const struct sumi_pass *last,
 sumi_status sumi_model_print(const struct sumi_model *model, const char *after_pass, const char *device,
                              sumi_text_sink sink, void *user, struct sumi_err *err) {
   if (!model || !sink) SUMI_FAIL(err, SUMI_E_ARG, "no model or sink is given");
+  sumi_model_need_all(model);
   if (device) {
     const struct sumi_device *d = sumi_device_find(device);
     struct sumi_graph *g;

@@ -131,6 +131,7 @@ static bool visit_step(void *user, const struct sumi_stage *s, size_t k) {
   add_shapes(&u->shapes, s, node->out, node->n_out);
   struct sumi_cost cost = {0};
   sumi_arena_reset(&u->arena);
+  sumi_model_need(u->session->model, node, true); /* zeros among weights are counted */
   sumi_cost_of_node(node, s->info, &u->arena, &cost);
   struct sumi_step_info i = {.size = sizeof i,
                              .node = node->name,

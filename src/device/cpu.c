@@ -12,6 +12,7 @@ static sumi_status cpu_lower(struct sumi_lower *l) {
   if (status != SUMI_E_UNSUPPORTED) SUMI_FAIL(l->err, status, "%s", own.text);
   l->plan->n_step = n_step; /* what was emitted before it found out is taken back */
   l->plan->n_buffer = n_buffer;
+  for (int i = 0; i < l->n_in; i++) l->spent[i] = false;
   return sumi_ref_lower(l);
 }
 

@@ -86,6 +86,7 @@ static sumi_status ask(struct assigner *a, const struct sumi_node *node) {
                                    .out = at + n_in};
     for (size_t k = 0; k < n_out; k++)
       wish[n_in + k].axis = node->out[k] && wanted(a, node->out[k]) ? a->of[node->out[k]->id].wish.axis : -1;
+    sumi_model_need(a->exec->session->model, node, false);
     node->op->lanes(&call, wish, wish + n_in);
   }
   for (int i = 0; i < node->n_in; i++)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/reread.h"
 #include "base/size.h"
 #include "base/text.h"
 #include "exec/stored.h"
@@ -47,8 +48,57 @@ void sumi_model_unref(struct sumi_model *model) {
   sumi_free(&a, model, sizeof *model);
 }
 
+/* ---- what need not stay in memory ------------------------------------------------------------------------------- */
+
+static void fill_all(const struct sumi_graph *g, bool stay) {
+  for (const struct sumi_graph *b = g; b; b = b == g ? g->first_body : b->next_body)
+    for (size_t i = 0; i < b->n_value; i++) sumi_reread_fill(b->value[i]->blob, stay);
+}
+
+void sumi_model_need_all(const struct sumi_model *model) {
+  pthread_mutex_t *lock = &((struct sumi_model *)model)->lock; /* a model is const to who only reads it */
+  pthread_mutex_lock(lock);
+  fill_all(model->graph, true);
+  pthread_mutex_unlock(lock);
+}
+
+void sumi_model_begin_stage(struct sumi_model *model) {
+  pthread_mutex_lock(&model->lock);
+  model->preparing++;
+  pthread_mutex_unlock(&model->lock);
+}
+
+void sumi_model_end_stage(struct sumi_model *model) {
+  pthread_mutex_lock(&model->lock);
+  model->preparing--;
+  pthread_mutex_unlock(&model->lock);
+}
+
+void sumi_model_need(struct sumi_model *model, const struct sumi_node *node, bool stay) {
+  pthread_mutex_lock(&model->lock);
+  for (int i = 0; i < node->n_in; i++)
+    if (node->in[i]) sumi_reread_fill(node->in[i]->blob, stay);
+  pthread_mutex_unlock(&model->lock);
+}
+
+void sumi_model_settle(struct sumi_model *model, const struct sumi_node *node, const bool *spent) {
+  pthread_mutex_lock(&model->lock);
+  for (int i = 0; i < node->n_in; i++) {
+    const struct sumi_value *v = node->in[i];
+    if (!v) continue;
+    if (!spent[i] || v->n_use != 1 || v->is_input || v->is_output)
+      sumi_reread_fill(v->blob, true);
+    else if (model->preparing == 1)
+      sumi_reread_drop(v->blob);
+  }
+  pthread_mutex_unlock(&model->lock);
+}
+
+/* ---- graphs ------------------------------------------------------------------------------------------------------- */
+
 static sumi_status make_machine_graph(struct sumi_model *model, enum sumi_precision precision,
                                       struct sumi_err *err) {
+  fill_all(model->graph, false); /* passes read them, under the lock */
   struct sumi_graph *copy = sumi_graph_clone(model->graph, err);
   if (!copy) return err ? err->status : SUMI_E_MEMORY;
   sumi_status status = sumi_passes_run(copy, SUMI_PASS_MACHINE, precision, NULL, err);
@@ -99,22 +149,6 @@ sumi_status sumi_model_add_pack(struct sumi_model *model, const struct sumi_node
   return SUMI_OK;
 }
 
-/* The first look at a blob from a file: it is taken, or made anew. */
-static sumi_status settle(struct sumi_model *model, struct sumi_pack *p, const struct sumi_pack_kind *kind,
-                          void *user, struct sumi_err *err) {
-  if (!kind->check || !sumi_streq(p->kind, kind->name) ||
-      kind->check(user, p->blob->data, p->blob->bytes, NULL) != SUMI_OK) {
-    struct sumi_blob *blob = NULL;
-    SUMI_TRY(kind->make(user, &model->allocator, &blob, err));
-    sumi_blob_unref(p->blob);
-    p->blob = blob;
-    p->kind = kind->name;
-  }
-  p->unchecked = false;
-  model->pack_bytes += p->blob->bytes;
-  return SUMI_OK;
-}
-
 /* A node's constants in the file were just packed: what is packed is what will be read. */
 static void release_constants(const struct sumi_node *node) {
   for (int i = 0; i < node->n_in; i++) {
@@ -124,6 +158,23 @@ static void release_constants(const struct sumi_node *node) {
         sumi_shape_bytes(v->constant->dtype, v->constant->dim, v->constant->rank, &bytes, NULL) == SUMI_OK)
       sumi_file_release(v->blob, v->constant->data, bytes);
   }
+}
+
+/* The first look at a blob from a file: it is taken, or made anew. */
+static sumi_status settle(struct sumi_model *model, struct sumi_pack *p, const struct sumi_pack_kind *kind,
+                          void *user, struct sumi_err *err) {
+  if (!kind->check || !sumi_streq(p->kind, kind->name) ||
+      kind->check(user, p->blob->data, p->blob->bytes, NULL) != SUMI_OK) {
+    struct sumi_blob *blob = NULL;
+    SUMI_TRY(kind->make(user, &model->allocator, &blob, err));
+    release_constants(p->node);
+    sumi_blob_unref(p->blob);
+    p->blob = blob;
+    p->kind = kind->name;
+  }
+  p->unchecked = false;
+  model->pack_bytes += p->blob->bytes;
+  return SUMI_OK;
 }
 
 static sumi_status get_kind(void *self, const struct sumi_node *node, const char *key,

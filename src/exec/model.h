@@ -49,6 +49,7 @@ struct sumi_model {
   pthread_mutex_t lock;
   struct sumi_pack *pack[SUMI_PACK_SLOTS];
   size_t pack_bytes;
+  int preparing;             /* stages that are being made */
   struct sumi_stored stored; /* what source holds packed */
 };
 
@@ -60,6 +61,18 @@ sumi_status sumi_model_new(const struct sumi_allocator *a, struct sumi_graph *ta
 sumi_status sumi_model_graph_for(struct sumi_model *model, const struct sumi_device *device,
                                  enum sumi_precision precision, struct sumi_graph **out,
                                  struct sumi_err *err);
+
+/* Weights of which a packed form is all that is read need not stay in memory where they are copies (base/reread.h). While a
+ * stage is made, between begin and end, no other takes away what it may read. What is released was packed by the only
+ * node that reads it, in the only stage being made; what anybody needs otherwise stays from then on. */
+void sumi_model_begin_stage(struct sumi_model *model);
+void sumi_model_end_stage(struct sumi_model *model);
+/* A node's constants are there, to be looked at until the stage ends; stay: for good. */
+void sumi_model_need(struct sumi_model *model, const struct sumi_node *node, bool stay);
+/* After a node was lowered: those of its constants that are spent[n_in] may go, the others stay. */
+void sumi_model_settle(struct sumi_model *model, const struct sumi_node *node, const bool *spent);
+/* All constants of the portable graph are there, and stay: for whoever reads them outside of a stage. */
+void sumi_model_need_all(const struct sumi_model *model);
 
 /* Puts a blob into the store: for key of node, of a kind whose name outlives the model. unchecked: from a file. The
  * model's lock is held, or nobody else knows the model. */

@@ -43,6 +43,9 @@ static struct sumi_info info_of_tensor(const struct sumi_tensor *t, bool with_da
   return info;
 }
 
+/* A node is about to be computed: what it reads is there. */
+static void need_node(void *model, const struct sumi_node *node) { sumi_model_need(model, node, false); }
+
 /* Infos of all values, as far as they follow from what is there. */
 static sumi_status infer_stage(struct builder *b) {
   const struct sumi_graph *g = b->exec->graph;
@@ -70,6 +73,8 @@ static sumi_status infer_stage(struct builder *b) {
                                      .in = in,
                                      .arena = &s->plan.arena,
                                      .fold_bytes = FOLD_BYTES,
+                                     .before = need_node,
+                                     .user = b->exec->session->model,
                                      .skip = s->done,
                                      .info = s->info};
   return sumi_graph_infer(&job, b->err);
@@ -136,12 +141,16 @@ static sumi_status lower_node(struct builder *b, const struct sumi_node *node) {
                          .threads = session->threads,
                          .lists = session->lists,
                          .packs = &packs,
+                         .spent = SUMI_NEW_ARRAY(arena, n_in, bool),
                          .arena = arena,
                          .plan = &s->plan,
                          .refusals = &b->refusals,
                          .err = b->err};
+  if (!l.spent) SUMI_FAIL_MEMORY(b->err);
   b->refusals.size = 0;
+  sumi_model_need(session->model, node, false);
   const sumi_status status = session->device->lower(&l);
+  sumi_model_settle(session->model, node, l.spent);
   return status == SUMI_OK ? SUMI_OK : sumi_node_fail(node, b->err, status);
 }
 
@@ -191,7 +200,9 @@ static sumi_status plan_node(struct builder *b, const struct sumi_node *node) {
   struct sumi_stage *s = b->stage;
   for (int i = 0; i < node->n_out; i++)
     if (node->out[i]) SUMI_TRY(set_value_buffer(b, node->out[i]));
-  if (!share_view(b, node)) {
+  if (share_view(b, node)) {
+    sumi_model_need(b->exec->session->model, node, true);
+  } else {
     share_in_place(b, node);
     SUMI_TRY(lower_node(b, node));
   }
@@ -250,7 +261,10 @@ static sumi_status take_node(struct builder *b, const struct sumi_node *node, en
   else
     s->done[node->id] = true;
   if (turn == PLANNED) SUMI_TRY(plan_node(b, node));
-  if (turn == DYNAMIC) s->dynamic[s->n_dynamic++] = node;
+  if (turn == DYNAMIC) {
+    sumi_model_need(b->exec->session->model, node, true);
+    s->dynamic[s->n_dynamic++] = node;
+  }
   for (int k = 0; k < node->n_out && (turn == FOLDED || turn == PLANNED); k++) {
     if (!node->out[k]) continue;
     if (turn == FOLDED) set_given_buffer(b, node->out[k]->id);
@@ -352,9 +366,11 @@ static sumi_status make_stage(struct sumi_exec *exec, struct sumi_stage *parent,
   sumi_status status = s->key ? sumi_plan_init(&s->plan, exec->graph, a, err)
                               : sumi_err_set(err, SUMI_E_MEMORY, "out of memory");
   if (s->key && s->n_key) memcpy(s->key, exec->key, s->n_key * sizeof *s->key);
+  sumi_model_begin_stage(exec->session->model);
   if (status == SUMI_OK) status = start(&b);
   if (status == SUMI_OK) status = sort_nodes(&b);
   if (status == SUMI_OK) status = finish(&b);
+  sumi_model_end_stage(exec->session->model);
   sumi_text_fini(&b.refusals);
   if (status != SUMI_OK)
     sumi_stage_free(exec, s);

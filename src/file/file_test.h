@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
 #include "file/compiled.h"
 
 enum { SUMI_TEST_SECTIONS = 4 };
@@ -48,6 +49,36 @@ static inline uint8_t *sumi_test_put_together(struct sumi_compiled *c,
     if (section[i].n) memcpy(out + s[i]->at, section[i].bytes, section[i].n);
   *n = end;
   return out;
+}
+
+/* A file with one thing changed, header and hashes right: open, change copy or section, load, drop after the model. */
+struct sumi_test_changed {
+  struct sumi_blob *file;
+  struct sumi_compiled c;
+  struct sumi_test_section section[SUMI_TEST_SECTIONS]; /* in copy */
+  uint8_t *copy, *bytes;
+  size_t n; /* of bytes, which the model reads */
+};
+
+static inline bool sumi_test_changed_open(struct sumi_test_changed *x, const char *path) {
+  *x = (struct sumi_test_changed){0};
+  if (sumi_file_map(NULL, path, SIZE_MAX, &x->file, NULL) != SUMI_OK) return false;
+  x->copy = malloc(x->file->bytes);
+  if (!x->copy) return false;
+  memcpy(x->copy, x->file->data, x->file->bytes);
+  return sumi_test_take_apart(x->copy, x->file->bytes, &x->c, x->section);
+}
+
+static inline sumi_status sumi_test_changed_load(struct sumi_test_changed *x, struct sumi_model **model,
+                                                 struct sumi_err *err) {
+  x->bytes = sumi_test_put_together(&x->c, x->section, &x->n);
+  return sumi_model_load_memory(x->bytes, x->n, NULL, model, err);
+}
+
+static inline void sumi_test_changed_drop(struct sumi_test_changed *x) {
+  free(x->bytes);
+  free(x->copy);
+  sumi_blob_unref(x->file);
 }
 
 #endif

@@ -188,6 +188,7 @@ static sumi_status write_file(struct writer *w, const struct sumi_model *model,
 sumi_status sumi_compiled_write(const struct sumi_model *model, const char *path,
                                 const struct sumi_compile *job, struct sumi_err *err) {
   struct writer w = {.allocator = &model->allocator, .err = err};
+  sumi_model_need_all(model);
   SUMI_TRY(sumi_file_writer_open(&w.file, w.allocator, path, err));
   sumi_text_init(&w.text, w.allocator);
   sumi_status status = write_file(&w, model, job);

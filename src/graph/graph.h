@@ -43,11 +43,13 @@ struct sumi_value {
   struct sumi_use *first_use; /* every use, in no particular order; kept by the functions below */
   size_t n_use;
   struct sumi_info info;
-  struct sumi_node *producer;         /* NULL: graph input or constant */
-  const struct sumi_tensor *constant; /* initializer; its bytes live in blob */
-  struct sumi_blob *blob;             /* what keeps constant->data alive (a reference); may be shared */
-  bool is_input, is_output;           /* an input with a constant has it as its default */
-  size_t mark;                        /* for algorithms of this room; 0 between calls */
+  struct sumi_node *producer; /* NULL: graph input or constant */
+  /* Initializer; its bytes live in blob. In the graphs of a model they may have left memory: exec/model.h says who asks for
+   * them before reading. */
+  const struct sumi_tensor *constant;
+  struct sumi_blob *blob;   /* what keeps constant->data alive (a reference); may be shared */
+  bool is_input, is_output; /* an input with a constant has it as its default */
+  size_t mark;              /* for algorithms of this room; 0 between calls */
 };
 
 enum sumi_attr_type {

@@ -274,6 +274,7 @@ static sumi_status fold(const struct sumi_infer_job *job, struct sumi_infer *ctx
     call.scratch = sumi_alloc(job->arena->allocator, scratch);
     if (!call.scratch) SUMI_FAIL_MEMORY(ctx->err);
   }
+  if (job->before) job->before(job->user, ctx->node);
   const sumi_status status = op->ref(&call);
   sumi_free(job->arena->allocator, call.scratch, scratch);
   if (status == SUMI_E_MEMORY) SUMI_FAIL_MEMORY(ctx->err);

@@ -173,7 +173,8 @@ struct sumi_infer_job {
   size_t fold_bytes; /* > 0: nodes whose inputs are known and whose outputs take at most so many bytes are
                                    computed with their reference function */
   size_t fold_ratio; /* > 0: also those whose outputs take at most so many times their inputs' bytes */
-  bool (*keep)(const struct sumi_node *node); /* nodes that are not computed; NULL = all are */
+  bool (*keep)(const struct sumi_node *node);               /* nodes that are not computed; NULL = all are */
+  void (*before)(void *user, const struct sumi_node *node); /* called before one is; NULL = nothing */
   const bool *skip;       /* [n_node] nodes whose outputs' infos are given already; NULL = none */
   struct sumi_info *info; /* [n_value] */
   /* Called for every node that fails; its outputs become unknown and inference goes on. NULL: the first one ends it. */

@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/reread.h"
 #include "base/size.h"
 #include "onnx/import_int.h"
 
@@ -30,30 +32,45 @@ static sumi_status refuse_value(struct sumi_onnx_importer *im, struct sumi_onnx_
   return sumi_onnx_scope_add(im, scope, text, v, true, err);
 }
 
-sumi_status sumi_onnx_import_tensor(struct sumi_onnx_importer *im, const struct sumi_onnx_stored *stored,
-                                    struct sumi_tensor *tensor, struct sumi_blob **take_blob,
-                                    struct sumi_err *err) {
-  *tensor = stored->tensor;
-  const void *data = sumi_onnx_tensor_in_place(stored);
-  if (data) {
-    tensor->data = (void *)(uintptr_t)data; /* a constant is never written through */
-    *take_blob = sumi_blob_ref(stored->blob ? stored->blob : im->src->file);
-    return SUMI_OK;
-  }
-  SUMI_TRY(sumi_onnx_count_bytes(im, stored->bytes, err));
+/* An aligned copy of the elements. */
+static sumi_status copy_tensor(struct sumi_onnx_importer *im, const struct sumi_onnx_stored *stored,
+                               struct sumi_blob **out, struct sumi_err *err) {
   struct sumi_blob *blob = sumi_blob_new(im->allocator, stored->bytes);
   if (!blob) SUMI_FAIL_MEMORY(err);
-  tensor->data = sumi_blob_bytes(blob);
   struct sumi_arena scratch;
   sumi_arena_init(&scratch, im->allocator);
   const sumi_status status =
-      sumi_onnx_tensor_copy(stored, &im->limits, &im->external, &scratch, tensor->data, err);
+      sumi_onnx_tensor_copy(stored, &im->limits, &im->external, &scratch, sumi_blob_bytes(blob), err);
   sumi_arena_fini(&scratch);
   if (status != SUMI_OK) {
     sumi_blob_unref(blob);
     return status;
   }
-  *take_blob = blob;
+  *out = blob;
+  return SUMI_OK;
+}
+
+sumi_status sumi_onnx_import_tensor(struct sumi_onnx_importer *im, const struct sumi_onnx_stored *stored,
+                                    struct sumi_tensor *tensor, struct sumi_blob **take_blob,
+                                    struct sumi_err *err) {
+  enum { LARGE = 64 << 10 }; /* bytes from which a copy is worth giving back */
+  struct sumi_blob *file = stored->blob ? stored->blob : im->src->file;
+  const void *data = sumi_onnx_tensor_in_place(stored), *unaligned = sumi_onnx_tensor_unaligned(stored);
+  *tensor = stored->tensor;
+  if (data) {
+    tensor->data = (void *)(uintptr_t)data; /* a constant is never written through */
+    *take_blob = sumi_blob_ref(file);
+    return SUMI_OK;
+  }
+  SUMI_TRY(sumi_onnx_count_bytes(im, stored->bytes, err));
+  if (unaligned && stored->bytes >= LARGE) {
+    *take_blob = sumi_reread_new(im->allocator, file, unaligned, stored->bytes);
+    if (!*take_blob) SUMI_FAIL_MEMORY(err);
+    sumi_file_release(file, unaligned, stored->bytes);
+  } else {
+    SUMI_TRY(copy_tensor(im, stored, take_blob, err));
+  }
+  tensor->data = (void *)(uintptr_t)(*take_blob)->data;
   return SUMI_OK;
 }
 

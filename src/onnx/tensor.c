@@ -119,13 +119,17 @@ static bool all_bools(const uint8_t *p, int64_t n) {
   return any <= 1;
 }
 
-const void *sumi_onnx_tensor_in_place(const struct sumi_onnx_stored *s) {
+const void *sumi_onnx_tensor_unaligned(const struct sumi_onnx_stored *s) {
   const sumi_dtype d = s->tensor.dtype;
   if (!s->flat || s->sparse || is_float6(d)) return NULL;
   if (!LITTLE_ENDIAN_HOST && unit_bytes(d) > 1) return NULL;
-  if ((uintptr_t)s->flat % unit_bytes(d)) return NULL;
   if (d == SUMI_BOOL && !all_bools(s->flat, s->count)) return NULL;
   return s->flat;
+}
+
+const void *sumi_onnx_tensor_in_place(const struct sumi_onnx_stored *s) {
+  const void *data = sumi_onnx_tensor_unaligned(s);
+  return (uintptr_t)data % unit_bytes(s->tensor.dtype) ? NULL : data;
 }
 
 static void copy_strings(const struct sumi_onnx_stored *s, void *dst) {

@@ -36,7 +36,8 @@ sumi_status sumi_onnx_sparse_find(const struct sumi_onnx_sparse_tensor *proto,
                                   const struct sumi_limits *limits, struct sumi_onnx_stored *out,
                                   struct sumi_err *err);
 
-/* The elements where they stand, NULL where their layout or alignment does not allow it. */
+/* The elements where they stand, NULL where their layout does not allow it: whatever their alignment, or aligned. */
+const void *sumi_onnx_tensor_unaligned(const struct sumi_onnx_stored *stored);
 const void *sumi_onnx_tensor_in_place(const struct sumi_onnx_stored *stored);
 
 /* Writes the elements to dst[stored->bytes], zeroed and aligned like malloc's. scratch and external: sparse

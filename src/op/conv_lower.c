@@ -1,4 +1,4 @@
-/* Conv, FusedConv in float32 on device cpu. One channel in, one out per group: family depthwise. Everything else:
+/* Conv, FusedConv, FConv in float32 on device cpu. One channel in, one out per group: family depthwise. Everything else:
  * family spmm over the planes of x as they lie, where there is nothing to pad and no stride; with windows over
  * the planes or the phases of the strides, where these are as wide as the output and the kernel takes windows (sparse
  * lists only where a copied panel is expected to pay); else over a copy with a halo and one plane for every phase of the strides (family copy). A third spatial dimension is walked outside. */
@@ -13,7 +13,7 @@
 #include "op/eltwise_lower.h"
 #include "op/spmm_lower.h"
 
-enum { X, W, B, Z, N_IN };
+enum { X, W, B, Z, S };
 enum { D, H, WIDTH, N_DIM };
 
 /* A convolution seen as one of three spatial dimensions; missing ones have size 1. */
@@ -50,13 +50,42 @@ static struct space space_of(const struct sumi_conv *v) {
   return s;
 }
 
+/* FConv's factors of the output channels; NULL = none. */
+static const double *scale_of(const struct sumi_lower *l) {
+  return l->n_in > S && l->in[S] ? l->in[S]->data : NULL;
+}
+
 /* ---- depthwise ------------------------------------------------------------------------------------------------ */
+
+/* Weights times the factors of their rows. */
+static sumi_status make_scaled(void *user, const struct sumi_allocator *a, struct sumi_blob **out,
+                               struct sumi_err *err) {
+  const struct sumi_matrix *w = user;
+  struct sumi_blob *blob = sumi_blob_new(a, (size_t)(w->rows * w->cols) * sizeof(float));
+  if (!blob) SUMI_FAIL_MEMORY(err);
+  float *to = sumi_blob_bytes(blob);
+  for (int64_t r = 0; r < w->rows; r++)
+    for (int64_t c = 0; c < w->cols; c++) *to++ = sumi_matrix_at(w, r, c);
+  *out = blob;
+  return SUMI_OK;
+}
+
+static sumi_status check_scaled(void *user, const void *data, size_t bytes, struct sumi_err *err) {
+  const struct sumi_matrix *w = user;
+  (void)data; /* numbers and nothing else */
+  if (bytes != (size_t)(w->rows * w->cols) * sizeof(float))
+    SUMI_FAIL(err, SUMI_E_FORMAT, "scaled weights of %zu bytes", bytes);
+  return SUMI_OK;
+}
+
+static const struct sumi_pack_kind scaled_kind = {"f32_scaled.1", make_scaled, check_scaled};
 
 struct depthwise_args {
   struct sumi_depthwise d;
   const struct sumi_depthwise_kernel *kernel;
   struct sumi_epilogue epilogue;
-  int x, w, b, y; /* buffers */
+  int x, w, b, y;      /* buffers */
+  const float *scaled; /* takes the place of buffer w; NULL = none */
   int64_t planes, c_out, m_group, in_pixels, out_pixels, taps;
 };
 
@@ -81,8 +110,8 @@ static void depthwise_planes(void *user, int64_t begin, int64_t end, int worker)
 
 static sumi_status run_depthwise(const void *args, const struct sumi_run *run) {
   const struct depthwise_args *a = args;
-  struct depthwise_run r = {a, run->buffer[a->x], run->buffer[a->w], a->b < 0 ? NULL : run->buffer[a->b],
-                            run->buffer[a->y]};
+  struct depthwise_run r = {a, run->buffer[a->x], a->scaled ? a->scaled : run->buffer[a->w],
+                            a->b < 0 ? NULL : run->buffer[a->b], run->buffer[a->y]};
   sumi_par_for(run->par, a->planes, 1, depthwise_planes, &r);
   return SUMI_OK;
 }
@@ -116,8 +145,16 @@ static sumi_status lower_depthwise(struct sumi_lower *l, const struct sumi_conv 
   a->in_pixels = v->in_pixels;
   a->out_pixels = v->out_pixels;
   a->taps = v->taps;
-  const int reads[] = {a->x, a->w, a->b};
-  SUMI_TRY(sumi_lower_emit(l, run_depthwise, a, a->kernel->name, reads, a->b < 0 ? 2 : 3, &a->y, 1));
+  if (scale_of(l)) {
+    struct sumi_matrix w = {l->in[W]->data, v->c_out, v->taps, v->taps, 1, scale_of(l)};
+    const void *data = NULL;
+    SUMI_TRY(l->packs->get_kind(l->packs->self, l->node, "f32 w scaled", &scaled_kind, &w, &data, l->err));
+    a->scaled = data;
+  }
+  int reads[3] = {a->x}, n_reads = 1;
+  if (!a->scaled) reads[n_reads++] = a->w;
+  if (a->b >= 0) reads[n_reads++] = a->b;
+  SUMI_TRY(sumi_lower_emit(l, run_depthwise, a, a->kernel->name, reads, n_reads, &a->y, 1));
   const double macs = (double)a->planes * (double)v->out_pixels * (double)v->taps;
   sumi_lower_predict(l, macs / (a->kernel->gmacs * 1e9) / l->threads);
   return SUMI_OK;
@@ -467,7 +504,7 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v, c
   a->slices = s->out[D], a->slice_pixels = s->out[H] * s->out[WIDTH];
   a->in_slices = s->in[D];
   const int64_t k = v->c_group * v->taps;
-  const struct sumi_matrix matrix = {l->in[W]->data, v->c_out, k, k, 1, 1};
+  const struct sumi_matrix matrix = {l->in[W]->data, v->c_out, k, k, 1, scale_of(l)};
   struct sumi_spmm_weights weights;
   SUMI_TRY(sumi_spmm_pack(l, a->kernel, matrix, block_of(v), a->slice_pixels, "w", &weights));
   int64_t channel_words = v->in_pixels, pitch = s->in[WIDTH];
@@ -497,6 +534,7 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v, c
                             a->group_words);
   SUMI_TRY(sumi_spmm_panels(l, &a->s, &a->panels));
   SUMI_TRY(emit_spmm(l, a, weights.packed));
+  l->spent[W] = true;
   const double copied = a->copy ? (double)v->c_in * (double)channel_words * 8 : 0; /* bytes, at 20 GB/s */
   sumi_lower_predict(
       l, (double)v->batch * ((double)a->slices * weights.predicted_s + copied / 20e9) / l->threads);
@@ -517,6 +555,10 @@ sumi_status sumi_conv_lower(struct sumi_lower *l) {
   }
   if (v.n > N_DIM && !is_pointwise(&v)) {
     sumi_lower_refuse(l, "spmm_f32", "%d spatial dimensions, at most %d", v.n, N_DIM);
+    return SUMI_E_UNSUPPORTED;
+  }
+  if (l->n_in > S && !(sumi_lower_is_constant(l, W) && sumi_lower_is_constant(l, S))) {
+    sumi_lower_refuse(l, "spmm_f32", "the weights and their factors are not constant");
     return SUMI_E_UNSUPPORTED;
   }
   const struct space s = space_of(&v);

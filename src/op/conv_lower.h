@@ -1,4 +1,4 @@
-/* How Conv and FusedConv become steps of kernel families on device cpu. */
+/* How Conv, FusedConv and FConv become steps of kernel families on device cpu. */
 #ifndef SUMI_OP_CONV_LOWER_H
 #define SUMI_OP_CONV_LOWER_H
 

@@ -113,7 +113,7 @@ static sumi_status make_phase(void *user, const struct sumi_allocator *allocator
         const int64_t from = (m / v->m_group * v->c_group + c) * v->m_group + m % v->m_group;
         dense[m * cols + c * t->n + k] = t->w[from * v->taps + t->tap[k]];
       }
-  const struct sumi_matrix matrix = {dense, v->c_out, cols, cols, 1, 1};
+  const struct sumi_matrix matrix = {dense, v->c_out, cols, cols, 1, NULL};
   const sumi_status status = sumi_packed_make(matrix, t->block, true, allocator, out, err);
   sumi_free(allocator, dense, bytes);
   return status;

@@ -263,6 +263,7 @@ static sumi_status lower_dense(struct sumi_lower *l, struct args *a) {
                             (p->m + SUMI_SPMM_BLOCK - 1) / SUMI_SPMM_BLOCK, p->n, p->m * p->k, p->k * p->n);
   SUMI_TRY(take_c(l, a, true));
   if (!a->s.strip) SUMI_TRY(sumi_spmm_panels(l, &a->s, &a->panels));
+  if (a->packed_b) l->spent[B] = true;
   SUMI_TRY(emit(l, a, run_dense, a->s.strip ? "dense, columns in strips" : "dense, columns in lanes"));
   sumi_lower_predict(l, (double)p->n_batch * dense_s(a) / l->threads);
   return SUMI_OK;
@@ -280,7 +281,7 @@ static sumi_status lower_sparse(struct sumi_lower *l, struct args *a, bool *take
     return SUMI_OK;
   const sumi_status status = take_c(l, a, false);
   if (status != SUMI_OK) return status == SUMI_E_UNSUPPORTED ? SUMI_OK : status;
-  const struct sumi_matrix w = {l->in[B]->data, p->n, p->k, p->b_col, p->b_row, 1};
+  const struct sumi_matrix w = {l->in[B]->data, p->n, p->k, p->b_col, p->b_row, NULL};
   struct sumi_spmm_weights weights;
   SUMI_TRY(sumi_spmm_pack_if_below(l, a->kernel, w, p->m, dense_s(a) - transpose_s(p), "b", &weights));
   if (!weights.packed) return SUMI_OK;
@@ -297,6 +298,7 @@ static sumi_status lower_sparse(struct sumi_lower *l, struct args *a, bool *take
                             weights.packed->n_entries * a->s.block, p->k * p->m);
   *taken = true;
   SUMI_TRY(emit(l, a, run_sparse, "sparse, rows in lanes"));
+  l->spent[B] = true;
   sumi_lower_predict(l, (double)p->n_batch * (weights.predicted_s + transpose_s(p)) / l->threads);
   return SUMI_OK;
 }

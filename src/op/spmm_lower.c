@@ -37,33 +37,82 @@ static sumi_status check_packed(void *user, const void *data, size_t bytes, stru
 
 static const struct sumi_pack_kind packed_kind = {SUMI_PACKED_KIND, make_packed, check_packed};
 
-static double density(struct sumi_matrix w) {
-  int64_t n = 0;
-  for (int64_t r = 0; r < w.rows; r++)
-    for (int64_t c = 0; c < w.cols; c++) n += w.data[r * w.row_stride + c * w.col_stride] != 0;
-  return w.rows && w.cols ? (double)n / (double)w.rows / (double)w.cols : 1;
-}
-
 static double blocks_of(int64_t rows, int block) { return (double)((rows + block - 1) / block); }
 
+/* ---- facts ------------------------------------------------------------------------------------------------------ */
+
+enum { N_BLOCKS = 4 };
+static const int blocks[N_BLOCKS] = {8, 4, 2, 1};
+
+/* What choosing a form asks of a matrix. Kept among the packed weights: where those are known, a plan does not read the matrix. */
+struct facts {
+  int64_t rows, cols, nonzeros;
+  int64_t entries[N_BLOCKS]; /* of lists with so many rows a block; 0 where the matrix is too dense to try */
+};
+
+struct question {
+  struct sumi_matrix matrix;
+  int only;         /* rows of every block; 0: all of blocks[] */
+  bool any_density; /* lists are wanted however dense it is */
+};
+
+/* The matrix is too dense to try lists of its own. */
+static bool gives_up(const struct question *q, const struct facts *f) {
+  const double density = f->rows && f->cols ? (double)f->nonzeros / (double)f->rows / (double)f->cols : 1;
+  return !q->any_density && density > 0.8;
+}
+
+static sumi_status make_facts(void *user, const struct sumi_allocator *a, struct sumi_blob **out,
+                              struct sumi_err *err) {
+  const struct question *q = user;
+  struct sumi_blob *blob = sumi_blob_new(a, sizeof(struct facts));
+  if (!blob) SUMI_FAIL_MEMORY(err);
+  struct facts *f = sumi_blob_bytes(blob);
+  *f = (struct facts){q->matrix.rows, q->matrix.cols, sumi_packed_count(q->matrix, 1), {0}};
+  for (int i = 0; !gives_up(q, f) && i < (q->only ? 1 : N_BLOCKS); i++) {
+    const int block = q->only ? q->only : blocks[i];
+    f->entries[i] = block == 1 ? f->nonzeros : sumi_packed_count(q->matrix, block);
+  }
+  *out = blob;
+  return SUMI_OK;
+}
+
+/* Counts that are not true lead to another choice and nothing else. */
+static sumi_status check_facts(void *user, const void *data, size_t bytes, struct sumi_err *err) {
+  const struct question *q = user;
+  const struct facts *f = data;
+  if (bytes != sizeof *f || f->rows != q->matrix.rows || f->cols != q->matrix.cols)
+    SUMI_FAIL(err, SUMI_E_FORMAT, "facts about other weights");
+  return SUMI_OK;
+}
+
+static const struct sumi_pack_kind facts_kind = {"f32_facts.1", make_facts, check_facts};
+
 /* The fastest sparse form; its predicted time, INFINITY where the weights are too dense to try. */
-static double best_sparse(const struct sumi_lower *l, const struct sumi_spmm_f32_kernel *k,
-                          struct sumi_matrix w, int only, int64_t pixels, struct form *out) {
-  static const int blocks[] = {8, 4, 2, 1};
-  double best = INFINITY;
-  if (l->lists == SUMI_LISTS_DENSE || (l->lists == SUMI_LISTS_FASTER && density(w) > 0.8)) return best;
-  for (size_t i = 0; i < SUMI_COUNT(blocks); i++) {
+static sumi_status best_sparse(struct sumi_lower *l, const struct sumi_spmm_f32_kernel *k,
+                               struct sumi_matrix w, int only, int64_t pixels, const char *key,
+                               struct form *out, double *best) {
+  struct question q = {w, only, l->lists == SUMI_LISTS_SPARSE};
+  char name[64];
+  const void *data = NULL;
+  *best = INFINITY;
+  if (l->lists == SUMI_LISTS_DENSE) return SUMI_OK;
+  snprintf(name, sizeof name, "f32 %s facts%d%s", key, only, q.any_density ? " all" : "");
+  SUMI_TRY(l->packs->get_kind(l->packs->self, l->node, name, &facts_kind, &q, &data, l->err));
+  const struct facts *f = data;
+  for (int i = 0; !gives_up(&q, f) && i < (only ? 1 : N_BLOCKS); i++) {
     const int block = only ? only : blocks[i];
-    const double t = sumi_spmm_f32_predict(k, block, false, (double)sumi_packed_count(w, block),
-                                           blocks_of(w.rows, block), pixels);
-    if (t < best) {
-      best = t;
+    const double t =
+        sumi_spmm_f32_predict(k, block, false, (double)f->entries[i], blocks_of(w.rows, block), pixels);
+    if (t < *best) {
+      *best = t;
       *out = (struct form){w, block, false};
     }
-    if (only) break;
   }
-  return best;
+  return SUMI_OK;
 }
+
+/* ---- choice ----------------------------------------------------------------------------------------------------- */
 
 static sumi_status get(struct sumi_lower *l, struct form *form, const char *key,
                        struct sumi_spmm_weights *out) {
@@ -81,7 +130,8 @@ sumi_status sumi_spmm_pack(struct sumi_lower *l, const struct sumi_spmm_f32_kern
   struct form dense = {w, block ? block : SUMI_SPMM_BLOCK, true}, sparse = dense;
   const double n = blocks_of(w.rows, dense.block);
   const double dense_s = sumi_spmm_f32_predict(kernel, dense.block, true, n * (double)w.cols, n, pixels);
-  const double sparse_s = best_sparse(l, kernel, w, block, pixels, &sparse);
+  double sparse_s;
+  SUMI_TRY(best_sparse(l, kernel, w, block, pixels, key, &sparse, &sparse_s));
   struct form *form = sparse_s < dense_s || l->lists == SUMI_LISTS_SPARSE ? &sparse : &dense;
   if (form == &dense && sparse_s < INFINITY)
     sumi_lower_refuse(l, kernel->name, "sparse lists are predicted to take %.3g ms, dense %.3g ms",
@@ -94,7 +144,8 @@ sumi_status sumi_spmm_pack_if_below(struct sumi_lower *l, const struct sumi_spmm
                                     struct sumi_matrix w, int64_t pixels, double limit_s, const char *key,
                                     struct sumi_spmm_weights *out) {
   struct form sparse;
-  *out = (struct sumi_spmm_weights){NULL, best_sparse(l, kernel, w, 0, pixels, &sparse)};
+  *out = (struct sumi_spmm_weights){NULL, INFINITY};
+  SUMI_TRY(best_sparse(l, kernel, w, 0, pixels, key, &sparse, &out->predicted_s));
   if (out->predicted_s < limit_s || l->lists == SUMI_LISTS_SPARSE) return get(l, &sparse, key, out);
   if (out->predicted_s < INFINITY)
     sumi_lower_refuse(l, kernel->name, "sparse lists are predicted to take %.3g ms, dense less: %.3g ms",

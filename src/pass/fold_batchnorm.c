@@ -1,9 +1,12 @@
-/* fold-batchnorm: a BatchNormalization behind a Conv whose weights are constant goes into them:
- *   w'[m] = w[m] * s[m], b'[m] = (b[m] - mean[m]) * s[m] + bias[m], with s = scale / sqrt(var + epsilon).
- * Float32 only. Figures are computed in double precision and rounded once. */
+/* fold-batchnorm: a BatchNormalization behind a Conv whose weights are constant becomes factors of them and another bias
+ * (sumi.FConv):
+ *   s[m] = scale / sqrt(var + epsilon), b'[m] = (b[m] - mean[m]) * s[m] + bias[m].
+ * Float32 only, figures in double precision. The weights are not touched: they may be as large as the file, and where a
+ * compiled file holds them packed nobody reads them. */
 #include <math.h>
 #include <string.h>
 
+#include "op/ops.h"
 #include "pass/pass.h"
 
 static const struct sumi_tensor *constant_f32(const struct sumi_node *node, int i, int64_t count) {
@@ -18,9 +21,12 @@ static bool only_output_0(const struct sumi_node *node) {
   return node->out[0] != NULL;
 }
 
+enum { B = 2, S = 4 }; /* inputs of sumi.FConv */
+
 struct parts {
   struct sumi_node *conv;
   const struct sumi_tensor *w, *b, *scale, *bias, *mean, *var;
+  const double *factor; /* [channels] that the convolution has already; NULL = none */
   int64_t channels;
 };
 
@@ -31,12 +37,15 @@ static bool match(const struct sumi_node *bn, struct parts *p) {
       !sumi_attr_int(bn, "spatial", 1))
     return false;
   p->conv = bn->in[0]->producer;
-  if (!p->conv || !sumi_streq(p->conv->op->name, "Conv") || bn->in[0]->n_use != 1) return false;
+  if (!p->conv || bn->in[0]->n_use != 1) return false;
+  const bool again = p->conv->op == &sumi_op_fconv; /* behind another BatchNormalization */
+  if (!again && !sumi_streq(p->conv->op->name, "Conv")) return false;
+  p->factor = again ? p->conv->in[S]->constant->data : NULL;
   p->w = constant_f32(p->conv, 1, -1);
   if (!p->w || p->w->rank < 3) return false;
   p->channels = p->w->dim[0];
-  const bool has_bias = p->conv->n_in > 2 && p->conv->in[2];
-  p->b = constant_f32(p->conv, 2, p->channels);
+  const bool has_bias = p->conv->n_in > B && p->conv->in[B];
+  p->b = constant_f32(p->conv, B, p->channels);
   if (has_bias != (p->b != NULL)) return false;
   p->scale = constant_f32(bn, 1, p->channels);
   p->bias = constant_f32(bn, 2, p->channels);
@@ -45,35 +54,45 @@ static bool match(const struct sumi_node *bn, struct parts *p) {
   return p->scale && p->bias && p->mean && p->var;
 }
 
-static struct sumi_value *new_constant(struct sumi_graph *g, const struct sumi_tensor *like, float **data) {
-  struct sumi_blob *blob = sumi_blob_new(g->allocator, (size_t)sumi_tensor_count(like) * sizeof(float));
+/* A constant [n] of dtype, whose elements are at *data. */
+static struct sumi_value *new_vector(struct sumi_graph *g, sumi_dtype dtype, int64_t n, void **data) {
+  size_t bytes;
+  struct sumi_blob *blob = sumi_dtype_bytes(dtype, n, &bytes) ? sumi_blob_new(g->allocator, bytes) : NULL;
   if (!blob) return NULL;
-  struct sumi_tensor t = *like;
-  t.data = *data = sumi_blob_bytes(blob);
+  const struct sumi_tensor t = {
+      .kind = SUMI_TENSOR, .dtype = dtype, .rank = 1, .dim = {n}, .data = sumi_blob_bytes(blob)};
+  *data = t.data;
   return sumi_graph_add_constant(g, NULL, &t, blob);
+}
+
+/* Input i of conv, which has room for it or is one short. */
+static bool set_input(struct sumi_node *conv, int i, struct sumi_value *v) {
+  while (conv->n_in < i)
+    if (!sumi_node_add_input(conv, NULL)) return false;
+  if (conv->n_in == i) return sumi_node_add_input(conv, v);
+  sumi_node_set_input(conv, i, v);
+  return true;
 }
 
 static sumi_status fold(struct sumi_graph *g, struct sumi_node *bn, const struct parts *p,
                         struct sumi_err *err) {
-  float *w, *b;
-  const struct sumi_tensor vector = {
-      .kind = SUMI_TENSOR, .dtype = SUMI_FLOAT32, .rank = 1, .dim = {p->channels}};
-  struct sumi_value *wv = new_constant(g, p->w, &w), *bv = new_constant(g, &vector, &b);
-  if (!wv || !bv) SUMI_FAIL_MEMORY(err);
+  void *factor, *bias;
+  struct sumi_value *sv = new_vector(g, SUMI_FLOAT64, p->channels, &factor),
+                    *bv = new_vector(g, SUMI_FLOAT32, p->channels, &bias);
+  if (!sv || !bv) SUMI_FAIL_MEMORY(err);
+  double *s = factor;
+  float *b = bias;
   const double epsilon = sumi_attr_float(bn, "epsilon", 1e-5f);
-  const int64_t each = p->channels ? sumi_tensor_count(p->w) / p->channels : 0;
   for (int64_t m = 0; m < p->channels; m++) {
-    const double s = ((const float *)p->scale->data)[m] / sqrt(((const float *)p->var->data)[m] + epsilon);
     const double b0 = p->b ? ((const float *)p->b->data)[m] : 0;
-    b[m] = (float)((b0 - ((const float *)p->mean->data)[m]) * s + ((const float *)p->bias->data)[m]);
-    const float *from = (const float *)p->w->data + m * each;
-    for (int64_t i = 0; i < each; i++) w[m * each + i] = (float)(from[i] * s);
+    s[m] = ((const float *)p->scale->data)[m] / sqrt(((const float *)p->var->data)[m] + epsilon);
+    b[m] = (float)((b0 - ((const float *)p->mean->data)[m]) * s[m] + ((const float *)p->bias->data)[m]);
+    if (p->factor) s[m] *= p->factor[m];
   }
-  sumi_node_set_input(p->conv, 1, wv);
-  if (p->conv->n_in > 2)
-    sumi_node_set_input(p->conv, 2, bv);
-  else if (!sumi_node_add_input(p->conv, bv))
-    SUMI_FAIL_MEMORY(err);
+  if (!set_input(p->conv, B, bv) || !set_input(p->conv, S, sv)) SUMI_FAIL_MEMORY(err);
+  p->conv->op = &sumi_op_fconv;
+  p->conv->op_name = "sumi.FConv";
+  p->conv->version = 1;
   if (sumi_graph_replace_uses(g, bn->out[0], p->conv->out[0])) sumi_graph_remove_node(g, bn);
   return SUMI_OK;
 }
@@ -88,7 +107,7 @@ static sumi_status run(struct sumi_graph *g, struct sumi_err *err) {
 
 const struct sumi_pass sumi_pass_fold_batchnorm = {
     .name = "fold-batchnorm",
-    .what = "puts BatchNormalization into the weights of the convolution before it",
+    .what = "makes BatchNormalization factors and bias of the convolution before it",
     .stage = SUMI_PASS_MACHINE,
     .run = run,
 };

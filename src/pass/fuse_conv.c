@@ -1,5 +1,5 @@
-/* fuse-conv: a residual Add and an activation (also x * Sigmoid(x), x * HardSigmoid(x)) behind a Conv become part of it
- * (com.microsoft.FusedConv), so that the kernel's epilogue does them while the result is still hot. Only where nobody else uses what is in
+/* fuse-conv: a residual Add and an activation (also x * Sigmoid(x), x * HardSigmoid(x)) behind a Conv or sumi.FConv become
+ * part of it (a Conv becomes com.microsoft.FusedConv), so that the kernel's epilogue does them while the result is still hot. Only where nobody else uses what is in
  * between; the Add only where both of its inputs have the same shape, and float32 throughout. */
 #include <math.h>
 
@@ -8,6 +8,15 @@
 
 static bool is_op(const struct sumi_node *node, const char *name) {
   return node && sumi_streq(node->op->name, name);
+}
+
+/* A convolution that may become one with what is behind it, before this pass comes to it. */
+static bool is_plain(const struct sumi_node *node) {
+  return is_op(node, "Conv") || node->op == &sumi_op_fconv;
+}
+
+static bool is_conv(const struct sumi_node *node) {
+  return is_plain(node) || node->op == &sumi_op_fused_conv;
 }
 
 static bool same_shape(const struct sumi_info *a, const struct sumi_info *b) {
@@ -53,7 +62,7 @@ static struct sumi_node *only_user(const struct sumi_value *v) {
 }
 
 static sumi_status become_fused(struct sumi_node *conv, struct sumi_err *err) {
-  if (conv->op == &sumi_op_fused_conv) return SUMI_OK;
+  if (!is_op(conv, "Conv")) return SUMI_OK;
   conv->op = &sumi_op_fused_conv;
   conv->op_name = "com.microsoft.FusedConv";
   conv->version = 1;
@@ -62,13 +71,15 @@ static sumi_status become_fused(struct sumi_node *conv, struct sumi_err *err) {
 
 static sumi_status add_residual(struct sumi_graph *g, struct sumi_node *conv, struct sumi_err *err) {
   struct sumi_node *add = only_user(conv->out[0]);
-  if (!is_op(add, "Add") || add->version < 7 || (conv->n_in > 3 && conv->in[3])) return SUMI_OK;
+  if (!is_op(add, "Add") || add->version < 7 || (conv->n_in > 3 && conv->in[3]) ||
+      *sumi_attr_string(conv, "activation", ""))
+    return SUMI_OK;
   struct sumi_value *other = add->in[0] == conv->out[0] ? add->in[1] : add->in[0];
   if (other == conv->out[0] || !same_shape(&conv->out[0]->info, &other->info) ||
       other->info.dtype != SUMI_FLOAT32)
     return SUMI_OK;
   /* of two convolutions the later one takes the other as residual */
-  if (other->producer && is_op(other->producer, "Conv") && only_user(other) == add &&
+  if (other->producer && is_plain(other->producer) && only_user(other) == add &&
       other->producer->id > conv->id)
     return SUMI_OK;
   while (conv->n_in < 3)
@@ -125,7 +136,7 @@ static sumi_status add_gate(struct sumi_graph *g, struct sumi_node *conv, struct
 static sumi_status run(struct sumi_graph *g, struct sumi_err *err) {
   for (size_t i = 0; i < g->n_node; i++) {
     struct sumi_node *node = g->node[i];
-    if (sumi_node_removed(node) || !(is_op(node, "Conv") || node->op == &sumi_op_fused_conv)) continue;
+    if (sumi_node_removed(node) || !is_conv(node)) continue;
     if (!node->out[0] || node->out[0]->info.dtype != SUMI_FLOAT32) continue;
     SUMI_TRY(add_residual(g, node, err));
     SUMI_TRY(add_activation(g, node, err));

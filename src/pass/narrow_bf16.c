@@ -1,4 +1,4 @@
-/* narrow-bf16 (precision bf16): Conv, FusedConv, MatMul and Gemm of float32 with constant weights become sumi.BConv and
+/* narrow-bf16 (precision bf16): Conv, FusedConv, sumi.FConv, MatMul and Gemm of float32 with constant weights become sumi.BConv and
  * sumi.BMatMul: weights are rounded to bfloat16 here, other operands and results by Cast. Where one such product feeds another the
  * Casts in between are left out, also where MaxPool lies between them: the value is bfloat16. Where a result is only cast back, the product gives float32 itself.
  * What stays float32: depthwise convolutions, more than two spatial dimensions, products with fewer than 16 rows or columns. */
@@ -32,7 +32,19 @@ static sumi_status add_cast(struct narrowing *w, struct sumi_value *from, struct
   return sumi_node_set_int(cast, "to", sumi_dtype_to_onnx(to->info.dtype), w->err);
 }
 
-static sumi_status narrow_constant(struct narrowing *w, const struct sumi_tensor *from,
+/* to[i] = from[i] * factor, rounded to float32 and then to bfloat16; i counts from first, for n elements. */
+static void narrow_scaled(const float *from, double factor, int64_t first, int64_t n, void *to) {
+  enum { PIECE = 256 };
+  float scaled[PIECE];
+  for (int64_t i = first; i < first + n; i += PIECE) {
+    const int64_t m = SUMI_MIN(first + n - i, PIECE);
+    for (int64_t k = 0; k < m; k++) scaled[k] = (float)(from[i + k] * factor);
+    sumi_from_f32(SUMI_BFLOAT16, scaled, m, to, i);
+  }
+}
+
+/* The bfloat16 of a constant; factor[dim 0]: of its rows, NULL = none. */
+static sumi_status narrow_constant(struct narrowing *w, const struct sumi_tensor *from, const double *factor,
                                    struct sumi_value **out) {
   struct sumi_tensor t = *from;
   const int64_t n = sumi_tensor_count(&t);
@@ -43,7 +55,9 @@ static sumi_status narrow_constant(struct narrowing *w, const struct sumi_tensor
   if (!blob) SUMI_FAIL_MEMORY(w->err);
   t.dtype = SUMI_BFLOAT16;
   t.data = sumi_blob_bytes(blob);
-  sumi_from_f32(t.dtype, from->data, n, t.data, 0);
+  const int64_t rows = factor ? t.dim[0] : 0;
+  for (int64_t r = 0; r < rows; r++) narrow_scaled(from->data, factor[r], r * (n / rows), n / rows, t.data);
+  if (!factor) sumi_from_f32(t.dtype, from->data, n, t.data, 0);
   *out = sumi_graph_add_constant(w->g, NULL, &t, blob);
   if (!*out) SUMI_FAIL_MEMORY(w->err);
   return SUMI_OK;
@@ -51,7 +65,7 @@ static sumi_status narrow_constant(struct narrowing *w, const struct sumi_tensor
 
 /* The bfloat16 of v. */
 static sumi_status narrowed(struct narrowing *w, struct sumi_value *v, struct sumi_value **out) {
-  if (constant(v)) return narrow_constant(w, constant(v), out);
+  if (constant(v)) return narrow_constant(w, constant(v), NULL, out);
   if (is_own_cast(w, v->producer, SUMI_FLOAT32)) {
     *out = v->producer->in[0];
     return SUMI_OK;
@@ -88,10 +102,10 @@ static sumi_status widen_behind(struct narrowing *w, struct sumi_value *v) {
 
 /* ---- convolutions ----------------------------------------------------------------------------------------------- */
 
-enum { X, W, B, R };
+enum { X, W, B, R, S };
 
 static bool is_conv(const struct sumi_node *node) {
-  if (!is_op(node, "Conv") && node->op != &sumi_op_fused_conv) return false;
+  if (!is_op(node, "Conv") && node->op != &sumi_op_fused_conv && node->op != &sumi_op_fconv) return false;
   const struct sumi_tensor *w = node->n_in > W ? constant(node->in[W]) : NULL;
   if (!w || w->rank < 3 || w->rank > 4 || !node->out[0] || node->out[0]->info.dtype != SUMI_FLOAT32)
     return false;
@@ -100,9 +114,13 @@ static bool is_conv(const struct sumi_node *node) {
 }
 
 static sumi_status narrow_conv(struct narrowing *w, struct sumi_node *node) {
+  struct sumi_value *weights;
+  const double *factor = node->op == &sumi_op_fconv ? node->in[S]->constant->data : NULL;
   SUMI_TRY(narrow_input(w, node, X));
-  SUMI_TRY(narrow_input(w, node, W));
+  SUMI_TRY(narrow_constant(w, constant(node->in[W]), factor, &weights));
+  sumi_node_set_input(node, W, weights);
   SUMI_TRY(narrow_input(w, node, R));
+  if (factor) sumi_node_keep_inputs(node, node->in[R] ? S : R);
   node->op = &sumi_op_bconv;
   node->op_name = "sumi.BConv";
   node->version = 1;
@@ -129,7 +147,7 @@ static sumi_status narrow_product(struct narrowing *w, struct sumi_node *node, s
   if (!y) SUMI_FAIL_MEMORY(w->err);
   y->info = last->out[0]->info;
   SUMI_TRY(narrowed(w, node->in[0], &in[0]));
-  SUMI_TRY(narrow_constant(w, p->w, &in[1]));
+  SUMI_TRY(narrow_constant(w, p->w, NULL, &in[1]));
   struct sumi_node *product =
       sumi_graph_add_node(w->g, node->name, &sumi_op_bmatmul, "sumi.BMatMul", 1, in, p->bias ? 3 : 2, &y, 1);
   if (!product) SUMI_FAIL_MEMORY(w->err);

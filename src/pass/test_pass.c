@@ -56,12 +56,19 @@ static void drop_unused(void **state) {
 
 static void fold_batchnorm(void **state) {
   (void)state;
-  /* scale / sqrt(var) is 2 and 1.5: w' = {2, 3}, b' = {10 - 4 * 2, 20 - 5 * 1.5} */
+  /* scale / sqrt(var) is 2 and 1.5, b' = {10 - 4 * 2, 20 - 5 * 1.5}; the weights stay what they are */
   check("fold-batchnorm",
         OPSET CONV_IN BN_PARAMETERS
         "> { [c] a = Conv (x, w) y = BatchNormalization <epsilon = 0.0> (a, s, b, m, v) }",
-        OPSET "g (float[1,1,4,4] x) => (float[1,2,4,4] y) <float[2,1,1,1] v_2 = {2, 3}, float[2] v_3 = {2, "
-              "12.5}> { [c] y = Conv (x, v_2, v_3) }");
+        OPSET CONV_IN
+        "double[2] v_2 = {2, 1.5}, float[2] v_3 = {2, 12.5}> { [c] y = sumi.FConv (x, w, v_3, , v_2) }");
+  /* a second one: factors 4 and 2.25, b' = {(2 - 4) * 2 + 10, (12.5 - 5) * 1.5 + 20} */
+  check("fold-batchnorm",
+        OPSET CONV_IN BN_PARAMETERS
+        "> { [c] a = Conv (x, w) t = BatchNormalization <epsilon = 0.0> (a, s, b, m, v) "
+        "y = BatchNormalization <epsilon = 0.0> (t, s, b, m, v) }",
+        OPSET CONV_IN "double[2] v_5 = {4, 2.25}, float[2] v_6 = {6, 31.25}> "
+                      "{ [c] y = sumi.FConv (x, w, v_6, , v_5) }");
   /* somebody else wants the convolution's own result */
   unchanged("fold-batchnorm", OPSET "g (float[1,1,4,4] x) => (float[1,2,4,4] y, float[1,2,4,4] a) "
                                     "<float[2,1,1,1] w = {1, 2}, " BN_PARAMETERS
@@ -80,6 +87,16 @@ static void fuse_conv(void **state) {
               "{ [c] a = Conv (x, w) b = Add (r, a) y = Relu (b) }",
         OPSET "g (float[1,1,4,4] x, float[1,2,4,4] r) => (float[1,2,4,4] y) <float[2,1,1,1] w = {1, 2}> "
               "{ [c] y = com.microsoft.FusedConv <activation = \"Relu\"> (x, w, , r) }");
+  /* with factors of the output channels */
+  check("fuse-conv",
+        OPSET "g (float[1,1,4,4] x, float[1,2,4,4] r) => (float[1,2,4,4] y) <float[2,1,1,1] w = {1, 2}, "
+              "double[2] s = {3, 4}> { [c] a = sumi.FConv (x, w, , , s) b = Add (r, a) y = Relu (b) }",
+        OPSET "g (float[1,1,4,4] x, float[1,2,4,4] r) => (float[1,2,4,4] y) <float[2,1,1,1] w = {1, 2}, "
+              "double[2] s = {3, 4}> { [c] y = sumi.FConv <activation = \"Relu\"> (x, w, , r, s) }");
+  /* what is added behind an activation stays there */
+  unchanged("fuse-conv", OPSET
+            "g (float[1,1,4,4] x, float[1,2,4,4] r) => (float[1,2,4,4] y) <float[2,1,1,1] w = {1, 2}> { "
+            "[c] a = com.microsoft.FusedConv <activation = \"Relu\"> (x, w) [n] y = Add (a, r) }");
   /* the residual has another shape: it broadcasts */
   unchanged("fuse-conv",
             OPSET "g (float[1,1,4,4] x, float[1,2,1,1] r) => (float[1,2,4,4] y) <float[2,1,1,1] w = {1, 2}> "

@@ -34,6 +34,16 @@ static void residual_and_pool(void **state) {
         "[b] b = sumi.BConv <activation = \"\", to = 1> (p, v_9, , p) y = Tanh (b) }");
 }
 
+/* Factors of the output channels go into the weights. */
+static void factors(void **state) {
+  (void)state;
+  check("narrow-bf16",
+        OPSET PLANES "<float[2,1,1,1] w = {1, 2}, float[2] b = {1, 2}, double[2] s = {2, -1.5}> "
+                     "{ [c] y = sumi.FConv <activation = \"Relu\"> (x, w, b, , s) }",
+        OPSET PLANES "<float[2] b = {1, 2}, bfloat16[2,1,1,1] v_3 = {16384, 49216}> { v_1" NARROW
+                     "(x) [c] y = sumi.BConv <activation = \"Relu\", to = 1> (v_1, v_3, b) }");
+}
+
 /* A value that others use too keeps both forms. */
 static void shared(void **state) {
   (void)state;
@@ -94,9 +104,12 @@ static void every_allocation_fails(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(convolutions), cmocka_unit_test(residual_and_pool),
-      cmocka_unit_test(shared),       cmocka_unit_test(products),
-      cmocka_unit_test(left_alone),   cmocka_unit_test(every_allocation_fails)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(convolutions),
+                                     cmocka_unit_test(residual_and_pool),
+                                     cmocka_unit_test(factors),
+                                     cmocka_unit_test(shared),
+                                     cmocka_unit_test(products),
+                                     cmocka_unit_test(left_alone),
+                                     cmocka_unit_test(every_allocation_fails)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

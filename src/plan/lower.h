@@ -74,6 +74,8 @@ struct sumi_lower {
   int threads;
   enum sumi_lists lists;
   const struct sumi_packs *packs;
+  bool *
+      spent; /* [n_in] set for a constant that was packed: nothing in the plan refers to its own bytes any more */
   struct sumi_arena *arena; /* lives as long as the plan */
   struct sumi_plan *plan;
   struct sumi_text *refusals; /* NULL = nobody wants to know */

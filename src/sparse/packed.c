@@ -9,16 +9,46 @@
 
 enum { MOST_BLOCK = 64 };
 
-static bool any(struct sumi_matrix w, int64_t first, int64_t rows, int64_t col) {
+/* 0 for both zeros and nothing else, however the processor is told to treat denormals: counting and filling must agree. */
+static inline uint32_t magnitude(const float *x) {
+  uint32_t u;
+  memcpy(&u, x, sizeof u);
+  return u << 1;
+}
+
+/* A weight counts as zero where it is zero before its row's factor comes to it, or the factor is zero. */
+static bool is_empty_row(const struct sumi_matrix *w, int64_t r) {
+  return w->row_scale && w->row_scale[r] == 0;
+}
+
+static bool any(const struct sumi_matrix *w, int64_t first, int64_t rows, int64_t col) {
   for (int64_t r = first; r < first + rows; r++)
-    if (w.data[r * w.row_stride + col * w.col_stride] != 0) return true;
+    if (magnitude(w->data + r * w->row_stride + col * w->col_stride) && !is_empty_row(w, r)) return true;
   return false;
+}
+
+enum { COLUMNS = 64 };
+
+/* Columns [col, col + COLUMNS) in which any of the rows has a weight, where a row's weights lie side by side. */
+static int64_t count_columns(const struct sumi_matrix *w, int64_t first, int64_t rows, int64_t col) {
+  uint32_t bits[COLUMNS] = {0}, n = 0;
+  for (int64_t r = first; r < first + rows; r++) {
+    const float *x = w->data + r * w->row_stride + col;
+    if (is_empty_row(w, r)) continue;
+    for (int c = 0; c < COLUMNS; c++) bits[c] |= magnitude(x + c);
+  }
+  for (int c = 0; c < COLUMNS; c++) n += bits[c] != 0;
+  return n;
 }
 
 int64_t sumi_packed_count(struct sumi_matrix w, int block) {
   int64_t n = 0;
-  for (int64_t r = 0; r < w.rows; r += block)
-    for (int64_t c = 0; c < w.cols; c++) n += any(w, r, SUMI_MIN(block, w.rows - r), c);
+  for (int64_t r = 0; r < w.rows; r += block) {
+    const int64_t rows = SUMI_MIN(block, w.rows - r);
+    int64_t c = 0;
+    for (; w.col_stride == 1 && c + COLUMNS <= w.cols; c += COLUMNS) n += count_columns(&w, r, rows, c);
+    for (; c < w.cols; c++) n += any(&w, r, rows, c);
+  }
   return n;
 }
 
@@ -44,7 +74,17 @@ static bool lay_out(struct sumi_packed *p) {
   return true;
 }
 
-static void fill(const struct sumi_packed *p, struct sumi_matrix w, int32_t *start, int32_t *col,
+/* to[i] = w[first + i, col] */
+static void take_column(struct sumi_matrix w, int64_t first, int64_t rows, int64_t col, float *to) {
+  const float *x = w.data + first * w.row_stride + col * w.col_stride;
+  const double *scale = w.row_scale ? w.row_scale + first : NULL;
+  if (scale)
+    for (int64_t i = 0; i < rows; i++) to[i] = (float)(x[i * w.row_stride] * scale[i]);
+  else
+    for (int64_t i = 0; i < rows; i++) to[i] = x[i * w.row_stride];
+}
+
+static void fill(const struct sumi_packed *p, const struct sumi_matrix *w, int32_t *start, int32_t *col,
                  float *value) {
   int64_t n = 0;
   for (int64_t b = 0; b < p->n_blocks; b++) {
@@ -53,8 +93,7 @@ static void fill(const struct sumi_packed *p, struct sumi_matrix w, int32_t *sta
     for (int64_t c = 0; c < p->cols; c++) {
       if (!p->dense && !any(w, first, rows, c)) continue;
       if (!p->dense) col[n] = (int32_t)c;
-      for (int64_t i = 0; i < rows; i++)
-        value[n * p->block + i] = w.data[(first + i) * w.row_stride + c * w.col_stride] * w.scale;
+      take_column(*w, first, rows, c, value + n * p->block);
       n++;
     }
   }
@@ -75,7 +114,7 @@ sumi_status sumi_packed_make(struct sumi_matrix w, int block, bool dense, const 
   if (!blob) SUMI_FAIL_MEMORY(err);
   char *bytes = sumi_blob_bytes(blob);
   memcpy(bytes, &p, sizeof p);
-  fill(&p, w, (int32_t *)(bytes + p.start_at), (int32_t *)(bytes + p.col_at), (float *)(bytes + p.value_at));
+  fill(&p, &w, (int32_t *)(bytes + p.start_at), (int32_t *)(bytes + p.col_at), (float *)(bytes + p.value_at));
   *out = blob;
   return SUMI_OK;
 }

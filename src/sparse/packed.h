@@ -32,20 +32,26 @@ static inline const float *sumi_packed_value(const struct sumi_packed *p) {
   return (const float *)((const char *)p + p->value_at);
 }
 
-/* A matrix wherever it lies: w[r, c] = data[r * row_stride + c * col_stride] * scale, in elements. */
+/* A matrix wherever it lies: w[r, c] = data[r * row_stride + c * col_stride] * row_scale[r], in elements. The product is
+ * taken in float64 and rounded once. */
 struct sumi_matrix {
   const float *data;
   int64_t rows, cols, row_stride, col_stride;
-  float scale;
+  const double *row_scale; /* [rows]; NULL = all 1 */
 };
+
+static inline float sumi_matrix_at(const struct sumi_matrix *w, int64_t r, int64_t c) {
+  const float x = w->data[r * w->row_stride + c * w->col_stride];
+  return w->row_scale ? (float)(x * w->row_scale[r]) : x;
+}
 
 /* Packs a matrix; zeros are left out unless dense. block is 1..64. The blob's data is the struct sumi_packed.
  */
 sumi_status sumi_packed_make(struct sumi_matrix w, int block, bool dense, const struct sumi_allocator *a,
                              struct sumi_blob **out, struct sumi_err *err);
 
-/* Entries that packing would make: the sum over blocks of columns in which any row of the block is not zero.
- */
+/* Entries that packing would make: the sum over blocks of columns in which any row of the block has a weight that is not
+ * zero (and whose factor is not). */
 int64_t sumi_packed_count(struct sumi_matrix w, int block);
 
 /* Whether bytes hold a well-formed struct sumi_packed: SUMI_E_FORMAT says what is wrong. For data from files.

@@ -66,29 +66,46 @@ static void test_masks(void **state) {
   assert_true(stats.density == 1);
 }
 
+/* Lists of so many rows a block: columns in which a block has a weight. */
+static int64_t entries_of(const float *w, int rows, int cols, int block) {
+  int64_t n = 0;
+  for (int first = 0; first < rows; first += block)
+    for (int c = 0; c < cols; c++) {
+      bool any = false;
+      for (int r = first; r < rows && r < first + block; r++) any |= w[r * cols + c] != 0;
+      n += any;
+    }
+  return n;
+}
+
 static void test_packed(void **state) {
   (void)state;
   const struct sumi_allocator *a = sumi_allocator_default();
   struct sumi_random random;
   sumi_random_init(&random, 7);
-  float w[17 * 23], turned[17 * 23], back[17 * 23];
+  float w[17 * 150], turned[17 * 150], back[17 * 150];
+  double scale[17];
   for (int i = 0; i < 200; i++) {
     const int rows = 1 + (int)(sumi_random_u64(&random) % 17),
-              cols = 1 + (int)(sumi_random_u64(&random) % 23);
+              cols = 1 + (int)(sumi_random_u64(&random) % 150);
     const int block = 1 + (int)(sumi_random_u64(&random) % 9), dense = (int)(sumi_random_u64(&random) % 2);
     for (int r = 0; r < rows; r++)
       for (int c = 0; c < cols; c++)
         turned[c * rows + r] = w[r * cols + c] =
             sumi_random_uniform(&random) < 0.3 ? (float)sumi_random_normal(&random) : 0;
-    const bool flip = i % 2;
-    const struct sumi_matrix m = {flip ? turned : w, rows, cols, flip ? 1 : cols, flip ? rows : 1, 2};
+    for (int r = 0; r < rows; r++) scale[r] = sumi_random_uniform(&random) < 0.1 ? 0 : 1 + r / 3.0;
+    const bool flip = i % 2, scaled = i % 3;
+    const struct sumi_matrix m = {flip ? turned : w,    rows, cols, flip ? 1 : cols, flip ? rows : 1,
+                                  scaled ? scale : NULL};
     struct sumi_blob *blob = NULL;
     assert_int_equal(sumi_packed_make(m, block, dense, a, &blob, NULL), SUMI_OK);
     const struct sumi_packed *p = blob->data;
     assert_int_equal(sumi_packed_check(p, blob->bytes, NULL), SUMI_OK);
-    if (!dense) assert_int_equal(p->n_entries, sumi_packed_count(m, block));
     sumi_packed_unpack(p, back);
-    for (int k = 0; k < rows * cols; k++) assert_true(back[k] == 2 * w[k]);
+    for (int k = 0; k < rows * cols; k++)
+      assert_true(back[k] == (scaled ? (float)(w[k] * scale[k / cols]) : w[k]));
+    assert_int_equal(sumi_packed_count(m, block), entries_of(back, rows, cols, block));
+    if (!dense) assert_int_equal(p->n_entries, entries_of(back, rows, cols, block));
     sumi_blob_unref(blob);
   }
 }
@@ -99,7 +116,7 @@ static void test_damage(void **state) {
   float w[8 * 40];
   for (int i = 0; i < 8 * 40; i++) w[i] = i % 3 ? 0 : 1;
   struct sumi_blob *blob = NULL;
-  assert_int_equal(sumi_packed_make((struct sumi_matrix){w, 8, 40, 40, 1, 1}, 2, false, a, &blob, NULL),
+  assert_int_equal(sumi_packed_make((struct sumi_matrix){w, 8, 40, 40, 1, NULL}, 2, false, a, &blob, NULL),
                    SUMI_OK);
   const size_t n = blob->bytes;
   const struct sumi_packed *good = blob->data;
