@@ -76,6 +76,19 @@ struct sumi_cost {
   double bytes;      /* read and written, at least */
 };
 
+/* A product with constant weights as a matrix, its columns ordered tap, channel (as room sparse wants them):
+ *   y[row, sample] = sum over tap, channel of w[row, tap, channel] * x[tap, channel, sample] + b[row]
+ * Element (row, tap, channel) of the weights is number first + row * row_step + tap * tap_step + channel * channel_step.
+ * Rows [g * rows / groups, ...) read channels [g * channels, ...) of x. */
+struct sumi_op_product {
+  int x, w,
+      b; /* inputs of the node; x < 0: the node's own state; b < 0: no bias of one number a row is possible */
+  int64_t rows, groups, taps, channels; /* channels of one group */
+  int64_t first, row_step, tap_step, channel_step;
+  int axis;    /* of the channels in x; negative counts from the end */
+  bool window; /* the taps are those of a convolution's window */
+};
+
 struct sumi_op {
   const char *name; /* the operator's name in Sumi: the ONNX name, with its domain where it is not ai.onnx */
   const char *formula;                /* one line for the operation table */
@@ -107,6 +120,9 @@ struct sumi_op {
 
   /* Work of one run; NULL = bytes of inputs and outputs, no macs. */
   void (*cost)(const struct sumi_call *call, struct sumi_cost *cost);
+
+  /* The node's products with weights that are constants, part 0, 1, ...; false: there is no such part. */
+  bool (*product)(const struct sumi_node *node, int part, struct sumi_op_product *out);
 
   const struct sumi_case *cases; /* NULL = covered by the conformance tests only (say why in the file) */
 };

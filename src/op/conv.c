@@ -203,6 +203,7 @@ const struct sumi_op sumi_op_conv = {
     .lower = sumi_conv_lower,
     .scratch = sumi_widen_scratch,
     .cost = conv_cost,
+    .product = sumi_conv_product,
     .cases = conv_cases,
 };
 
@@ -218,5 +219,6 @@ const struct sumi_op sumi_op_fused_conv = {
     .lower = sumi_conv_lower,
     .scratch = sumi_widen_scratch,
     .cost = conv_cost,
+    .product = sumi_conv_product,
     .cases = fused_cases,
 };
