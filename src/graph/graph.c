@@ -169,14 +169,20 @@ struct sumi_value *sumi_graph_add_constant(struct sumi_graph *g, const char *nam
     return NULL;
   }
   *copy = *tensor;
-  v->constant = copy;
+  sumi_graph_set_constant(v, copy, take_blob);
+  return v;
+}
+
+void sumi_graph_set_constant(struct sumi_value *v, const struct sumi_tensor *tensor,
+                             struct sumi_blob *take_blob) {
+  sumi_blob_unref(v->blob);
+  v->constant = tensor;
   v->blob = take_blob;
   v->info.kind = tensor->kind;
   v->info.dtype = tensor->dtype;
   v->info.rank = tensor->rank;
-  v->info.data = copy;
+  v->info.data = tensor;
   for (int i = 0; i < tensor->rank; i++) v->info.dim[i] = tensor->dim[i];
-  return v;
 }
 
 /* After a use was copied to a new place: its neighbours point there. Uses of an array move one after another,

@@ -161,6 +161,10 @@ struct sumi_value *sumi_graph_add_input(struct sumi_graph *g, const char *name, 
  * failure). */
 struct sumi_value *sumi_graph_add_constant(struct sumi_graph *g, const char *name,
                                            const struct sumi_tensor *tensor, struct sumi_blob *take_blob);
+/* Gives a constant other contents (and, while nothing is inferred from it, another shape); tensor, in the graph's arena,
+ * is borrowed, take_blob is what keeps its data alive. Other graphs that share the constant keep theirs. */
+void sumi_graph_set_constant(struct sumi_value *v, const struct sumi_tensor *tensor,
+                             struct sumi_blob *take_blob);
 bool sumi_graph_add_output(struct sumi_graph *g, struct sumi_value *v);
 /* Appends a node. in/out arrays are copied; out values get their producer. */
 struct sumi_node *sumi_graph_add_node(struct sumi_graph *g, const char *name, const struct sumi_op *op,

@@ -10,7 +10,7 @@ struct sumi_lower; /* plan/lower.h */
 struct sumi_call;
 struct sumi_infer;
 struct sumi_random; /* base/random.h */
-struct sumi_grad; /* op/grad.h */
+struct sumi_grad;   /* op/grad.h */
 
 /* A name under which ONNX files know the operator, and the versions at which its meaning or schema changed.
  * domain "" is ai.onnx. Versions in rising order, 0-terminated; a model may import any version >= the first. */
@@ -79,6 +79,19 @@ struct sumi_cost {
   double bytes;      /* read and written, at least */
 };
 
+/* A product with constant weights as a matrix, its columns ordered tap, channel (as room sparse wants them):
+ *   y[row, sample] = sum over tap, channel of w[row, tap, channel] * x[tap, channel, sample] + b[row]
+ * Element (row, tap, channel) of the weights is number first + row * row_step + tap * tap_step + channel * channel_step.
+ * Rows [g * rows / groups, ...) read channels [g * channels, ...) of x. */
+struct sumi_op_product {
+  int x, w,
+      b; /* inputs of the node; x < 0: the node's own state; b < 0: no bias of one number a row is possible */
+  int64_t rows, groups, taps, channels; /* channels of one group */
+  int64_t first, row_step, tap_step, channel_step;
+  int axis;    /* of the channels in x; negative counts from the end */
+  bool window; /* the taps are those of a convolution's window */
+};
+
 struct sumi_op {
   const char *name; /* the operator's name in Sumi: the ONNX name, with its domain where it is not ai.onnx */
   const char *formula;                /* one line for the operation table */
@@ -115,6 +128,9 @@ struct sumi_op {
    * with a gradient of their own where one exists, so that what comes out can be differentiated again. NULL = no gradient
    * is known; pass/gradient.h refuses by the operator's name. */
   sumi_status (*grad)(struct sumi_grad *g);
+
+  /* The node's products with weights that are constants, part 0, 1, ...; false: there is no such part. */
+  bool (*product)(const struct sumi_node *node, int part, struct sumi_op_product *out);
 
   const struct sumi_case *cases; /* NULL = covered by the conformance tests only (say why in the file) */
 };

@@ -205,6 +205,7 @@ const struct sumi_op sumi_op_conv = {
     .scratch = sumi_widen_scratch,
     .cost = conv_cost,
     .grad = sumi_conv_grad,
+    .product = sumi_conv_product,
     .cases = conv_cases,
 };
 
@@ -220,5 +221,6 @@ const struct sumi_op sumi_op_fused_conv = {
     .lower = sumi_conv_lower,
     .scratch = sumi_widen_scratch,
     .cost = conv_cost,
+    .product = sumi_conv_product,
     .cases = fused_cases,
 };

@@ -24,6 +24,9 @@ struct sumi_conv {
 sumi_status sumi_conv_resolve(const struct sumi_node *node, const struct sumi_tensor *x,
                               const struct sumi_tensor *w, struct sumi_conv *conv, struct sumi_err *err);
 
+/* The product of a convolution with x, w, b as inputs 0, 1, 2. */
+bool sumi_conv_product(const struct sumi_node *node, int part, struct sumi_op_product *p);
+
 /* ConvTranspose: x is [batch, c_in, in...], w is [c_in, m_group, kernel...]. A product x[b, c, i] * w[c, m,
  * k] lands on y[b, m, o] with o = i * stride + k * dilation - begin where that is inside. c_group is c_in /
  * group. */

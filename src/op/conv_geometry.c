@@ -80,6 +80,26 @@ sumi_status sumi_conv_resolve(const struct sumi_node *node, const struct sumi_te
   return sumi_activation_resolve(node, &v->activation, err);
 }
 
+bool sumi_conv_product(const struct sumi_node *node, int part, struct sumi_op_product *p) {
+  const struct sumi_tensor *w = sumi_op_weight(node, 1);
+  const int64_t groups = sumi_attr_int(node, "group", 1);
+  if (part || !w || w->rank < 3 || groups < 1 || w->dim[0] % groups) return false;
+  const int64_t taps = sumi_dims_count(w->dim, 2, w->rank);
+  *p = (struct sumi_op_product){.x = 0,
+                                .w = 1,
+                                .b = 2,
+                                .rows = w->dim[0],
+                                .groups = groups,
+                                .taps = taps,
+                                .channels = w->dim[1],
+                                .row_step = w->dim[1] * taps,
+                                .tap_step = 1,
+                                .channel_step = taps,
+                                .axis = 1,
+                                .window = true};
+  return true;
+}
+
 /* The outputs o of [0, out) whose input o * stride + shift lies in [0, in): [*lo, *hi), empty as lo = hi. */
 static void range(int64_t in, int64_t out, int64_t stride, int64_t shift, int64_t *lo, int64_t *hi) {
   const int64_t room = in - shift; /* o * stride < room */

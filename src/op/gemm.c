@@ -160,6 +160,24 @@ static void gemm_cost(const struct sumi_call *call, struct sumi_cost *cost) {
     "transB", SUMI_ATTR_INT                                                           \
   }
 
+static bool gemm_product(const struct sumi_node *node, int part, struct sumi_op_product *p) {
+  const struct sumi_tensor *b = sumi_op_weight(node, 1);
+  const bool ta = sumi_attr_int(node, "transA", 0) != 0, tb = sumi_attr_int(node, "transB", 0) != 0;
+  if (part || !b || b->rank != 2) return false;
+  const bool plain = sumi_attr_float(node, "alpha", 1) == 1 && sumi_attr_float(node, "beta", 1) == 1;
+  *p = (struct sumi_op_product){.x = 0,
+                                .w = 1,
+                                .b = plain ? 2 : -1,
+                                .rows = b->dim[!tb],
+                                .groups = 1,
+                                .taps = 1,
+                                .channels = b->dim[tb],
+                                .row_step = tb ? b->dim[1] : 1,
+                                .channel_step = tb ? 1 : b->dim[1],
+                                .axis = ta ? 0 : 1};
+  return true;
+}
+
 static const struct sumi_attr_spec gemm_attrs[] = {
     GEMM_ATTRS, {"broadcast", SUMI_ATTR_INT, .until = 7}, {NULL}};
 static const struct sumi_attr_spec fused_attrs[] = {GEMM_ATTRS,
@@ -217,6 +235,7 @@ const struct sumi_op sumi_op_gemm = {
     .scratch = sumi_widen_scratch,
     .cost = gemm_cost,
     .grad = sumi_gemm_grad,
+    .product = gemm_product,
     .cases = gemm_cases,
 };
 
@@ -232,5 +251,6 @@ const struct sumi_op sumi_op_fused_gemm = {
     .lower = sumi_gemm_lower,
     .scratch = sumi_widen_scratch,
     .cost = gemm_cost,
+    .product = gemm_product,
     .cases = fused_cases,
 };

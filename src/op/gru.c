@@ -107,5 +107,6 @@ const struct sumi_op sumi_op_gru = {
     .lower = gru_lower,
     .scratch = gru_scratch,
     .cost = sumi_rnn_cost,
+    .product = sumi_rnn_product,
     .cases = cases,
 };

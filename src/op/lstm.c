@@ -88,5 +88,6 @@ const struct sumi_op sumi_op_lstm = {
     .lower = lstm_lower,
     .scratch = lstm_scratch,
     .cost = sumi_rnn_cost,
+    .product = sumi_rnn_product,
     .cases = cases,
 };

@@ -118,6 +118,22 @@ static const struct sumi_case fused_cases[] = {
     {NULL},
 };
 
+static bool matmul_product(const struct sumi_node *node, int part, struct sumi_op_product *p) {
+  const struct sumi_tensor *b = sumi_op_weight(node, 1);
+  if (part || !b || b->rank != 2) return false;
+  *p = (struct sumi_op_product){.x = 0,
+                                .w = 1,
+                                .b = -1,
+                                .rows = b->dim[1],
+                                .groups = 1,
+                                .taps = 1,
+                                .channels = b->dim[0],
+                                .row_step = 1,
+                                .channel_step = b->dim[1],
+                                .axis = -1};
+  return true;
+}
+
 const struct sumi_op sumi_op_matmul = {
     .name = "MatMul",
     .formula = "sum of a[i, k] * b[k, j] over k",
@@ -130,6 +146,7 @@ const struct sumi_op sumi_op_matmul = {
     .scratch = sumi_widen_scratch,
     .cost = matmul_cost,
     .grad = sumi_matmul_grad,
+    .product = matmul_product,
     .cases = matmul_cases,
 };
 

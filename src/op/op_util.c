@@ -138,6 +138,11 @@ static const struct sumi_tensor *constant_input(const struct sumi_call *call, in
   return v && v->constant && v->constant->data ? v->constant : NULL;
 }
 
+const struct sumi_tensor *sumi_op_weight(const struct sumi_node *node, int i) {
+  const struct sumi_value *v = i < node->n_in ? node->in[i] : NULL;
+  return v && !v->is_input ? v->constant : NULL;
+}
+
 double sumi_op_density(const struct sumi_call *call, int i, int zero_point) {
   const struct sumi_tensor *t = constant_input(call, i), *z = constant_input(call, zero_point);
   if (!t) return 1;

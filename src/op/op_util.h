@@ -36,6 +36,9 @@ sumi_status sumi_op_window(const struct sumi_node *node, int n, const int64_t *s
  */
 sumi_dim sumi_op_window_dim(struct sumi_symbols *s, const struct sumi_window *w, int i, sumi_dim size);
 
+/* Input i of a node where it is a constant that nobody can override, else NULL. */
+const struct sumi_tensor *sumi_op_weight(const struct sumi_node *node, int i);
+
 /* The share of the elements of input i that are not zero, counted in one pass, where it is a constant; 1
  * otherwise. Zero is what input zero_point says (-1 = no such input) where that is one constant, else 0. */
 double sumi_op_density(const struct sumi_call *call, int i, int zero_point);

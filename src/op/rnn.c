@@ -53,5 +53,6 @@ const struct sumi_op sumi_op_rnn = {
     .lower = rnn_lower,
     .scratch = rnn_scratch,
     .cost = sumi_rnn_cost,
+    .product = sumi_rnn_product,
     .cases = cases,
 };

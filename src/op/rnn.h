@@ -72,6 +72,8 @@ sumi_status sumi_rnn_resolve(const struct sumi_call *c, const struct sumi_rnn_ki
 sumi_status sumi_rnn_infer(struct sumi_infer *ctx, const struct sumi_rnn_kind *kind);
 sumi_status sumi_rnn_scratch(const struct sumi_call *c, const struct sumi_rnn_kind *kind, size_t *bytes);
 sumi_status sumi_rnn_run(const struct sumi_call *c, const struct sumi_rnn_kind *kind, sumi_rnn_step_fn *step);
+/* Parts: for each direction the weights of the input, then those of the state. */
+bool sumi_rnn_product(const struct sumi_node *node, int part, struct sumi_op_product *p);
 void sumi_rnn_cost(const struct sumi_call *c, struct sumi_cost *cost);
 
 /* Attributes that all three have, and their ports. */

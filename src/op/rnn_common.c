@@ -284,6 +284,25 @@ sumi_status sumi_rnn_run(const struct sumi_call *c, const struct sumi_rnn_kind *
   return SUMI_OK;
 }
 
+bool sumi_rnn_product(const struct sumi_node *node, int part, struct sumi_op_product *p) {
+  const bool state = part % 2;
+  const int dir = part / 2;
+  const struct sumi_tensor *w = sumi_op_weight(node, state ? SUMI_RNN_R : SUMI_RNN_W);
+  if (!w || w->rank != 3 || dir >= w->dim[0]) return false;
+  *p = (struct sumi_op_product){.x = state ? -1 : SUMI_RNN_X,
+                                .w = state ? SUMI_RNN_R : SUMI_RNN_W,
+                                .b = -1,
+                                .rows = w->dim[1],
+                                .groups = 1,
+                                .taps = 1,
+                                .channels = w->dim[2],
+                                .first = dir * w->dim[1] * w->dim[2],
+                                .row_step = w->dim[2],
+                                .channel_step = 1,
+                                .axis = -1};
+  return true;
+}
+
 void sumi_rnn_cost(const struct sumi_call *c, struct sumi_cost *cost) {
   const struct sumi_tensor *x = c->in[SUMI_RNN_X], *w = c->in[SUMI_RNN_W], *r = c->in[SUMI_RNN_R];
   const double steps = (double)x->dim[0] * (double)x->dim[1];
