@@ -32,6 +32,7 @@ struct cases {
 
 struct check_options {
   struct cli_session_options session;
+  const char *against; /* device whose outputs are expected; NULL = the files' */
   double rtol, atol, seconds;
   bool verbose, in_process;
 };
@@ -252,8 +253,24 @@ static void compare_outputs(const struct case_ *c, const struct sumi_model *mode
   if (r->verdict == PASSED && !compared) judge(r, FAILED, "there is no expected output to compare with");
 }
 
+/* The outputs against those of another device for the same inputs. */
+static void compare_devices(const struct case_ *c, const struct sumi_model *model, struct sumi_session *other,
+                            const struct cli_feed *feed, const struct sumi_view *got, struct result *r) {
+  struct sumi_err err = SUMI_ERR_INIT;
+  char reason[600];
+  size_t n;
+  struct sumi_view *want = cli_output_views(model, &n);
+  const sumi_status status = sumi_session_run(other, feed->view, feed->n, want, n, &err);
+  if (status != SUMI_OK) judge_status(r, status, "run on the other device", err.text);
+  for (size_t i = 0; i < n && r->verdict == PASSED; i++)
+    if (!cli_compare(&got[i], &want[i], c->rtol, c->atol, reason, sizeof reason))
+      judge(r, FAILED, "output '%s': %s", cli_output(model, i).name, reason);
+  free(want);
+}
+
+/* other: the session whose outputs are expected; NULL = the data set's. */
 static void run_set(const struct case_ *c, const struct sumi_model *model, struct sumi_session *session,
-                    const char *set, struct result *r) {
+                    struct sumi_session *other, const char *set, struct result *r) {
   struct sumi_err err = SUMI_ERR_INIT;
   struct cli_feed feed = {0};
   size_t n;
@@ -264,6 +281,8 @@ static void run_set(const struct case_ *c, const struct sumi_model *model, struc
     status = sumi_session_run(session, feed.view, feed.n, out, n, &err);
     if (status != SUMI_OK)
       judge_status(r, status, "run", err.text);
+    else if (other)
+      compare_devices(c, model, other, &feed, out, r);
     else
       compare_outputs(c, model, set, out, n, r);
   }
@@ -274,16 +293,18 @@ static void run_set(const struct case_ *c, const struct sumi_model *model, struc
 static void run_case(const struct case_ *c, const struct check_options *o, struct result *r) {
   struct sumi_err err = SUMI_ERR_INIT;
   struct sumi_model *model = NULL;
-  struct sumi_session *session = NULL;
+  struct sumi_session *session = NULL, *other = NULL;
   *r = (struct result){.verdict = PASSED};
-  const struct sumi_session_options options = {.size = sizeof options,
-                                               .device = o->session.device,
-                                               .threads = (int)o->session.threads,
-                                               .isa = o->session.isa};
+  struct sumi_session_options options = {.size = sizeof options,
+                                         .device = o->session.device,
+                                         .threads = (int)o->session.threads,
+                                         .isa = o->session.isa};
   sumi_status status = cli_try_model(c->model, &model, &err);
   if (status == SUMI_OK) status = sumi_session_new(model, &options, &session, &err);
+  options.device = o->against;
+  if (status == SUMI_OK && o->against) status = sumi_session_new(model, &options, &other, &err);
   if (status != SUMI_OK) judge_status(r, status, "load", err.text);
-  if (status == SUMI_OK && c->light) run_set(c, model, session, "", r);
+  if (status == SUMI_OK && c->light) run_set(c, model, session, other, "", r);
   size_t sets = 0;
   while (status == SUMI_OK && !c->light && r->verdict == PASSED) {
     char set[40];
@@ -293,9 +314,10 @@ static void run_case(const struct case_ *c, const struct check_options *o, struc
     free(path);
     if (!there) break;
     sets++;
-    run_set(c, model, session, set, r);
+    run_set(c, model, session, other, set, r);
   }
   if (status == SUMI_OK && !c->light && !sets) judge(r, FAILED, "there is no test_data_set_0");
+  sumi_session_free(other);
   sumi_session_free(session);
   sumi_model_unref(model);
 }
@@ -405,6 +427,8 @@ int cli_check(int argc, char **argv) {
   struct cli_list folders = {0};
   const struct cli_option options[] = {
       CLI_SESSION_OPTIONS(o.session),
+      {"against", 0, CLI_TEXT, &o.against, "DEVICE", "what this device gives is expected, not the files", 0,
+       0},
       {"rtol", 0, CLI_NUMBER, &o.rtol, "R", "|got - want| <= A + R |want| (1e-3; data.json goes before)", 0,
        1e9},
       {"atol", 0, CLI_NUMBER, &o.atol, "A", "(1e-7)", 0, 1e30},

@@ -199,7 +199,10 @@ static bool share_in_place(struct builder *b, const struct sumi_node *node) {
 static sumi_status plan_node(struct builder *b, const struct sumi_node *node) {
   struct sumi_stage *s = b->stage;
   for (int i = 0; i < node->n_out; i++)
-    if (node->out[i]) SUMI_TRY(set_value_buffer(b, node->out[i]));
+    if (node->out[i]) {
+      const sumi_status status = set_value_buffer(b, node->out[i]);
+      if (status != SUMI_OK) return sumi_node_fail(node, b->err, status);
+    }
   if (share_view(b, node)) {
     sumi_model_need(b->exec->session->model, node, true);
   } else {

@@ -4,6 +4,7 @@
  *   the simplified ones      y = s / sqrt(mean(s^2) + epsilon) * gamma
  * mean and inv_std_var are float32, one a row. Source: ONNX Runtime, docs/ContribOperators.md. Sums are taken in
  * double precision. */
+#include <inttypes.h>
 #include <math.h>
 
 #include "base/size.h"
@@ -105,7 +106,7 @@ static sumi_status simplified_infer(struct sumi_infer *ctx) {
   if (x->rank == 0) SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "a scalar cannot be normalised");
   const int64_t stash = sumi_attr_int(ctx->node, "stash_type", 1);
   if (stash != 1)
-    SUMI_FAIL(ctx->err, SUMI_E_UNSUPPORTED, "stash_type is %d, only 1 (float32) is known", (int)stash);
+    SUMI_FAIL(ctx->err, SUMI_E_UNSUPPORTED, "stash_type is %" PRId64 ", only 1 (float32) is known", stash);
   sumi_infer_out_like(ctx, 0, x, scale->dtype);
   if (x->rank < 0) {
     sumi_infer_out_unknown(ctx, 1, SUMI_FLOAT32);
@@ -118,7 +119,7 @@ static sumi_status simplified_infer(struct sumi_infer *ctx) {
   for (int k = 1; k <= scale->rank; k++) {
     const sumi_dim d = scale->dim[scale->rank - k], want = k <= x->rank ? x->dim[x->rank - k] : 1;
     same = same && (d == want || d < 0 || want < 0);
-    if (!same && d > 1)
+    if (!same && d >= 0 && d != 1)
       SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "dimension %d of 'scale' does not fit the input", scale->rank - k);
   }
   infer_row_statistic(ctx, 1, x, axis);

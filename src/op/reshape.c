@@ -100,6 +100,7 @@ static sumi_status reshape_infer(struct sumi_infer *ctx) {
     sumi_infer_out(ctx, 0, ctx->in[0].dtype, n, dim);
   } else {
     for (int i = 0; i < length; i++) dim[i] = SUMI_DIM_UNKNOWN;
+    if (length >= 0) SUMI_TRY(check_count(ctx, dim, length)); /* an empty list is a scalar's shape */
     sumi_infer_out(ctx, 0, ctx->in[0].dtype, length, dim);
   }
   return sumi_op_pass_contents(ctx);

@@ -18,6 +18,8 @@
 
 static bool is_upsample(const struct sumi_node *node) { return sumi_streq(node->op->name, "Upsample"); }
 
+static const char *const policies[] = {"stretch", "not_larger", "not_smaller", NULL};
+
 static sumi_status choose(const struct sumi_node *node, const char *attr, const char *const *names,
                           int *which, struct sumi_err *err) {
   const char *s = sumi_attr_string(node, attr, names[0]);
@@ -33,10 +35,11 @@ static sumi_status read_how(const struct sumi_node *node, struct sumi_resize_how
       "asymmetric", "tf_half_pixel_for_nn", "tf_crop_and_resize", NULL};
   static const char *const roundings[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil", NULL};
   const bool old = is_upsample(node) || node->version < 11;
-  int mode, place, rounding;
+  int mode, place, rounding, policy;
   SUMI_TRY(choose(node, "mode", modes, &mode, err));
   SUMI_TRY(choose(node, "coordinate_transformation_mode", places, &place, err));
   SUMI_TRY(choose(node, "nearest_mode", roundings, &rounding, err));
+  SUMI_TRY(choose(node, "keep_aspect_ratio_policy", policies, &policy, err));
   if ((mode == 3 && !(is_upsample(node) && node->version < 7)) || (mode == 2 && old))
     SUMI_FAIL(err, SUMI_E_VALUE, "mode is '%s'", modes[mode]);
   *how = (struct sumi_resize_how){
@@ -120,7 +123,6 @@ static sumi_status check_wish(const struct sumi_node *node, const struct sumi_re
 /* From sizes: the scale is their ratio, or the one ratio that keep_aspect_ratio_policy allows. */
 static sumi_status axes_by_size(const struct sumi_node *node, const struct wish *w, const int *axis, int n,
                                 struct sumi_resize_axis *a, struct sumi_err *err) {
-  static const char *const policies[] = {"stretch", "not_larger", "not_smaller", NULL};
   int policy;
   SUMI_TRY(choose(node, "keep_aspect_ratio_policy", policies, &policy, err));
   double one = 0;

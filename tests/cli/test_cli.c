@@ -405,6 +405,45 @@ static void test_hostile_files(void **state) {
   }
 }
 
+/* A TensorProto of one float32 element. */
+static void write_element(const char *name, int rank, float x) {
+  unsigned char bytes[] = {0x08, 1, 0x08, 1, 0x10, 1, 0x4a, 4, 0, 0, 0, 0};
+  memcpy(bytes + 8, &x, sizeof x);
+  const size_t skip = rank == 2 ? 0 : 2;
+  write_bytes(name, bytes + skip, sizeof bytes - skip);
+}
+
+/* What a case's files expect, or what another device gives: 2 * 2 + 1 is 5, the file says 7. */
+static void test_check_against(void **state) {
+  static const struct {
+    const char *line, *says;
+    int status;
+  } table[] = {{"check case", "is 5, not 7", 1},
+               {"check case --device cpu --against ref", "1 passed", 0},
+               {"check case --against nowhere", "nowhere", 1}};
+  (void)state;
+  size_t n;
+  char path[600];
+  static const char *const folders[] = {"case", "case/test_data_set_0"};
+  for (int i = 0; i < 2; i++) {
+    snprintf(path, sizeof path, "%s/%s", folder, folders[i]);
+    mkdir(path, 0777);
+  }
+  char *model = read_text(MATMUL, &n);
+  write_bytes("case/model.onnx", model, n);
+  free(model);
+  write_element("case/test_data_set_0/input_0.pb", 2, 2);
+  write_element("case/test_data_set_0/input_1.pb", 2, 2);
+  write_element("case/test_data_set_0/input_2.pb", 1, 1);
+  write_element("case/test_data_set_0/output_0.pb", 2, 7);
+  for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    struct outcome o = run(table[i].line);
+    if (o.status != table[i].status || !strstr(o.out, table[i].says))
+      fail_msg("%s: status %d\n%s%s", table[i].line, o.status, o.out, o.err);
+    done(&o);
+  }
+}
+
 int main(void) {
   const char *work = getenv("SUMI_TEST_WORK");
   if (!getenv("SUMI_PROGRAM")) {
@@ -425,6 +464,7 @@ int main(void) {
       cmocka_unit_test(test_peak_memory),
       cmocka_unit_test(test_precisions),
       cmocka_unit_test(test_hostile_files),
+      cmocka_unit_test(test_check_against),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

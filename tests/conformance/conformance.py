@@ -1,7 +1,11 @@
-"""Runs sumi check on one kind of the ONNX backend tests: conformance.py KIND
+"""Runs sumi check on the ONNX backend tests, on devices ref and cpu: conformance.py MODE
 
-No case may fail but those of known.txt: a case is right, or refused with a reason. And none that passed before may be refused: expected.txt
-lists how many of each kind pass at least. A case may be judged as a draw of random numbers only where random.txt lists it."""
+MODE is given, or one of the changed copies that modes.py makes: symbolic, constant, sparse. In mode sparse, device ref is
+held against another engine and device cpu against ref.
+
+No case may fail but those of known.txt: a case is right, or refused with a reason. And none that passed before may be
+refused: expected.txt lists how many pass at least in each mode on each device. A case may be judged as a
+draw of random numbers only where random.txt lists it."""
 
 import collections
 import json
@@ -13,6 +17,7 @@ import tarfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+WORK = pathlib.Path(os.environ.get("SUMI_TEST_WORK") or ROOT / "build/test-work")
 
 
 def missing(why):
@@ -26,10 +31,9 @@ def unpack():
     archives = sorted((shared / "onnx-backend-tests").glob("*.tar.xz"))
     if not archives:
         missing(f"there are no backend tests at {shared} (SUMI_SHARED)")
-    work = pathlib.Path(os.environ.get("SUMI_TEST_WORK") or ROOT / "build/test-work")
-    folder = work / archives[0].name.removesuffix(".tar.xz")
+    folder = WORK / archives[0].name.removesuffix(".tar.xz")
     if not folder.exists():
-        part = work / f"{folder.name}.{os.getpid()}"
+        part = WORK / f"{folder.name}.{os.getpid()}"
         part.mkdir(parents=True)
         with tarfile.open(archives[0]) as tar:
             tar.extractall(part, filter="data")
@@ -40,33 +44,39 @@ def unpack():
     return folder
 
 
-def floor_of(kind):
-    for line in (HERE / "expected.txt").read_text().splitlines():
-        if line and not line.startswith("#") and line.split()[0] == kind:
-            return int(line.split()[1])
-    return 1
+def cases_of(mode):
+    """The folder with a mode's cases."""
+    if mode == "given":
+        return unpack()
+    try:
+        import modes
+    except ImportError as error:
+        missing(f"the oracles are not installed ({error})")
+    return modes.folder_of(mode, unpack(), WORK)
 
 
-def cases_of(name):
-    """The cases that a file lists: known.txt, whose expected output is not the standard's result, with the reason of each;
-    random.txt, whose outputs are drawn at random."""
+def rows(name):
     lines = (HERE / name).read_text().splitlines()
-    return {line.split()[0] for line in lines if line and not line.startswith("#")}
+    return [line.split() for line in lines if line and not line.startswith("#")]
 
 
-def main():
-    kind = sys.argv[1]
-    folder = next((p for p in sorted(unpack().rglob(kind)) if p.is_dir()), None)
-    if folder is None:
-        missing(f"there are no backend tests of kind {kind}")
+def floor_of(mode, device):
+    """How many cases pass at least; None: the table does not say."""
+    return next((int(n) for m, d, n in rows("expected.txt") if (m, d) == (mode, device)), None)
+
+
+def check(mode, folder, device):
+    """One device; prints what did not pass. True where nothing failed and nothing that passed is refused."""
     program = os.environ.get("SUMI_PROGRAM") or str(ROOT / "build/sumi")
-    done = subprocess.run([program, "check", str(folder), "--json"], capture_output=True, text=True)
+    against = ["--against", "ref"] if (mode, device) == ("sparse", "cpu") else []
+    command = [program, "check", str(folder), "--json", "--device", device, *against]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode not in (0, 1):
         print(done.stderr)
-        sys.exit(1)
+        return False
     report = json.loads(done.stdout)
+    known, random = ({row[0] for row in rows(name)} for name in ("known.txt", "random.txt"))
     reasons = collections.Counter()
-    known, random = cases_of("known.txt"), cases_of("random.txt")
     failed = 0
     for case in report["cases"]:
         if case["verdict"] == "failed":
@@ -79,9 +89,17 @@ def main():
             reasons[case["reason"].split("\n")[0][:160]] += 1
     for reason, count in reasons.most_common(40):
         print(f"refused {count}: {reason}")
-    floor = floor_of(kind)
-    print(f"{kind}: {report['passed']} passed, {report['failed']} failed, {report['refused']} refused; at least {floor} pass")
-    sys.exit(1 if failed or report["passed"] < floor else 0)
+    floor = floor_of(mode, device)
+    counts = ", ".join(f"{report[verdict]} {verdict}" for verdict in ("passed", "failed", "refused", "drawn"))
+    print(f"{mode} on {device}: {counts}; at least {floor} pass", flush=True)
+    return not failed and floor is not None and report["passed"] >= floor
+
+
+def main():
+    mode = sys.argv[1]
+    folder = cases_of(mode)
+    right = [check(mode, folder, device) for device in ("ref", "cpu")]
+    sys.exit(0 if all(right) else 1)
 
 
 if __name__ == "__main__":
