@@ -1,6 +1,6 @@
 /* LinearRegressor, LinearClassifier (ai.onnx.ml): s[n, t] = sum_f x[n, f] * coefficients[t, f] + intercepts[t], then
  * post_transform. The classifier's label is that of the largest score; where one score stands for two labels, the second
- * of them if it is above 0, and the scores become [1 - s, s] as in ONNX Runtime.
+ * of them if it is above 0, and the scores are those of sumi_ml_two_scores for a probability, as in ONNX Runtime.
  * Sums are taken in double and rounded once. */
 #include <inttypes.h>
 

@@ -144,13 +144,14 @@ void sumi_ml_transform(enum sumi_ml_post post, double *s, int64_t n) {
 }
 
 void sumi_ml_two_scores(enum sumi_ml_post post, bool probability, double s, double two[2]) {
-  if (post == SUMI_ML_PROBIT) {
-    s = probit(s);
-    probability = true;
+  if (post == SUMI_ML_LOGISTIC) {
+    two[0] = sumi_ml_logistic(-s);
+    two[1] = sumi_ml_logistic(s);
+    return;
   }
-  const bool logistic = post == SUMI_ML_LOGISTIC && !probability;
-  two[0] = probability ? 1 - s : logistic ? sumi_ml_logistic(-s) : -s;
-  two[1] = logistic ? sumi_ml_logistic(s) : s;
+  if (post == SUMI_ML_PROBIT) s = probit(s);
+  two[0] = probability || post == SUMI_ML_PROBIT ? 1 - s : -s;
+  two[1] = s;
 }
 
 int64_t sumi_ml_largest(const double *s, int64_t n) {

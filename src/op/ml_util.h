@@ -90,9 +90,9 @@ double sumi_ml_logistic(double x);
  *                 the standard's reference implementation */
 void sumi_ml_transform(enum sumi_ml_post post, double *s, int64_t n);
 
-/* The scores of two labels from the single score s, as ONNX Runtime makes them: [1 - s, s] where s is a probability,
- * else [-s, s], or with LOGISTIC [logistic(-s), logistic(s)]. With PROBIT p = probit(s): [1 - p, p] (ONNX Runtime
- * leaves the second one undefined). */
+/* The scores of two labels from the single score s, as ONNX Runtime makes them: with LOGISTIC [logistic(-s),
+ * logistic(s)], else [1 - s, s] where s is a probability and [-s, s] where not; SOFTMAX changes nothing. With PROBIT p =
+ * probit(s): [1 - p, p] (ONNX Runtime leaves the second one undefined). */
 void sumi_ml_two_scores(enum sumi_ml_post post, bool probability, double s, double two[2]);
 
 /* The first largest of n >= 1 numbers. */
