@@ -30,6 +30,10 @@ class Model:
             dtype = STRING if array.dtype.kind == "U" else helper.np_dtype_to_tensor_dtype(array.dtype)
             ports.append(helper.make_tensor_value_info(name, dtype, [None] * array.ndim))
         results = [helper.make_tensor_value_info(n, d, None) for n, d in outputs]
+        if op == "ZipMap":
+            key = STRING if "classlabels_strings" in attributes else INT64
+            maps = helper.make_map_type_proto(key, helper.make_tensor_type_proto(FLOAT, []))
+            results = [helper.make_value_info("y", helper.make_sequence_type_proto(maps))]
         opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", version)]
         graph = helper.make_graph([node], "g", ports, results)
         self.model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
@@ -302,13 +306,52 @@ def encoders(rng):
     return Model("LabelEncoder", x, (("y", DOUBLE),), 4, keys_tensor=keys, values_tensor=values, default_tensor=other)
 
 
+# ---- maps ----------------------------------------------------------------------------------------------------------
+
+
+def zip_map(rng):
+    n = int(rng.integers(1, 6))
+    a, _ = labels(rng, n, "classlabels_int64s")
+    x = rows(rng, n, "float32")[:8]  # as many maps as sumi run prints
+    return Model("ZipMap", {"x": x[0] if rng.integers(2) else x}, **a)
+
+
+def map_model(op, x, key, value, dtype, **attributes):
+    """A model with a map as its input."""
+    model = Model(op, {}, (("y", dtype),), **attributes)
+    model.inputs = {"x": x}
+    map_type = helper.make_map_type_proto(key, helper.make_tensor_type_proto(value, []))
+    model.model.graph.node[0].input.append("x")
+    model.model.graph.input.append(helper.make_value_info("x", map_type))
+    return model
+
+
+def map_input(rng):
+    """Not made: CastMap from strings, which ONNX Runtime's Python cannot be given, and to strings, which it writes with six
+    decimals; keys beyond max_map, which it drops; empty maps."""
+    n = int(rng.integers(1, 6))
+    numbers = [float(np.float32(v)) for v in rng.uniform(-9, 9, n)]
+    keys = [int(k) for k in rng.permutation(9)[:n]]
+    which = rng.integers(3)
+    if which == 0:
+        to = [("TO_FLOAT", FLOAT), ("TO_INT64", INT64)][int(rng.integers(2))]
+        form = {"map_form": "SPARSE", "max_map": 9} if rng.integers(2) else {}
+        return map_model("CastMap", dict(zip(keys, numbers)), INT64, FLOAT, to[1], cast_to=to[0], **form)
+    if which == 1:
+        vocabulary = [int(k) for k in rng.permutation(9)[: int(rng.integers(1, 9))]]
+        return map_model("DictVectorizer", dict(zip(keys, numbers)), INT64, FLOAT, FLOAT, int64_vocabulary=vocabulary)
+    words = [f"w{k}" for k in rng.permutation(9)[: int(rng.integers(1, 9))]]
+    given = {f"w{k}": float(v) for k, v in zip(keys, numbers)}
+    return map_model("DictVectorizer", given, STRING, FLOAT, FLOAT, string_vocabulary=words)
+
+
 # ---- comparing -----------------------------------------------------------------------------------------------------
 
 KINDS = {
     "tree_classifier": (tree_classifier, 40), "tree_regressor": (tree_regressor, 40), "tree_ensemble": (tree_ensemble, 40),
     "linear_classifier": (linear_classifier, 30), "linear_regressor": (linear_regressor, 20),
     "svm_classifier": (svm_classifier, 40), "svm_regressor": (svm_regressor, 20),
-    "features": (features, 40), "encoders": (encoders, 40),
+    "features": (features, 40), "encoders": (encoders, 40), "zip_map": (zip_map, 15), "map_input": (map_input, 25),
 }  # fmt: skip
 
 
@@ -328,12 +371,50 @@ def differs(got, want, tolerance):
     return None if same.all() else f"{got[~same][:4]}, not {want[~same][:4]}"
 
 
+def map_bytes(values, dtype):
+    """A MapProto as test data has it."""
+    text = isinstance(next(iter(values), 0), str)
+    proto = onnx.MapProto(key_type=STRING if text else INT64)
+    proto.values.elem_type = onnx.SequenceProto.TENSOR
+    for key, value in values.items():
+        (proto.string_keys if text else proto.keys).append(key.encode() if text else key)
+        proto.values.tensor_values.append(oracle.numpy_helper.from_array(np.array(value, dtype)))
+    return proto.SerializeToString()
+
+
+def run_maps(model, path, device, folder, want):
+    """One model with maps, by the command line: a sentence where it differs."""
+    inputs = []
+    for name, value in model.inputs.items():
+        file = pathlib.Path(folder) / ("in.pb" if isinstance(value, dict) else "in.npy")
+        if isinstance(value, dict):
+            element = model.model.graph.input[0].type.map_type.value_type.tensor_type.elem_type
+            file.write_bytes(map_bytes(value, helper.tensor_dtype_to_np_dtype(element)))
+        else:
+            np.save(file, value)
+        inputs += ["-i", f"{name}={file}"]
+    out = pathlib.Path(folder) / "out"
+    report = oracle.sumi_json("run", path, *inputs, "-o", out, "--device", device)["outputs"][0]
+    if isinstance(want, np.ndarray):
+        return differs(np.load(report["file"]), want, model.tolerance)
+    if report["items"] != len(want):
+        return f"{report['items']} maps, not {len(want)}"
+    for k, (got, expected) in enumerate(zip(report["first"], want)):
+        stored = dict(zip(*(np.load(out / "y" / str(k) / f"{part}.npy").tolist() for part in ("keys", "values"))))
+        if stored != expected or got != {str(key): value for key, value in expected.items()}:
+            return f"map {k}: {got}, {stored}, not {expected}"
+    return None
+
+
 def run_one(model, device, folder):
     path = pathlib.Path(folder) / "model.onnx"
     path.write_bytes(model.model.SerializeToString())
-    feeds = {k: v.astype(object) if v.dtype.kind == "U" else v for k, v in model.inputs.items()}
+    text = [k for k, v in model.inputs.items() if isinstance(v, np.ndarray) and v.dtype.kind == "U"]
+    feeds = {k: v.astype(object) if k in text else v for k, v in model.inputs.items()}
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     want = oracle.ort_run(session, feeds)
+    if any(isinstance(v, (dict, list)) for v in (*feeds.values(), *want.values())):
+        return run_maps(model, path, device, folder, want["y"])
     got = oracle.sumi_run(path, model.inputs, device)
     for name, array in want.items():
         why = differs(got[name], array, model.tolerance)
