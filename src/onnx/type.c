@@ -70,7 +70,7 @@ static sumi_status read_map(struct sumi_wire bytes, bool sequence, struct sumi_s
   SUMI_TRY(sumi_onnx_read_map_type(bytes, &m, err));
   out->key = sumi_dtype_from_onnx(m.key_type.v);
   if (out->key != SUMI_STRING && !sumi_dtype_is_int(out->key))
-    SUMI_FAIL(err, SUMI_E_UNSUPPORTED, "a map's keys are of type %" PRId64 ", not strings or integers",
+    SUMI_FAIL(err, SUMI_E_UNSUPPORTED, "a map from keys of type %" PRId64 " is not a kind of value here",
               m.key_type.v);
   if (m.value_type.at) SUMI_TRY(sumi_onnx_read_type(m.value_type, &value, err));
   if (!m.value_type.at || !value.tensor_type.at)
