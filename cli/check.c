@@ -120,10 +120,7 @@ static sumi_status load_pb(const char *path, const struct sumi_port_info *port, 
   sumi_status status = cli_bytes_read(path, &b, err);
   if (status != SUMI_OK) return status;
   struct sumi_buffer *buffer = NULL;
-  const char *kind = port->kind == SUMI_TENSOR     ? "tensor"
-                     : port->kind == SUMI_SEQUENCE ? "sequence"
-                                                   : "optional";
-  status = sumi_buffer_from_onnx(b.data, b.n, kind, &buffer, err);
+  status = sumi_buffer_from_onnx(b.data, b.n, cli_data_kind(port->kind), &buffer, err);
   cli_bytes_fini(&b);
   if (status == SUMI_OK) *out = cli_tensor_from_buffer(port->name, buffer);
   return status;

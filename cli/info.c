@@ -62,10 +62,12 @@ static json_t *port_json(const struct sumi_port_info *p) {
     json_array_append_new(
         dims, p->dims[i] >= 0 ? json_integer(p->dims[i])
                               : cli_json_text(p->dim_names[i] && *p->dim_names[i] ? p->dim_names[i] : "?"));
-  static const char *const kinds[SUMI_N_KINDS] = {"tensor", "sequence", "optional", "optional sequence"};
+  static const char *const kinds[SUMI_N_KINDS] = {
+      "tensor", "sequence", "optional", "optional sequence", "map", "sequence of maps"};
   json_object_set_new(j, "name", cli_json_text(p->name));
   json_object_set_new(j, "kind", json_string((unsigned)p->kind < SUMI_N_KINDS ? kinds[p->kind] : "?"));
   json_object_set_new(j, "dtype", json_string(sumi_dtype_name(p->dtype)));
+  if (p->key) json_object_set_new(j, "key", json_string(sumi_dtype_name(p->key)));
   json_object_set_new(j, "shape", dims);
   if (p->has_default) json_object_set_new(j, "has_default", json_true());
   return j;

@@ -69,26 +69,35 @@ static int write_one(const char *path, const struct sumi_view *v, json_t *report
   return CLI_GO_ON;
 }
 
-/* A tensor to FOLDER/NAME.npy, a sequence to FOLDER/NAME/0.npy, 1.npy ...; an absent optional to nothing. */
-static int write_output(const char *folder, const char *name, const struct sumi_view *v, json_t *report) {
+/* Item k to FOLDER/k.npy; a map's items are its keys and its values. */
+static int write_items(const char *folder, const struct sumi_view *v, json_t *report) {
+  static const char *const map_names[] = {"keys", "values"};
   int status = CLI_GO_ON;
-  if (v->kind == SUMI_SEQUENCE || v->kind == SUMI_OPTIONAL_SEQUENCE) {
-    char *sub = cli_printf("%s/%s", folder, name);
-    if (!make_folder(sub)) status = CLI_RESOURCE, cli_note("'%s' cannot be made: %s", sub, strerror(errno));
-    json_object_set_new(report, "folder", cli_json_text(sub));
-    for (size_t k = 0; k < v->n_items && status == CLI_GO_ON; k++) {
-      char *path = cli_printf("%s/%zu.npy", sub, k);
-      json_t *item = json_object();
-      status = write_one(path, &v->items[k], item);
-      json_decref(item);
-      free(path);
-    }
-    free(sub);
-  } else if (!v->absent) {
-    char *path = cli_printf("%s/%s.npy", folder, name);
-    status = write_one(path, v, report);
+  if (!make_folder(folder))
+    status = CLI_RESOURCE, cli_note("'%s' cannot be made: %s", folder, strerror(errno));
+  json_object_set_new(report, "folder", cli_json_text(folder));
+  for (size_t k = 0; k < v->n_items && status == CLI_GO_ON; k++) {
+    const struct sumi_view *item = &v->items[k];
+    const char *ending = item->kind == SUMI_MAP ? "" : ".npy";
+    char *path = v->kind == SUMI_MAP ? cli_printf("%s/%s%s", folder, map_names[k & 1], ending)
+                                     : cli_printf("%s/%zu%s", folder, k, ending);
+    json_t *own = json_object();
+    status =
+        item->kind == SUMI_MAP ? write_items(path, item, own) : write_one(path, item, own); /* no deeper */
+    json_decref(own);
     free(path);
   }
+  return status;
+}
+
+/* A tensor to FOLDER/NAME.npy, a sequence to FOLDER/NAME/0.npy, 1.npy ..., a map to FOLDER/NAME/keys.npy and values.npy, a
+ * sequence of maps to FOLDER/NAME/0/keys.npy ...; an absent optional to nothing. */
+static int write_output(const char *folder, const char *name, const struct sumi_view *v, json_t *report) {
+  if (v->absent) return CLI_GO_ON;
+  const bool items = cli_is_sequence(v->kind) || v->kind == SUMI_MAP;
+  char *path = cli_printf("%s/%s%s", folder, name, items ? "" : ".npy");
+  const int status = items ? write_items(path, v, report) : write_one(path, v, report);
+  free(path);
   return status;
 }
 
@@ -145,6 +154,58 @@ static void describe_strings(const struct sumi_view *v, int64_t n, json_t *j) {
   json_object_set_new(j, "first", first);
 }
 
+/* Key i of a map as text. */
+static char *key_text(const struct sumi_view *keys, int64_t i) {
+  const struct sumi_str *s = keys->data;
+  if (keys->dtype == SUMI_STRING)
+    return cli_printf("%.*s", (int)(s[i].size < 200 ? s[i].size : 200), s[i].data ? s[i].data : "");
+  return cli_printf("%lld", (long long)((const int64_t *)keys->data)[i]);
+}
+
+/* A map as a JSON object, its keys as text; and its first pairs as a line. */
+static json_t *describe_map(const struct sumi_view *map) {
+  enum { FIRST = 8 };
+  json_t *j = json_object();
+  const struct sumi_view *keys = &map->items[0], *values = &map->items[1];
+  const int64_t n = sumi_view_count(keys);
+  for (int64_t i = 0; i < n; i++) {
+    double x = 0;
+    const struct sumi_str *s = values->data;
+    const bool number = is_number(values->dtype);
+    if (number) sumi_view_read(values, i, 1, &x);
+    char *key = key_text(keys, i);
+    json_object_set_new(j, key,
+                        number ? cli_json_number(x) : cli_json_text_n(s[i].data ? s[i].data : "", s[i].size));
+    if (!cli_wants_json() && i < FIRST) {
+      printf("  %s: ", key);
+      if (number)
+        printf("%.6g", x);
+      else
+        printf("\"%.*s\"", (int)(s[i].size < 200 ? s[i].size : 200), s[i].data ? s[i].data : "");
+    }
+    free(key);
+  }
+  if (!cli_wants_json()) printf(n > FIRST ? " ...\n" : "\n");
+  return j;
+}
+
+/* A map, or the first maps of a sequence. */
+static void describe_maps(const struct sumi_view *v, json_t *j) {
+  enum { FIRST = 8 };
+  if (v->kind == SUMI_MAP) {
+    if (!cli_wants_json()) printf("%s: a map to %s\n", v->name, sumi_dtype_name(v->dtype));
+    json_object_set_new(j, "map", describe_map(v));
+    return;
+  }
+  if (!cli_wants_json())
+    printf("%s: a sequence of %zu maps to %s\n", v->name, v->n_items, sumi_dtype_name(v->dtype));
+  json_object_set_new(j, "items", json_integer((json_int_t)v->n_items));
+  json_t *list = json_array();
+  for (size_t k = 0; k < v->n_items && k < FIRST; k++)
+    json_array_append_new(list, describe_map(&v->items[k]));
+  json_object_set_new(j, "first", list);
+}
+
 static json_t *describe(const struct sumi_view *v) {
   json_t *j = json_object();
   char text[300];
@@ -155,7 +216,11 @@ static json_t *describe(const struct sumi_view *v) {
     if (!cli_wants_json()) printf("%s: nothing\n", v->name);
     return j;
   }
-  if (v->kind == SUMI_SEQUENCE || v->kind == SUMI_OPTIONAL_SEQUENCE) {
+  if (v->kind == SUMI_MAP || v->kind == SUMI_MAP_SEQUENCE) {
+    describe_maps(v, j);
+    return j;
+  }
+  if (cli_is_sequence(v->kind)) {
     json_object_set_new(j, "items", json_integer((json_int_t)v->n_items));
     if (!cli_wants_json()) printf("%s: a sequence of %zu\n", v->name, v->n_items);
     return j;

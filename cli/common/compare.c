@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/tensor.h"
+
 enum { CHUNK = 1024 };
 
 struct difference {
@@ -64,11 +66,15 @@ static bool same_bytes(const struct sumi_view *got, const struct sumi_view *want
   return true;
 }
 
+static bool same_string(const struct sumi_str *a, const struct sumi_str *b) {
+  return a->size == b->size && (!a->size || !memcmp(a->data, b->data, a->size));
+}
+
 static bool same_strings(const struct sumi_view *got, const struct sumi_view *want, int64_t n,
                          const struct difference *d) {
   const struct sumi_str *a = got->data, *b = want->data;
   for (int64_t i = 0; i < n; i++)
-    if (a[i].size != b[i].size || (a[i].size && memcmp(a[i].data, b[i].data, a[i].size)))
+    if (!same_string(&a[i], &b[i]))
       return differ(d, "element %lld is \"%.*s\", not \"%.*s\"", (long long)i,
                     a[i].size < 60 ? (int)a[i].size : 60, a[i].data ? a[i].data : "",
                     b[i].size < 60 ? (int)b[i].size : 60, b[i].data ? b[i].data : "");
@@ -114,6 +120,53 @@ static bool same_tensor(const struct sumi_view *got, const struct sumi_view *wan
   return same_numbers(got, want, n, 0, 0, d);
 }
 
+/* Position of element i of want's keys among got's, which are most often in the same order; -1: none. */
+static int64_t find_key(const struct sumi_view *got, const struct sumi_view *want, int64_t i, int64_t n) {
+  for (int64_t k = 0; k < n; k++) {
+    const int64_t at = (i + k) % n;
+    if (want->dtype == SUMI_INT64 ? ((const int64_t *)got->data)[at] == ((const int64_t *)want->data)[i]
+                                  : same_string(&((const struct sumi_str *)got->data)[at],
+                                                &((const struct sumi_str *)want->data)[i]))
+      return at;
+  }
+  return -1;
+}
+
+/* Element i of a list as a tensor of its own. */
+static struct sumi_view element(const struct sumi_view *list, int64_t i, const int64_t *one) {
+  const size_t size =
+      list->dtype == SUMI_STRING ? sizeof(struct sumi_str) : sumi_dtype_size_bits(list->dtype) / 8;
+  struct sumi_view v = *list;
+  v.data = (char *)list->data + (size_t)i * size;
+  v.dims = one;
+  return v;
+}
+
+/* Maps are equal whatever the order of their keys. */
+static bool same_map(const struct sumi_view *got, const struct sumi_view *want, double rtol, double atol,
+                     const struct difference *d) {
+  if (got->n_items != 2 || want->n_items != 2) return differ(d, "not two maps");
+  const struct sumi_view *keys = &got->items[0], *wanted = &want->items[0];
+  const int64_t n = sumi_view_count(wanted), one = 1;
+  if (sumi_view_count(keys) != n)
+    return differ(d, "a map of %lld, not %lld", (long long)sumi_view_count(keys), (long long)n);
+  if (n > 0 && (keys->dtype != wanted->dtype || got->items[1].dtype != want->items[1].dtype ||
+                sumi_dtype_size_bits(want->items[1].dtype) % 8))
+    return differ(d, "a map of other types");
+  for (int64_t i = 0; i < n; i++) {
+    const int64_t at = find_key(keys, wanted, i, n);
+    if (at < 0) return differ(d, "the map lacks the key at %lld", (long long)i);
+    const struct sumi_view x = element(&got->items[1], at, &one), y = element(&want->items[1], i, &one);
+    if (!same_tensor(&x, &y, rtol, atol, d)) return false;
+  }
+  return true;
+}
+
+static bool same_item(const struct sumi_view *got, const struct sumi_view *want, double rtol, double atol,
+                      const struct difference *d) {
+  return want->kind == SUMI_MAP ? same_map(got, want, rtol, atol, d) : same_tensor(got, want, rtol, atol, d);
+}
+
 bool cli_compare(const struct sumi_view *got, const struct sumi_view *want, double rtol, double atol,
                  char *reason, size_t size) {
   const struct difference d = {reason, size};
@@ -121,14 +174,17 @@ bool cli_compare(const struct sumi_view *got, const struct sumi_view *want, doub
     return differ(&d, got->absent ? "nothing, where there should be a value"
                                   : "a value, where there should be nothing");
   if (want->absent) return true;
-  const bool list = want->kind == SUMI_SEQUENCE || want->kind == SUMI_OPTIONAL_SEQUENCE;
-  if (list != (got->kind == SUMI_SEQUENCE || got->kind == SUMI_OPTIONAL_SEQUENCE))
+  const bool list = cli_is_sequence(want->kind);
+  if (list != cli_is_sequence(got->kind))
     return differ(&d, list ? "a tensor, not a sequence" : "a sequence, not a tensor");
-  if (!list) return same_tensor(got, want, rtol, atol, &d);
+  const bool maps = want->kind == SUMI_MAP || want->kind == SUMI_MAP_SEQUENCE;
+  if (maps != (got->kind == SUMI_MAP || got->kind == SUMI_MAP_SEQUENCE))
+    return differ(&d, maps ? "tensors, not maps" : "maps, not tensors");
+  if (!list) return same_item(got, want, rtol, atol, &d);
   if (got->n_items != want->n_items)
     return differ(&d, "a sequence of %zu, not %zu", got->n_items, want->n_items);
   for (size_t i = 0; i < want->n_items; i++) {
-    if (same_tensor(&got->items[i], &want->items[i], rtol, atol, &d)) continue;
+    if (same_item(&got->items[i], &want->items[i], rtol, atol, &d)) continue;
     char *why = cli_strdup(reason);
     differ(&d, "item %zu: %s", i, why);
     free(why);

@@ -118,10 +118,6 @@ static int take_npz(const struct sumi_model *model, const struct sumi_port_info 
   return result;
 }
 
-static const char *kind_name(sumi_kind kind) {
-  return kind == SUMI_TENSOR ? "tensor" : kind == SUMI_SEQUENCE ? "sequence" : "optional";
-}
-
 static int take_bytes(const struct sumi_model *model, const struct cli_feed_options *o,
                       const struct sumi_port_info *port, const char *path, const struct cli_bytes *b,
                       struct cli_feed *feed) {
@@ -144,7 +140,7 @@ static int take_bytes(const struct sumi_model *model, const struct cli_feed_opti
     if (n < 3 || strcmp(path + n - 3, ".pb"))
       return cli_refuse(SUMI_E_FORMAT, "'%s' is neither .npy, .npz, .pb, JPEG nor PNG", path);
     struct sumi_buffer *buffer = NULL;
-    status = sumi_buffer_from_onnx(b->data, b->n, kind_name(port->kind), &buffer, &err);
+    status = sumi_buffer_from_onnx(b->data, b->n, cli_data_kind(port->kind), &buffer, &err);
     if (status == SUMI_OK) t = cli_tensor_from_buffer(port->name, buffer);
   }
   if (status != SUMI_OK) return refuse(path, status, &err);

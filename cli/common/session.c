@@ -100,8 +100,15 @@ bool cli_find_input(const struct sumi_model *model, const char *name, struct sum
   return false;
 }
 
+const char *cli_data_kind(sumi_kind kind) {
+  static const char *const names[SUMI_N_KINDS] = {"tensor",   "sequence", "optional",
+                                                  "optional", "map",      "sequence of maps"};
+  return names[kind];
+}
+
 char *cli_port_text(const struct sumi_port_info *port, char *buf, size_t size) {
-  static const char *const kinds[SUMI_N_KINDS] = {"", "sequence of ", "optional ", "optional sequence of "};
+  static const char *const kinds[SUMI_N_KINDS] = {
+      "", "sequence of ", "optional ", "optional sequence of ", "map to ", "sequence of maps to "};
   int at = snprintf(buf, size, "%s%s[", (unsigned)port->kind < SUMI_N_KINDS ? kinds[port->kind] : "? ",
                     sumi_dtype_name(port->dtype));
   if (port->rank < 0) at += snprintf(buf + at, size - (size_t)at, "...");

@@ -35,6 +35,9 @@ bool cli_find_input(const struct sumi_model *model, const char *name, struct sum
 struct sumi_port_info cli_input(const struct sumi_model *model, size_t i);
 struct sumi_port_info cli_output(const struct sumi_model *model, size_t i);
 
+/* What sumi_buffer_from_onnx() calls test data of a kind. */
+const char *cli_data_kind(sumi_kind kind);
+
 /* "float32[batch,3,224,224]" (kind in front where it is no tensor). */
 char *cli_port_text(const struct sumi_port_info *port, char *buf, size_t size);
 

@@ -36,4 +36,9 @@ bool cli_tensor_adopt(struct cli_tensor *t, sumi_dtype dtype);
 void cli_tensor_put(struct cli_tensor *t, int64_t i, double x);
 bool cli_tensor_puts(sumi_dtype dtype);
 
+/* Whether a value's items are the members of a sequence. */
+static inline bool cli_is_sequence(sumi_kind kind) {
+  return kind == SUMI_SEQUENCE || kind == SUMI_OPTIONAL_SEQUENCE || kind == SUMI_MAP_SEQUENCE;
+}
+
 #endif

@@ -54,11 +54,13 @@ struct sumi_view {
   void *data;       /* inputs: never written */
   sumi_dtype dtype;
   int rank;
-  const int64_t *dims;     /* [rank] */
-  const int64_t *strides;  /* [rank], elements, may be negative or 0; NULL = row-major */
-  sumi_kind kind;          /* SUMI_TENSOR unless the model says otherwise */
-  bool absent;             /* an empty optional */
-  struct sumi_view *items; /* SUMI_SEQUENCE: its tensors */
+  const int64_t *dims;    /* [rank] */
+  const int64_t *strides; /* [rank], elements, may be negative or 0; NULL = row-major */
+  sumi_kind kind;         /* SUMI_TENSOR unless the model says otherwise */
+  bool absent;            /* an empty optional */
+  struct sumi_view
+      *items; /* SUMI_SEQUENCE: its tensors; SUMI_MAP_SEQUENCE: its maps; SUMI_MAP: two tensors, [n] keys
+                              and [n] values, whose element type is the map's dtype */
   size_t n_items;
 };
 
@@ -122,6 +124,7 @@ struct sumi_port_info {
   int64_t dims[SUMI_MAX_RANK];
   const char *dim_names[SUMI_MAX_RANK];
   bool has_default; /* an input that an initializer stands in for */
+  sumi_dtype key;   /* of maps, whose values' element type is dtype */
 };
 
 SUMI_API size_t sumi_model_input_count(const struct sumi_model *model);

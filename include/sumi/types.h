@@ -86,6 +86,8 @@ typedef enum sumi_kind {
   SUMI_SEQUENCE,          /* of tensors */
   SUMI_OPTIONAL,          /* a tensor or nothing */
   SUMI_OPTIONAL_SEQUENCE, /* a sequence of tensors or nothing */
+  SUMI_MAP,               /* from integers or strings to numbers or strings */
+  SUMI_MAP_SEQUENCE,      /* a sequence of maps */
   SUMI_N_KINDS
 } sumi_kind;
 

@@ -30,7 +30,11 @@ sumi_status sumi_buffer_from_onnx(const void *bytes, size_t n_bytes, const char 
   static const struct {
     const char *name;
     sumi_kind kind;
-  } kinds[] = {{"tensor", SUMI_TENSOR}, {"sequence", SUMI_SEQUENCE}, {"optional", SUMI_OPTIONAL}};
+  } kinds[] = {{"tensor", SUMI_TENSOR},
+               {"sequence", SUMI_SEQUENCE},
+               {"optional", SUMI_OPTIONAL},
+               {"map", SUMI_MAP},
+               {"sequence of maps", SUMI_MAP_SEQUENCE}};
   if (!out || !kind || (!bytes && n_bytes)) SUMI_FAIL(err, SUMI_E_ARG, "an argument is missing");
   size_t k = 0;
   while (k < SUMI_COUNT(kinds) && !sumi_streq(kinds[k].name, kind)) k++;

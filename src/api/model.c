@@ -173,7 +173,8 @@ static sumi_status port(const struct sumi_model *model, struct sumi_value *const
                              .kind = v->info.kind,
                              .dtype = v->info.dtype,
                              .rank = v->info.rank,
-                             .has_default = v->is_input && v->constant};
+                             .has_default = v->is_input && v->constant,
+                             .key = v->info.key};
   if (v->constant && !v->is_input) {
     p.dtype = v->constant->dtype;
     p.rank = v->constant->rank;

@@ -60,8 +60,8 @@ static sumi_status key_add(struct sumi_exec *exec, const struct sumi_tensor *t, 
     SUMI_FAIL_MEMORY(err);
   exec->key = p;
   const int rank = t->kind == SUMI_TENSOR ? t->rank : 0;
-  exec->key[exec->n_key++] =
-      (int64_t)t->kind | (int64_t)t->dtype << 8 | (int64_t)rank << 16 | (int64_t)is_default << 32;
+  exec->key[exec->n_key++] = (int64_t)t->kind | (int64_t)t->dtype << 8 | (int64_t)rank << 16 |
+                             (int64_t)is_default << 32 | (int64_t)t->key << 40;
   for (int i = 0; i < rank; i++) exec->key[exec->n_key++] = t->dim[i];
   return SUMI_OK;
 }
@@ -182,8 +182,11 @@ static sumi_status run_body(void *self, const struct sumi_graph *body, const str
                             int n_in, const struct sumi_tensor **out, int n_out, struct sumi_err *err);
 
 static struct sumi_info info_of(const struct sumi_tensor *t) {
-  struct sumi_info info = {
-      .kind = t->kind, .dtype = t->dtype, .rank = t->kind == SUMI_TENSOR ? t->rank : -1, .data = t};
+  struct sumi_info info = {.kind = t->kind,
+                           .dtype = t->dtype,
+                           .rank = t->kind == SUMI_TENSOR ? t->rank : -1,
+                           .data = t,
+                           .key = t->key};
   for (int i = 0; i < info.rank; i++) info.dim[i] = t->dim[i];
   return info;
 }

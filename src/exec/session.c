@@ -172,26 +172,55 @@ static sumi_status stage_input(struct sumi_session *s, size_t i, const struct su
   return SUMI_OK;
 }
 
-static sumi_status set_sequence(struct sumi_session *s, size_t i, const struct sumi_view *view,
-                                struct sumi_err *err) {
+/* An item that is a tensor, of the given type unless that is SUMI_UNDEFINED. */
+static sumi_status set_item(const char *name, size_t k, const struct sumi_view *item, sumi_dtype dtype,
+                            struct sumi_tensor *to, struct sumi_err *err) {
+  if (item->rank < 0 || item->rank > SUMI_MAX_RANK || item->strides || (dtype && item->dtype != dtype))
+    SUMI_FAIL(err, SUMI_E_ARG, "input '%s': item %zu must be row-major %s of rank up to %d", name, k,
+              sumi_dtype_label(dtype), SUMI_MAX_RANK);
+  if (item->rank && !item->dims) SUMI_FAIL(err, SUMI_E_ARG, "input '%s': item %zu has no dims", name, k);
+  *to = (struct sumi_tensor){.dtype = item->dtype, .rank = item->rank, .data = item->data};
+  for (int d = 0; d < item->rank; d++) to->dim[d] = item->dims[d];
+  size_t bytes;
+  SUMI_TRY(sumi_shape_bytes(to->dtype, to->dim, to->rank, &bytes, err));
+  if (bytes && !item->data) SUMI_FAIL(err, SUMI_E_ARG, "input '%s': item %zu has no data", name, k);
+  return SUMI_OK;
+}
+
+/* A map: its keys and its values. t's dtype and key are set. */
+static sumi_status set_map(struct sumi_session *s, const char *name, const struct sumi_view *view,
+                           struct sumi_tensor *t, struct sumi_err *err) {
+  if (view->n_items != 2 || !view->items)
+    SUMI_FAIL(err, SUMI_E_ARG, "input '%s': a map has two items, keys and values, not %zu", name,
+              view->items ? view->n_items : 0);
+  t->items = SUMI_NEW_ARRAY(&s->views, 2, struct sumi_tensor *);
+  struct sumi_tensor *pair = SUMI_NEW_ARRAY(&s->views, 2, struct sumi_tensor);
+  if (!t->items || !pair) SUMI_FAIL_MEMORY(err);
+  for (size_t k = 0; k < 2; k++) {
+    SUMI_TRY(set_item(name, k, &view->items[k], k ? t->dtype : t->key, &pair[k], err));
+    t->items[k] = &pair[k];
+  }
+  if (pair[0].rank != 1 || pair[1].rank != 1 || pair[0].dim[0] != pair[1].dim[0])
+    SUMI_FAIL(err, SUMI_E_SHAPE, "input '%s': a map's keys and values are not two lists of one length", name);
+  t->n_items = 2;
+  return SUMI_OK;
+}
+
+static sumi_status set_items(struct sumi_session *s, size_t i, const struct sumi_view *view,
+                             struct sumi_err *err) {
   struct sumi_tensor *t = &s->input[i];
+  if (view->kind == SUMI_MAP) return set_map(s, view->name, view, t, err);
   if (view->n_items > 1 << 20)
     SUMI_FAIL(err, SUMI_E_LIMIT, "input '%s' is a sequence of %zu", view->name, view->n_items);
   t->items = SUMI_NEW_ARRAY(&s->views, view->n_items, struct sumi_tensor *);
   if (!t->items) SUMI_FAIL_MEMORY(err);
   t->n_items = (int64_t)view->n_items;
   for (size_t k = 0; k < view->n_items; k++) {
-    const struct sumi_view *item = &view->items[k];
     struct sumi_tensor *to = t->items[k] = SUMI_NEW(&s->views, struct sumi_tensor);
     if (!to) SUMI_FAIL_MEMORY(err);
-    if (item->rank < 0 || item->rank > SUMI_MAX_RANK || item->strides || item->dtype != t->dtype)
-      SUMI_FAIL(err, SUMI_E_ARG, "input '%s': item %zu must be row-major %s of rank up to %d", view->name, k,
-                sumi_dtype_label(t->dtype), SUMI_MAX_RANK);
-    *to = (struct sumi_tensor){.dtype = item->dtype, .rank = item->rank, .data = item->data};
-    for (int d = 0; d < item->rank; d++) to->dim[d] = item->dims[d];
-    size_t bytes;
-    SUMI_TRY(sumi_shape_bytes(to->dtype, to->dim, to->rank, &bytes, err));
-    if (bytes && !item->data) SUMI_FAIL(err, SUMI_E_ARG, "input '%s': item %zu has no data", view->name, k);
+    *to = (struct sumi_tensor){.kind = SUMI_MAP, .dtype = t->dtype, .key = t->key};
+    SUMI_TRY(view->kind == SUMI_MAP_SEQUENCE ? set_map(s, view->name, &view->items[k], to, err)
+                                             : set_item(view->name, k, &view->items[k], t->dtype, to, err));
   }
   return SUMI_OK;
 }
@@ -202,17 +231,19 @@ static sumi_status set_input(struct sumi_session *s, size_t i, const struct sumi
   struct sumi_tensor *t = &s->input[i];
   if (view->kind != v->info.kind)
     SUMI_FAIL(err, SUMI_E_TYPE,
-              "input '%s' is not of the kind (tensor, sequence, optional) that the model wants", v->name);
+              "input '%s' is not of the kind (tensor, sequence, optional, map) that the model wants",
+              v->name);
   const bool empty = view->kind != SUMI_TENSOR && (view->absent || !view->n_items) &&
                      view->dtype == SUMI_UNDEFINED; /* nothing in it has a type */
   if (v->info.dtype != SUMI_UNDEFINED && view->dtype != v->info.dtype && !empty)
     SUMI_FAIL(err, SUMI_E_TYPE, "input '%s' is %s, %s is wanted", v->name, sumi_dtype_label(view->dtype),
               sumi_dtype_label(v->info.dtype));
-  *t = (struct sumi_tensor){
-      .kind = view->kind, .dtype = empty ? v->info.dtype : view->dtype, .absent = view->absent};
+  *t = (struct sumi_tensor){.kind = view->kind,
+                            .dtype = empty ? v->info.dtype : view->dtype,
+                            .absent = view->absent,
+                            .key = v->info.key};
   if (view->absent && (view->kind == SUMI_OPTIONAL || view->kind == SUMI_OPTIONAL_SEQUENCE)) return SUMI_OK;
-  if (view->kind == SUMI_SEQUENCE || view->kind == SUMI_OPTIONAL_SEQUENCE)
-    return set_sequence(s, i, view, err);
+  if (sumi_kind_has_items(view->kind)) return set_items(s, i, view, err);
   SUMI_TRY(check_dims(view, &v->info, err));
   t->rank = view->rank;
   for (int d = 0; d < t->rank; d++) t->dim[d] = view->dims[d];
@@ -255,6 +286,26 @@ static sumi_status set_inputs(struct sumi_session *s, const struct sumi_view *vi
 
 /* ---- outputs -------------------------------------------------------------------------------------------------- */
 
+/* Views of a sequence's tensors or maps, or of a map's keys and values. */
+static sumi_status lend_items(struct sumi_session *s, const struct sumi_tensor *t, struct sumi_view *view,
+                              struct sumi_err *err) {
+  view->items = SUMI_NEW_ARRAY(&s->views, (size_t)t->n_items, struct sumi_view);
+  if (!view->items) SUMI_FAIL_MEMORY(err);
+  view->n_items = (size_t)t->n_items;
+  for (int64_t k = 0; k < t->n_items; k++) {
+    const struct sumi_tensor *item = t->items[k];
+    view->items[k] = (struct sumi_view){.size = sizeof *view,
+                                        .name = view->name,
+                                        .data = item->data,
+                                        .dtype = item->dtype,
+                                        .rank = item->rank,
+                                        .dims = item->dim,
+                                        .kind = item->kind};
+    if (item->kind == SUMI_MAP) SUMI_TRY(lend_items(s, item, &view->items[k], err)); /* not deeper */
+  }
+  return SUMI_OK;
+}
+
 static sumi_status lend(struct sumi_session *s, size_t i, const struct sumi_tensor *t, struct sumi_view *view,
                         struct sumi_err *err) {
   struct sumi_output_view *o = &s->output[i];
@@ -268,18 +319,7 @@ static sumi_status lend(struct sumi_session *s, size_t i, const struct sumi_tens
   view->absent = t->absent;
   view->items = NULL;
   view->n_items = 0;
-  if (t->absent || (t->kind != SUMI_SEQUENCE && t->kind != SUMI_OPTIONAL_SEQUENCE)) return SUMI_OK;
-  view->items = SUMI_NEW_ARRAY(&s->views, (size_t)t->n_items, struct sumi_view);
-  if (!view->items) SUMI_FAIL_MEMORY(err);
-  view->n_items = (size_t)t->n_items;
-  for (int64_t k = 0; k < t->n_items; k++)
-    view->items[k] = (struct sumi_view){.size = sizeof *view,
-                                        .name = view->name,
-                                        .data = t->items[k]->data,
-                                        .dtype = t->items[k]->dtype,
-                                        .rank = t->items[k]->rank,
-                                        .dims = t->items[k]->dim};
-  return SUMI_OK;
+  return t->absent || !sumi_kind_has_items(t->kind) ? SUMI_OK : lend_items(s, t, view, err);
 }
 
 /* Copies an output into the caller's memory. */

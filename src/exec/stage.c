@@ -37,7 +37,8 @@ struct sumi_tensor sumi_info_tensor(const struct sumi_info *info) {
 
 /* What is known of a value that is there (an input, or the result of an earlier stage). */
 static struct sumi_info info_of_tensor(const struct sumi_tensor *t, bool with_data) {
-  struct sumi_info info = {.kind = t->kind, .dtype = t->dtype, .rank = t->kind == SUMI_TENSOR ? t->rank : -1};
+  struct sumi_info info = {
+      .kind = t->kind, .dtype = t->dtype, .rank = t->kind == SUMI_TENSOR ? t->rank : -1, .key = t->key};
   for (int i = 0; i < info.rank; i++) info.dim[i] = t->dim[i];
   if (with_data && t->data) info.data = t;
   return info;

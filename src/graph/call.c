@@ -36,26 +36,30 @@ static sumi_status copy_tensor(const struct sumi_call *c, struct sumi_tensor *to
   return SUMI_OK;
 }
 
-sumi_status sumi_call_output_copy(const struct sumi_call *c, int i, const struct sumi_tensor *from) {
-  if (!sumi_call_wants(c, i)) return SUMI_OK;
-  struct sumi_tensor *to = c->out[i];
-  const bool sequence = from->kind == SUMI_SEQUENCE || from->kind == SUMI_OPTIONAL_SEQUENCE;
-  if (from->absent || sequence)
-    *to = (struct sumi_tensor){.dtype = from->dtype};
+/* As deep as kinds nest: a sequence of maps of tensors. */
+static sumi_status copy_value(const struct sumi_call *c, struct sumi_tensor *to,
+                              const struct sumi_tensor *from) {
+  const bool items = sumi_kind_has_items(from->kind);
+  if (from->absent || items)
+    *to = (struct sumi_tensor){.dtype = from->dtype, .key = from->key};
   else
     SUMI_TRY(copy_tensor(c, to, from));
   to->kind = from->kind;
   to->absent = from->absent;
-  if (from->absent || !sequence) return SUMI_OK;
+  if (from->absent || !items) return SUMI_OK;
   to->items = SUMI_NEW_ARRAY(c->heap, (size_t)from->n_items, struct sumi_tensor *);
   if (!to->items) SUMI_FAIL_MEMORY(c->err);
   for (int64_t k = 0; k < from->n_items; k++) {
     to->items[k] = SUMI_NEW(c->heap, struct sumi_tensor);
     if (!to->items[k]) SUMI_FAIL_MEMORY(c->err);
-    SUMI_TRY(copy_tensor(c, to->items[k], from->items[k]));
+    SUMI_TRY(copy_value(c, to->items[k], from->items[k]));
   }
   to->n_items = from->n_items;
   return SUMI_OK;
+}
+
+sumi_status sumi_call_output_copy(const struct sumi_call *c, int i, const struct sumi_tensor *from) {
+  return sumi_call_wants(c, i) ? copy_value(c, c->out[i], from) : SUMI_OK;
 }
 
 sumi_status sumi_call_ints_or_attr(const struct sumi_call *c, int input, const char *attr, int64_t *buf,

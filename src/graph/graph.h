@@ -26,7 +26,8 @@ struct sumi_info {
   const struct sumi_tensor *data; /* the contents, where known (shape as above, all numbers); else NULL */
   const sumi_dim *content; /* integers of rank 0 or 1 whose elements are dims, possibly symbolic; else NULL */
   int n_content;
-  bool absent; /* an optional input that is not given, or an output that nobody wants */
+  bool absent;    /* an optional input that is not given, or an output that nobody wants */
+  sumi_dtype key; /* of the keys of a map or of a sequence of maps, whose values have dtype */
 };
 #define SUMI_INFO_UNKNOWN ((struct sumi_info){.rank = -1})
 

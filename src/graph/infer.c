@@ -133,11 +133,14 @@ sumi_status sumi_node_fail(const struct sumi_node *node, struct sumi_err *err, s
 
 static sumi_status check_kind(const struct sumi_infer *ctx, int i, const struct sumi_port *port) {
   const sumi_kind kind = ctx->in[i].kind;
-  const bool want_sequence = port->flags & SUMI_PORT_SEQUENCE;
-  if ((port->flags & SUMI_PORT_ANY_KIND) || (want_sequence ? kind == SUMI_SEQUENCE : kind == SUMI_TENSOR))
-    return SUMI_OK;
+  const sumi_kind want = port->flags & SUMI_PORT_SEQUENCE ? SUMI_SEQUENCE
+                         : port->flags & SUMI_PORT_MAP    ? SUMI_MAP
+                                                          : SUMI_TENSOR;
+  if ((port->flags & SUMI_PORT_ANY_KIND) || kind == want) return SUMI_OK;
   SUMI_FAIL(ctx->err, SUMI_E_TYPE, "input %d ('%s') is not a %s", i, port->name,
-            want_sequence ? "sequence" : "tensor");
+            want == SUMI_SEQUENCE ? "sequence of tensors"
+            : want == SUMI_MAP    ? "map"
+                                  : "tensor");
 }
 
 static sumi_status check_inputs(const struct sumi_infer *ctx) {

@@ -29,11 +29,12 @@ struct sumi_attr_spec {
 };
 
 enum {
-  SUMI_PORT_OPTIONAL = 1, /* may be left out */
-  SUMI_PORT_VARIADIC = 2, /* the last port; takes any number (at least one unless also OPTIONAL) */
-  SUMI_PORT_MIXED = 4,    /* a variadic port whose types may differ from each other */
-  SUMI_PORT_ANY_KIND = 8, /* also sequences and optionals */
-  SUMI_PORT_SEQUENCE = 16 /* a sequence */
+  SUMI_PORT_OPTIONAL = 1,  /* may be left out */
+  SUMI_PORT_VARIADIC = 2,  /* the last port; takes any number (at least one unless also OPTIONAL) */
+  SUMI_PORT_MIXED = 4,     /* a variadic port whose types may differ from each other */
+  SUMI_PORT_ANY_KIND = 8,  /* also sequences and optionals */
+  SUMI_PORT_SEQUENCE = 16, /* a sequence */
+  SUMI_PORT_MAP = 32       /* a map; dtypes are those of its values */
 };
 
 struct sumi_port {

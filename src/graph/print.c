@@ -72,9 +72,13 @@ static void add_dim(const struct sumi_graph *g, sumi_dim d, struct sumi_text *ou
 }
 
 static void add_type(const struct sumi_graph *g, const struct sumi_info *info, struct sumi_text *out) {
-  static const char *const open[] = {"", "seq(", "optional(", "optional(seq("}, *const close[] = {"", ")",
-                                                                                                  ")", "))"};
-  sumi_text_add(out, "%s%s", open[info->kind], sumi_dtype_onnx_label(info->dtype));
+  static const char *const open[SUMI_N_KINDS] = {"",     "seq(",    "optional(", "optional(seq(",
+                                                 "map(", "seq(map("},
+                           *const close[SUMI_N_KINDS] = {"", ")", ")", "))", ")", "))"};
+  const bool map = info->kind == SUMI_MAP || info->kind == SUMI_MAP_SEQUENCE;
+  sumi_text_add(out, "%s", open[info->kind]);
+  if (map) sumi_text_add(out, "%s, ", sumi_dtype_onnx_label(info->key));
+  sumi_text_add(out, "%s", sumi_dtype_onnx_label(info->dtype));
   if (info->rank) sumi_text_add_bytes(out, "[", 1);
   for (int i = 0; i < info->rank; i++) {
     if (i) sumi_text_add_bytes(out, ",", 1);
@@ -317,7 +321,7 @@ static void add_declared(struct printer *p, const struct sumi_graph *g, const st
 }
 
 static bool same_type(const struct sumi_info *a, const struct sumi_info *b) {
-  if (a->kind != b->kind || a->dtype != b->dtype || a->rank != b->rank) return false;
+  if (a->kind != b->kind || a->dtype != b->dtype || a->key != b->key || a->rank != b->rank) return false;
   for (int i = 0; i < a->rank; i++)
     if (a->dim[i] != b->dim[i]) return false;
   return true;

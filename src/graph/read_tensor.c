@@ -58,6 +58,26 @@ static sumi_status read_dims(struct sumi_reader *r, struct sumi_symbols *symbols
   return sumi_read_expect(r, ']');
 }
 
+/* "map(" was read: "int64, float)". */
+static sumi_status read_map(struct sumi_reader *r, struct sumi_symbols *symbols, struct sumi_info *out) {
+  struct sumi_str s;
+  const char *at = r->p;
+  SUMI_TRY(sumi_read_word(r, &s));
+  out->key = dtype_of(s);
+  if (out->key != SUMI_STRING && !sumi_dtype_is_int(out->key))
+    return sumi_read_fail(r, at, SUMI_E_UNSUPPORTED, "a map's keys are strings or integers");
+  SUMI_TRY(sumi_read_expect(r, ','));
+  sumi_read_peek(r);
+  at = r->p;
+  SUMI_TRY(sumi_read_word(r, &s));
+  out->dtype = dtype_of(s);
+  if (out->dtype == SUMI_UNDEFINED)
+    return sumi_read_fail(r, at, SUMI_E_UNSUPPORTED, "a map's values are of an element type");
+  SUMI_TRY(read_dims(r, symbols, out));
+  out->rank = -1;
+  return sumi_read_expect(r, ')');
+}
+
 sumi_status sumi_read_type(struct sumi_reader *r, struct sumi_symbols *symbols, struct sumi_info *out) {
   *out = (struct sumi_info){0};
   struct sumi_str s;
@@ -67,6 +87,12 @@ sumi_status sumi_read_type(struct sumi_reader *r, struct sumi_symbols *symbols, 
     const char *at = r->p;
     SUMI_TRY(sumi_read_word(r, &s));
     const bool is_seq = sumi_str_is(s, "seq");
+    if (sumi_str_is(s, "map") && !optional) {
+      SUMI_TRY(sumi_read_expect(r, '('));
+      SUMI_TRY(read_map(r, symbols, out));
+      out->kind = sequence ? SUMI_MAP_SEQUENCE : SUMI_MAP;
+      return sequence ? sumi_read_expect(r, ')') : SUMI_OK;
+    }
     if (!is_seq && !sumi_str_is(s, "optional")) {
       out->dtype = dtype_of(s);
       if (out->dtype == SUMI_UNDEFINED && !sumi_str_is(s, "undefined"))

@@ -38,8 +38,8 @@ struct sumi_onnx_source {
 sumi_status sumi_onnx_import(const struct sumi_onnx_source *src, const struct sumi_allocator *a,
                              struct sumi_graph **out, struct sumi_err *err);
 
-/* The bytes of one TensorProto, SequenceProto (of tensors) or OptionalProto (of either) to a tensor that
- * lives in arena; kind says which. For test data; limits may be NULL. */
+/* The bytes of one TensorProto, SequenceProto (of tensors or maps), OptionalProto (of tensors or a sequence) or MapProto
+ * to a tensor that lives in arena; kind says which. For test data; limits may be NULL. */
 sumi_status sumi_onnx_value_read(const void *bytes, size_t n_bytes, sumi_kind kind,
                                  const struct sumi_limits *limits, struct sumi_arena *arena,
                                  struct sumi_tensor **out, struct sumi_err *err);

@@ -62,6 +62,25 @@ static sumi_status read_tensor_type(struct sumi_wire bytes, struct sumi_symbols 
   return t.shape.at ? read_shape(t.shape, symbols, out, err) : SUMI_OK;
 }
 
+/* A map, or the maps of a sequence. */
+static sumi_status read_map(struct sumi_wire bytes, bool sequence, struct sumi_symbols *symbols,
+                            struct sumi_info *out, struct sumi_err *err) {
+  struct sumi_onnx_map_type m;
+  struct sumi_onnx_type value;
+  SUMI_TRY(sumi_onnx_read_map_type(bytes, &m, err));
+  out->key = sumi_dtype_from_onnx(m.key_type.v);
+  if (out->key != SUMI_STRING && !sumi_dtype_is_int(out->key))
+    SUMI_FAIL(err, SUMI_E_UNSUPPORTED, "a map from keys of type %" PRId64 " is not a kind of value here",
+              m.key_type.v);
+  if (m.value_type.at) SUMI_TRY(sumi_onnx_read_type(m.value_type, &value, err));
+  if (!m.value_type.at || !value.tensor_type.at)
+    SUMI_FAIL(err, SUMI_E_UNSUPPORTED, "a map's values are no tensors");
+  SUMI_TRY(read_tensor_type(value.tensor_type, symbols, out, err));
+  out->rank = -1; /* one element each */
+  out->kind = sequence ? SUMI_MAP_SEQUENCE : SUMI_MAP;
+  return SUMI_OK;
+}
+
 sumi_status sumi_onnx_read_info(struct sumi_wire bytes, struct sumi_symbols *symbols, struct sumi_info *out,
                                 struct sumi_err *err) {
   *out = SUMI_INFO_UNKNOWN;
@@ -74,7 +93,8 @@ sumi_status sumi_onnx_read_info(struct sumi_wire bytes, struct sumi_symbols *sym
                   (t.opaque_type.at != NULL) + (t.sparse_tensor_type.at != NULL) +
                   (t.optional_type.at != NULL);
     if (n > 1) SUMI_FAIL(err, SUMI_E_FORMAT, "a type is of several kinds at once");
-    if (t.map_type.at) SUMI_FAIL(err, SUMI_E_UNSUPPORTED, "a map is not a kind of value here");
+    if (t.map_type.at && !optional) return read_map(t.map_type, sequence, symbols, out, err);
+    if (t.map_type.at) SUMI_FAIL(err, SUMI_E_UNSUPPORTED, "an optional of maps is not a kind of value here");
     if (t.opaque_type.at) SUMI_FAIL(err, SUMI_E_UNSUPPORTED, "an opaque type is not a kind of value here");
     if (t.sparse_tensor_type.at)
       SUMI_FAIL(err, SUMI_E_UNSUPPORTED, "a sparse tensor is not a kind of value here");

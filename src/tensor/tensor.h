@@ -7,6 +7,8 @@
 
 /* kind SUMI_TENSOR: data holds sumi_tensor_count() elements, row-major, packed as sumi_dtype_bytes() says.
  * kind SUMI_SEQUENCE: items[0..n_items) are its tensors, dtype their element type, rank and data unused.
+ * kind SUMI_MAP: items[0] are its n keys, int64 or strings, items[1] its n values; n_items is 2, dtype the values' type.
+ * kind SUMI_MAP_SEQUENCE: items[0..n_items) are its maps, dtype and key those of each.
  * kind SUMI_OPTIONAL*: present says whether there is a value; the value lies in the same struct. */
 struct sumi_tensor {
   sumi_kind kind;
@@ -16,8 +18,14 @@ struct sumi_tensor {
   void *data;
   struct sumi_tensor **items;
   int64_t n_items;
-  bool absent; /* an empty optional */
+  bool absent;    /* an empty optional */
+  sumi_dtype key; /* of maps; else SUMI_UNDEFINED */
 };
+
+/* Whether a value of this kind lies in items (unless it is absent). */
+static inline bool sumi_kind_has_items(sumi_kind kind) {
+  return kind != SUMI_TENSOR && kind != SUMI_OPTIONAL;
+}
 
 /* Number of elements; 1 for rank 0. The caller has checked the product (sumi_shape_count). */
 static inline int64_t sumi_tensor_count(const struct sumi_tensor *t) {
