@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/reread.h"
 #include "base/size.h"
 #include "exec/session.h"
 
@@ -28,9 +29,16 @@ static sumi_status add_outputs(struct sumi_graph *g, const char *const *names, s
   return SUMI_OK;
 }
 
+/* The probe shares the graph's constants, and its session gives back the memory of what it has packed (base/reread.h): here
+ * all of them stay, because the graph's owner goes on reading them. */
+static void keep_constants(const struct sumi_graph *g) {
+  for (size_t i = 0; i < g->n_value; i++) sumi_reread_fill(g->value[i]->blob, true);
+}
+
 static sumi_status open_probe(const struct sumi_calibrate *c, const char *const *names, size_t n,
                               struct probe *p, struct sumi_err *err) {
   const struct sumi_allocator *a = c->graph->allocator;
+  keep_constants(c->graph);
   struct sumi_graph *g = sumi_graph_clone(c->graph, err);
   if (!g) return err ? err->status : SUMI_E_MEMORY;
   const sumi_status status = add_outputs(g, names, n, err);
