@@ -5,6 +5,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc 2> /dev/null || echo 2)
 FUZZ_SECONDS ?= 600
 BENCH ?=
+ARCHITECTURES ?=
 # Test material that is not in the repository; tests that need it are skipped without it.
 SUMI_SHARED ?= $(abspath ../shared)
 export SUMI_SHARED
@@ -67,6 +68,11 @@ density: all ## whether the faster lists are chosen at every density; DENSITY="-
 	@tools/setup test && tools/setup peers $(BUILD)/venv
 	@$(BUILD)/venv/bin/python bench/density.py --sumi $(BUILD)/sumi --folder $(BUILD)/bench $(DENSITY)
 
+architectures: all ## published architectures beside ONNX Runtime; ARCHITECTURES="--only 'timm_*'" narrows it
+	@tools/setup test && tools/setup oracles $(BUILD)/venv
+	@SUMI_PROGRAM=$(BUILD)/sumi SUMI_TEST_WORK=$(BUILD)/test-work $(BUILD)/venv/bin/python \
+	  tests/networks/architectures.py --time --explain --json $(BUILD)/architectures.json $(ARCHITECTURES)
+
 install: all ## to PREFIX (/usr/local); DESTDIR is honoured
 	@cmake --install $(BUILD) --prefix $(PREFIX)
 
@@ -80,4 +86,4 @@ help:
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1: /p' Makefile
 
 , := ,
-.PHONY: all demo test test-asan test-tsan test-arm fuzz bench density install format clean help
+.PHONY: all demo test test-asan test-tsan test-arm fuzz bench density architectures install format clean help

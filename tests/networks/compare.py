@@ -185,6 +185,20 @@ def compare(case, name, got, want):
     return relative / float(case.options["tol"]), f"{relative:.1e}"
 
 
+def compare_all(case, got, want):
+    """(figure, sentence) of the output that is furthest off; got, want: name -> array."""
+    worst, sentence = -1.0, "no outputs"
+    for name, expected in want.items():
+        if expected is None:
+            continue
+        if name not in got:
+            return np.inf, f"output '{name}' is missing"
+        figure, text = compare(case, name, got[name], np.asarray(expected))
+        if figure > worst:
+            worst, sentence = figure, text
+    return worst, sentence
+
+
 def quantised_values(path):
     """The model with every QuantizeLinear's output as an output, and the step of each output in its own units."""
     model = oracle.onnx.load(str(path))
@@ -266,16 +280,7 @@ def run_case(case, device, seed):
         got = oracle.sumi_run(path, inputs, device)
     except oracle.Refused as refusal:
         return np.inf, f"refused: {refusal}"
-    worst, sentence = -1.0, "no outputs"
-    for name, expected in want.items():
-        if expected is None:
-            continue
-        if name not in got:
-            return np.inf, f"output '{name}' is missing"
-        figure, text = compare(case, name, got[name], np.asarray(expected))
-        if figure > worst:
-            worst, sentence = figure, text
-    return worst, sentence
+    return compare_all(case, got, want)
 
 
 def main():

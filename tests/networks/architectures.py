@@ -1,0 +1,247 @@
+"""Published architectures with seeded weights beside ONNX Runtime: a row each, the last line counts.
+
+    make architectures                                       all, with times and the reference path
+    make architectures ARCHITECTURES="--only '*swin*'"       narrows it
+    python tests/networks/architectures.py --only 'timm_resnet*' --time --rounds 5
+    python tests/networks/architectures.py --dynamic --only 'hf_*'
+
+The files come without their large tensors; fill.py beside the archive puts numbers drawn from the tensors' names there.
+Images are normal(0, 1), tokens 3..899; open dimensions are 1 x 128 tokens (64 in the decoder) and one image.
+
+error: the largest difference over the output's largest magnitude, at most TOLERANCE; sumi, ort: medians of single runs
+in ms, one thread, engines alternating; ratio: sumi / ort, the median over the rounds; ref: share of the time spent in
+steps that call an operator's reference function, and below the row every operator with more than SHARE of it.
+--dynamic: outputs at several batch sizes and lengths in one session, and its peak memory over alternating shapes."""
+
+import argparse
+import collections
+import fnmatch
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zlib
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parents[1] / "bench"), str(HERE)]
+import compare  # noqa: E402
+import oracle  # noqa: E402
+from measure import Bench, Failure  # noqa: E402
+from oracle import np  # noqa: E402
+
+TOLERANCE = 1e-3
+SLOW = 1.5  # a network that takes so many times as long as in ONNX Runtime is one to look at
+SHARE = 0.02
+SIZES = {"batch": 1, "sequence": 128, "target": 64}
+DYNAMIC = [{"batch": b, "sequence": s, "target": t} for b in (1, 2, 3) for s, t in ((32, 7), (64, 16), (96, 33))]
+GROWTH_BYTES = 16 << 20  # what the allocator of the C library may keep more than after every shape once
+# One of a kind: convolutions, squeeze and excitation, windows, attention, 8 bits, three dimensions, a decoder.
+HANDFUL = [
+    "hf_dynamic_electra", "hf_dynamic_gemma2", "timm_ghostnet_050", "timm_levit_384_s8", "timm_starnet_s1",
+    "torchvision_dynamic_shufflenet_v2_x1_0", "torchvision_quantized_shufflenet_v2_x0_5",
+]  # fmt: skip
+
+
+def options():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--archive", type=pathlib.Path, help="architectures.tar.xz; default: that of the test material")
+    p.add_argument("--dir", type=pathlib.Path, help="a folder with the archive unpacked, instead")
+    p.add_argument("--only", default="*", help="a pattern of names")
+    p.add_argument("--handful", action="store_true", help="a few fixed ones")
+    p.add_argument("--time", action="store_true")
+    p.add_argument("--explain", action="store_true")
+    p.add_argument("--dynamic", action="store_true", help="the architectures with open dimensions, at several sizes")
+    p.add_argument("--alternate", type=int, default=1000, help="runs of --dynamic over which memory must not grow")
+    p.add_argument("--rounds", type=int, default=3, help="of --time")
+    p.add_argument("--seconds", type=float, default=0.5, help="of one measurement")
+    p.add_argument("--device", default="cpu")
+    p.add_argument("--json", type=pathlib.Path, metavar="FILE")
+    p.set_defaults(threads=1, isa=None, sumi=oracle.sumi_program())
+    return p.parse_args()
+
+
+def files(o):
+    """The files to look at, unpacked."""
+    if not o.dir:
+        archive = o.archive or oracle.shared() / "architectures" / "architectures.tar.xz"
+        if not archive.exists():
+            oracle.skip(f"there are no architectures at {archive}")
+        o.dir = oracle.work_folder() / "architectures"
+        if not o.dir.exists():
+            with tempfile.TemporaryDirectory(dir=oracle.work_folder()) as part, tarfile.open(archive) as tar:
+                tar.extractall(part, filter="data")
+                tops = list(pathlib.Path(part).iterdir())
+                (tops[0] if len(tops) == 1 and tops[0].is_dir() else pathlib.Path(part)).rename(o.dir)
+    found = [f for f in sorted(o.dir.rglob("*.onnx")) if fnmatch.fnmatchcase(f.stem, o.only)]
+    found = [f for f in found if not o.handful or f.stem in HANDFUL]
+    if not found:
+        raise SystemExit(f"no architecture in {o.dir} is called {o.only}")
+    return found
+
+
+def ports(path):
+    """Of every input that is no weight: name, shape with names in it, element type."""
+    graph = oracle.onnx.load(str(path), load_external_data=False).graph
+    weights = {t.name for t in graph.initializer}
+    for port in (p for p in graph.input if p.name not in weights):
+        t = port.type.tensor_type
+        dtype = oracle.helper.tensor_dtype_to_np_dtype(t.elem_type)
+        yield port.name, [d.dim_value or d.dim_param for d in t.shape.dim], dtype
+
+
+def is_dynamic(path):
+    return any(isinstance(d, str) for _, shape, _ in ports(path) for d in shape)
+
+
+def make_feed(path, sizes):
+    rng, feed = np.random.default_rng(zlib.crc32(path.stem.encode())), {}
+    for name, shape, dtype in ports(path):
+        values = "" if dtype.kind == "f" else "1..1" if "mask" in name else "3..899"
+        feed[name] = compare.make_values(values, [sizes.get(d, d) for d in shape], dtype, rng)
+    return feed
+
+
+def fill(o, path, folder):
+    """A copy with numbers in its large tensors. Hundreds of MB: the caller deletes it."""
+    filled = pathlib.Path(folder) / path.name
+    script = next((f for f in (o.dir / "fill.py", oracle.shared() / "architectures" / "fill.py") if f.exists()), None)
+    if not script:
+        oracle.skip("there is no fill.py beside the architectures")
+    subprocess.run([sys.executable, script, path, filled], check=True)
+    return filled
+
+
+def check(o, bench, path, filled):
+    feed = make_feed(path, SIZES)
+    bench.feed(feed)
+    want = bench.reference(filled)
+    return compare.compare_all(compare.Case(f"{path.stem} tol={TOLERANCE}"), oracle.sumi_run(filled, feed, o.device), want)
+
+
+def measure(o, bench, filled):
+    rounds = [(bench.sumi_bench(filled), bench.peer("onnxruntime", filled)) for _ in range(o.rounds)]
+    return {
+        "sumi_ms": statistics.median(s["median_ms"] for s, _ in rounds),
+        "ort_ms": statistics.median(t["median_ms"] for _, t in rounds),
+        "ratio": statistics.median(s["median_ms"] / t["median_ms"] for s, t in rounds),
+        "prepare_ms": rounds[0][0]["prepare_ms"],
+        "peak_bytes": rounds[0][0]["peak_rss_bytes"],
+    }
+
+
+def explain(bench, filled):
+    """The share of steps that call reference functions, and of every operator among them."""
+    steps = bench.sumi_explain(filled, 3)["steps"]
+    total = sum(s["measured_us"] or 0 for s in steps) or 1
+    share, kernels = collections.Counter(), collections.Counter()
+    for s in steps:
+        kernels[f"{s['op']} {s['kernel']}"] += (s["measured_us"] or 0) / total
+        if s["kernel"] == "ref":
+            share[s["op"]] += (s["measured_us"] or 0) / total
+    return {
+        "ref_share": sum(share.values()),
+        "ref_operators": {op: x for op, x in share.most_common() if x > SHARE},
+        "kernels": dict(kernels.most_common(12)),
+    }
+
+
+def check_dynamic(o, path, filled, folder):
+    """Every size of DYNAMIC in one session, in a process of its own, then over and over."""
+    session = oracle.ort_session(filled)
+    worst, sentence, feeds = 0.0, "", []
+    wanted = []
+    for i, sizes in enumerate(DYNAMIC):
+        feed = make_feed(path, sizes)
+        try:
+            wanted.append(oracle.ort_run(session, feed))
+        except Exception as error:  # a length that the architecture cannot take
+            print(f"  {path.stem}: ONNX Runtime refuses {sizes}: {str(error).splitlines()[0][:120]}")
+            continue
+        feeds.append(pathlib.Path(folder) / f"feed{i}.npz")
+        np.savez(feeds[-1], **feed)
+    if len(feeds) < 3:
+        return {"figure": np.inf, "sentence": f"ONNX Runtime takes {len(feeds)} of {len(DYNAMIC)} sizes"}
+    del session
+    command = [sys.executable, HERE / "shapes.py", filled, str(o.alternate), *feeds]
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
+    if done.returncode:
+        return {"figure": np.inf, "sentence": (done.stderr.strip().splitlines() or ["nothing is said"])[-1]}
+    memory = json.loads(done.stdout)
+    case = compare.Case(f"{path.stem} tol={TOLERANCE}")
+    for feed, want in zip(feeds, wanted):
+        figure, text = compare.compare_all(case, dict(np.load(feed.with_suffix(".out.npz"))), want)
+        if figure >= worst:
+            worst, sentence = figure, text
+    grown = memory["after_bytes"] - memory["before_bytes"]
+    if not memory["same"] or grown > GROWTH_BYTES:
+        worst = np.inf
+    sentence += (
+        f", {len(feeds)} shapes, peak {memory['before_bytes'] >> 20} MiB, after {o.alternate} alternating runs "
+        f"{memory['after_bytes'] >> 20} MiB{'' if memory['same'] else ', which gave other bits'}"
+    )
+    return {"figure": worst, "sentence": sentence} | memory
+
+
+def examine(o, bench, path):
+    row = {"name": path.stem, "figure": np.inf}
+    with tempfile.TemporaryDirectory(prefix="arch-", dir=oracle.work_folder()) as folder:
+        try:
+            filled = fill(o, path, folder)
+            if o.dynamic:
+                return row | check_dynamic(o, path, filled, folder)
+            row["figure"], row["sentence"] = check(o, bench, path, filled)
+            if o.time:
+                row |= measure(o, bench, filled)
+            if o.explain:
+                row |= explain(bench, filled)
+        except (oracle.Refused, Failure, subprocess.SubprocessError) as error:
+            row["sentence"] = f"{type(error).__name__}: {error}"
+    return row
+
+
+def show(row):
+    words = [f"{'agrees' if row['figure'] <= 1 else 'DIFFERS':8}{row['name']:46}{row.get('sentence', ''):8}"]
+    if "ratio" in row:
+        words.append(f"sumi {row['sumi_ms']:8.2f}  ort {row['ort_ms']:8.2f}  ratio {row['ratio']:5.2f}")
+    if "ref_share" in row:
+        words.append(f"ref {100 * row['ref_share']:5.1f} %")
+        words += [f"\n{'':12}{op}: {100 * x:.1f} % on the reference path" for op, x in row["ref_operators"].items()]
+    print(" ".join(words), flush=True)
+
+
+def totals(rows):
+    words = [f"{sum(r['figure'] <= 1 for r in rows)} of {len(rows)} architectures agree"]
+    ratios = [r["ratio"] for r in rows if "ratio" in r]
+    if ratios:
+        near = sum(x <= SLOW for x in ratios) / len(ratios)
+        words.append(
+            f"{100 * near:.1f} % of {len(ratios)} within {SLOW} times ONNX Runtime's time, median {statistics.median(ratios):.2f}"
+        )
+    explained = [r for r in rows if "ref_share" in r]
+    if explained:
+        some = sum(bool(r["ref_operators"]) for r in explained)
+        words.append(f"{some} of {len(explained)} with an operator above {SHARE:.0%} on the reference path")
+    return "; ".join(words)
+
+
+def main():
+    o = options()
+    found = files(o)
+    if o.dynamic:
+        found = [f for f in found if is_dynamic(f)]
+    rows = []
+    with Bench(o) as bench:
+        for path in found:
+            rows.append(examine(o, bench, path))
+            show(rows[-1])
+            if o.json:
+                o.json.write_text(json.dumps(rows, indent=1))
+    print(totals(rows))
+    sys.exit(1 if any(r["figure"] > 1 for r in rows) else 0)
+
+
+if __name__ == "__main__":
+    main()
