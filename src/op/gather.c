@@ -6,6 +6,7 @@
 
 #include "op/dims.h"
 #include "op/grad.h"
+#include "op/index_lower.h"
 #include "op/move.h"
 #include "op/op_util.h"
 
@@ -176,6 +177,9 @@ static const struct sumi_case gather_cases[] = {
      .why = "a scalar drops the axis"},
     {"g (float[3,5] x) => (y) <int64[3] i = {4, 4, 0}> { y = Gather <axis = -1> (x, i) }"},
     {"g (uint8[9,3] x) => (y) <int64[0] i = {}> { y = Gather (x, i) }", .why = "nothing gathered"},
+    {"g (float[300,5] x, int64[7,90] i) => (y) { y = Gather (x, i) }", .why = "more indices than one chunk"},
+    {"g (int64[3,8,1] x, int32[300] i) => (y) { y = Gather <axis = 1> (x, i) }", .why = "single elements"},
+    {"g (float16[2,8,3] x, int64[2] i) => (y) { y = Gather <axis = 1> (x, i) }"},
     {NULL},
 };
 static const struct sumi_case elements_cases[] = {
@@ -186,6 +190,8 @@ static const struct sumi_case elements_cases[] = {
 static const struct sumi_case nd_cases[] = {
     {"g (float[2,3,4] x) => (y) <int64[2,2] i = {0, 1, 1, -1}> { y = GatherND (x, i) }"},
     {"g (float[2,3,4] x) => (y) <int64[2,1] i = {2, 0}> { y = GatherND <batch_dims = 1> (x, i) }"},
+    {"g (uint8[3,8,9,2] x, int64[3,150,2] i) => (y) { y = GatherND <batch_dims = 1> (x, i) }",
+     .why = "every batch has more indices than half a chunk"},
     {NULL},
 };
 
@@ -199,6 +205,7 @@ const struct sumi_op sumi_op_gather = {
     .infer = gather_infer,
     .ref = gather_ref,
     .grad = sumi_gather_grad,
+    .lower = sumi_gather_lower,
     .cases = gather_cases,
 };
 
@@ -223,5 +230,6 @@ const struct sumi_op sumi_op_gather_nd = {
     .out = out,
     .infer = gather_nd_infer,
     .ref = gather_nd_ref,
+    .lower = sumi_gather_nd_lower,
     .cases = nd_cases,
 };

@@ -8,6 +8,7 @@
 
 #include "base/size.h"
 #include "op/dims.h"
+#include "op/index_lower.h"
 #include "op/move.h"
 #include "op/op_util.h"
 
@@ -177,6 +178,9 @@ static const struct sumi_case elements_cases[] = {
 };
 static const struct sumi_case nd_cases[] = {
     {"g (float[4,3,2] x, float[2,3,2] u) => (y) <int64[2,1] i = {0, -2}> { y = ScatterND (x, i, u) }"},
+    {"g (float[8,8] x, float[300] u, int64[300,2] i) => (y) { y = ScatterND (x, i, u) }",
+     .why = "single elements, the last of several wins, more than one chunk"},
+    {"g (int64[9,3] x, int64[2,3] u) => (y) <int64[2,1] i = {8, -8}> { y = ScatterND (x, i, u) }"},
     {"g (float[8] x, float[4] u) => (y) <int64[4,1] i = {4, 3, 4, 7}> { y = ScatterND <reduction = \"mul\"> "
      "(x, i, u) }"},
     {NULL},
@@ -205,5 +209,6 @@ const struct sumi_op sumi_op_scatter_nd = {
     .flags = SUMI_OP_IN_PLACE,
     .infer = nd_infer,
     .ref = nd_ref,
+    .lower = sumi_scatter_nd_lower,
     .cases = nd_cases,
 };

@@ -1,0 +1,209 @@
+/* Gather, GatherND, ScatterND (without a reduction) of elements of whole bytes:
+ *   gather:  for o in [0, outer): for j in [0, n): y[(o * n + j) * block + i] = x[o * span + at(o, j) + i]
+ *   scatter: y = x, then for j in [0, n): y[at(0, j) + i] = update[j * block + i], in this order
+ * with i in [0, block) and at(o, j) the sum of index * stride over the depth entries of the j-th index (the (o * n + j)-th
+ * where every o has its own). All indices are checked before anything is copied. */
+#include "op/index_lower.h"
+
+#include <string.h>
+
+#include "base/size.h"
+#include "op/move.h"
+#include "op/op_util.h"
+
+enum {
+  TILE_BYTES = 1 << 16, /* starting a tile costs nothing beside moving them */
+  CHUNK = 256           /* offsets computed at once */
+};
+
+struct args {
+  int x, index, update, y; /* buffers; update -1: a gather */
+  sumi_dtype index_type;
+  int depth;
+  int64_t dim[SUMI_MAX_RANK], stride[SUMI_MAX_RANK]; /* [depth]; bytes */
+  int64_t outer, n, span_bytes, block_bytes, y_bytes;
+  bool own; /* every o has indices of its own */
+};
+
+struct state {
+  const struct args *a;
+  const void *index;
+  const char *from;
+  char *to;
+};
+
+/* at[j] = offset in bytes of index j, for j in [0, n); false where one is outside (at is then of no use). */
+#define OFFSETS(name, T)                                                                                     \
+  static bool name(const struct args *a, const T *restrict index, int64_t n, int64_t *restrict at) {         \
+    uint64_t outside = 0;                                                                                    \
+    for (int64_t j = 0; j < n; j++) at[j] = 0;                                                               \
+    for (int k = 0; k < a->depth; k++) {                                                                     \
+      const int64_t dim = a->dim[k], stride = a->stride[k];                                                  \
+      for (int64_t j = 0; j < n; j++) {                                                                      \
+        int64_t i = index[j * a->depth + k];                                                                 \
+        i += i < 0 ? dim : 0;                                                                                \
+        outside |= (uint64_t)i >= (uint64_t)dim;                                                             \
+        at[j] = (int64_t)((uint64_t)at[j] + (uint64_t)i * (uint64_t)stride); /* wraps where it is outside */ \
+      }                                                                                                      \
+    }                                                                                                        \
+    return !outside;                                                                                         \
+  }
+OFFSETS(offsets_i64, int64_t)
+OFFSETS(offsets_i32, int32_t)
+
+static bool offsets(const struct args *a, const void *index, int64_t first, int64_t n, int64_t *at) {
+  return a->index_type == SUMI_INT64 ? offsets_i64(a, (const int64_t *)index + first * a->depth, n, at)
+                                     : offsets_i32(a, (const int32_t *)index + first * a->depth, n, at);
+}
+
+/* SUMI_OK where every index is inside, else what sumi_index() says of the first that is not. */
+static sumi_status check(const struct args *a, const void *index, struct sumi_err *err) {
+  const int64_t total = a->own ? a->outer * a->n : a->n;
+  int64_t at[CHUNK];
+  for (int64_t j = 0; j < total; j += CHUNK) {
+    const int64_t n = SUMI_MIN(total - j, CHUNK);
+    if (offsets(a, index, j, n, at)) continue;
+    for (int64_t i = j * a->depth; i < (j + n) * a->depth; i++) {
+      int64_t unused;
+      SUMI_TRY(sumi_index(sumi_get_i64(a->index_type, index, i), a->dim[i % a->depth], &unused, err));
+    }
+  }
+  return SUMI_OK;
+}
+
+/* ---- gather ---------------------------------------------------------------------------------------------------------- */
+
+#define COPY_WORDS(T)                                                                               \
+  for (int64_t j = 0; j < n; j++) {                                                                 \
+    memcpy(to + j * (int64_t)sizeof(T), from + at[j], sizeof(T)); /* from may lie at any address */ \
+  }
+
+static void gather_some(const char *from, const int64_t *at, int64_t n, int64_t bytes, char *to) {
+  if (bytes == 4) {
+    COPY_WORDS(uint32_t)
+  } else if (bytes == 8) {
+    COPY_WORDS(uint64_t)
+  } else {
+    for (int64_t j = 0; j < n; j++) memcpy(to + j * bytes, from + at[j], (size_t)bytes);
+  }
+}
+
+/* Runs [begin, end) of y. */
+static void gather_tile(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct state *s = user;
+  const struct args *a = s->a;
+  int64_t at[CHUNK];
+  while (begin < end) {
+    const int64_t o = begin / a->n, j = begin % a->n, n = SUMI_MIN(SUMI_MIN(end - begin, a->n - j), CHUNK);
+    offsets(a, s->index, a->own ? begin : j, n, at);
+    gather_some(s->from + o * a->span_bytes, at, n, a->block_bytes, s->to + begin * a->block_bytes);
+    begin += n;
+  }
+}
+
+static sumi_status run_gather(const void *args, const struct sumi_run *run) {
+  const struct args *a = args;
+  struct state s = {a, run->buffer[a->index], run->buffer[a->x], run->buffer[a->y]};
+  SUMI_TRY(check(a, s.index, run->err));
+  sumi_par_for(run->par, a->outer * a->n, SUMI_MAX(TILE_BYTES / a->block_bytes, 1), gather_tile, &s);
+  return SUMI_OK;
+}
+
+/* ---- scatter --------------------------------------------------------------------------------------------------------- */
+
+static sumi_status run_scatter(const void *args, const struct sumi_run *run) {
+  const struct args *a = args;
+  const void *index = run->buffer[a->index];
+  const char *update = run->buffer[a->update];
+  char *y = run->buffer[a->y];
+  int64_t at[CHUNK];
+  SUMI_TRY(check(a, index, run->err));
+  if (y != run->buffer[a->x]) memcpy(y, run->buffer[a->x], (size_t)a->y_bytes);
+  for (int64_t j = 0; j < a->n; j += CHUNK, update += CHUNK * a->block_bytes) {
+    const int64_t n = SUMI_MIN(a->n - j, CHUNK), bytes = a->block_bytes;
+    offsets(a, index, j, n, at);
+    if (bytes == 4)
+      for (int64_t i = 0; i < n; i++) memcpy(y + at[i], update + i * 4, 4);
+    else
+      for (int64_t i = 0; i < n; i++) memcpy(y + at[i], update + i * bytes, (size_t)bytes);
+  }
+  return SUMI_OK;
+}
+
+/* ---- lowering -------------------------------------------------------------------------------------------------------- */
+
+static sumi_status refuse(struct sumi_lower *l, const char *why) {
+  sumi_lower_refuse(l, "copy", "%s", why);
+  return SUMI_E_UNSUPPORTED;
+}
+
+static bool whole_bytes(sumi_dtype d) { return sumi_dtype_bits(d) >= 8 && d != SUMI_STRING; }
+
+/* The step; block: elements. Sizes fit: the tensors' own bytes do. */
+static sumi_status emit(struct sumi_lower *l, const struct args *args, int64_t block, int64_t span,
+                        sumi_step_fn fn) {
+  const struct sumi_tensor *y = l->out[0];
+  const int64_t bytes = sumi_dtype_bits(y->dtype) / 8;
+  if (!sumi_tensor_count(y) || !args->n) return refuse(l, "an empty tensor");
+  struct args *a = SUMI_NEW(l->arena, struct args);
+  if (!a) SUMI_FAIL_MEMORY(l->err);
+  *a = *args;
+  a->x = l->in_buffer[0], a->index = l->in_buffer[1], a->y = l->out_buffer[0];
+  a->update = fn == run_scatter ? l->in_buffer[2] : -1;
+  a->index_type = l->in[1]->dtype;
+  a->block_bytes = block * bytes, a->span_bytes = span * bytes, a->y_bytes = sumi_tensor_count(y) * bytes;
+  for (int k = 0; k < a->depth; k++) a->stride[k] *= bytes;
+  const int reads[] = {a->x, a->index, a->update};
+  return sumi_lower_emit(l, fn, a, fn == run_gather ? "copy rows by index" : "copy rows to indices", reads,
+                         fn == run_gather ? 2 : 3, &a->y, 1);
+}
+
+sumi_status sumi_gather_lower(struct sumi_lower *l) {
+  const struct sumi_tensor *x = l->in[0];
+  int axis;
+  if (!whole_bytes(x->dtype)) return refuse(l, "elements are not whole bytes");
+  SUMI_TRY(sumi_op_axis(l->node, 0, x->rank, &axis, l->err));
+  const int64_t inner = sumi_dims_count(x->dim, axis + 1, x->rank);
+  const struct args a = {.depth = 1,
+                         .dim = {x->dim[axis]},
+                         .stride = {inner},
+                         .outer = sumi_dims_count(x->dim, 0, axis),
+                         .n = sumi_tensor_count(l->in[1])};
+  return emit(l, &a, inner, x->dim[axis] * inner, run_gather);
+}
+
+/* The dims that an index of the given depth names, from dim first on. */
+static void take_dims(struct args *a, const struct sumi_tensor *t, int first, int depth) {
+  int64_t stride[SUMI_MAX_RANK];
+  sumi_strides(t->dim, t->rank, stride);
+  a->depth = depth;
+  for (int k = 0; k < depth; k++) {
+    a->dim[k] = t->dim[first + k];
+    a->stride[k] = stride[first + k];
+  }
+}
+
+sumi_status sumi_gather_nd_lower(struct sumi_lower *l) {
+  const struct sumi_tensor *x = l->in[0], *index = l->in[1];
+  const int batch = (int)sumi_attr_int(l->node, "batch_dims", 0), depth = (int)index->dim[index->rank - 1];
+  if (!whole_bytes(x->dtype)) return refuse(l, "elements are not whole bytes");
+  if (!depth) return refuse(l, "an index of no entries");
+  struct args a = {.outer = sumi_dims_count(index->dim, 0, batch),
+                   .n = sumi_dims_count(index->dim, batch, index->rank - 1),
+                   .own = true};
+  take_dims(&a, x, batch, depth);
+  return emit(l, &a, sumi_dims_count(x->dim, batch + depth, x->rank), sumi_dims_count(x->dim, batch, x->rank),
+              run_gather);
+}
+
+sumi_status sumi_scatter_nd_lower(struct sumi_lower *l) {
+  const struct sumi_tensor *x = l->in[0], *index = l->in[1];
+  const int depth = (int)index->dim[index->rank - 1];
+  if (!whole_bytes(x->dtype)) return refuse(l, "elements are not whole bytes");
+  if (!sumi_streq(sumi_attr_string(l->node, "reduction", "none"), "none")) return refuse(l, "a reduction");
+  if (!depth) return refuse(l, "an index of no entries");
+  struct args a = {.outer = 1, .n = sumi_dims_count(index->dim, 0, index->rank - 1)};
+  take_dims(&a, x, 0, depth);
+  return emit(l, &a, sumi_dims_count(x->dim, depth, x->rank), 0, run_scatter);
+}
