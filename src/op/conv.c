@@ -160,6 +160,9 @@ static const struct sumi_case conv_cases[] = {
     {"g (float[1,3,224,224] x, float[8,3,7,7] w) => (y) { y = Conv <strides = [2, 2], pads = [3, 3, 3, 3]> "
      "(x, w) }",
      .rtol = 1e-5, .why = "the stem of ResNet: 147 products"},
+    {"g (float[1,3,48,64] x, float[8,3,16,16] w, float[8] b) => (y) { y = Conv <strides = [16, 16]> (x, w, "
+     "b) }",
+     .rtol = 1e-5, .why = "patches: as many phases as taps"},
     {"g (float[2,3,17] x, float[5,3,4] w) => (y) { y = Conv <auto_pad = \"SAME_LOWER\", strides = [3]> (x, "
      "w) }",
      .rtol = 1e-5, .why = "1-D, more padding in front"},

@@ -90,6 +90,68 @@ sumi_status sumi_unary_lower(struct sumi_lower *l) {
   return sumi_lower_emit(l, run_unary, a, kernel->name, &a->x, 1, &a->y, 1);
 }
 
+/* ---- whole powers -------------------------------------------------------------------------------------------------- */
+
+struct power_args {
+  sumi_binary_fn mul;
+  int exponent;
+  int x, y; /* buffers */
+  int64_t n;
+};
+
+struct power_run {
+  const struct power_args *a;
+  const float *x;
+  float *y;
+};
+
+/* y = x^exponent by squaring; block by block, so that squares stay in the cache and y may lie over x. */
+static void power_tile(void *user, int64_t begin, int64_t end, int worker) {
+  enum { BLOCK = 1024 };
+  (void)worker;
+  const struct power_run *r = user;
+  const sumi_binary_fn mul = r->a->mul;
+  float square[BLOCK];
+  for (int64_t i = begin; i < end; i += BLOCK) {
+    const int64_t n = SUMI_MIN(end - i, BLOCK);
+    float *y = r->y + i;
+    bool first = true;
+    memcpy(square, r->x + i, (size_t)n * sizeof *square);
+    for (int e = r->a->exponent; e; e >>= 1) {
+      if (e & 1 && first)
+        memcpy(y, square, (size_t)n * sizeof *y);
+      else if (e & 1)
+        mul(y, 1, square, 1, y, n);
+      first = first && !(e & 1);
+      if (e > 1) mul(square, 1, square, 1, square, n);
+    }
+  }
+}
+
+static sumi_status run_power(const void *args, const struct sumi_run *run) {
+  const struct power_args *a = args;
+  struct power_run r = {a, run->buffer[a->x], run->buffer[a->y]};
+  sumi_par_for(run->par, a->n, STRETCH, power_tile, &r);
+  return SUMI_OK;
+}
+
+sumi_status sumi_power_lower(struct sumi_lower *l) {
+  enum { MOST = 64 }; /* twelve products: within 12 roundings of the power */
+  const struct sumi_tensor *x = l->in[0], *exponent = l->in[1];
+  if (!sumi_lower_is_f32(x)) return refuse(l, "element type is not float32");
+  if (!exponent->data || sumi_tensor_count(exponent) != 1)
+    return refuse(l, "the exponent is not one constant");
+  const double e = sumi_get_f64(exponent->dtype, exponent->data, 0);
+  if (!(e >= 1 && e <= MOST) || e != (int)e) return refuse(l, "the exponent is no whole number from 1 to 64");
+  if (sumi_tensor_count(l->out[0]) != sumi_tensor_count(x)) return refuse(l, "the base is broadcast");
+  struct power_args *a = SUMI_NEW(l->arena, struct power_args);
+  if (!a) SUMI_FAIL_MEMORY(l->err);
+  const struct sumi_eltwise_kernel *kernel = sumi_eltwise_pick(l->isa);
+  *a = (struct power_args){kernel->binary[SUMI_BINARY_mul], (int)e, l->in_buffer[0], l->out_buffer[0],
+                           sumi_tensor_count(x)};
+  return sumi_lower_emit(l, run_power, a, kernel->name, &a->x, 1, &a->y, 1);
+}
+
 /* ---- two inputs ------------------------------------------------------------------------------------------------- */
 
 struct binary_args {

@@ -10,6 +10,8 @@
 sumi_status sumi_unary_lower(struct sumi_lower *l);
 /* Two inputs, broadcast. */
 sumi_status sumi_binary_lower(struct sumi_lower *l);
+/* Pow with one constant exponent that is a small whole number. */
+sumi_status sumi_power_lower(struct sumi_lower *l);
 
 /* How an activation is applied to finished words: by a clip where that can say it, else by a function in place. */
 struct sumi_epilogue {

@@ -20,6 +20,7 @@ enum { A, B, C };
 
 /* The product with its epilogue, whichever operator it comes from. */
 struct product {
+  int left, right; /* the inputs that are a and b */
   int64_t m, n, k, a_row, a_col, b_row, b_col;
   int64_t n_batch, *a_at, *b_at; /* element offsets of every batch; y's follow each other */
   float alpha;
@@ -214,7 +215,7 @@ static double dense_s(const struct args *a) {
 }
 
 static sumi_status reorder(struct sumi_lower *l, struct args *a, int strip) {
-  struct order o = {&a->p, l->in[B]->data, strip, a->kernel->lanes};
+  struct order o = {&a->p, l->in[a->p.right]->data, strip, a->kernel->lanes};
   const void *data = NULL;
   char key[32];
   snprintf(key, sizeof key, strip ? "f32 b strips%d" : "f32 b turned", strip);
@@ -231,8 +232,8 @@ static sumi_status reorder(struct sumi_lower *l, struct args *a, int strip) {
 static sumi_status place_b(struct sumi_lower *l, struct args *a, int64_t *row) {
   enum { LEAST_ROWS = 32 };
   const struct product *p = &a->p;
-  const bool one = sumi_lower_is_constant(l, B) && p->b_at[p->n_batch - 1] == 0;
-  a->b = l->in_buffer[B];
+  const bool one = sumi_lower_is_constant(l, p->right) && p->b_at[p->n_batch - 1] == 0;
+  a->b = l->in_buffer[p->right];
   *row = p->n;
   if (one && a->kernel->strip && p->m >= LEAST_ROWS && p->n >= a->kernel->strip)
     return reorder(l, a, a->kernel->strip);
@@ -276,12 +277,12 @@ static double transpose_s(const struct product *p) { return (double)(p->m * (p->
 static sumi_status lower_sparse(struct sumi_lower *l, struct args *a, bool *taken) {
   struct product *p = &a->p;
   *taken = false;
-  if (!sumi_lower_is_constant(l, B) || p->a_col != 1 || p->m < a->kernel->lanes / 2 ||
+  if (!sumi_lower_is_constant(l, p->right) || p->a_col != 1 || p->m < a->kernel->lanes / 2 ||
       p->b_at[p->n_batch - 1] != 0 || !fits_offsets(p->k, p->m))
     return SUMI_OK;
   const sumi_status status = take_c(l, a, false);
   if (status != SUMI_OK) return status == SUMI_E_UNSUPPORTED ? SUMI_OK : status;
-  const struct sumi_matrix w = {l->in[B]->data, p->n, p->k, p->b_col, p->b_row, NULL};
+  const struct sumi_matrix w = {l->in[p->right]->data, p->n, p->k, p->b_col, p->b_row, NULL};
   struct sumi_spmm_weights weights;
   SUMI_TRY(sumi_spmm_pack_if_below(l, a->kernel, w, p->m, dense_s(a) - transpose_s(p), "b", &weights));
   if (!weights.packed) return SUMI_OK;
@@ -303,17 +304,29 @@ static sumi_status lower_sparse(struct sumi_lower *l, struct args *a, bool *take
   return SUMI_OK;
 }
 
+/* One column is one row of the transposed product, whose columns lie in lanes. */
+static void turn_column(struct product *p) {
+  const struct product q = *p;
+  if (q.n != 1 || q.m == 1) return;
+  p->left = q.right, p->right = q.left;
+  p->m = 1, p->n = q.m;
+  p->a_row = q.b_col, p->a_col = q.b_row, p->a_at = q.b_at;
+  p->b_row = q.a_col, p->b_col = q.a_row, p->b_at = q.a_at;
+  p->c_row = q.c_col, p->c_col = q.c_row;
+}
+
 static sumi_status lower_product(struct sumi_lower *l, const struct product *p) {
   struct args *a = SUMI_NEW(l->arena, struct args);
   if (!a) SUMI_FAIL_MEMORY(l->err);
   a->p = *p;
+  turn_column(&a->p);
+  p = &a->p;
+  a->a = l->in_buffer[p->left];
   a->kernel = sumi_spmm_f32_pick(l->isa);
   a->copy = sumi_copy_pick(l->isa);
-  a->a = l->in_buffer[A];
   a->y = l->out_buffer[0];
   a->c = a->scratch = a->panels = -1;
   if (!p->m || !p->n || !p->k || !p->n_batch) return refuse(l, "an empty tensor");
-  if (p->n == 1 && p->m > 1) return refuse(l, "one column: nothing to put into lanes");
   struct sumi_epilogue epilogue;
   SUMI_TRY(sumi_lower_epilogue(l, p->activation, &epilogue));
   a->s.act = epilogue.act, a->s.act_param = epilogue.param, a->s.lo = epilogue.lo, a->s.hi = epilogue.hi;
@@ -362,7 +375,8 @@ static sumi_status batches(struct sumi_lower *l, const struct sumi_matmul *mm, s
 }
 
 static sumi_status make_product(struct sumi_lower *l, const struct sumi_matmul *mm, struct product *p) {
-  *p = (struct product){.m = mm->m,
+  *p = (struct product){.right = B,
+                        .m = mm->m,
                         .n = mm->n,
                         .k = mm->k,
                         .a_row = mm->a_row,
@@ -406,7 +420,8 @@ sumi_status sumi_gemm_lower(struct sumi_lower *l) {
   SUMI_TRY(sumi_gemm_resolve(l->node, l->in[A], l->in[B], c, &g, l->err));
   int64_t *zero = SUMI_NEW_ARRAY(l->arena, 1, int64_t);
   if (!zero) SUMI_FAIL_MEMORY(l->err);
-  const struct product p = {.m = g.m,
+  const struct product p = {.right = B,
+                            .m = g.m,
                             .n = g.n,
                             .k = g.k,
                             .a_row = g.a_row,

@@ -9,17 +9,16 @@
 #include "op/dims.h"
 #include "op/move.h"
 #include "op/op_util.h"
+#include "op/pad.h"
 
-enum mode { CONSTANT, REFLECT, EDGE, WRAP };
-
-static sumi_status mode_of(const struct sumi_node *node, enum mode *mode, struct sumi_err *err) {
+static sumi_status mode_of(const struct sumi_node *node, enum sumi_pad_mode *mode, struct sumi_err *err) {
   static const char *const names[] = {"constant", "reflect", "edge", "wrap"};
   const char *name = sumi_attr_string(node, "mode", "constant");
   const int known = node->version < 19 ? 3 : 4;
   int i = 0;
   while (i < known && !sumi_streq(name, names[i])) i++;
   if (i == known) SUMI_FAIL(err, SUMI_E_VALUE, "mode is '%s'", name);
-  *mode = (enum mode)i;
+  *mode = (enum sumi_pad_mode)i;
   return SUMI_OK;
 }
 
@@ -42,7 +41,7 @@ static sumi_status spread(const int64_t *list, int n, const int64_t *axes, int n
 }
 
 /* The dim padded; negative pads must not cut more than there is. */
-static sumi_status padded(struct sumi_infer *ctx, enum mode mode, int i, int64_t begin, int64_t end,
+static sumi_status padded(struct sumi_infer *ctx, enum sumi_pad_mode mode, int i, int64_t begin, int64_t end,
                           sumi_dim *dim) {
   const sumi_dim d = *dim;
   if (begin < -INT32_MAX || begin > INT64_MAX / 4 || end < -INT32_MAX || end > INT64_MAX / 4)
@@ -55,7 +54,7 @@ static sumi_status padded(struct sumi_infer *ctx, enum mode mode, int i, int64_t
   if (cut > d || !sumi_i64_add(d - cut, more, dim))
     SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "dimension %d is %" PRId64 ", its pads are %" PRId64 " and %" PRId64, i,
               d, begin, end);
-  if (mode != CONSTANT && cut == d && more > 0)
+  if (mode != SUMI_PAD_CONSTANT && cut == d && more > 0)
     SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "dimension %d has nothing to take %" PRId64 " new elements from", i,
               more);
   return SUMI_OK;
@@ -63,7 +62,7 @@ static sumi_status padded(struct sumi_infer *ctx, enum mode mode, int i, int64_t
 
 static sumi_status pad_infer(struct sumi_infer *ctx) {
   const struct sumi_info *in = &ctx->in[0];
-  enum mode mode = CONSTANT;
+  enum sumi_pad_mode mode = SUMI_PAD_CONSTANT;
   SUMI_TRY(mode_of(ctx->node, &mode, ctx->err));
   if (sumi_infer_has(ctx, 2)) {
     bool known;
@@ -94,10 +93,10 @@ static sumi_status pad_infer(struct sumi_infer *ctx) {
 }
 
 /* Where element i of an axis comes from, i relative to the kept part of n > 0 elements. */
-static int64_t source(enum mode mode, int64_t i, int64_t n) {
+static int64_t source(enum sumi_pad_mode mode, int64_t i, int64_t n) {
   if (i >= 0 && i < n) return i;
-  if (mode == EDGE) return i < 0 ? 0 : n - 1;
-  if (mode == WRAP) return i % n + (i % n < 0 ? n : 0);
+  if (mode == SUMI_PAD_EDGE) return i < 0 ? 0 : n - 1;
+  if (mode == SUMI_PAD_WRAP) return i % n + (i % n < 0 ? n : 0);
   if (n == 1) return 0;
   const int64_t period = 2 * (n - 1), k = i % period + (i % period < 0 ? period : 0);
   return k < n ? k : period - k;
@@ -116,7 +115,7 @@ static void copy_kept(const struct sumi_tensor *x, const struct sumi_tensor *y, 
 
 /* All but the constant mode: every row of y is the middle of a row of x between mirrored or repeated
  * elements. */
-static void pad_rows(enum mode mode, const struct sumi_tensor *x, const struct sumi_tensor *y,
+static void pad_rows(enum sumi_pad_mode mode, const struct sumi_tensor *x, const struct sumi_tensor *y,
                      const struct kept *k) {
   const int last = x->rank - 1;
   const int64_t n = k->dim[last], width = y->dim[last], begin = k->begin[last];
@@ -134,16 +133,22 @@ static void pad_rows(enum mode mode, const struct sumi_tensor *x, const struct s
   }
 }
 
-static sumi_status pad_ref(const struct sumi_call *c) {
-  const struct sumi_tensor *x = c->in[0], *y = c->out[0];
-  enum mode mode = CONSTANT;
-  SUMI_TRY(mode_of(c->node, &mode, c->err));
-  int64_t buf[2][4 * SUMI_MAX_RANK], begin[SUMI_MAX_RANK], end[SUMI_MAX_RANK];
+sumi_status sumi_pad_resolve(const struct sumi_call *c, enum sumi_pad_mode *mode, int64_t *begin,
+                             int64_t *end) {
+  int64_t buf[2][4 * SUMI_MAX_RANK];
   const int64_t *list, *axes = NULL;
   int n, n_axes = 0;
+  SUMI_TRY(mode_of(c->node, mode, c->err));
   SUMI_TRY(sumi_call_ints_or_attr(c, 1, pads_attr(c->node), buf[0], &list, &n));
   if (sumi_call_has(c, 3)) SUMI_TRY(sumi_call_ints_or_attr(c, 3, "axes", buf[1], &axes, &n_axes));
-  SUMI_TRY(spread(list, n, axes, n_axes, x->rank, begin, end, c->err));
+  return spread(list, n, axes, n_axes, c->in[0]->rank, begin, end, c->err);
+}
+
+static sumi_status pad_ref(const struct sumi_call *c) {
+  const struct sumi_tensor *x = c->in[0], *y = c->out[0];
+  enum sumi_pad_mode mode;
+  int64_t begin[SUMI_MAX_RANK], end[SUMI_MAX_RANK];
+  SUMI_TRY(sumi_pad_resolve(c, &mode, begin, end));
   struct kept k = {.x_first = 0};
   sumi_strides(x->dim, x->rank, k.from);
   sumi_strides(y->dim, y->rank, k.to);
@@ -153,7 +158,7 @@ static sumi_status pad_ref(const struct sumi_call *c) {
     k.x_first -= SUMI_MIN(begin[i], 0) * k.from[i];
     k.y_first += k.begin[i] * k.to[i];
   }
-  if (mode != CONSTANT && x->rank) {
+  if (mode != SUMI_PAD_CONSTANT && x->rank) {
     pad_rows(mode, x, y, &k);
     return SUMI_OK;
   }
@@ -192,6 +197,12 @@ static const struct sumi_case cases[] = {
      .why = "cropped first"},
     {"g (int32[3,4] x) => (y) <int64[2] p = {5, 6}, int64[1] a = {-1}> { y = Pad <mode = \"wrap\"> (x, p, , "
      "a) }"},
+    {"g (float16[2,5,4,3] x) => (y) <int64[4] p = {1, 2, 1, 0}, int64[2] a = {1, 2}> { y = Pad (x, p, , a) }",
+     .why = "the last dim belongs to the rows"},
+    {"g (int64[2,4,3] x, int64[1] v) => (y) <int64[6] p = {1, 0, -1, 0, -1, 2}> { y = Pad (x, p, v) }",
+     .why = "a dim in the middle is cut only"},
+    {"g (float[3,4] x) => (y) <int64[4] p = {0, -2, 1, -2}> { y = Pad (x, p) }",
+     .why = "nothing of x is left"},
     {"g (uint8[3,5] x) => (y) <int64[4] p = {-1, 2, 0, -3}> { y = Pad (x, p) }"},
     {"<opset_import: [\"\": 2]> g (float[2,3] x) => (y) { y = Pad <pads = [0, 1, 0, 1], value = 2.0> (x) }"},
     {NULL},
@@ -206,5 +217,6 @@ const struct sumi_op sumi_op_pad = {
     .out = out,
     .infer = pad_infer,
     .ref = pad_ref,
+    .lower = sumi_pad_lower,
     .cases = cases,
 };

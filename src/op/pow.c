@@ -4,6 +4,7 @@
  * (below 1.1 ulp); others are the C library's powf. */
 #include <math.h>
 
+#include "op/eltwise_lower.h"
 #include "op/grad.h"
 #include "op/lane.h"
 #include "op/ops.h"
@@ -73,6 +74,10 @@ static const struct sumi_case cases[] = {
      .why = "powf is below 1 ulp"},
     {"g (float[3,17] x) => (z) <float two = {2}> { z = Pow (x, two) }", .why = "a square is rounded once"},
     {"g (float[3,17] x) => (z) <int64 three = {3}> { z = Pow (x, three) }", .rtol = 2e-7},
+    {"g (float[3,1700] x) => (z) <float[1,1] nine = {9}> { z = Pow (x, nine) }", .rtol = 2e-6,
+     .why = "four squares or products, each rounded"},
+    {"g (float[3,17] x) => (z) <float sixteenth = {0.0625}> { z = Pow (x, sixteenth) }", .rtol = 2e-7,
+     .low = 0, .high = 3},
     {"g (int32[3,17] x, int32[17] y) => (z) { z = Pow (x, y) }", .low = -3, .high = 40,
      .why = "wraps; negative exponents"},
     {"<opset_import: [\"\": 5]> g (float[2,3,4] x, float[3] y) => (z) { z = Pow <axis = 1, broadcast = 1> "
@@ -92,5 +97,6 @@ const struct sumi_op sumi_op_pow = {
     .infer = pow_infer,
     .ref = pow_ref,
     .grad = sumi_pow_grad,
+    .lower = sumi_power_lower,
     .cases = cases,
 };

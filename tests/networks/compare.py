@@ -223,11 +223,9 @@ def quantised_values(path):
     return model, steps
 
 
-def cut(model, values):
-    """Makes every quantised activation an input, too: each part of the network starts from the values given."""
+def cut(model, values, cuts):
+    """Makes the values named in cuts inputs, too: each part of the network starts from the values given."""
     graph = model.graph
-    known = {o.name for o in graph.output}
-    cuts = {n.output[0] for n in graph.node if n.op_type == "QuantizeLinear" and n.output[0] in known}
     for node in graph.node:
         for i, name in enumerate(node.input):
             if name in cuts:
@@ -247,7 +245,8 @@ def run_quantised(case, path, inputs, device):
     options = oracle.ort.SessionOptions()
     options.graph_optimization_level = oracle.ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     want = oracle.ort_run(oracle.ort.InferenceSession(model.SerializeToString(), options), inputs)
-    given = cut(model, want)
+    cuts = {n.output[0] for n in model.graph.node if n.op_type == "QuantizeLinear" and n.output[0] in want}
+    given = cut(model, want, cuts)
     with tempfile.NamedTemporaryFile(suffix=".onnx", dir=oracle.work_folder()) as file:
         file.write(model.SerializeToString())
         file.flush()

@@ -21,7 +21,7 @@
 
 #include "cpu/cpu.h"
 
-enum { SUMI_COPY_PHASES = 8 }; /* the most phases of one direction */
+enum { SUMI_COPY_PHASES = 32 }; /* the most phases of one direction */
 
 struct sumi_copy_halo {
   int64_t h, w, rows, pitch, plane;
