@@ -25,7 +25,7 @@ static void check_one(struct check *c, const struct sumi_depthwise_kernel *k) {
   const int common = pick(c, 0, 3); /* three of four: the shapes with a path of their own */
   struct sumi_depthwise d = {
       .h = pick(c, 1, 14), .w = pick(c, 1, pick(c, 0, 1) ? 12 : 70), .lo = -INFINITY, .hi = INFINITY};
-  d.kh = common ? 2 * pick(c, 1, 2) + 1 : pick(c, 1, 7);
+  d.kh = common ? 2 * pick(c, 1, 3) + 1 : pick(c, 1, 7);
   d.kw = common ? d.kh : pick(c, 1, 7);
   d.stride_y = common ? pick(c, 1, 2) : pick(c, 1, 3);
   d.stride_x = common ? d.stride_y : pick(c, 1, 3);

@@ -6,7 +6,8 @@
 
 #include "kernel/depthwise/depthwise.h"
 
-enum { WINDOW = 5, ROWS = 4, PAIRS = (WINDOW + 1) / 2 };
+/* Windows of 7 sum MOST_ROWS at once, as many as multiply-adds are under way, or WINDOW where that leaves no rest. */
+enum { WINDOW = 7, ROWS = 4, MOST_ROWS = 8, PAIRS = (WINDOW + 1) / 2 };
 
 static inline int64_t dw_min(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -37,7 +38,7 @@ INLINE void dw_load(const int kw, const int stride, const struct dw_block *b, co
 INLINE void dw_rows(const int kw, const int stride, const int rows, const struct sumi_depthwise *d,
                     const struct dw_block *b, const float *x, const float *weight, float bias, int64_t oy,
                     float *y) {
-  vec sum[ROWS], in[WINDOW + 1];
+  vec sum[MOST_ROWS], in[WINDOW + 1];
   UNROLL for (int r = 0; r < rows; r++) sum[r] = v_set(bias);
   UNROLL for (int t = 0; t < (rows - 1) * stride + kw; t++) {
     const int64_t i = oy * stride + t - d->top;
@@ -68,6 +69,12 @@ INLINE void dw_square(const int kw, const int stride, const struct sumi_depthwis
       b.tap[k] = v_mask(-first, dw_min(d->w - first, needed));
     }
     int64_t oy = 0;
+    if (kw == WINDOW) {
+      for (; (d->h_out - oy) % WINDOW && oy + MOST_ROWS <= d->h_out; oy += MOST_ROWS)
+        dw_rows(kw, stride, MOST_ROWS, d, &b, x, weight, bias, oy, y);
+      for (; oy + WINDOW <= d->h_out; oy += WINDOW)
+        dw_rows(kw, stride, WINDOW, d, &b, x, weight, bias, oy, y);
+    }
     for (; oy + ROWS <= d->h_out; oy += ROWS) dw_rows(kw, stride, ROWS, d, &b, x, weight, bias, oy, y);
     for (; oy < d->h_out; oy++) dw_rows(kw, stride, 1, d, &b, x, weight, bias, oy, y);
   }
@@ -113,6 +120,8 @@ static void dw_run(const struct sumi_depthwise *d, const float *x, const float *
     dw_square(5, 1, d, x, weight, bias, y);
   else if (plain && d->kw == 5 && d->stride_x == 2)
     dw_square(5, 2, d, x, weight, bias, y);
+  else if (plain && d->kw == 7 && d->stride_x == 1)
+    dw_square(7, 1, d, x, weight, bias, y);
   else
     dw_any(d, x, weight, bias, y);
 }
