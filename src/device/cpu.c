@@ -20,6 +20,7 @@ const struct sumi_device sumi_device_cpu = {
     .name = "cpu",
     .what = "kernels for this processor on the machine graph",
     .machine_passes = true,
+    .flushes = true,
     .lower = cpu_lower,
 };
 
@@ -27,6 +28,7 @@ const struct sumi_device sumi_device_audit = {
     .name = "audit",
     .what = "as cpu, every buffer between guard pages, poisoned before and after its life",
     .machine_passes = true,
+    .flushes = true,
     .guarded = true,
     .lower = cpu_lower,
 };

@@ -8,6 +8,7 @@
 struct sumi_device {
   const char *name, *what;
   bool machine_passes; /* runs on the machine graph (fused nodes) instead of the portable graph */
+  bool flushes;        /* subnormal floats are zero: sums over them would take a hundred times as long */
   bool
       guarded; /* every buffer in memory of its own between guard pages, poisoned before and after its life */
 

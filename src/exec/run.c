@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/float_mode.h"
 #include "base/size.h"
 #include "exec/exec.h"
 
@@ -299,9 +300,12 @@ sumi_status sumi_exec_run(struct sumi_exec *exec, const struct sumi_tensor *cons
   struct sumi_stage *s;
   sumi_arena_reset(&exec->heap);
   SUMI_TRY(sumi_exec_prepare(exec, in, &s, err));
+  const uint64_t mode = sumi_float_mode();
+  if (exec->session->device->flushes) sumi_float_mode_set(sumi_float_mode_flushing(mode));
   exec->running = true;
   const sumi_status status = run_stages(exec, s, err);
   exec->running = false;
+  sumi_float_mode_set(mode);
   return status;
 }
 

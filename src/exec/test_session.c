@@ -1,5 +1,6 @@
 /* Sessions on graphs built by hand: results, staging of strided inputs, plans per shape, no allocation while running,
  * nodes whose shapes depend on data, and every allocation failing in turn. */
+#include <float.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -7,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/float_mode.h"
 #include "base/mem_test.h"
 #include "exec/session.h"
 #include "op/ops.h"
@@ -124,6 +126,47 @@ static void random_numbers_differ(void **state) {
   }
   for (int i = 0; i < 4; i++)
     for (int k = 0; k < i; k++) assert_memory_not_equal(drawn[i], drawn[k], sizeof drawn[0]);
+}
+
+/* y = (x * x) * x */
+static struct sumi_graph *cube_graph(const struct sumi_allocator *a) {
+  struct sumi_graph *g = sumi_graph_new(a, "g");
+  if (!g) return NULL;
+  const struct sumi_info x_info = info_of(SUMI_FLOAT32, 2, (const sumi_dim[]){1, 4});
+  struct sumi_value *x = sumi_graph_add_input(g, "x", &x_info), *v = x;
+  for (int i = 0; v && i < 2; i++) v = add(g, &sumi_op_mul, v, x, i ? "y" : NULL);
+  if (!v || !sumi_graph_add_output(g, v) || sumi_pass_infer(g, NULL, NULL, NULL) != SUMI_OK) {
+    sumi_graph_free(g);
+    return NULL;
+  }
+  return g;
+}
+
+/* Device cpu takes subnormal numbers as zero where the processor can, ref keeps them; the caller's mode stays. */
+static void subnormal_numbers(void **state) {
+  (void)state;
+  const uint64_t mode = sumi_float_mode();
+  const bool can = sumi_float_mode_flushing(mode) != mode;
+  for (int d = 0; d < 2; d++) {
+    struct sumi_err err = SUMI_ERR_INIT;
+    struct sumi_model *model;
+    struct sumi_session *s;
+    assert_int_equal(open_session(sumi_allocator_default(), cube_graph, d ? "cpu" : "ref", &model, &s, &err),
+                     SUMI_OK);
+    float x[4] = {1e-13f, -1e-13f, 1e-3f, 2};
+    const int64_t dims[] = {1, 4};
+    const struct sumi_view in = input(x, dims, NULL);
+    struct sumi_view out = {.size = sizeof out, .name = "y"};
+    assert_int_equal(sumi_session_execute(s, &in, 1, &out, 1, &err), SUMI_OK);
+    const float *y = out.data;
+    assert_int_equal(y[0] == 0 && y[1] == 0, d && can);
+    assert_true(y[2] > 0.99e-9f && y[3] == 8);
+    volatile float least = FLT_MIN;
+    least = least / 2;
+    assert_true(least != 0);
+    sumi_session_fini(s);
+    sumi_model_unref(model);
+  }
 }
 
 static void strided_and_wrong_inputs(void **state) {
@@ -280,6 +323,7 @@ static void every_allocation_fails_in_turn(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(results_and_shapes),
                                      cmocka_unit_test(random_numbers_differ),
+                                     cmocka_unit_test(subnormal_numbers),
                                      cmocka_unit_test(strided_and_wrong_inputs),
                                      cmocka_unit_test(shapes_that_depend_on_data),
                                      cmocka_unit_test(nothing_is_allocated_while_running),

@@ -20,6 +20,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/float_mode.h"
 #include "base/size.h"
 
 enum {
@@ -61,6 +62,7 @@ struct sumi_par {
   void (*fn)(void *user, int64_t begin, int64_t end, int worker);
   void *user;
   int64_t n, tile;
+  uint64_t float_mode;   /* the caller's */
   int runs;              /* in use: threads that can be awake */
   struct run *run;       /* [threads] */
   struct worker *worker; /* [threads], 0 = the caller */
@@ -146,6 +148,7 @@ static void *worker_main(void *arg) {
     uint64_t gate = atomic_load(&par->gate);
     if (!is_open(gate, seen) || !atomic_compare_exchange_strong(&par->gate, &gate, gate + 1)) continue;
     seen = gate >> 32;
+    sumi_float_mode_set(par->float_mode);
     work(par, w->index);
     gate = atomic_fetch_sub(&par->gate, 1) - 1;
     if ((gate & CLOSED) && (gate & INSIDE) == 0 && atomic_load(&par->caller_sleeps)) {
@@ -278,6 +281,7 @@ void sumi_par_for(struct sumi_par *par, int64_t n, int64_t tile,
   par->user = user;
   par->n = n;
   par->tile = tile;
+  par->float_mode = sumi_float_mode();
   const int64_t share = tiles / par->runs, rest = tiles % par->runs;
   int64_t first = 0;
   for (int i = 0; i < par->runs; i++) {

@@ -16,7 +16,8 @@ void sumi_par_free(struct sumi_par *par);         /* NULL allowed */
 int sumi_par_threads(const struct sumi_par *par); /* 1 for NULL */
 
 /* Calls fn(user, begin, end, worker) for disjoint ranges that cover [0, n), each of at most tile items (tile >= 1),
- * on the caller and the workers, and returns when all are done. worker is in [0, threads). Allocates nothing. */
+ * on the caller and the workers, and returns when all are done. worker is in [0, threads). Workers compute with floats as the caller does
+ * (base/float_mode.h). Allocates nothing. */
 void sumi_par_for(struct sumi_par *par, int64_t n, int64_t tile,
                   void (*fn)(void *user, int64_t begin, int64_t end, int worker), void *user);
 

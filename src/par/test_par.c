@@ -1,6 +1,7 @@
 /* Parallel loops: every index once, in tiles no larger than asked, whatever the number of threads; no allocation; pools
  * side by side; idle pools take no time; CPU sets are kept. */
 #include <dirent.h>
+#include <float.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -14,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "base/float_mode.h"
 #include "par/par.h"
 
 enum { MOST = 1000 };
@@ -187,6 +189,33 @@ static void test_cpu_set(void **state) {
   for (int64_t i = 0; i < j.n; i++) assert_int_equal(j.visited[i], 50);
 }
 
+static atomic_int kept;
+static void halve_least(void *user, int64_t begin, int64_t end, int worker) {
+  (void)begin, (void)end;
+  volatile float least = FLT_MIN;
+  least = least / 2;
+  if (least != 0) atomic_fetch_add(&kept, 1);
+  pause_ms(1); /* so that every thread gets tiles */
+  visit(user, begin, end, worker);
+}
+
+/* Workers have the caller's float mode, loop by loop. */
+static void test_float_mode(void **state) {
+  (void)state;
+  static struct job j = {.n = 24, .tile = 1, .threads = 3};
+  struct sumi_par *par = NULL;
+  assert_int_equal(sumi_par_new(&counting, 3, &par, NULL), SUMI_OK);
+  const uint64_t mode = sumi_float_mode(), flushing = sumi_float_mode_flushing(mode);
+  sumi_par_for(par, j.n, j.tile, halve_least, &j);
+  assert_int_equal(kept, j.n);
+  kept = 0;
+  sumi_float_mode_set(flushing);
+  sumi_par_for(par, j.n, j.tile, halve_least, &j);
+  sumi_float_mode_set(mode);
+  assert_int_equal(kept, flushing == mode ? j.n : 0);
+  sumi_par_free(par);
+}
+
 static void test_refusal(void **state) {
   (void)state;
   struct sumi_err err = SUMI_ERR_INIT;
@@ -204,6 +233,7 @@ int main(void) {
       cmocka_unit_test(test_side_by_side),
       cmocka_unit_test(test_sleeps_when_idle),
       cmocka_unit_test(test_cpu_set),
+      cmocka_unit_test(test_float_mode),
       cmocka_unit_test(test_refusal),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
