@@ -122,6 +122,8 @@ static void dw_run(const struct sumi_depthwise *d, const float *x, const float *
     dw_square(5, 2, d, x, weight, bias, y);
   else if (plain && d->kw == 7 && d->stride_x == 1)
     dw_square(7, 1, d, x, weight, bias, y);
+  else if (plain && d->kw == 7 && d->stride_x == 2)
+    dw_square(7, 2, d, x, weight, bias, y);
   else
     dw_any(d, x, weight, bias, y);
 }
