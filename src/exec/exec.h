@@ -77,6 +77,13 @@ struct sumi_session {
   const struct sumi_tensor *
       *input_at;              /* [graph->n_input] where each input of the call is: input[i] or the default */
   struct sumi_block *staging; /* [graph->n_input] row-major copies of inputs that are strided */
+  struct sumi_slicing *slicings; /* of the shapes seen last */
+  struct sumi_tensor *slice;     /* [graph->n_input] inputs of one run of a sliced batch */
+  const struct sumi_tensor **slice_at;
+  struct sumi_whole { /* an output of a sliced batch */
+    struct sumi_tensor tensor;
+    struct sumi_block block;
+  } * whole; /* [graph->n_output] */
   struct sumi_output_view {
     int64_t dims[SUMI_MAX_RANK];
   } * output;                /* [graph->n_output] what the borrowed views point to */
@@ -87,6 +94,9 @@ struct sumi_session {
 sumi_status sumi_exec_new(struct sumi_session *session, const struct sumi_graph *graph,
                           struct sumi_exec **out, struct sumi_err *err);
 void sumi_exec_free(struct sumi_exec *exec);
+
+/* Makes exec->key for these inputs. */
+sumi_status sumi_exec_key(struct sumi_exec *exec, const struct sumi_tensor *const *in, struct sumi_err *err);
 
 /* Plans for these inputs [n_input]; those of unknown contents have data NULL. *stage is the first stage. */
 sumi_status sumi_exec_prepare(struct sumi_exec *exec, const struct sumi_tensor *const *in,

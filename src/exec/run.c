@@ -67,12 +67,10 @@ static sumi_status key_add(struct sumi_exec *exec, const struct sumi_tensor *t, 
   return SUMI_OK;
 }
 
-static sumi_status key_of_inputs(struct sumi_exec *exec, const struct sumi_tensor *const *in,
-                                 struct sumi_err *err) {
+sumi_status sumi_exec_key(struct sumi_exec *exec, const struct sumi_tensor *const *in, struct sumi_err *err) {
   exec->n_key = 0;
   for (size_t i = 0; i < exec->graph->n_input; i++) {
     const struct sumi_value *v = exec->graph->input[i];
-    exec->value[v->id] = *in[i];
     SUMI_TRY(key_add(exec, in[i], v->constant && in[i]->data == v->constant->data, err));
   }
   return SUMI_OK;
@@ -277,7 +275,8 @@ static void set_constants(struct sumi_exec *exec) {
 sumi_status sumi_exec_prepare(struct sumi_exec *exec, const struct sumi_tensor *const *in,
                               struct sumi_stage **stage, struct sumi_err *err) {
   set_constants(exec);
-  SUMI_TRY(key_of_inputs(exec, in, err));
+  for (size_t i = 0; i < exec->graph->n_input; i++) exec->value[exec->graph->input[i]->id] = *in[i];
+  SUMI_TRY(sumi_exec_key(exec, in, err));
   SUMI_TRY(sumi_stage_get(exec, NULL, &exec->stages, stage, err));
   return reserve(exec, *stage, 0, err);
 }

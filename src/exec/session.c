@@ -8,6 +8,7 @@
 
 #include "base/size.h"
 #include "base/text.h"
+#include "exec/slice.h"
 
 enum { DEFAULT_PLANS = 4 };
 
@@ -59,7 +60,11 @@ static sumi_status init(struct sumi_session *s, const struct sumi_session_option
   s->input_at = sumi_alloc(a, (s->graph->n_input + 1) * sizeof *s->input_at);
   s->staging = sumi_alloc(a, (s->graph->n_input + 1) * sizeof *s->staging);
   s->output = sumi_alloc(a, (s->graph->n_output + 1) * sizeof *s->output);
-  if (!s->input || !s->input_at || !s->staging || !s->output) SUMI_FAIL_MEMORY(err);
+  s->slice = sumi_alloc(a, (s->graph->n_input + 1) * sizeof *s->slice);
+  s->slice_at = sumi_alloc(a, (s->graph->n_input + 1) * sizeof *s->slice_at);
+  s->whole = sumi_alloc(a, (s->graph->n_output + 1) * sizeof *s->whole);
+  if (!s->input || !s->input_at || !s->staging || !s->output || !s->slice || !s->slice_at || !s->whole)
+    SUMI_FAIL_MEMORY(err);
   SUMI_TRY(sumi_par_new(a, s->threads, &s->par, err));
   return sumi_exec_new(s, s->graph, &s->execs, err);
 }
@@ -96,6 +101,12 @@ void sumi_session_fini(struct sumi_session *s) {
     sumi_free(&a, (void *)s->input_at, (s->graph->n_input + 1) * sizeof *s->input_at);
     sumi_free(&a, s->staging, (s->graph->n_input + 1) * sizeof *s->staging);
     sumi_free(&a, s->output, (s->graph->n_output + 1) * sizeof *s->output);
+    sumi_free(&a, s->slice, (s->graph->n_input + 1) * sizeof *s->slice);
+    sumi_free(&a, (void *)s->slice_at, (s->graph->n_input + 1) * sizeof *s->slice_at);
+    for (size_t i = 0; s->whole && i < s->graph->n_output; i++)
+      sumi_free(&a, s->whole[i].block.data, s->whole[i].block.bytes);
+    sumi_free(&a, s->whole, (s->graph->n_output + 1) * sizeof *s->whole);
+    sumi_slicing_free_all(s);
   }
   sumi_arena_fini(&s->views);
   sumi_model_unref(s->model);
@@ -363,12 +374,74 @@ static sumi_status find_output(const struct sumi_graph *g, const char *name, siz
             names_of(g->output, g->n_output, names, sizeof names));
 }
 
+/* ---- runs --------------------------------------------------------------------------------------------------- */
+
+/* The inputs of the run that begins at an item; all of them where the batch is not sliced. */
+static const struct sumi_tensor *const *inputs_from(struct sumi_session *s,
+                                                    const struct sumi_slicing *slicing, int64_t first) {
+  if (slicing->each == slicing->items) return s->input_at;
+  for (size_t i = 0; i < s->graph->n_input; i++) {
+    s->slice[i] = sumi_slice_of(slicing, s->graph->input[i], s->input_at[i], first);
+    const bool same = s->slice[i].data == s->input_at[i]->data && !slicing->carries[s->graph->input[i]->id];
+    s->slice_at[i] = same ? s->input_at[i] : &s->slice[i];
+  }
+  return s->slice_at;
+}
+
+/* Room for the whole outputs of a sliced batch, whose parts are planned. */
+static sumi_status make_whole(struct sumi_session *s, const struct sumi_slicing *slicing,
+                              const struct sumi_stage *stage, struct sumi_err *err) {
+  for (size_t i = 0; i < s->graph->n_output; i++) {
+    struct sumi_tensor t = sumi_info_tensor(&stage->info[s->graph->output[i]->id]);
+    struct sumi_block *b = &s->whole[i].block;
+    size_t bytes;
+    t.dim[0] = slicing->items;
+    SUMI_TRY(sumi_shape_bytes(t.dtype, t.dim, t.rank, &bytes, err));
+    if (b->bytes < bytes) {
+      sumi_free(&s->allocator, b->data, b->bytes);
+      *b = (struct sumi_block){0};
+      if (!(b->data = sumi_alloc(&s->allocator, bytes))) SUMI_FAIL_MEMORY(err);
+      b->bytes = bytes;
+    }
+    t.data = b->data;
+    s->whole[i].tensor = t;
+  }
+  return SUMI_OK;
+}
+
+/* Decides how the inputs are run, and plans for it. */
+static sumi_status prepare(struct sumi_session *s, const struct sumi_slicing **slicing,
+                           struct sumi_stage **stage, struct sumi_err *err) {
+  SUMI_TRY(sumi_slicing_find(s, slicing, err));
+  SUMI_TRY(sumi_exec_prepare(s->execs, inputs_from(s, *slicing, 0), stage, err));
+  s->is_static = (*stage)->last && !(*stage)->n_dynamic;
+  return (*slicing)->each == (*slicing)->items ? SUMI_OK : make_whole(s, *slicing, *stage, err);
+}
+
+static const struct sumi_tensor *output_of(const struct sumi_session *s, const struct sumi_slicing *slicing,
+                                           size_t i) {
+  return slicing->each == slicing->items ? &s->execs->value[s->graph->output[i]->id] : &s->whole[i].tensor;
+}
+
+static sumi_status run_slices(struct sumi_session *s, const struct sumi_slicing *slicing,
+                              struct sumi_err *err) {
+  for (int64_t first = 0; first < slicing->items; first += slicing->each) {
+    SUMI_TRY(sumi_exec_run(s->execs, inputs_from(s, slicing, first), err));
+    for (size_t i = 0; i < s->graph->n_output; i++) {
+      const struct sumi_tensor *from = &s->execs->value[s->graph->output[i]->id];
+      const struct sumi_tensor *to = &s->whole[i].tensor;
+      const int64_t item = sumi_dims_count(to->dim, 1, to->rank);
+      sumi_copy(to->dtype, to->data, first * item, from->data, 0, slicing->each * item);
+    }
+  }
+  return SUMI_OK;
+}
+
 sumi_status sumi_session_plan(struct sumi_session *s, const struct sumi_view *inputs, size_t n_inputs,
                               struct sumi_stage **stage, struct sumi_err *err) {
+  const struct sumi_slicing *slicing;
   SUMI_TRY(set_inputs(s, inputs, n_inputs, false, err));
-  SUMI_TRY(sumi_exec_prepare(s->execs, s->input_at, stage, err));
-  s->is_static = (*stage)->last && !(*stage)->n_dynamic;
-  return SUMI_OK;
+  return prepare(s, &slicing, stage, err);
 }
 
 sumi_status sumi_session_execute(struct sumi_session *s, const struct sumi_view *inputs, size_t n_inputs,
@@ -376,11 +449,19 @@ sumi_status sumi_session_execute(struct sumi_session *s, const struct sumi_view 
   size_t at;
   for (size_t k = 0; k < n_outputs; k++) SUMI_TRY(find_output(s->graph, outputs[k].name, &at, err));
   SUMI_TRY(set_inputs(s, inputs, n_inputs, true, err));
-  SUMI_TRY(sumi_exec_run(s->execs, s->input_at, err));
-  s->is_static = s->execs->stages->last && !s->execs->stages->n_dynamic;
+  const struct sumi_slicing *slicing;
+  struct sumi_stage *stage;
+  SUMI_TRY(sumi_slicing_find(s, &slicing, err));
+  if (slicing->each == slicing->items) {
+    SUMI_TRY(sumi_exec_run(s->execs, s->input_at, err));
+    s->is_static = s->execs->stages->last && !s->execs->stages->n_dynamic;
+  } else {
+    SUMI_TRY(prepare(s, &slicing, &stage, err));
+    SUMI_TRY(run_slices(s, slicing, err));
+  }
   for (size_t k = 0; k < n_outputs; k++) {
     SUMI_TRY(find_output(s->graph, outputs[k].name, &at, err));
-    const struct sumi_tensor *t = &s->execs->value[s->graph->output[at]->id];
+    const struct sumi_tensor *t = output_of(s, slicing, at);
     if (outputs[k].data)
       SUMI_TRY(deliver(t, &outputs[k], err));
     else

@@ -130,6 +130,10 @@ struct sumi_op {
    * is known; pass/gradient.h refuses by the operator's name. */
   sumi_status (*grad)(struct sumi_grad *g);
 
+  /* Whether item i (index of dimension 0) of every output follows from item i of the inputs that carry items, carries[n_in],
+   * by itself, and as dimension 0 of them. Shapes are numbers, data is there where constant. NULL = no. op/by_item.h. */
+  bool (*by_item)(const struct sumi_call *call, const bool *carries);
+
   /* The node's products with weights that are constants, part 0, 1, ...; false: there is no such part. */
   bool (*product)(const struct sumi_node *node, int part, struct sumi_op_product *out);
 

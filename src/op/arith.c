@@ -1,6 +1,7 @@
 /* Add, Sub, Mul, Div: two inputs, NumPy broadcasting from version 7 on, attributes axis and broadcast
  * before. Integers wrap modulo 2^bits; Div truncates toward zero, and x / 0 is 0 for integers. float16 and
  * bfloat16 are computed in float32 and rounded once. */
+#include "op/by_item.h"
 #include "op/eltwise_lower.h"
 #include "op/grad.h"
 #include "op/lane.h"
@@ -54,6 +55,7 @@ static sumi_status run(const struct sumi_call *c, const sumi_loop *loop) {
       .out = out,                                                                                     \
       .flags = SUMI_OP_IN_PLACE,                                                                      \
       .infer = symbol##_infer,                                                                        \
+      .by_item = sumi_by_item_elements,                                                               \
       .ref = symbol##_ref,                                                                            \
       .lower = sumi_binary_lower,                                                                     \
       .grad = sumi_##symbol##_grad,                                                                   \

@@ -9,6 +9,7 @@
 
 #include "base/size.h"
 #include "op/batch_norm.h"
+#include "op/by_item.h"
 #include "op/grad.h"
 #include "op/norm_lower.h"
 #include "op/op_util.h"
@@ -158,6 +159,10 @@ static const struct sumi_case cases[] = {
     {NULL},
 };
 
+static bool batch_norm_by_item(const struct sumi_call *c, const bool *carries) {
+  return sumi_by_item_first(c, carries) && !sumi_attr_int(c->node, "training_mode", 0) && c->n_out == 1;
+}
+
 const struct sumi_op sumi_op_batch_normalization = {
     .name = "BatchNormalization",
     .formula = "(x - mean) / sqrt(var + epsilon) * scale + b per channel",
@@ -166,6 +171,7 @@ const struct sumi_op sumi_op_batch_normalization = {
     .in = in,
     .out = out,
     .infer = batch_infer,
+    .by_item = batch_norm_by_item,
     .ref = batch_ref,
     .lower = sumi_batch_norm_lower,
     .grad = sumi_batch_norm_grad,

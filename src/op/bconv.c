@@ -3,6 +3,7 @@
  * x, w, r are bfloat16, bias and all sums float32; y is bfloat16, or float32 with to = 1. */
 #include "op/bdot.h"
 #include "op/bdot_lower.h"
+#include "op/by_item.h"
 #include "op/conv.h"
 #include "op/widen.h"
 
@@ -67,6 +68,10 @@ static const struct sumi_case cases[] = {
     {NULL},
 };
 
+static bool bconv_by_item(const struct sumi_call *c, const bool *carries) {
+  return sumi_by_item_only(c, carries, 1 << SUMI_BDOT_X | 1 << SUMI_BDOT_R);
+}
+
 const struct sumi_op sumi_op_bconv = {
     .name = "sumi.BConv",
     .formula = "activation(Conv(x, w, b) + r) on bfloat16, sums in float32",
@@ -76,6 +81,7 @@ const struct sumi_op sumi_op_bconv = {
     .out = sumi_bdot_out,
     .flags = SUMI_OP_INTERNAL,
     .infer = bconv_infer,
+    .by_item = bconv_by_item,
     .ref = sumi_conv_ref,
     .lower = sumi_bconv_lower,
     .lanes = sumi_bconv_lanes,

@@ -5,6 +5,7 @@
 #include "op/activation.h"
 #include "op/bdot.h"
 #include "op/bdot_lower.h"
+#include "op/by_item.h"
 #include "op/conv.h"
 #include "op/matmul.h"
 #include "op/widen.h"
@@ -75,6 +76,11 @@ static const struct sumi_case cases[] = {
     {NULL},
 };
 
+static bool bmatmul_by_item(const struct sumi_call *c, const bool *carries) {
+  const bool like_output = !sumi_call_has(c, R) || !carries[R] || c->in[R]->rank == c->out[0]->rank;
+  return sumi_by_item_only(c, carries, 1 << X | 1 << R) && like_output;
+}
+
 const struct sumi_op sumi_op_bmatmul = {
     .name = "sumi.BMatMul",
     .formula = "activation(MatMul(x, w) + b + r) on bfloat16, sums in float32",
@@ -84,6 +90,7 @@ const struct sumi_op sumi_op_bmatmul = {
     .out = sumi_bdot_out,
     .flags = SUMI_OP_INTERNAL,
     .infer = bmatmul_infer,
+    .by_item = bmatmul_by_item,
     .ref = bmatmul_ref,
     .lower = sumi_bmatmul_lower,
     .lanes = sumi_bmatmul_lanes,

@@ -7,6 +7,7 @@
  *   string              numbers as strtod reads them; written with the fewest digits that read back the same
  * Strings are in cast_string.c. */
 #include "op/cast.h"
+#include "op/by_item.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -337,6 +338,7 @@ const struct sumi_op sumi_op_cast = {
     .in = cast_in,
     .out = out,
     .infer = cast_infer,
+    .by_item = sumi_by_item_first,
     .ref = cast_ref,
     .lower = cast_lower,
     .lanes = cast_lanes,

@@ -3,6 +3,7 @@
  * stays a NaN. */
 #include <float.h>
 
+#include "op/by_item.h"
 #include "op/eltwise_lower.h"
 #include "op/grad.h"
 #include "op/lane.h"
@@ -102,6 +103,7 @@ const struct sumi_op sumi_op_clip = {
     .out = out,
     .flags = SUMI_OP_IN_PLACE,
     .infer = clip_infer,
+    .by_item = sumi_by_item_elements,
     .ref = clip_ref,
     .lower = sumi_unary_lower,
     .grad = sumi_clip_grad,

@@ -1,6 +1,7 @@
 /* Concat: the inputs one after the other along axis (required from version 4; 1 in version 1). */
 #include <inttypes.h>
 
+#include "op/by_item.h"
 #include "op/dims.h"
 #include "op/grad.h"
 #include "op/move_lower.h"
@@ -120,6 +121,7 @@ const struct sumi_op sumi_op_concat = {
     .in = in,
     .out = out,
     .infer = concat_infer,
+    .by_item = sumi_by_item_elements,
     .flags = SUMI_OP_MOVES,
     .ref = concat_ref,
     .lower = concat_lower,

@@ -4,6 +4,7 @@
  * accumulates in float32 in exactly the order bias, then tap by tap (row-major), channel by channel, then z;
  * float16 and bfloat16 the same, rounded once at the end; float64 is the textbook loop. */
 #include "op/conv.h"
+#include "op/by_item.h"
 
 #include <inttypes.h>
 
@@ -195,6 +196,10 @@ static const struct sumi_case fused_cases[] = {
     {NULL},
 };
 
+static bool conv_by_item(const struct sumi_call *c, const bool *carries) {
+  return sumi_by_item_only(c, carries, 1 << 0 | 1 << 3);
+}
+
 const struct sumi_op sumi_op_conv = {
     .name = "Conv",
     .formula = "bias + sum of w * x over channels and taps of a sliding window",
@@ -203,6 +208,7 @@ const struct sumi_op sumi_op_conv = {
     .in = conv_in,
     .out = out,
     .infer = conv_infer,
+    .by_item = conv_by_item,
     .ref = sumi_conv_ref,
     .lower = sumi_conv_lower,
     .scratch = sumi_widen_scratch,
@@ -220,6 +226,7 @@ const struct sumi_op sumi_op_fused_conv = {
     .in = fused_in,
     .out = out,
     .infer = conv_infer,
+    .by_item = conv_by_item,
     .ref = sumi_conv_ref,
     .lower = sumi_conv_lower,
     .scratch = sumi_widen_scratch,

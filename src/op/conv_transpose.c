@@ -7,6 +7,7 @@
 #include <inttypes.h>
 
 #include "base/size.h"
+#include "op/by_item.h"
 #include "op/conv.h"
 #include "op/conv_transpose_lower.h"
 #include "op/widen.h"
@@ -292,6 +293,7 @@ const struct sumi_op sumi_op_conv_transpose = {
     .in = in,
     .out = out,
     .infer = transpose_infer,
+    .by_item = sumi_by_item_first,
     .ref = transpose_ref,
     .lower = sumi_conv_transpose_lower,
     .scratch = sumi_widen_scratch,

@@ -2,6 +2,7 @@
  * each block along it. Computed in float32 and rounded once to the output's type: output_dtype's, else the
  * scale's. */
 #include "base/size.h"
+#include "op/by_item.h"
 #include "op/lane.h"
 #include "op/ops.h"
 #include "op/quant.h"
@@ -133,6 +134,7 @@ const struct sumi_op sumi_op_dequantize_linear = {
     .in = in,
     .out = out,
     .infer = dequantize_infer,
+    .by_item = sumi_by_item_first,
     .ref = dequantize_ref,
     .lower = sumi_dequantize_lower,
     .lanes = sumi_dequantize_lanes,

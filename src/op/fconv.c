@@ -3,6 +3,7 @@
  * So weights keep the place in the file where they lie; only what is packed of them is scaled. */
 #include <inttypes.h>
 
+#include "op/by_item.h"
 #include "op/conv.h"
 #include "op/conv_lower.h"
 
@@ -82,6 +83,10 @@ static const struct sumi_case cases[] = {
     {NULL},
 };
 
+static bool fconv_by_item(const struct sumi_call *c, const bool *carries) {
+  return sumi_by_item_only(c, carries, 1 << X | 1 << Z);
+}
+
 const struct sumi_op sumi_op_fconv = {
     .name = "sumi.FConv",
     .formula = "activation(Conv(x, w * s, b) + z), s for each output channel",
@@ -91,6 +96,7 @@ const struct sumi_op sumi_op_fconv = {
     .out = out,
     .flags = SUMI_OP_INTERNAL,
     .infer = fconv_infer,
+    .by_item = fconv_by_item,
     .ref = fconv_ref,
     .lower = sumi_conv_lower,
     .scratch = fconv_scratch,

@@ -2,6 +2,7 @@
  *   y[..., n] = act(c[n] + sum over k of a[..., k] * b[k, n])
  * c may be absent. Attributes activation and activation_params as in op/activation.h. */
 #include "op/activation.h"
+#include "op/by_item.h"
 #include "op/conv.h"
 #include "op/matmul_lower.h"
 
@@ -61,6 +62,11 @@ static const struct sumi_case cases[] = {
     {NULL},
 };
 
+static bool fmatmul_by_item(const struct sumi_call *c, const bool *carries) {
+  const bool like_output = !sumi_call_has(c, C) || !carries[C] || c->in[C]->rank == c->out[0]->rank;
+  return sumi_by_item_only(c, carries, 1 << A | 1 << C) && like_output;
+}
+
 const struct sumi_op sumi_op_fmatmul = {
     .name = "sumi.FMatMul",
     .formula = "activation(c + sum of a[i, k] * b[k, j] over k)",
@@ -69,6 +75,7 @@ const struct sumi_op sumi_op_fmatmul = {
     .in = in,
     .out = out,
     .infer = fmatmul_infer,
+    .by_item = fmatmul_by_item,
     .ref = fmatmul_ref,
     .lower = sumi_fmatmul_lower,
     .cost = fmatmul_cost,

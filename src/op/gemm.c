@@ -4,6 +4,7 @@
  * are exact modulo 2^bits where alpha and beta are 1, else the figures are applied in double precision.
  * Before version 7 C broadcasts only with attribute broadcast; it is taken either way. */
 #include "op/gemm.h"
+#include "op/by_item.h"
 
 #include <inttypes.h>
 
@@ -222,6 +223,10 @@ static const struct sumi_case fused_cases[] = {
     {NULL},
 };
 
+static bool gemm_by_item(const struct sumi_call *c, const bool *carries) {
+  return sumi_by_item_first(c, carries) && !sumi_attr_int(c->node, "transA", 0);
+}
+
 const struct sumi_op sumi_op_gemm = {
     .name = "Gemm",
     .formula = "alpha * A * B + beta * C",
@@ -230,6 +235,7 @@ const struct sumi_op sumi_op_gemm = {
     .in = in,
     .out = out,
     .infer = gemm_infer,
+    .by_item = gemm_by_item,
     .ref = gemm_ref,
     .lower = sumi_gemm_lower,
     .scratch = sumi_widen_scratch,
@@ -247,6 +253,7 @@ const struct sumi_op sumi_op_fused_gemm = {
     .in = in,
     .out = out,
     .infer = gemm_infer,
+    .by_item = gemm_by_item,
     .ref = gemm_ref,
     .lower = sumi_gemm_lower,
     .scratch = sumi_widen_scratch,

@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/size.h"
+#include "op/by_item.h"
 #include "op/grad.h"
 #include "op/pool.h"
 #include "op/pool_lower.h"
@@ -92,6 +93,7 @@ const struct sumi_op sumi_op_global_average_pool = {
     .in = in,
     .out = out,
     .infer = global_infer,
+    .by_item = sumi_by_item_first,
     .ref = average_ref,
     .lower = sumi_global_average_pool_lower,
     .grad = sumi_global_average_pool_grad,
@@ -105,6 +107,7 @@ const struct sumi_op sumi_op_global_max_pool = {
     .in = in,
     .out = out,
     .infer = global_infer,
+    .by_item = sumi_by_item_first,
     .ref = max_ref,
     .lower = sumi_global_max_pool_lower,
     .cases = max_cases,

@@ -3,6 +3,7 @@
  * outside the standard (domain ai.onnx in files converted for Windows ML) that writes its input to a file;
  * here the input passes through and nothing is written. */
 #include "base/size.h"
+#include "op/by_item.h"
 #include "op/dims.h"
 #include "op/grad.h"
 #include "op/move.h"
@@ -36,6 +37,7 @@ const struct sumi_op sumi_op_identity = {
     .out = any_out,
     .flags = SUMI_OP_VIEW,
     .infer = identity_infer,
+    .by_item = sumi_by_item_first,
     .ref = identity_ref,
     .grad = sumi_identity_grad,
     .cases = identity_cases,

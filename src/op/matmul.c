@@ -4,6 +4,7 @@
  * float32 accumulates in float32 in the order sumi_matmul_f32() documents; float16 and bfloat16 the same,
  * rounded once at the end; float64 and integers are the textbook loop, integers modulo 2^bits. */
 #include "op/matmul.h"
+#include "op/by_item.h"
 #include "op/grad.h"
 
 #include "base/size.h"
@@ -145,6 +146,7 @@ const struct sumi_op sumi_op_matmul = {
     .in = in,
     .out = out,
     .infer = matmul_infer,
+    .by_item = sumi_by_item_first,
     .ref = matmul_ref,
     .lower = sumi_matmul_lower,
     .scratch = sumi_widen_scratch,

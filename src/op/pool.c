@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "base/size.h"
+#include "op/by_item.h"
 #include "op/grad.h"
 #include "op/pool.h"
 #include "op/pool_lower.h"
@@ -241,6 +242,10 @@ static const struct sumi_case lp_cases[] = {
     {NULL},
 };
 
+static bool pool_by_item(const struct sumi_call *c, const bool *carries) {
+  return sumi_by_item_first(c, carries) && !sumi_call_wants(c, 1); /* indices count through the batch */
+}
+
 const struct sumi_op sumi_op_max_pool = {
     .name = "MaxPool",
     .formula = "the largest element of a sliding window",
@@ -249,6 +254,7 @@ const struct sumi_op sumi_op_max_pool = {
     .in = max_in,
     .out = max_out,
     .infer = pool_infer,
+    .by_item = pool_by_item,
     .ref = max_ref,
     .lower = sumi_max_pool_lower,
     .lanes = sumi_qmax_pool_lanes,
@@ -264,6 +270,7 @@ const struct sumi_op sumi_op_average_pool = {
     .in = in,
     .out = out,
     .infer = pool_infer,
+    .by_item = pool_by_item,
     .ref = average_ref,
     .lower = sumi_average_pool_lower,
     .grad = sumi_average_pool_grad,
@@ -278,6 +285,7 @@ const struct sumi_op sumi_op_lp_pool = {
     .in = in,
     .out = out,
     .infer = pool_infer,
+    .by_item = pool_by_item,
     .ref = lp_ref,
     .cases = lp_cases,
 };

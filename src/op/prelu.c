@@ -2,6 +2,7 @@
  * one for each channel (dimension 1 of x). */
 #include <inttypes.h>
 
+#include "op/by_item.h"
 #include "op/eltwise_lower.h"
 #include "op/lane.h"
 #include "op/ops.h"
@@ -67,6 +68,7 @@ const struct sumi_op sumi_op_prelu = {
     .out = out,
     .flags = SUMI_OP_IN_PLACE,
     .infer = prelu_infer,
+    .by_item = sumi_by_item_elements,
     .ref = prelu_ref,
     .lower = sumi_binary_lower,
     .cases = cases,

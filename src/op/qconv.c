@@ -2,6 +2,7 @@
  * QuantizeLinear (files cannot name it):
  *   dot[b, m, o] = b[m] + sum over channels c, taps k of w[m, c, k] * (x[b, c, o * stride + k * dilation - begin] - x_zero)
  * and what qdot.h does with it. Padding counts as x_zero: it adds nothing. Sums are exact modulo 2^32. */
+#include "op/by_item.h"
 #include "op/conv.h"
 #include "op/qdot.h"
 #include "op/qdot_lower.h"
@@ -119,6 +120,10 @@ static const struct sumi_case cases[] = {
     {NULL},
 };
 
+static bool qconv_by_item(const struct sumi_call *c, const bool *carries) {
+  return sumi_by_item_only(c, carries, 1 << SUMI_QDOT_X | 1 << SUMI_QDOT_R);
+}
+
 const struct sumi_op sumi_op_qconv = {
     .name = "sumi.QConv",
     .formula = "quantise(Conv(x - x_zero, w) + b), + c, + r, each quantised again",
@@ -128,6 +133,7 @@ const struct sumi_op sumi_op_qconv = {
     .out = sumi_qdot_out,
     .flags = SUMI_OP_INTERNAL,
     .infer = qconv_infer,
+    .by_item = qconv_by_item,
     .ref = qconv_ref,
     .lower = sumi_qconv_lower,
     .lanes = sumi_qconv_lanes,

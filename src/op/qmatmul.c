@@ -3,6 +3,7 @@
  *   dot[..., n] = b[n] + sum over k of w[k, n] * (x[..., k] - x_zero)            w is [K, N]; transB: [N, K]
  * and what qdot.h does with it; its rows are the columns n. Sums are exact modulo 2^32. */
 #include "base/size.h"
+#include "op/by_item.h"
 #include "op/matmul.h"
 #include "op/qdot.h"
 #include "op/qdot_lower.h"
@@ -99,6 +100,12 @@ static const struct sumi_case cases[] = {
     {NULL},
 };
 
+static bool qmatmul_by_item(const struct sumi_call *c, const bool *carries) {
+  const bool like_output =
+      !sumi_call_has(c, SUMI_QDOT_R) || !carries[SUMI_QDOT_R] || c->in[SUMI_QDOT_R]->rank == c->out[0]->rank;
+  return sumi_by_item_only(c, carries, 1 << SUMI_QDOT_X | 1 << SUMI_QDOT_R) && like_output;
+}
+
 const struct sumi_op sumi_op_qmatmul = {
     .name = "sumi.QMatMul",
     .formula = "quantise(MatMul(x - x_zero, w) + b), + c, + r, each quantised again",
@@ -108,6 +115,7 @@ const struct sumi_op sumi_op_qmatmul = {
     .out = sumi_qdot_out,
     .flags = SUMI_OP_INTERNAL,
     .infer = qmatmul_infer,
+    .by_item = qmatmul_by_item,
     .ref = qmatmul_ref,
     .lower = sumi_qmatmul_lower,
     .lanes = sumi_qmatmul_lanes,

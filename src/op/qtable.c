@@ -1,5 +1,6 @@
 /* sumi.QTable: any function of one 8-bit value, made by passes of element-wise operators between DequantizeLinear and
  * QuantizeLinear (files cannot name it): y[i] = table[x[i]], where the bits of x[i] count as 0..255. */
+#include "op/by_item.h"
 #include "op/op_util.h"
 #include "op/qeltwise_lower.h"
 
@@ -48,6 +49,7 @@ const struct sumi_op sumi_op_qtable = {
     .out = out,
     .flags = SUMI_OP_INTERNAL | SUMI_OP_IN_PLACE,
     .infer = qtable_infer,
+    .by_item = sumi_by_item_first,
     .ref = qtable_ref,
     .lower = sumi_qtable_lower,
     .lanes = sumi_qtable_lanes,

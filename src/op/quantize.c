@@ -5,6 +5,7 @@
  * point's, else output_dtype's, else uint8. A division by 0 gives infinity, and so the limit. */
 #include "base/half.h"
 #include "base/size.h"
+#include "op/by_item.h"
 #include "op/lane.h"
 #include "op/ops.h"
 #include "op/quant.h"
@@ -133,6 +134,7 @@ const struct sumi_op sumi_op_quantize_linear = {
     .in = in,
     .out = out,
     .infer = quantize_infer,
+    .by_item = sumi_by_item_first,
     .ref = quantize_ref,
     .lower = sumi_quantize_lower,
     .lanes = sumi_quantize_lanes,

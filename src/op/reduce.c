@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "base/size.h"
+#include "op/by_item.h"
 #include "op/grad.h"
 #include "op/lane.h"
 #include "op/op_util.h"
@@ -371,6 +372,11 @@ static const struct sumi_port number_out[] = {{"reduced", SUMI_NUMBERS, 'T'}, {N
 static const struct sumi_port bool_in[] = {{"data", TYPES, 'T'}, AXES, {NULL}};
 static const struct sumi_port bool_out[] = {{"reduced", TYPES, 'T'}, {NULL}};
 
+static bool reduce_by_item(const struct sumi_call *c, const bool *carries) {
+  bool reduced[SUMI_MAX_RANK] = {false};
+  return sumi_by_item_first(c, carries) && sumi_reduce_axes(c, reduced) == SUMI_OK && !reduced[0];
+}
+
 #define LIST(...) \
   { __VA_ARGS__ }
 #define DESCRIPTOR(symbol, label, text, versions, attr_list, dim_op, in_ports, out_ports, rule)        \
@@ -397,6 +403,7 @@ static const struct sumi_port bool_out[] = {{"reduced", TYPES, 'T'}, {NULL}};
       .in = in_ports,                                                                                  \
       .out = out_ports,                                                                                \
       .infer = symbol##_infer,                                                                         \
+      .by_item = reduce_by_item,                                                                       \
       .ref = symbol##_ref,                                                                             \
       .lower = sumi_reduce_lower,                                                                      \
       .grad = rule,                                                                                    \

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "base/size.h"
+#include "op/by_item.h"
 #include "op/dims.h"
 #include "op/grad.h"
 #include "op/move.h"
@@ -152,6 +153,7 @@ const struct sumi_op sumi_op_reshape = {
     .out = reshape_out,
     .flags = SUMI_OP_VIEW,
     .infer = reshape_infer,
+    .by_item = sumi_by_item_first,
     .ref = sumi_ref_view,
     .grad = sumi_reshape_grad,
     .cases = reshape_cases,
@@ -176,6 +178,7 @@ const struct sumi_op sumi_op_flatten = {
     .out = flatten_out,
     .flags = SUMI_OP_VIEW,
     .infer = flatten_infer,
+    .by_item = sumi_by_item_first,
     .ref = sumi_ref_view,
     .grad = sumi_reshape_grad,
     .cases = flatten_cases,

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "op/by_item.h"
 #include "op/dims.h"
 #include "op/move.h"
 #include "op/op_util.h"
@@ -527,6 +528,7 @@ const struct sumi_op sumi_op_resize = {
     .in = resize_in,
     .out = resize_out,
     .infer = resize_infer,
+    .by_item = sumi_by_item_first,
     .ref = resize_ref,
     .lower = sumi_resize_lower,
     .scratch = resize_scratch,

@@ -7,6 +7,7 @@
 #include "base/fmath.h"
 #include "base/size.h"
 #include "op/broadcast.h"
+#include "op/by_item.h"
 #include "op/grad.h"
 #include "op/op_util.h"
 #include "op/rows_lower.h"
@@ -192,6 +193,7 @@ static const struct sumi_port out[] = {{"output", SUMI_FLOATS, 'T'}, {NULL}};
       .out = out,                                  \
       .flags = SUMI_OP_IN_PLACE,                   \
       .infer = softmax_infer,                      \
+      .by_item = sumi_by_item_elements,            \
       .ref = symbol##_ref,                         \
       .lower = how,                                \
       .grad = rule,                                \

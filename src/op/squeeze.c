@@ -3,6 +3,7 @@
  * axes is an attribute before version 13 and an input from then on. Both are views. */
 #include <inttypes.h>
 
+#include "op/by_item.h"
 #include "op/dims.h"
 #include "op/grad.h"
 #include "op/move.h"
@@ -116,6 +117,7 @@ const struct sumi_op sumi_op_squeeze = {
     .out = out,
     .flags = SUMI_OP_VIEW,
     .infer = squeeze_infer,
+    .by_item = sumi_by_item_first,
     .ref = sumi_ref_view,
     .grad = sumi_reshape_grad,
     .cases = squeeze_cases,
@@ -130,6 +132,7 @@ const struct sumi_op sumi_op_unsqueeze = {
     .out = out,
     .flags = SUMI_OP_VIEW,
     .infer = unsqueeze_infer,
+    .by_item = sumi_by_item_first,
     .ref = sumi_ref_view,
     .grad = sumi_reshape_grad,
     .cases = unsqueeze_cases,

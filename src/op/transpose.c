@@ -1,4 +1,5 @@
 /* Transpose: y[i[perm[0]], i[perm[1]], ...] = x[i[0], i[1], ...]; perm reverses the dims by default. */
+#include "op/by_item.h"
 #include "op/dims.h"
 #include "op/grad.h"
 #include "op/move_lower.h"
@@ -61,6 +62,11 @@ static const struct sumi_case cases[] = {
     {NULL},
 };
 
+static bool transpose_by_item(const struct sumi_call *c, const bool *carries) {
+  const struct sumi_attr *perm = sumi_node_attr(c->node, "perm");
+  return sumi_by_item_first(c, carries) && perm && perm->n && perm->u.ints[0] == 0;
+}
+
 const struct sumi_op sumi_op_transpose = {
     .name = "Transpose",
     .formula = "dims permuted",
@@ -69,6 +75,7 @@ const struct sumi_op sumi_op_transpose = {
     .in = in,
     .out = out,
     .infer = transpose_infer,
+    .by_item = transpose_by_item,
     .flags = SUMI_OP_MOVES,
     .ref = transpose_ref,
     .lower = transpose_lower,

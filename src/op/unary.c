@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "base/fmath.h"
+#include "op/by_item.h"
 #include "op/eltwise_lower.h"
 #include "op/grad.h"
 #include "op/lane.h"
@@ -64,6 +65,7 @@ static const struct sumi_attr_spec attrs[] = {{"consumed_inputs", SUMI_ATTR_INTS
       .out = symbol##_out,                                                                                   \
       .flags = SUMI_OP_IN_PLACE,                                                                             \
       .infer = sumi_infer_same,                                                                              \
+      .by_item = sumi_by_item_elements,                                                                      \
       .ref = symbol##_ref,                                                                                   \
       .lower = sumi_unary_lower,                                                                             \
       .grad = rule,                                                                                          \

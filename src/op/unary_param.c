@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/fmath.h"
+#include "op/by_item.h"
 #include "op/eltwise_lower.h"
 #include "op/grad.h"
 #include "op/lane.h"
@@ -68,6 +69,7 @@ static sumi_status run(const struct sumi_call *c, const struct constant *constan
       .out = symbol##_out,                                                                                 \
       .flags = SUMI_OP_IN_PLACE,                                                                           \
       .infer = sumi_infer_same,                                                                            \
+      .by_item = sumi_by_item_elements,                                                                    \
       .ref = symbol##_ref,                                                                                 \
       .lower = sumi_unary_lower,                                                                           \
       .grad = rule,                                                                                        \

@@ -1,0 +1,27 @@
+/* A large batch run in parts: where every item of the outputs follows from the same item of the inputs (dimension 0), runs of
+ * a few items at a time compute the same and keep what lies between two steps near the processor and the arena small. */
+#ifndef SUMI_EXEC_SLICE_H
+#define SUMI_EXEC_SLICE_H
+
+#include "exec/exec.h"
+
+/* What is known of one set of input shapes. */
+struct sumi_slicing {
+  struct sumi_slicing *next;
+  int64_t *key; /* of the executor */
+  size_t n_key;
+  int64_t items; /* of the whole batch */
+  int64_t each;  /* of one run; == items: the batch is not sliced */
+  bool *
+      carries; /* [graph->n_value] dimension 0 is the items; inputs and outputs are looked at after planning */
+};
+
+/* How the session's inputs of the call under way are run, decided once for their shapes and remembered. */
+sumi_status sumi_slicing_find(struct sumi_session *s, const struct sumi_slicing **out, struct sumi_err *err);
+void sumi_slicing_free_all(struct sumi_session *s);
+
+/* Input i of the run that begins at an item. */
+struct sumi_tensor sumi_slice_of(const struct sumi_slicing *slicing, const struct sumi_value *v,
+                                 const struct sumi_tensor *whole, int64_t first);
+
+#endif
