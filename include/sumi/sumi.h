@@ -142,8 +142,9 @@ struct sumi_session;
 struct sumi_session_options {
   size_t size;
   const struct sumi_allocator *allocator; /* NULL = the model's */
-  const char *device;                     /* "cpu" (NULL), "ref", "audit" */
-  int threads;                            /* 0 = 1 */
+  const char *device;     /* "cpu" (NULL), "ref", "audit"; all but ref take subnormal floats as zero while
+                                             they run, and put the caller's mode back */
+  int threads;            /* 0 = 1 */
   const char *isa;        /* the highest level of instructions to use, "avx2"; NULL = what is there */
   int max_plans;          /* input shapes remembered, 0 = 4 */
   bool profile;           /* measure every node */
