@@ -85,7 +85,7 @@ static void walks_and_missing_values(void **state) {
 
 static void modes(void **state) {
   (void)state;
-  static const struct sumi_str word[] = {
+  const struct sumi_str word[] = {
       leq, lt, {"BRANCH_GTE", 10}, {"BRANCH_GT", 9}, {"BRANCH_EQ", 9}, {"BRANCH_NEQ", 10}};
   const float x[] = {-1, 0, 0.5F, 0, 1, 0, (float)NAN, 0, INFINITY, 0, -INFINITY, 0};
   static const float at_half[6][6] = {{1, 1, 4, 4, 4, 1}, {1, 4, 4, 4, 4, 1}, {4, 1, 1, 4, 1, 4},
