@@ -161,6 +161,50 @@ static void replaces_constants(void **state) {
   }
 }
 
+/* A sparse initializer, a Constant node that held numbers, and types whose raw bytes are not what memory holds. */
+static void replaces_other_forms(void **state) {
+  (void)state;
+  static const int64_t index[] = {1, 3};
+  static const uint8_t six[] = {1, 2, 3, 4, 63}, four[] = {0x21, 0x03};
+  const struct sumi_tensor f6 = {.dtype = SUMI_FLOAT6E2M3, .rank = 1, .dim = {5}, .data = (void *)six},
+                           i4 = {.dtype = SUMI_INT4, .rank = 1, .dim = {3}, .data = (void *)four},
+                           empty = {.dtype = SUMI_FLOAT32, .rank = 2, .dim = {0, 3}};
+  const struct sumi_change c[] = {{SUMI_CHANGE_CONSTANT, .name = "s", .tensor = &w4},
+                                  {SUMI_CHANGE_CONSTANT, .name = "k", .tensor = &i4},
+                                  {SUMI_CHANGE_CONSTANT, .name = "f", .tensor = &f6},
+                                  {SUMI_CHANGE_CONSTANT, .name = "e", .tensor = &empty}};
+  struct bytes m = model_bytes(8, 13), g = {0}, sparse = {0}, n, a, out;
+  put_message(&sparse, 1, raw_tensor_bytes("s", 1, "2", ones, 8));
+  put_message(&sparse, 2, raw_tensor_bytes(NULL, 7, "2", index, 16));
+  put_int(&sparse, 3, 4);
+  put_message(&g, 15, sparse);
+  a = attr_bytes("value_floats", 6);
+  put_float(&a, 7, 1);
+  n = node_bytes("Constant", NULL, "k");
+  put_message(&n, 5, a);
+  put_message(&g, 1, n);
+  put_message(&g, 5, raw_tensor_bytes("f", 1, "4", ones, 16));
+  put_message(&g, 5, raw_tensor_bytes("e", 7, "2", index, 16));
+  put_message(&g, 1, node_bytes("Sum", "s,k,f,e", "y"));
+  put_message(&g, 12, value_bytes("y", 1, NULL));
+  put_message(&m, 7, g);
+  struct sumi_err err = SUMI_ERR_INIT;
+  struct sumi_graph *graph;
+  if (rewrite(&m, c, SUMI_COUNT(c), NULL, &out, &err) != SUMI_OK) fail_msg("%s", err.text);
+  if (import_bytes(out, (struct sumi_onnx_source){0}, 0, NULL, &graph, &err) != SUMI_OK)
+    fail_msg("%s", err.text);
+  free(m.data);
+  assert_memory_equal(constant(graph, "s")->data, ones, sizeof ones);
+  assert_memory_equal(constant(graph, "f")->data, six, sizeof six);
+  assert_int_equal(constant(graph, "e")->dtype, SUMI_FLOAT32);
+  assert_int_equal(constant(graph, "e")->dim[1], 3);
+  const struct sumi_attr *value = &graph->node[0]->attr[0];
+  assert_string_equal(value->name, "value");
+  assert_int_equal(value->u.t->dtype, SUMI_INT4);
+  assert_memory_equal(value->u.t->data, four, sizeof four);
+  sumi_graph_free(graph);
+}
+
 static void makes_and_rewires_nodes(void **state) {
   (void)state;
   static const float scale[] = {1, 1, 1, 1};
@@ -450,11 +494,17 @@ static void every_allocation_may_fail(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(keeps_all_without_changes), cmocka_unit_test(replaces_constants),
-      cmocka_unit_test(makes_and_rewires_nodes),   cmocka_unit_test(places_nodes),
-      cmocka_unit_test(takes_nodes_out_of_order),  cmocka_unit_test(refuses_a_standard_that_is_not_imported),
-      cmocka_unit_test(drops_and_appends),         cmocka_unit_test(adds_inputs_where_there_are_none),
-      cmocka_unit_test(refuses_what_is_wrong),     cmocka_unit_test(survives_damage),
+      cmocka_unit_test(keeps_all_without_changes),
+      cmocka_unit_test(replaces_constants),
+      cmocka_unit_test(replaces_other_forms),
+      cmocka_unit_test(makes_and_rewires_nodes),
+      cmocka_unit_test(places_nodes),
+      cmocka_unit_test(takes_nodes_out_of_order),
+      cmocka_unit_test(refuses_a_standard_that_is_not_imported),
+      cmocka_unit_test(drops_and_appends),
+      cmocka_unit_test(adds_inputs_where_there_are_none),
+      cmocka_unit_test(refuses_what_is_wrong),
+      cmocka_unit_test(survives_damage),
       cmocka_unit_test(every_allocation_may_fail),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

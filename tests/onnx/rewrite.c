@@ -21,11 +21,12 @@ static void fail(const struct sumi_err *err) {
 static const struct sumi_tensor *read_tensor(struct sumi_arena *arena, const char *path) {
   struct sumi_err err = SUMI_ERR_INIT;
   struct sumi_blob *blob;
-  struct sumi_tensor *t;
-  if (sumi_file_map(NULL, path, SIZE_MAX, &blob, &err) != SUMI_OK ||
-      sumi_onnx_value_read(blob->data, blob->bytes, SUMI_TENSOR, NULL, arena, &t, &err) != SUMI_OK)
+  struct sumi_tensor *t = NULL;
+  if (sumi_file_map(NULL, path, SIZE_MAX, &blob, &err) != SUMI_OK) fail(&err);
+  if (sumi_onnx_value_read(blob->data, blob->bytes, SUMI_TENSOR, NULL, arena, &t, &err) != SUMI_OK)
     fail(&err);
-  return t; /* the file stays mapped until the end */
+  sumi_blob_unref(blob);
+  return t;
 }
 
 static bool read_change(char *const *part, int n, struct sumi_arena *arena, struct sumi_change *c) {
