@@ -103,7 +103,7 @@ static sumi_status write_data(struct target *t, struct sumi_err *err) {
   SUMI_TRY(sumi_file_writer_open(&t->data, t->r->allocator, t->data_path, err));
   for (const struct sumi_rewrite_data *d = t->r->data; d; d = d->next) {
     SUMI_TRY(sumi_file_write_align(&t->data, SUMI_REWRITE_ALIGN, err));
-    SUMI_TRY(sumi_rewrite_write(&t->data, NULL, d->bytes, d->n, err));
+    SUMI_TRY(sumi_rewrite_write(&t->data, t->r->src->file, d->bytes, d->n, err));
   }
   return SUMI_OK;
 }
