@@ -68,3 +68,23 @@ sumi_status sumi_correct_rows(const struct sumi_correct *c, const struct sumi_al
   sumi_arena_fini(&arena);
   return status;
 }
+
+void sumi_correct_center(int64_t cols, const struct sumi_layer_stats *s, double *gram) {
+  const double n = (double)SUMI_MAX(s->samples, (int64_t)1);
+  for (int64_t r = 0; r < cols; r++)
+    for (int64_t c = 0; c < cols; c++) {
+      const double centered = s->gram[r * cols + c] - s->sum[r] * s->sum[c] / n;
+      /* what rounding leaves of a constant input is none: chunks of the sums are float32 */
+      gram[r * cols + c] = r != c || centered > 1e-5 * s->gram[r * cols + c] ? centered : 0;
+    }
+}
+
+void sumi_correct_bias(int64_t rows, int64_t cols, const float *dense, const float *sparse,
+                       const struct sumi_layer_stats *s, float *bias) {
+  for (int64_t r = 0; r < rows; r++) {
+    double lost = 0;
+    for (int64_t i = r * cols; i < (r + 1) * cols; i++)
+      lost += ((double)dense[i] - (double)sparse[i]) * s->sum[i - r * cols];
+    bias[r] = (float)((double)bias[r] + lost / (double)SUMI_MAX(s->samples, (int64_t)1));
+  }
+}

@@ -21,5 +21,12 @@ struct sumi_correct {
  * missing. */
 sumi_status sumi_correct_rows(const struct sumi_correct *c, const struct sumi_allocator *a, float *scale,
                               float *bias, struct sumi_err *err);
+/* A bias that is free takes over the mean of what pruning loses, so only the variance is left to be small: the gram to solve
+ * with, gram[cols, cols] = sum of (x - mean)(x - mean)^T, may be s->gram itself. */
+void sumi_correct_center(int64_t cols, const struct sumi_layer_stats *s, double *gram);
+
+/* That bias: bias[rows] += (dense - sparse) mean, of weights [rows, cols]. */
+void sumi_correct_bias(int64_t rows, int64_t cols, const float *dense, const float *sparse,
+                       const struct sumi_layer_stats *s, float *bias);
 
 #endif

@@ -140,8 +140,46 @@ static void test_memory(void **state) {
   }
 }
 
+/* trace of the centred matrix is what is left of the squares when the bias has taken the mean. */
+static void test_center(void **state) {
+  (void)state;
+  static struct layer l;
+  double gram[COLS * COLS];
+  make_layer(&l);
+  for (int i = 0; i < SAMPLES; i++) l.before.x[i][3] = 7; /* constant: its variance is none */
+  memset(l.before.sum, 0, sizeof l.before.sum);
+  memset(l.before.gram, 0, sizeof l.before.gram);
+  for (int i = 0; i < SAMPLES; i++)
+    for (int c = 0; c < COLS; c++) {
+      l.before.sum[c] += l.before.x[i][c];
+      for (int d = 0; d < COLS; d++) l.before.gram[c * COLS + d] += l.before.x[i][c] * l.before.x[i][d];
+    }
+  const struct sumi_layer_stats stats = stats_of(&l.before);
+  sumi_correct_center(COLS, &stats, gram);
+  assert_true(gram[3 * COLS + 3] == 0);
+  memcpy(l.out, l.bias, sizeof l.out);
+  sumi_correct_bias(ROWS, COLS, l.dense, l.sparse, &stats, l.out);
+  for (int r = 0; r < ROWS; r++) {
+    double squares = 0, quadratic = 0, mean = 0;
+    for (int i = 0; i < SAMPLES; i++) {
+      double lost = (double)l.bias[r] - (double)l.out[r];
+      for (int c = 0; c < COLS; c++)
+        lost += ((double)l.dense[r * COLS + c] - (double)l.sparse[r * COLS + c]) * l.before.x[i][c];
+      squares += lost * lost;
+      mean += lost / SAMPLES;
+    }
+    for (int c = 0; c < COLS; c++)
+      for (int d = 0; d < COLS; d++)
+        quadratic += gram[c * COLS + d] * ((double)l.dense[r * COLS + c] - (double)l.sparse[r * COLS + c]) *
+                     ((double)l.dense[r * COLS + d] - (double)l.sparse[r * COLS + d]);
+    assert_true(fabs(mean) < 1e-5);
+    assert_true(fabs(squares - quadratic) <= 1e-6 * (1 + squares));
+  }
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_bound),
-                                     cmocka_unit_test(test_refused), cmocka_unit_test(test_memory)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_center),
+                                     cmocka_unit_test(test_bound), cmocka_unit_test(test_refused),
+                                     cmocka_unit_test(test_memory)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
