@@ -1,8 +1,8 @@
 """Accuracy with sumi eval against ONNX Runtime on identical inputs: python accuracy.py TASK... [--full]
 
-Tasks: cifar10 (top-1 of 10,000 pictures), imagenet (EfficientNet-Lite0, top-1 of 1,000), stsb (MiniLM, Spearman of
-1,379 pairs); a part of each unless --full. Both engines get the same arrays; sumi eval also reads the pictures itself.
-Fails where the figures differ by more than 0.1 point."""
+Tasks: cifar10 (top-1 of 10,000 pictures), int8 (the same network quantised), imagenet (EfficientNet-Lite0, top-1 of
+1,000), stsb (MiniLM, Spearman of 1,379 pairs); a part of each unless --full. Both engines get the same arrays; sumi eval
+also reads the pictures itself. Fails where the figures differ by more than 0.1 point, or 8 bits lose more than 0.5."""
 
 import argparse
 import csv
@@ -98,6 +98,21 @@ def cifar10(full):
                     lambda rgb: rgb.transpose(2, 0, 1), [], limit)  # fmt: skip
 
 
+def int8(full):
+    """What sumi quantize makes of the CIFAR-10 network, calibrated on training pictures: within half a point."""
+    folder = unpack(oracle.shared() / "data/cifar10-jpeg.tar.xz", "cifar10")
+    path = compare.network_path("cifar10_resnet.onnx")
+    with tempfile.TemporaryDirectory(dir=oracle.work_folder()) as work:
+        made = oracle.sumi_json("quantize", path, "-o", f"{work}/int8.onnx", "--calib", folder / "train", "--samples", "200",
+                                timeout=3600)  # fmt: skip
+        limits = [] if full else ["--limit", 2000]
+        report = oracle.sumi_json("eval", f"{work}/int8.onnx", "--data", folder / "test", "--reference", path, "--threads",
+                                  "2", *limits, timeout=3600)  # fmt: skip
+    lost = 100 * (report["reference"]["top1"] - report["top1"])
+    print(f"int8: {report['n']} samples: {100 * report['top1']:.2f} instead of {100 * report['reference']['top1']:.2f}")
+    return made["kept"] == 0 and lost <= 0.5
+
+
 def imagenet(full):
     limit = 0 if full else 100
     folder = unpack(oracle.shared() / "data/imagenet-sample-1000-256px.tar", "imagenet")
@@ -168,11 +183,11 @@ def stsb(full):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("task", nargs="+", choices=["cifar10", "imagenet", "stsb"])
+    parser.add_argument("task", nargs="+", choices=["cifar10", "int8", "imagenet", "stsb"])
     parser.add_argument("--full", action="store_true")
     options = parser.parse_args()
     oracle.shared()
-    tasks = {"cifar10": cifar10, "imagenet": imagenet, "stsb": stsb}
+    tasks = {"cifar10": cifar10, "int8": int8, "imagenet": imagenet, "stsb": stsb}
     agreed = [tasks[task](options.full) for task in options.task]
     sys.exit(0 if all(agreed) else 1)
 
