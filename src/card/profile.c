@@ -1,0 +1,96 @@
+/* The tables of parameters and cards. */
+#include "card/profile.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "base/text.h"
+
+const struct sumi_card_param_info sumi_card_params[SUMI_CARD_N_PARAMS] = {
+#define SUMI_CARD_PARAM(name, value, least, most, letter, unit, source) \
+  {#name, unit, source, value, least, most, letter},
+#include "card/params.def"
+#undef SUMI_CARD_PARAM
+};
+
+struct change {
+  enum sumi_card_param param;
+  int64_t value;
+  char letter;
+  const char *source;
+};
+
+enum { MAX_CHANGES = 8 };
+
+static const struct {
+  const char *name;
+  struct change change[MAX_CHANGES + 1]; /* ends with one that has no source */
+} profiles[] = {
+#define SUMI_CARD_SET(param, value, letter, source) {SUMI_CARD_P_##param, value, letter, source},
+#define SUMI_CARD_PROFILE(name, changes) {name, {changes}},
+#include "card/profiles.def"
+#undef SUMI_CARD_PROFILE
+#undef SUMI_CARD_SET
+};
+
+const char *sumi_card_profile_name(size_t i) { return i < SUMI_COUNT(profiles) ? profiles[i].name : NULL; }
+
+static sumi_status unknown(const char *name, struct sumi_err *err) {
+  char known[200] = "";
+  for (size_t i = 0, at = 0; i < SUMI_COUNT(profiles) && at < sizeof known; i++)
+    at += (size_t)snprintf(known + at, sizeof known - at, "%s%s", i ? ", " : "", profiles[i].name);
+  SUMI_FAIL(err, SUMI_E_VALUE, "card '%.40s' is not known; there are %s", name, known);
+}
+
+sumi_status sumi_card_profile_find(const char *name, struct sumi_card_profile *out, struct sumi_err *err) {
+  size_t i = 0;
+  while (i < SUMI_COUNT(profiles) && !sumi_streq(profiles[i].name, name)) i++;
+  if (i == SUMI_COUNT(profiles)) return unknown(name, err);
+  memset(out, 0, sizeof *out);
+  snprintf(out->name, sizeof out->name, "%s", name);
+  for (int p = 0; p < SUMI_CARD_N_PARAMS; p++) {
+    out->value[p] = sumi_card_params[p].value;
+    out->letter[p] = sumi_card_params[p].letter;
+    out->source[p] = sumi_card_params[p].source;
+  }
+  for (const struct change *c = profiles[i].change; c->source; c++) {
+    out->value[c->param] = c->value;
+    out->letter[c->param] = c->letter;
+    out->source[c->param] = c->source;
+  }
+  return SUMI_OK;
+}
+
+static sumi_status check_range(int p, int64_t value, struct sumi_err *err) {
+  const struct sumi_card_param_info *info = &sumi_card_params[p];
+  if (value < info->least || value > info->most)
+    SUMI_FAIL(err, SUMI_E_VALUE, "card parameter '%s' is %lld; it reaches from %lld to %lld", info->name,
+              (long long)value, (long long)info->least, (long long)info->most);
+  return SUMI_OK;
+}
+
+sumi_status sumi_card_profile_set(struct sumi_card_profile *p, const char *name, int64_t value,
+                                  const char *source, struct sumi_err *err) {
+  for (int i = 0; i < SUMI_CARD_N_PARAMS; i++) {
+    if (!sumi_streq(sumi_card_params[i].name, name)) continue;
+    SUMI_TRY(check_range(i, value, err));
+    p->value[i] = value;
+    p->letter[i] = 'A';
+    p->source[i] = source;
+    return SUMI_OK;
+  }
+  SUMI_FAIL(err, SUMI_E_VALUE, "card parameter '%.40s' is not known", name);
+}
+
+/* Addresses have 28 bits for a core's SRAM; lines are powers of two so that they never straddle. */
+sumi_status sumi_card_profile_check(const struct sumi_card_profile *p, struct sumi_err *err) {
+  for (int i = 0; i < SUMI_CARD_N_PARAMS; i++) SUMI_TRY(check_range(i, p->value[i], err));
+  const int64_t line = SUMI_CARD_VALUE(p, sram_line), burst = SUMI_CARD_VALUE(p, dram_burst);
+  if (line & (line - 1) || burst & (burst - 1))
+    SUMI_FAIL(err, SUMI_E_VALUE, "card '%s': sram_line is %lld, dram_burst %lld; both are powers of two",
+              p->name, (long long)line, (long long)burst);
+  if (SUMI_CARD_VALUE(p, sram_bytes) % line || SUMI_CARD_VALUE(p, acc_bytes) % 4)
+    SUMI_FAIL(err, SUMI_E_VALUE, "card '%s': SRAM is whole lines, accumulators are whole words", p->name);
+  return SUMI_OK;
+}
