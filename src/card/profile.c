@@ -90,6 +90,9 @@ sumi_status sumi_card_profile_check(const struct sumi_card_profile *p, struct su
   if (line & (line - 1) || burst & (burst - 1))
     SUMI_FAIL(err, SUMI_E_VALUE, "card '%s': sram_line is %lld, dram_burst %lld; both are powers of two",
               p->name, (long long)line, (long long)burst);
+  if (SUMI_CARD_VALUE(p, spu_pixels) * SUMI_CARD_VALUE(p, spu_outputs) * SUMI_CARD_VALUE(p, spu_banks) >
+      1 << 20)
+    SUMI_FAIL(err, SUMI_E_VALUE, "card '%s': more than 2^20 multipliers in a core", p->name);
   if (SUMI_CARD_VALUE(p, sram_bytes) % line || SUMI_CARD_VALUE(p, acc_bytes) % 4)
     SUMI_FAIL(err, SUMI_E_VALUE, "card '%s': SRAM is whole lines, accumulators are whole words", p->name);
   return SUMI_OK;

@@ -18,13 +18,16 @@
 
 enum {
   SUMI_CARD_WORD_BYTES = 128,
-  SUMI_CARD_BANK = 32,      /* channels */
-  SUMI_CARD_TOKENS = 255,   /* of one kind an engine can hold */
-  SUMI_CARD_QUEUE = 32,     /* words an engine's queue holds */
-  SUMI_CARD_VPU_OPS = 256,  /* program memory of a VPU */
-  SUMI_CARD_VPU_REGS = 16,  /* of 32 bits a lane */
-  SUMI_CARD_VPU_VIEWS = 4,  /* operands of a vector program */
-  SUMI_CARD_SUM_LANES = 16, /* partial results of a reduction, see SUMI_CARD_V_RSUM */
+  SUMI_CARD_BANK = 32,               /* channels */
+  SUMI_CARD_TOKENS = 255,            /* of one kind an engine can hold */
+  SUMI_CARD_QUEUE = 32,              /* words an engine's queue holds */
+  SUMI_CARD_VPU_OPS = 256,           /* program memory of a VPU */
+  SUMI_CARD_VPU_REGS = 16,           /* of 32 bits a lane */
+  SUMI_CARD_VPU_VIEWS = 4,           /* operands of a vector program */
+  SUMI_CARD_MOST_BYTES = 1 << 28,    /* a LOAD, STORE, LOOKUP or RESHAPE may move */
+  SUMI_CARD_MOST_ELEMENTS = 1 << 24, /* n[0] * n[1] * n[2] of a VPU word */
+  SUMI_CARD_MOST_TAPS = 65535,       /* kernel_h * kernel_w * banks of an SPU word */
+  SUMI_CARD_SUM_LANES = 16,          /* partial results of a reduction, see SUMI_CARD_V_RSUM */
   SUMI_CARD_HERE = 15,
   SUMI_CARD_ACC = 14
 };
@@ -200,8 +203,8 @@ struct sumi_card_vector_program {
 
 /* VPU: runs operations [start, start + body) for every (i0, i1, i2), and [start + body, start + body + tail) once for every (i0, i1)
  * after its last i2. Element (i0, i1, i2) of view v is at + i0 * step[0] + i1 * step[1] + i2 * step[2] (tail: i2 = 0).
- * Registers are 0 at the start of every (i0, i1); in the body each i2 has registers of its own; the tail sees those that R*
- * reduced, others as the last i2 left them. */
+ * Every i2 has registers of its own, 0 at first. R* operations (body only) leave registers as they are; the tail begins with
+ * their results in rd and 0 in the other registers. */
 struct sumi_card_view {
   uint32_t at;
   int32_t step[3];

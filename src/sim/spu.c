@@ -1,0 +1,285 @@
+/* SPU: sparse convolution and matrix product. Its plain meaning is the formula in card/word.h. Operands of 9 bits and BF16 are exact in
+ * float32, and sums of up to 256 products of 9 bits too: one loop serves both types. */
+#include "sim/spu.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/half.h"
+
+enum { EXACT = 256 }; /* products: 256 * 255 * 255 < 2^24 */
+
+static bool form(const struct sumi_sim *sim, const struct sumi_card_spu *w, struct sim_failure *f) {
+  const bool byte = w->x_dtype <= SUMI_CARD_U8;
+  SIM_NEED(f, w->k && w->k <= SUMI_CARD_BANK && !(w->k & (w->k - 1)), BANK, w->k);
+  SIM_NEED(f, byte || (w->x_dtype == SUMI_CARD_BF16 && SIM_P(sim, bf16)), FIELD, w->x_dtype);
+  SIM_NEED(f, byte ? w->w_dtype <= SUMI_CARD_U8 : w->w_dtype == SUMI_CARD_BF16, FIELD, w->w_dtype);
+  SIM_NEED(f, w->images && w->in_rows && w->in_cols && w->banks && w->rows && w->cols && w->outputs, FIELD,
+           0);
+  SIM_NEED(f, w->kernel_h && w->kernel_w && w->stride_h && w->stride_w && w->dilation_h && w->dilation_w,
+           FIELD, 1);
+  SIM_NEED(f, (uint32_t)w->kernel_h * w->kernel_w * w->banks <= SUMI_CARD_MOST_TAPS, FIELD, w->banks);
+  SIM_NEED(f, w->last_bank && w->last_bank <= SUMI_CARD_BANK, BANK, w->last_bank);
+  SIM_NEED(f, w->k == SUMI_CARD_BANK || w->k <= w->last_bank, BANK, w->last_bank);
+  SIM_NEED(f, w->x_top < SUMI_CARD_BANK, FIELD, w->x_top);
+  const int x_low = w->x_dtype == SUMI_CARD_I8 ? -128 : 0, w_low = w->w_dtype == SUMI_CARD_I8 ? -128 : 0;
+  SIM_NEED(f, byte ? w->x_zero >= x_low && w->x_zero <= x_low + 255 : !w->x_zero, FIELD, w->x_zero);
+  SIM_NEED(f, byte ? w->w_zero >= w_low && w->w_zero <= w_low + 255 : !w->w_zero, FIELD, w->w_zero);
+  SIM_NEED(f, w->h.flags <= (SUMI_CARD_SPU_ADD | SUMI_CARD_SPU_DUAL), FIELD, w->h.flags);
+  SIM_NEED(f, !(w->h.flags & SUMI_CARD_SPU_DUAL) || SIM_P(sim, dual), FIELD, w->h.flags);
+  SIM_NEED(f, !w->zero && !w->zero2 && sim_zero(w->zero3, sizeof w->zero3), FIELD, 2);
+  return true;
+}
+
+/* Addresses of x, weights and accumulators; owners. */
+static bool places(struct sumi_sim *sim, struct sim_job *job, struct spu *s, int *x_owner, int *w_owner,
+                   struct sim_failure *f) {
+  const struct sumi_card_spu *w = s->w;
+  const uint32_t e = s->elem;
+  const struct sim_walk x = {.at = w->x,
+                             .elem = e * (w->banks == 1 ? s->last : SUMI_CARD_BANK),
+                             .n_dims = 4,
+                             .n = {w->images, w->in_rows, w->in_cols, SUMI_MAX(w->banks - 1, 1)},
+                             .step = {(int64_t)w->x_image * e, (int64_t)w->x_row * e, (int64_t)w->x_pixel * e,
+                                      (int64_t)w->x_bank * e}};
+  struct sim_walk tail = x; /* the last bank, which may be shorter */
+  uint8_t *base, *unused;
+  SIM_DO(sim_walk_check(sim, job, &x, e, false, false, &base, x_owner, f));
+  s->x = base;
+  if (w->banks > 1) {
+    const uint64_t at = (uint64_t)(w->banks - 1u) * w->x_bank * e + (w->x & 0x0fffffff);
+    if (at > 0x0fffffff) SIM_REFUSE(f, SRAM, w->x, 0);
+    tail.at = (w->x & 0xf0000000) | (uint32_t)at;
+    tail.elem = e * s->last;
+    tail.n_dims = 3;
+    SIM_DO(sim_walk_check(sim, job, &tail, e, false, false, &unused, NULL, f));
+  }
+  const uint64_t full = sumi_card_group_bytes(w->k, e, SUMI_CARD_BANK),
+                 last = sumi_card_group_bytes(w->k, e, s->last);
+  const uint64_t row = (uint64_t)w->kernel_h * w->kernel_w * ((w->banks - 1u) * full + last);
+  if (row > SUMI_CARD_MOST_BYTES) SIM_REFUSE(f, SRAM, w->w, row);
+  const struct sim_walk weights = {
+      .at = w->w, .elem = (uint32_t)row, .n_dims = 1, .n = {w->outputs}, .step = {w->w_step_bytes}};
+  SIM_DO(sim_walk_check(sim, job, &weights, 1, false, false, &base, w_owner, f));
+  s->weight = base;
+  const uint64_t sums = s->pixels * w->outputs; /* below 2^64: 16 bits each */
+  if (sums > SUMI_CARD_MOST_BYTES / 4 || w->acc >> 28 != SUMI_CARD_ACC) SIM_REFUSE(f, ACC, w->acc, sums);
+  const struct sim_walk acc = {.at = w->acc, .elem = (uint32_t)sums * 4};
+  return sim_walk_check(sim, job, &acc, 4, true, true, &s->acc, NULL, f);
+}
+
+static void operands_of_bytes(struct spu *s) {
+  for (int b = 0; b < 256; b++)
+    s->table[b] = (float)((s->w->x_dtype == SUMI_CARD_I8 ? (int8_t)b : b) - s->w->x_zero);
+}
+
+/* Time where nothing is skipped at run time; expected where timing only has to guess. */
+static uint64_t block_cycles(const struct sumi_sim *sim, const struct spu *s, uint32_t k) {
+  return sim_div_up(s->pixels, (uint64_t)SIM_P(sim, spu_pixels)) *
+         sim_div_up(s->w->outputs, (uint64_t)SIM_P(sim, spu_outputs)) *
+         sim_div_up(s->taps, (uint64_t)SIM_P(sim, spu_banks)) * k;
+}
+
+static bool spend(struct sumi_sim *sim, struct sim_job *job, const struct spu *s, struct sim_failure *f) {
+  const struct sumi_card_spu *w = s->w;
+  const bool byte = s->elem == 1, dual = w->h.flags & SUMI_CARD_SPU_DUAL;
+  const uint64_t channels = (w->banks - 1u) * SUMI_CARD_BANK + s->last, sums = s->pixels * w->outputs;
+  const uint64_t area = (uint64_t)w->kernel_h * w->kernel_w;
+  const uint64_t per_output = w->k == SUMI_CARD_BANK ? area * channels : s->taps * w->k;
+  uint64_t pairs = sums * per_output, cycles = block_cycles(sim, s, w->k);
+  if (dual && s->x) {
+    SIM_DO(spu_dual(sim, s, &cycles, &pairs, f));
+  } else if (dual && (w->x_density || w->x_top)) {
+    const uint64_t share =
+        w->x_top ? SUMI_MIN((uint64_t)w->x_top * 2048, w->x_density ? w->x_density : 65536) : w->x_density;
+    const uint32_t expected = (uint32_t)sim_div_up(w->k * share, 65536);
+    cycles = block_cycles(sim, s, expected);
+    pairs = (uint64_t)((unsigned __int128)pairs * share >> 16);
+  }
+  job->latency += (uint64_t)SIM_P(sim, spu_latency);
+  job->cycles = cycles * (byte ? 1 : (uint64_t)SIM_P(sim, spu_bf16_cycles));
+  job->dense_macs = sums * area * channels;
+  job->executed_macs = pairs;
+  job->count[byte ? SUMI_SIM_MAC_I8 : SUMI_SIM_MAC_BF16] = pairs;
+  job->count[SUMI_SIM_SELECT] = w->k == SUMI_CARD_BANK && !dual ? 0 : pairs;
+  job->count[SUMI_SIM_ACC_BYTE] = sums * 4 * (w->h.flags & SUMI_CARD_SPU_ADD ? 2 : 1);
+  return true;
+}
+
+static bool resolve(struct sumi_sim *sim, struct sim_job *job, const struct sumi_card_spu *w, struct spu *s,
+                    struct sim_failure *f) {
+  SIM_DO(form(sim, w, f));
+  *s = (struct spu){.w = w, .elem = w->x_dtype <= SUMI_CARD_U8 ? 1 : 2, .last = w->last_bank};
+  s->pixels = (uint64_t)w->images * w->rows * w->cols;
+  s->taps = (uint64_t)w->kernel_h * w->kernel_w * w->banks;
+  int x_owner, w_owner;
+  SIM_DO(places(sim, job, s, &x_owner, &w_owner, f));
+  operands_of_bytes(s);
+  const uint64_t area = (uint64_t)w->kernel_h * w->kernel_w, e = s->elem;
+  const uint64_t channels = (w->banks - 1u) * SUMI_CARD_BANK + s->last;
+  const uint64_t row = area * ((w->banks - 1u) * sumi_card_group_bytes(w->k, (uint32_t)e, SUMI_CARD_BANK) +
+                               sumi_card_group_bytes(w->k, (uint32_t)e, s->last));
+  sim_charge_sram(sim, job, x_owner,
+                  s->pixels * area * channels * e * sim_div_up(w->outputs, (uint64_t)SIM_P(sim, spu_outputs)),
+                  false);
+  sim_charge_sram(sim, job, w_owner,
+                  row * w->outputs * sim_div_up(s->pixels, (uint64_t)SIM_P(sim, spu_pixels)), false);
+  return true;
+}
+
+static bool spu_plan(struct sumi_sim *sim, struct sim_job *job, const union sumi_card_word *word,
+                     struct sim_failure *f) {
+  struct spu s;
+  SIM_DO(resolve(sim, job, &word->spu, &s, f));
+  return spend(sim, job, &s, f);
+}
+
+/* ---- operands */
+
+static void keep_largest(float x[SUMI_CARD_BANK], int top) {
+  float kept[SUMI_CARD_BANK] = {0};
+  for (int i = 0; i < top; i++) {
+    int best = 0;
+    for (int c = 1; c < SUMI_CARD_BANK; c++)
+      if (fabsf(x[c]) > fabsf(x[best])) best = c;
+    kept[best] = x[best];
+    x[best] = 0;
+  }
+  memcpy(x, kept, sizeof kept);
+}
+
+uint32_t spu_operands(const struct spu *s, uint64_t p, uint64_t t, float x[SUMI_CARD_BANK]) {
+  const struct sumi_card_spu *w = s->w;
+  const uint64_t bank = t % w->banks, kx = t / w->banks % w->kernel_w, ky = t / w->banks / w->kernel_w;
+  const int64_t ox = (int64_t)(p % w->cols), oy = (int64_t)(p / w->cols % w->rows);
+  const int64_t ix = ox * w->stride_w + (int64_t)kx * w->dilation_w - w->pad_left;
+  const int64_t iy = oy * w->stride_h + (int64_t)ky * w->dilation_h - w->pad_top;
+  memset(x, 0, SUMI_CARD_BANK * sizeof *x);
+  if (ix < 0 || iy < 0 || ix >= w->in_cols || iy >= w->in_rows) return 0;
+  const uint64_t image = p / w->cols / w->rows;
+  const uint64_t at =
+      image * w->x_image + (uint64_t)iy * w->x_row + (uint64_t)ix * w->x_pixel + bank * w->x_bank;
+  const uint8_t *from = s->x + at * s->elem;
+  const uint32_t channels = spu_channels(s, t);
+  for (uint32_t c = 0; c < channels; c++) {
+    uint16_t half;
+    if (s->elem == 1)
+      x[c] = s->table[from[c]];
+    else
+      memcpy(&half, from + (size_t)c * 2, 2), x[c] = sumi_f32_from_bf16(half);
+  }
+  if (w->x_top) keep_largest(x, w->x_top);
+  uint32_t mask = 0;
+  for (uint32_t c = 0; c < channels; c++) mask |= (uint32_t)(x[c] != 0) << c;
+  return mask;
+}
+
+bool spu_group(const struct spu *s, const uint8_t *group, uint32_t channels, float value[SUMI_CARD_BANK],
+               uint8_t index[SUMI_CARD_BANK], uint32_t *n) {
+  const struct sumi_card_spu *w = s->w;
+  const bool dense = w->k == SUMI_CARD_BANK;
+  *n = dense ? channels : w->k;
+  for (uint32_t e = 0; e < *n; e++) {
+    uint16_t half;
+    if (s->elem == 1)
+      value[e] = (float)((w->w_dtype == SUMI_CARD_I8 ? (int8_t)group[e] : group[e]) - w->w_zero);
+    else
+      memcpy(&half, group + (size_t)e * 2, 2), value[e] = sumi_f32_from_bf16(half);
+  }
+  const uint8_t *bits = group + (size_t)*n * s->elem;
+  for (uint32_t e = 0; e < *n; e++) {
+    const uint32_t at = e * 5, low = dense ? 0 : bits[at / 8],
+                   high = !dense && at % 8 > 3 ? bits[at / 8 + 1] : 0;
+    index[e] = dense ? (uint8_t)e : (uint8_t)((low | high << 8) >> at % 8 & 31);
+    if (index[e] >= channels || (e && index[e] <= index[e - 1])) return false;
+  }
+  return true;
+}
+
+/* ---- arithmetic, in blocks of SPU_PIXELS pixels by SPU_TAPS taps whose operands lie as planes [tap][channel][pixel] */
+
+enum { PIXELS = SIM_PLANES_PIXELS, TAPS = SIM_PLANES_TAPS, VECTORS = PIXELS / 4 };
+
+typedef float vec4 __attribute__((vector_size(16)));
+
+/* sum[p] += value[e] * plane[index[e]][p] in the order of e, PIXELS at once. */
+static void multiply(float *sum, const float *planes, const float *value, const uint8_t *index, uint32_t n) {
+  vec4 s[VECTORS];
+  memcpy(s, sum, sizeof s);
+  for (uint32_t e = 0; e < n; e++) {
+    const vec4 *x = (const vec4 *)(planes + (size_t)index[e] * PIXELS);
+    const vec4 v = {value[e], value[e], value[e], value[e]};
+    for (int i = 0; i < VECTORS; i++) s[i] += v * x[i];
+  }
+  memcpy(sum, s, sizeof s);
+}
+
+static void flush(int32_t *total, float *sum) {
+  for (int i = 0; i < PIXELS; i++) {
+    total[i] = (int32_t)((uint32_t)total[i] + (uint32_t)(int32_t)sum[i]);
+    sum[i] = 0;
+  }
+}
+
+/* Taps [t0, t0 + taps) of output n over a block of n_pixels; acc: its first sum. */
+static bool block(const struct spu *s, const float *planes, uint64_t t0, uint64_t taps, uint32_t n,
+                  uint8_t *acc, size_t n_pixels, bool add, struct sim_failure *f) {
+  const struct sumi_card_spu *w = s->w;
+  const uint64_t full = sumi_card_group_bytes(w->k, s->elem, SUMI_CARD_BANK);
+  const uint64_t last = sumi_card_group_bytes(w->k, s->elem, s->last);
+  const uint8_t *weights = s->weight + (size_t)n * w->w_step_bytes;
+  int32_t total[PIXELS] = {0};
+  float sum[PIXELS] = {0};
+  const bool byte = s->elem == 1;
+  if (add) memcpy(byte ? (void *)total : (void *)sum, acc, n_pixels * 4);
+  uint32_t pending = 0;
+  for (uint64_t t = t0; t < t0 + taps; t++) {
+    const uint64_t at = t / w->banks * ((w->banks - 1u) * full + last) + t % w->banks * full;
+    float value[SUMI_CARD_BANK];
+    uint8_t index[SUMI_CARD_BANK];
+    uint32_t pairs;
+    if (!spu_group(s, weights + at, spu_channels(s, t), value, index, &pairs))
+      SIM_REFUSE(f, INDEX, (uint64_t)w->w + (uint64_t)n * w->w_step_bytes + at, t);
+    if (byte && (pending += pairs) > EXACT) flush(total, sum), pending = pairs;
+    multiply(sum, planes + (t - t0) * SUMI_CARD_BANK * PIXELS, value, index, pairs);
+  }
+  if (byte) flush(total, sum);
+  memcpy(acc, byte ? (void *)total : (void *)sum, n_pixels * 4);
+  return true;
+}
+
+static void fill_planes(const struct spu *s, float *planes, uint64_t p0, size_t n_pixels, uint64_t t0,
+                        uint64_t taps) {
+  float x[SUMI_CARD_BANK];
+  for (uint64_t t = 0; t < taps; t++) {
+    float *to = planes + t * SUMI_CARD_BANK * PIXELS;
+    for (size_t p = 0; p < PIXELS; p++) {
+      if (p < n_pixels)
+        spu_operands(s, p0 + p, t0 + t, x);
+      else
+        memset(x, 0, sizeof x);
+      for (int c = 0; c < SUMI_CARD_BANK; c++) to[c * PIXELS + p] = x[c];
+    }
+  }
+}
+
+static bool spu_run(struct sumi_sim *sim, struct sim_job *job, const union sumi_card_word *word,
+                    struct sim_failure *f) {
+  struct spu s;
+  struct sim_job scratch = *job;
+  scratch.n_spans = 0;
+  SIM_DO(resolve(sim, &scratch, &word->spu, &s, f));
+  for (uint64_t p0 = 0; p0 < s.pixels; p0 += PIXELS) {
+    const size_t n_pixels = (size_t)SUMI_MIN(s.pixels - p0, PIXELS);
+    for (uint64_t t0 = 0; t0 < s.taps; t0 += TAPS) {
+      const uint64_t taps = SUMI_MIN(s.taps - t0, TAPS);
+      fill_planes(&s, sim->planes, p0, n_pixels, t0, taps);
+      for (uint32_t n = 0; n < word->spu.outputs; n++)
+        SIM_DO(block(&s, sim->planes, t0, taps, n, s.acc + (n * s.pixels + p0) * 4, n_pixels,
+                     t0 || word->spu.h.flags & SUMI_CARD_SPU_ADD, f));
+    }
+  }
+  return true;
+}
+
+const struct sim_operation sim_spu = {spu_plan, spu_run};

@@ -1,0 +1,178 @@
+/* VPU: program memory, the check of a program, and the loops around it; card/word.h says what it means. */
+#include "sim/vpu.h"
+
+#include <string.h>
+
+static bool program_plan(struct sumi_sim *sim, struct sim_job *job, const union sumi_card_word *word,
+                         struct sim_failure *f) {
+  const struct sumi_card_vector_program *p = &word->program;
+  SIM_NEED(f, !p->h.flags && !p->zero && p->n && p->n <= SUMI_COUNT(p->op), FIELD, p->n);
+  SIM_NEED(f, p->at + p->n <= SUMI_CARD_VPU_OPS, VECTOR, p->at);
+  memcpy(&sim->core[job->core].program[p->at], p->op, p->n * sizeof *p->op);
+  job->cycles = p->n;
+  return true;
+}
+
+const struct sim_operation sim_program = {program_plan, NULL};
+
+/* What each operation reads of its fields: registers a, b, c; a view; a number up to 2 in a. */
+enum { A = 1, B = 2, C = 4, VIEW = 8, SMALL = 16, FREE_C = 32 };
+
+static unsigned reads(uint8_t op) {
+  switch (op) {
+    case SUMI_CARD_V_LD:
+    case SUMI_CARD_V_ST: return VIEW;
+    case SUMI_CARD_V_GATHER: return VIEW | B | FREE_C;
+    case SUMI_CARD_V_IMM: return FREE_C;
+    case SUMI_CARD_V_PARAM:
+    case SUMI_CARD_V_INDEX: return SMALL;
+    case SUMI_CARD_V_FMA:
+    case SUMI_CARD_V_SELECT: return A | B | C;
+    case SUMI_CARD_V_MOV:
+    case SUMI_CARD_V_ABS:
+    case SUMI_CARD_V_NEG:
+    case SUMI_CARD_V_FLOOR:
+    case SUMI_CARD_V_RINT:
+    case SUMI_CARD_V_SQRT:
+    case SUMI_CARD_V_EXP:
+    case SUMI_CARD_V_ERF:
+    case SUMI_CARD_V_TANH:
+    case SUMI_CARD_V_SIGMOID:
+    case SUMI_CARD_V_I2F:
+    case SUMI_CARD_V_F2I:
+    case SUMI_CARD_V_RSUM:
+    case SUMI_CARD_V_RMAX:
+    case SUMI_CARD_V_RMIN:
+    case SUMI_CARD_V_RISUM: return A;
+    default: return A | B;
+  }
+}
+
+static bool check_operation(const struct sumi_card_vop *op, bool tail, struct sim_failure *f) {
+  const unsigned r = op->op < SUMI_CARD_N_VECTOR_OPS ? reads(op->op) : 0;
+  const unsigned most_a = r & A ? SUMI_CARD_VPU_REGS : r & VIEW ? SUMI_CARD_VPU_VIEWS : r & SMALL ? 3 : 1;
+  const uint32_t most_c = r & C ? SUMI_CARD_VPU_REGS : 1;
+  const bool good = op->op && op->op < SUMI_CARD_N_VECTOR_OPS && op->d < SUMI_CARD_VPU_REGS &&
+                    op->a < most_a && op->b < (r & B ? SUMI_CARD_VPU_REGS : 1) &&
+                    (r & FREE_C || op->c < most_c) && !(tail && vpu_is_reduction(op->op)) &&
+                    (op->op != SUMI_CARD_V_GATHER || op->c);
+  SIM_NEED(f, good, VECTOR, op->op | (uint64_t)op->d << 8 | (uint64_t)op->a << 16 | (uint64_t)op->b << 24);
+  return true;
+}
+
+static uint32_t cost(const struct sumi_sim *sim, uint8_t op) {
+  static const uint8_t costs[] = {
+#define SUMI_CARD_VECTOR_OP(name, cycles, what) cycles,
+#include "card/vector_ops.def"
+#undef SUMI_CARD_VECTOR_OP
+  };
+  return costs[op] ? costs[op] : (uint32_t)SIM_P(sim, vpu_special);
+}
+
+/* Bytes that n elements of a view move: neighbours themselves, others as much as lies between two, at most a line. */
+static uint64_t view_bytes(const struct sumi_sim *sim, const struct sumi_card_view *view, uint64_t rows,
+                           uint64_t n2, bool gather) {
+  const uint64_t e = sumi_card_elem_bytes(view->dtype), line = (uint64_t)SIM_P(sim, sram_line);
+  const int64_t step = view->step[2] < 0 ? -(int64_t)view->step[2] : view->step[2];
+  if (gather) return rows * n2 * line;
+  if (!step || n2 == 1) return rows * e;
+  return rows * n2 * SUMI_MAX(e, SUMI_MIN((uint64_t)step * e, line));
+}
+
+/* Checks what an operation touches and charges it. */
+static bool touch(struct sumi_sim *sim, struct sim_job *job, const struct sumi_card_vector *w,
+                  const struct sumi_card_vop *op, bool tail, struct sim_failure *f) {
+  const bool gather = op->op == SUMI_CARD_V_GATHER;
+  if (!(reads(op->op) & VIEW)) return true;
+  const struct sumi_card_view *view = &w->view[op->a];
+  const uint32_t e = sumi_card_elem_bytes(view->dtype);
+  SIM_NEED(f, view->dtype < SUMI_CARD_I64 && sim_zero(view->zero, sizeof view->zero), FIELD, view->dtype);
+  const uint64_t n2 = tail ? 1 : w->n[2], rows = (uint64_t)w->n[0] * w->n[1];
+  struct sim_walk walk = {
+      .at = view->at, .elem = e, .n_dims = 3, .n = {w->n[0], w->n[1], gather ? op->c : n2}};
+  for (int d = 0; d < 3; d++) walk.step[d] = (int64_t)view->step[d] * e;
+  uint8_t *base;
+  int owner;
+  const bool write = op->op == SUMI_CARD_V_ST;
+  SIM_DO(sim_walk_check(sim, job, &walk, e, !write, write, &base, &owner, f));
+  sim_charge_sram(sim, job, owner, view_bytes(sim, view, rows, n2, gather), write);
+  return true;
+}
+
+static bool vector_plan(struct sumi_sim *sim, struct sim_job *job, const union sumi_card_word *word,
+                        struct sim_failure *f) {
+  const struct sumi_card_vector *w = &word->vector;
+  const struct sumi_card_vop *op = sim->core[job->core].program;
+  const uint64_t n01 = (uint64_t)w->n[0] * w->n[1];
+  SIM_NEED(f, !w->h.flags && !w->zero && w->body && w->n[0] && w->n[1] && w->n[2], FIELD, w->h.flags);
+  SIM_NEED(f, n01 <= SUMI_CARD_MOST_ELEMENTS && n01 * w->n[2] <= SUMI_CARD_MOST_ELEMENTS, FIELD, n01);
+  SIM_NEED(f, w->start + w->body + w->tail <= SUMI_CARD_VPU_OPS, VECTOR, w->start);
+  const uint64_t lanes = (uint64_t)SIM_P(sim, vpu_lanes), vectors = sim_div_up(w->n[2], lanes);
+  uint64_t cycles = 0;
+  for (int i = 0; i < w->body + w->tail; i++) {
+    const struct sumi_card_vop *o = &op[w->start + i];
+    const bool tail = i >= w->body;
+    SIM_DO(check_operation(o, tail, f));
+    SIM_DO(touch(sim, job, w, o, tail, f));
+    const uint32_t c = cost(sim, o->op);
+    cycles += tail ? c : vectors * c;
+    if (vpu_is_reduction(o->op)) cycles += lanes > 1 ? 64 - (uint64_t)__builtin_clzll(lanes - 1) : 0;
+    job->count[c > 1 ? SUMI_SIM_SPECIAL : SUMI_SIM_VECTOR] += n01 * (tail ? 1 : w->n[2]);
+  }
+  job->latency += (uint64_t)SIM_P(sim, vpu_latency);
+  job->cycles = n01 * cycles;
+  return true;
+}
+
+/* One (i0, i1). */
+static bool row(struct vpu *v, struct sim_failure *f) {
+  const struct sumi_card_vector *w = v->w;
+  uint32_t bad;
+  for (int i = 0; i < w->body; i++)
+    for (int j = 0; vpu_is_reduction(v->body[i].op) && j < SUMI_CARD_SUM_LANES; j++)
+      v->part[v->body[i].d][j] = vpu_reduce_start(v->body[i].op);
+  for (v->i2 = 0; v->i2 < w->n[2]; v->i2 += VPU_CHUNK) {
+    v->lanes = (int)SUMI_MIN(w->n[2] - v->i2, VPU_CHUNK);
+    memset(v->reg, 0, sizeof v->reg);
+    for (int i = 0; i < w->body; i++)
+      if (!vpu_operation(v, &v->body[i], &bad)) SIM_REFUSE(f, VECTOR, i, bad);
+  }
+  if (!w->tail) return true;
+  memset(v->reg, 0, sizeof v->reg);
+  for (int i = 0; i < w->body; i++) {
+    const uint8_t op = v->body[i].op;
+    if (!vpu_is_reduction(op)) continue;
+    union vpu_lane *p = v->part[v->body[i].d];
+    union vpu_lane half[SUMI_CARD_SUM_LANES];
+    memcpy(half, p, sizeof half);
+    for (int n = SUMI_CARD_SUM_LANES / 2; n; n /= 2)
+      for (int j = 0; j < n; j++) half[j] = vpu_reduce(op, half[j], half[j + n]);
+    v->reg[v->body[i].d][0] = half[0];
+  }
+  v->lanes = 1;
+  v->i2 = 0;
+  for (int i = 0; i < w->tail; i++)
+    if (!vpu_operation(v, &v->tail[i], &bad)) SIM_REFUSE(f, VECTOR, w->body + i, bad);
+  return true;
+}
+
+static bool vector_run(struct sumi_sim *sim, struct sim_job *job, const union sumi_card_word *word,
+                       struct sim_failure *f) {
+  const struct sumi_card_vector *w = &word->vector;
+  struct sim_core *core = &sim->core[job->core];
+  struct vpu v;
+  v.w = w;
+  v.body = &core->program[w->start];
+  v.tail = v.body + w->body;
+  for (int i = 0; i < SUMI_CARD_VPU_VIEWS; i++) { /* used ones have been checked, others may point anywhere */
+    const uint32_t whose = w->view[i].at >> 28, byte = w->view[i].at & 0x0fffffff;
+    struct sim_core *owner = whose >= SUMI_CARD_ACC ? core : &sim->core[SUMI_MIN(whose, SIM_CORES - 1u)];
+    uint8_t *memory = whose == SUMI_CARD_ACC ? owner->acc : owner->sram;
+    v.view[i] = memory ? memory + byte : NULL;
+  }
+  for (v.i0 = 0; v.i0 < w->n[0]; v.i0++)
+    for (v.i1 = 0; v.i1 < w->n[1]; v.i1++) SIM_DO(row(&v, f));
+  return true;
+}
+
+const struct sim_operation sim_vector = {vector_plan, vector_run};

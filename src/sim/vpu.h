@@ -1,0 +1,32 @@
+/* Operations of the vector engine over up to VPU_CHUNK lanes. */
+#ifndef SUMI_SIM_VPU_H
+#define SUMI_SIM_VPU_H
+
+#include "sim/sim_int.h"
+
+enum { VPU_CHUNK = 64 }; /* lanes computed together: a multiple of SUMI_CARD_SUM_LANES */
+
+union vpu_lane {
+  float f;
+  int32_t i;
+  uint32_t u;
+};
+
+struct vpu {
+  const struct sumi_card_vector *w;
+  const struct sumi_card_vop *body, *tail;
+  uint8_t *view[SUMI_CARD_VPU_VIEWS]; /* element (0, 0, 0) */
+  uint32_t i0, i1, i2;                /* the first lane's */
+  int lanes;
+  union vpu_lane reg[SUMI_CARD_VPU_REGS][VPU_CHUNK];
+  union vpu_lane part[SUMI_CARD_VPU_REGS][SUMI_CARD_SUM_LANES]; /* of R* */
+};
+
+/* Runs one operation; false: GATHER's place is out of range (then *bad is it). */
+bool vpu_operation(struct vpu *v, const struct sumi_card_vop *op, uint32_t *bad);
+/* What an R* operation begins with, and how two partial results become one. */
+union vpu_lane vpu_reduce_start(uint8_t op);
+union vpu_lane vpu_reduce(uint8_t op, union vpu_lane a, union vpu_lane b);
+static inline bool vpu_is_reduction(uint8_t op) { return op >= SUMI_CARD_V_RSUM && op <= SUMI_CARD_V_RISUM; }
+
+#endif
