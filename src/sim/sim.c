@@ -66,9 +66,10 @@ sumi_status sumi_sim_open(const struct sumi_card_profile *profile, const struct 
   SUMI_TRY(sumi_card_profile_check(profile, err));
   if (options && (unsigned)options->energy > SUMI_SIM_OPTIMISTIC)
     SUMI_FAIL(err, SUMI_E_VALUE, "card: energy profile %d is unknown", (int)options->energy);
+  if (!a) a = sumi_allocator_default();
   struct sumi_sim *sim = sumi_alloc(a, sizeof *sim);
   if (!sim) SUMI_FAIL_MEMORY(err);
-  sim->a = a ? a : sumi_allocator_default();
+  sim->a = a;
   sim->profile = *profile;
   if (options) sim->options = *options;
   sim->n_cores = (int)SIM_P(sim, cores);

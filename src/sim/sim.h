@@ -27,7 +27,8 @@ struct sumi_sim_options {
 };
 
 /* A chip of a card; chips of one card do not know each other. *bus is its contract side, good until sumi_sim_close or
- * bus->close, either of which frees both. SUMI_E_VALUE: the profile is wrong. options may be NULL. One thread at a time. */
+ * bus->close, either of which frees both. SUMI_E_VALUE: the profile is wrong. options may be NULL; a NULL = the C library's
+ * allocator. One thread at a time. */
 sumi_status sumi_sim_open(const struct sumi_card_profile *profile, const struct sumi_sim_options *options,
                           const struct sumi_allocator *a, struct sumi_sim **out, struct sumi_card_bus *bus,
                           struct sumi_err *err);

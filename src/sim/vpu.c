@@ -168,7 +168,8 @@ static bool vector_run(struct sumi_sim *sim, struct sim_job *job, const union su
     const uint32_t whose = w->view[i].at >> 28, byte = w->view[i].at & 0x0fffffff;
     struct sim_core *owner = whose >= SUMI_CARD_ACC ? core : &sim->core[SUMI_MIN(whose, SIM_CORES - 1u)];
     uint8_t *memory = whose == SUMI_CARD_ACC ? owner->acc : owner->sram;
-    v.view[i] = memory ? memory + byte : NULL;
+    const int64_t size = whose == SUMI_CARD_ACC ? SIM_P(sim, acc_bytes) : SIM_P(sim, sram_bytes);
+    v.view[i] = memory && byte < size ? memory + byte : NULL;
   }
   for (v.i0 = 0; v.i0 < w->n[0]; v.i0++)
     for (v.i1 = 0; v.i1 < w->n[1]; v.i1++) SIM_DO(row(&v, f));
