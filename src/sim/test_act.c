@@ -47,7 +47,7 @@ static void data_init(struct data *d, struct sumi_random *r) {
     }
   for (int c = 0; c < CHANNELS; c++)
     d->channel[c] = (struct sumi_card_channel){.bias = (int32_t)(sumi_random_u64(r) % 20001) - 10000,
-                                               .scale = (float)(0.0003 + 0.001 * sumi_random_uniform(r)),
+                                               .scale = (float)(0.003 + 0.004 * sumi_random_uniform(r)),
                                                .add = (float)sumi_random_normal(r) * 8};
   for (int i = 0; i < N; i++) d->residual[i] = (int8_t)sumi_random_u64(r);
   for (int i = 0; i < 256; i++) d->table[i] = (uint8_t)(i * 7 + 3);
