@@ -45,6 +45,7 @@ void sim_reset(struct sumi_sim *sim) {
   sim_core_stop(sim);
   for (int i = 0; i < SIM_UNITS_COPY; i++) sim_job_stop(sim, &sim->copy[i]);
   for (int i = 0; i < SIM_UNITS; i++) sim->unit[i].busy = false, sim->unit[i].head = sim->unit[i].n = 0;
+  for (int c = 0; c < sim->n_cores; c++) memset(sim->core[c].program, 0, sizeof sim->core[c].program);
   sim->n_posts = 0;
   sim->control = sim->irq_status = sim->irq_enable = sim->error = sim->ecc_count = 0;
   sim->cq_base = sim->cq_size = sim->rq_base = sim->rq_size = 0;
