@@ -191,7 +191,8 @@ static bool start_sync(struct sumi_sim *sim, const struct sumi_card_sync *sync, 
 }
 
 static bool step_core(struct sumi_sim *sim, int c) {
-  bool any = fetch(sim, c) | take(sim, c);
+  bool any = fetch(sim, c);
+  any |= take(sim, c);
   for (int e = 0; e < SUMI_CARD_ENGINES; e++) {
     const struct sim_queued *q = ready(sim, c, e);
     if (!q) continue;

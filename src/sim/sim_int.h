@@ -24,7 +24,7 @@ enum {
   SIM_PAGE = 1 << 20, /* bytes of DRAM that come to life together */
   SIM_POSTS = 64,
   SIM_UNIT_QUEUE = 64,
-  SIM_PLANES_PIXELS = 32, /* a block of the SPU's arithmetic */
+  SIM_PLANES_PIXELS = 64, /* a block of the SPU's arithmetic */
   SIM_PLANES_TAPS = 64,
   SIM_PLANES_BYTES = SIM_PLANES_PIXELS * SIM_PLANES_TAPS * SUMI_CARD_BANK * 4,
   SIM_SCALE = 16 /* fraction bits of work and capacity */

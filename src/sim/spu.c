@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/half.h"
+#include "cpu/cpu.h"
 
 enum { EXACT = 256 }; /* products: 256 * 255 * 255 < 2^24 */
 
@@ -69,8 +70,10 @@ static bool places(struct sumi_sim *sim, struct sim_job *job, struct spu *s, int
 }
 
 static void operands_of_bytes(struct spu *s) {
-  for (int b = 0; b < 256; b++)
+  for (int b = 0; b < 256; b++) {
     s->table[b] = (float)((s->w->x_dtype == SUMI_CARD_I8 ? (int8_t)b : b) - s->w->x_zero);
+    s->w_table[b] = (float)((s->w->w_dtype == SUMI_CARD_I8 ? (int8_t)b : b) - s->w->w_zero);
+  }
 }
 
 /* Time where nothing is skipped at run time; expected where timing only has to guess. */
@@ -177,14 +180,20 @@ uint32_t spu_operands(const struct spu *s, uint64_t p, uint64_t t, float x[SUMI_
 bool spu_group(const struct spu *s, const uint8_t *group, uint32_t channels, float value[SUMI_CARD_BANK],
                uint8_t index[SUMI_CARD_BANK], uint32_t *n) {
   const struct sumi_card_spu *w = s->w;
+  static const uint8_t all[SUMI_CARD_BANK] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+                                              16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
   const bool dense = w->k == SUMI_CARD_BANK;
   *n = dense ? channels : w->k;
   for (uint32_t e = 0; e < *n; e++) {
     uint16_t half;
     if (s->elem == 1)
-      value[e] = (float)((w->w_dtype == SUMI_CARD_I8 ? (int8_t)group[e] : group[e]) - w->w_zero);
+      value[e] = s->w_table[group[e]];
     else
       memcpy(&half, group + (size_t)e * 2, 2), value[e] = sumi_f32_from_bf16(half);
+  }
+  if (dense) {
+    memcpy(index, all, sizeof all);
+    return true;
   }
   const uint8_t *bits = group + (size_t)*n * s->elem;
   for (uint32_t e = 0; e < *n; e++) {
@@ -198,20 +207,41 @@ bool spu_group(const struct spu *s, const uint8_t *group, uint32_t channels, flo
 
 /* ---- arithmetic, in blocks of SPU_PIXELS pixels by SPU_TAPS taps whose operands lie as planes [tap][channel][pixel] */
 
-enum { PIXELS = SIM_PLANES_PIXELS, TAPS = SIM_PLANES_TAPS, VECTORS = PIXELS / 4 };
+enum { PIXELS = SIM_PLANES_PIXELS, TAPS = SIM_PLANES_TAPS };
 
-typedef float vec4 __attribute__((vector_size(16)));
-
-/* sum[p] += value[e] * plane[index[e]][p] in the order of e, PIXELS at once. */
-static void multiply(float *sum, const float *planes, const float *value, const uint8_t *index, uint32_t n) {
-  vec4 s[VECTORS];
-  memcpy(s, sum, sizeof s);
-  for (uint32_t e = 0; e < n; e++) {
-    const vec4 *x = (const vec4 *)(planes + (size_t)index[e] * PIXELS);
-    const vec4 v = {value[e], value[e], value[e], value[e]};
-    for (int i = 0; i < VECTORS; i++) s[i] += v * x[i];
+/* sum[p] += value[e] * plane[index[e]][p] in the order of e, for p < PIXELS, a product and a sum rounded each: `lanes` at once in up
+ * to eight vectors. The same C for every level, so that all give the same bits. */
+#define MULTIPLY(name, attribute, lanes)                                                                \
+  attribute static void name(float *sum, const float *planes, const float *value, const uint8_t *index, \
+                             uint32_t n) {                                                              \
+    typedef float vec __attribute__((vector_size(lanes * 4)));                                          \
+    enum { VECTORS = SUMI_MIN(8, PIXELS / lanes), STEP = VECTORS * lanes };                             \
+    for (int p = 0; p < PIXELS; p += STEP) {                                                            \
+      vec s[VECTORS];                                                                                   \
+      memcpy(s, sum + p, sizeof s);                                                                     \
+      for (uint32_t e = 0; e < n; e++) {                                                                \
+        const vec *x = (const vec *)(planes + (size_t)index[e] * PIXELS + p);                           \
+        const vec v = value[e] - (vec){0};                                                              \
+        for (int i = 0; i < VECTORS; i++) s[i] += v * x[i];                                             \
+      }                                                                                                 \
+      memcpy(sum + p, s, sizeof s);                                                                     \
+    }                                                                                                   \
   }
-  memcpy(sum, s, sizeof s);
+
+typedef void multiply_fn(float *sum, const float *planes, const float *value, const uint8_t *index,
+                         uint32_t n);
+
+MULTIPLY(multiply, , 4)
+#ifdef SUMI_X86
+MULTIPLY(multiply_avx2, __attribute__((target("avx2"))), 8)
+#endif
+
+static multiply_fn *multiply_for(enum sumi_isa level) {
+#ifdef SUMI_X86
+  if (sumi_cpu_allows(level, SUMI_ISA_AVX2)) return multiply_avx2;
+#endif
+  (void)level;
+  return multiply;
 }
 
 static void flush(int32_t *total, float *sum) {
@@ -222,8 +252,8 @@ static void flush(int32_t *total, float *sum) {
 }
 
 /* Taps [t0, t0 + taps) of output n over a block of n_pixels; acc: its first sum. */
-static bool block(const struct spu *s, const float *planes, uint64_t t0, uint64_t taps, uint32_t n,
-                  uint8_t *acc, size_t n_pixels, bool add, struct sim_failure *f) {
+static bool block(const struct spu *s, multiply_fn *mul, const float *planes, uint64_t t0, uint64_t taps,
+                  uint32_t n, uint8_t *acc, size_t n_pixels, bool add, struct sim_failure *f) {
   const struct sumi_card_spu *w = s->w;
   const uint64_t full = sumi_card_group_bytes(w->k, s->elem, SUMI_CARD_BANK);
   const uint64_t last = sumi_card_group_bytes(w->k, s->elem, s->last);
@@ -241,7 +271,7 @@ static bool block(const struct spu *s, const float *planes, uint64_t t0, uint64_
     if (!spu_group(s, weights + at, spu_channels(s, t), value, index, &pairs))
       SIM_REFUSE(f, INDEX, (uint64_t)w->w + (uint64_t)n * w->w_step_bytes + at, t);
     if (byte && (pending += pairs) > EXACT) flush(total, sum), pending = pairs;
-    multiply(sum, planes + (t - t0) * SUMI_CARD_BANK * PIXELS, value, index, pairs);
+    mul(sum, planes + (t - t0) * SUMI_CARD_BANK * PIXELS, value, index, pairs);
   }
   if (byte) flush(total, sum);
   memcpy(acc, byte ? (void *)total : (void *)sum, n_pixels * 4);
@@ -267,6 +297,7 @@ static bool spu_run(struct sumi_sim *sim, struct sim_job *job, const union sumi_
                     struct sim_failure *f) {
   struct spu s;
   struct sim_job scratch = *job;
+  multiply_fn *const mul = multiply_for(sumi_cpu_isa());
   scratch.n_spans = 0;
   SIM_DO(resolve(sim, &scratch, &word->spu, &s, f));
   for (uint64_t p0 = 0; p0 < s.pixels; p0 += PIXELS) {
@@ -275,7 +306,7 @@ static bool spu_run(struct sumi_sim *sim, struct sim_job *job, const union sumi_
       const uint64_t taps = SUMI_MIN(s.taps - t0, TAPS);
       fill_planes(&s, sim->planes, p0, n_pixels, t0, taps);
       for (uint32_t n = 0; n < word->spu.outputs; n++)
-        SIM_DO(block(&s, sim->planes, t0, taps, n, s.acc + (n * s.pixels + p0) * 4, n_pixels,
+        SIM_DO(block(&s, mul, sim->planes, t0, taps, n, s.acc + (n * s.pixels + p0) * 4, n_pixels,
                      t0 || word->spu.h.flags & SUMI_CARD_SPU_ADD, f));
     }
   }

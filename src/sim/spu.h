@@ -11,7 +11,7 @@ struct spu {
   uint32_t elem, last;       /* bytes of an element; channels of the last bank */
   const uint8_t *x, *weight; /* NULL in timing-only mode */
   uint8_t *acc;
-  float table[256]; /* of a byte of x: the multiplier's operand */
+  float table[256], w_table[256]; /* of a byte of x, of a weight: the multiplier's operand */
 };
 
 /* Channels of tap t's bank. */

@@ -228,6 +228,11 @@ static void test_errors(void **state) {
       BAD(spu, zero3[0], 1, FIELD),
   };
   check_bad(r, w, spus, SUMI_COUNT(spus));
+}
+
+static void test_more_errors(void **state) {
+  struct rig *r = *state;
+  union sumi_card_word w;
   w.vector = (struct sumi_card_vector){.h = rig_header(SUMI_CARD_OP_PROGRAM, 0, 0)};
   w.program.n = 1, w.program.op[0] = (struct sumi_card_vop){.op = SUMI_CARD_V_MOV};
   static const struct bad programs[] = {BAD(vector_program, n, 14, FIELD),
@@ -348,9 +353,9 @@ static int tear_down(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_registers), cmocka_unit_test(test_rings),  cmocka_unit_test(test_full_ring),
-      cmocka_unit_test(test_copies),    cmocka_unit_test(test_order),  cmocka_unit_test(test_time),
-      cmocka_unit_test(test_errors),    cmocka_unit_test(test_tokens), cmocka_unit_test(test_faults),
-      cmocka_unit_test(test_energy),    cmocka_unit_test(test_memory)};
+      cmocka_unit_test(test_registers), cmocka_unit_test(test_rings),       cmocka_unit_test(test_full_ring),
+      cmocka_unit_test(test_copies),    cmocka_unit_test(test_order),       cmocka_unit_test(test_time),
+      cmocka_unit_test(test_errors),    cmocka_unit_test(test_more_errors), cmocka_unit_test(test_tokens),
+      cmocka_unit_test(test_faults),    cmocka_unit_test(test_energy),      cmocka_unit_test(test_memory)};
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -10,6 +10,7 @@
 #include "base/half.h"
 #include "base/random.h"
 #include "base/size.h"
+#include "cpu/cpu.h"
 #include "sim/sim_test.h"
 
 enum { X_AT = 0, W_AT = 0x10000, OUT = RIG_DATA + 0x80000, W_BYTES = 0x20000, CH_AT = 0x3f000 };
@@ -212,11 +213,10 @@ static void check(struct rig *r, const struct problem *p, bool twice) {
   assert_int_equal(sumi_sim_hazards(r->sim), 0);
 }
 
-static void test_exact(void **state) {
-  (void)state;
+static void every_shape(uint64_t seed) {
   struct rig r;
   struct sumi_random random;
-  sumi_random_init(&random, 1);
+  sumi_random_init(&random, seed);
   assert_true(rig_open(&r, NULL, NULL));
   for (size_t i = 0; i < SUMI_COUNT(shapes); i++) {
     struct problem p;
@@ -226,6 +226,15 @@ static void test_exact(void **state) {
     problem_fini(&p);
   }
   rig_close(&r);
+}
+
+static void test_exact(void **state) {
+  (void)state;
+  every_shape(1);
+  const enum sumi_isa level = sumi_cpu_isa();
+  sumi_cpu_limit(SUMI_ISA_REF); /* the plain twin of the faster loop */
+  every_shape(1);
+  sumi_cpu_limit(level);
 }
 
 static struct sumi_sim_account account(struct rig *r, const struct problem *p) {

@@ -110,6 +110,50 @@ static int32_t as_int(float x) { return (int32_t)sumi_f32_bits(x); }
 
 static uint32_t gelu_table(int i) { return (uint32_t)(i * 31 % 256); }
 
+/* What C makes of x and y; register c is 3. */
+static int32_t expected(unsigned op, float left, float right) {
+  const volatile float x = left, y = right;
+  const int32_t xi = as_int(x), yi = as_int(y), sh = yi & 31;
+  const int32_t want[] = {[SUMI_CARD_V_MOV] = xi,
+                          [SUMI_CARD_V_ADD] = as_int(x + y),
+                          [SUMI_CARD_V_SUB] = as_int(x - y),
+                          [SUMI_CARD_V_MUL] = as_int(x * y),
+                          [SUMI_CARD_V_FMA] = as_int(fmaf(x, y, 3)),
+                          [SUMI_CARD_V_DIV] = as_int(x / y),
+                          [SUMI_CARD_V_MIN] = as_int(x < y ? x : y),
+                          [SUMI_CARD_V_MAX] = as_int(x > y ? x : y),
+                          [SUMI_CARD_V_ABS] = as_int(fabsf(x)),
+                          [SUMI_CARD_V_NEG] = as_int(-x),
+                          [SUMI_CARD_V_FLOOR] = as_int(floorf(x)),
+                          [SUMI_CARD_V_RINT] = as_int(rintf(x)),
+                          [SUMI_CARD_V_SQRT] = as_int(sqrtf(x)),
+                          [SUMI_CARD_V_EXP] = as_int(sumi_exp_f32(x)),
+                          [SUMI_CARD_V_ERF] = as_int(sumi_erf_f32(x)),
+                          [SUMI_CARD_V_TANH] = as_int(sumi_tanh_f32(x)),
+                          [SUMI_CARD_V_SIGMOID] = as_int(sumi_sigmoid_f32(x)),
+                          [SUMI_CARD_V_LT] = x < y,
+                          [SUMI_CARD_V_LE] = x <= y,
+                          [SUMI_CARD_V_EQ] = x == y,
+                          [SUMI_CARD_V_SELECT] = xi ? yi : 0x40400000,
+                          [SUMI_CARD_V_IADD] = (int32_t)((uint32_t)xi + (uint32_t)yi),
+                          [SUMI_CARD_V_ISUB] = (int32_t)((uint32_t)xi - (uint32_t)yi),
+                          [SUMI_CARD_V_IMUL] = (int32_t)((uint32_t)xi * (uint32_t)yi),
+                          [SUMI_CARD_V_IMIN] = SUMI_MIN(xi, yi),
+                          [SUMI_CARD_V_IMAX] = SUMI_MAX(xi, yi),
+                          [SUMI_CARD_V_ILT] = xi < yi,
+                          [SUMI_CARD_V_IEQ] = xi == yi,
+                          [SUMI_CARD_V_AND] = xi & yi,
+                          [SUMI_CARD_V_OR] = xi | yi,
+                          [SUMI_CARD_V_XOR] = xi ^ yi,
+                          [SUMI_CARD_V_SHL] = (int32_t)((uint32_t)xi << sh),
+                          [SUMI_CARD_V_SAR] = xi >> sh,
+                          [SUMI_CARD_V_I2F] = as_int((float)xi),
+                          [SUMI_CARD_V_F2I] = x != x               ? 0
+                                              : x >= 2147483648.0f ? INT32_MAX
+                                                                   : (int32_t)rintf(SUMI_MIN(x, 1e9f))};
+  return want[op];
+}
+
 /* Each operation on a few operands, against C. */
 static void test_operations(void **state) {
   static const float xs[] = {0, -0.0f, 1.5f, -2.5f, 3e9f, -7, 0.25f, INFINITY, NAN, 1e-40f, 88, -0.75f};
@@ -132,49 +176,9 @@ static void test_operations(void **state) {
     int32_t got[N][N];
     assert_int_equal(run(r, xs, sizeof xs, w, 2, got, sizeof got).error, 0);
     for (size_t i = 0; i < N * N; i++) {
-      const volatile float x = xs[i / N], y = xs[i % N];
-      const int32_t xi = as_int(x), yi = as_int(y), sh = yi & 31;
-      const int32_t want[] = {[SUMI_CARD_V_MOV] = xi,
-                              [SUMI_CARD_V_ADD] = as_int(x + y),
-                              [SUMI_CARD_V_SUB] = as_int(x - y),
-                              [SUMI_CARD_V_MUL] = as_int(x * y),
-                              [SUMI_CARD_V_FMA] = as_int(fmaf(x, y, 3)),
-                              [SUMI_CARD_V_DIV] = as_int(x / y),
-                              [SUMI_CARD_V_MIN] = as_int(x < y ? x : y),
-                              [SUMI_CARD_V_MAX] = as_int(x > y ? x : y),
-                              [SUMI_CARD_V_ABS] = as_int(fabsf(x)),
-                              [SUMI_CARD_V_NEG] = as_int(-x),
-                              [SUMI_CARD_V_FLOOR] = as_int(floorf(x)),
-                              [SUMI_CARD_V_RINT] = as_int(rintf(x)),
-                              [SUMI_CARD_V_SQRT] = as_int(sqrtf(x)),
-                              [SUMI_CARD_V_EXP] = as_int(sumi_exp_f32(x)),
-                              [SUMI_CARD_V_ERF] = as_int(sumi_erf_f32(x)),
-                              [SUMI_CARD_V_TANH] = as_int(sumi_tanh_f32(x)),
-                              [SUMI_CARD_V_SIGMOID] = as_int(sumi_sigmoid_f32(x)),
-                              [SUMI_CARD_V_LT] = x < y,
-                              [SUMI_CARD_V_LE] = x <= y,
-                              [SUMI_CARD_V_EQ] = x == y,
-                              [SUMI_CARD_V_SELECT] = xi ? yi : 0x40400000,
-                              [SUMI_CARD_V_IADD] = (int32_t)((uint32_t)xi + (uint32_t)yi),
-                              [SUMI_CARD_V_ISUB] = (int32_t)((uint32_t)xi - (uint32_t)yi),
-                              [SUMI_CARD_V_IMUL] = (int32_t)((uint32_t)xi * (uint32_t)yi),
-                              [SUMI_CARD_V_IMIN] = SUMI_MIN(xi, yi),
-                              [SUMI_CARD_V_IMAX] = SUMI_MAX(xi, yi),
-                              [SUMI_CARD_V_ILT] = xi < yi,
-                              [SUMI_CARD_V_IEQ] = xi == yi,
-                              [SUMI_CARD_V_AND] = xi & yi,
-                              [SUMI_CARD_V_OR] = xi | yi,
-                              [SUMI_CARD_V_XOR] = xi ^ yi,
-                              [SUMI_CARD_V_SHL] = (int32_t)((uint32_t)xi << sh),
-                              [SUMI_CARD_V_SAR] = xi >> sh,
-                              [SUMI_CARD_V_I2F] = as_int((float)xi),
-                              [SUMI_CARD_V_F2I] = x != x               ? 0
-                                                  : x >= 2147483648.0f ? INT32_MAX
-                                                                       : (int32_t)rintf(SUMI_MIN(x, 1e9f))};
-      const float a = sumi_f32_from_bits((uint32_t)got[i / N][i % N]),
-                  b = sumi_f32_from_bits((uint32_t)want[op]);
-      if (a == a || b == b)
-        assert_int_equal(got[i / N][i % N], want[op]); /* which NaN is nobody's business */
+      const int32_t want = expected(op, xs[i / N], xs[i % N]);
+      const float a = sumi_f32_from_bits((uint32_t)got[i / N][i % N]), b = sumi_f32_from_bits((uint32_t)want);
+      if (a == a || b == b) assert_int_equal(got[i / N][i % N], want); /* which NaN is nobody's business */
     }
   }
 }
