@@ -192,7 +192,7 @@ enum sumi_card_function {
 struct sumi_card_vop {
   uint8_t op;      /* enum sumi_card_vector_op */
   uint8_t d, a, b; /* registers, or as the operation says */
-  uint32_t c;      /* register c, or the bits of an immediate */
+  uint32_t c;      /* register c, the bits of an immediate, or a distance in elements */
 };
 struct sumi_card_vector_program {
   struct sumi_card_header h;

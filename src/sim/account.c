@@ -3,7 +3,7 @@
 
 #include "sim/sim_int.h"
 
-enum { MAX_TAGS = 1 << 14 };
+enum { MAX_TAGS = 1 << 14 }; /* of later ones only the total knows */
 
 const struct sumi_sim_count_info sumi_sim_counts[SUMI_SIM_N_COUNTS] = {
 #define SUMI_SIM_ENERGY(name, unit, conservative, optimistic, source) \
@@ -21,10 +21,8 @@ static struct sumi_sim_account *tag_of(struct sumi_sim *sim, uint32_t tag) {
   for (size_t i = 0; i < sim->n_tags; i++)
     if (sim->tag[i].tag == tag) return &sim->tag[sim->last_tag = i];
   if (sim->n_tags == MAX_TAGS ||
-      !sumi_grow(sim->a, (void **)&sim->tag, &sim->cap_tags, sim->n_tags + 1, sizeof *sim->tag)) {
-    sim->lost = true;
+      !sumi_grow(sim->a, (void **)&sim->tag, &sim->cap_tags, sim->n_tags + 1, sizeof *sim->tag))
     return NULL;
-  }
   sim->last_tag = sim->n_tags++;
   sim->tag[sim->last_tag] = (struct sumi_sim_account){.tag = tag, .first = UINT64_MAX};
   return &sim->tag[sim->last_tag];
@@ -84,7 +82,6 @@ void sumi_sim_forget(struct sumi_sim *sim) {
   sim->n_tags = 0;
   sim->since = sim->now;
   sim->hazards = 0;
-  sim->lost = false;
 }
 
 uint64_t sumi_sim_hazards(const struct sumi_sim *sim) { return sim->hazards; }

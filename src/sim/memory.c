@@ -16,7 +16,7 @@ bool sim_dram_check(const struct sumi_sim *sim, uint64_t at, uint64_t n, struct 
   return true;
 }
 
-bool sim_dram_read(struct sumi_sim *sim, uint64_t at, void *to, size_t n) {
+void sim_dram_read(struct sumi_sim *sim, uint64_t at, void *to, size_t n) {
   for (uint8_t *d = to; n;) {
     const size_t from = at % SIM_PAGE, part = SUMI_MIN(n, SIM_PAGE - from);
     const uint8_t *page = sim->page[at / SIM_PAGE];
@@ -26,7 +26,6 @@ bool sim_dram_read(struct sumi_sim *sim, uint64_t at, void *to, size_t n) {
       memset(d, 0, part); /* never written */
     d += part, at += part, n -= part;
   }
-  return true;
 }
 
 bool sim_dram_write(struct sumi_sim *sim, uint64_t at, const void *from, size_t n) {

@@ -12,7 +12,8 @@ struct sumi_sim;
 
 enum sumi_sim_energy_profile { SUMI_SIM_CONSERVATIVE, SUMI_SIM_OPTIMISTIC };
 
-/* A word or command that has ended, in core cycles. core: 255 for copies (engine: 0 in, 1 out). */
+/* A word or command that has ended, in core cycles. core: 255 for copies (engine: 0 in, 1 out);
+ * engine SUMI_CARD_ENGINES: fetching. */
 struct sumi_sim_event {
   uint8_t core, engine, opcode;
   uint32_t tag;
@@ -62,7 +63,7 @@ struct sumi_sim_account {
 /* Everything since power-on or sumi_sim_forget, time-dependent rows (leakage, idle) included up to now. */
 void sumi_sim_total(const struct sumi_sim *sim, struct sumi_sim_account *out);
 /* The i-th tag in order of appearance, without time-dependent rows; false from the last on. Copies have tag
- * SUMI_SIM_TAG_COPY, fetching SUMI_SIM_TAG_FETCH. */
+ * SUMI_SIM_TAG_COPY, fetching SUMI_SIM_TAG_FETCH. The first 16384 tags are kept apart. */
 bool sumi_sim_tag(const struct sumi_sim *sim, size_t i, struct sumi_sim_account *out);
 enum { SUMI_SIM_TAG_COPY = -1, SUMI_SIM_TAG_FETCH = -2 };
 void sumi_sim_forget(struct sumi_sim *sim); /* accounts start anew */

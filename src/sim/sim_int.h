@@ -133,7 +133,6 @@ struct sumi_sim {
   struct sumi_sim_account total, *tag;
   size_t n_tags, cap_tags, last_tag;
   uint64_t since;
-  bool lost; /* an account could not be kept for want of memory */
 };
 
 #define SIM_P(sim, param) SUMI_CARD_VALUE(&(sim)->profile, param)
@@ -170,8 +169,8 @@ void sim_account_job(struct sumi_sim *sim, const struct sim_job *job);
 bool sim_fault_due(struct sumi_sim *sim, enum sumi_sim_fault fault);
 
 /* ---- memory.c */
-/* n bytes of DRAM from or to host bytes; the range has been checked. False: the host has no memory for it. */
-bool sim_dram_read(struct sumi_sim *sim, uint64_t at, void *to, size_t n);
+/* n bytes of DRAM to or from host bytes; the range has been checked. False: the host has no memory for it. */
+void sim_dram_read(struct sumi_sim *sim, uint64_t at, void *to, size_t n);
 bool sim_dram_write(struct sumi_sim *sim, uint64_t at, const void *from, size_t n);
 bool sim_dram_check(const struct sumi_sim *sim, uint64_t at, uint64_t n, struct sim_failure *f);
 /* Mapped host memory behind a bus address, or NULL. */

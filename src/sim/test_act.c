@@ -118,7 +118,12 @@ static void test_requantise(void **state) {
   for (unsigned dtype = SUMI_CARD_I8; dtype <= SUMI_CARD_U8; dtype++) {
     static uint8_t got[N];
     int saturated = 0;
+    struct sumi_sim_account account;
+    sumi_sim_forget(r->sim);
     run(r, &d, act_word(SUMI_CARD_ACT_FIRST, dtype), got, N);
+    sumi_sim_total(r->sim, &account);
+    assert_int_equal(account.alone[SUMI_CARD_ON_ACT], 24 + (N + 255) / 256);
+    assert_int_equal(account.count[SUMI_SIM_ACT], N);
     for (int i = 0; i < N; i++) {
       const struct sumi_card_channel *c = &d.channel[i % CHANNELS];
       const float scaled = (float)(d.acc[i % CHANNELS * PIXELS + i / CHANNELS] + c->bias) * c->scale;

@@ -54,7 +54,7 @@ static double operand(const struct problem *p, int i, int y, int x, int c) {
       (((size_t)i * (size_t)s->in_h + (size_t)y) * (size_t)s->in_w + (size_t)x) * (size_t)s->channels;
   double value[32];
   const int first = c / 32 * 32, n = SUMI_MIN(32, s->channels - first);
-  for (int j = 0; j < n; j++) {
+  for (int j = s->x_top ? 0 : c - first; j < (s->x_top ? n : c - first + 1); j++) {
     uint16_t half;
     const uint8_t *b = p->x + (at + (size_t)(first + j)) * (s->bf16 ? 2 : 1);
     if (s->bf16)
@@ -62,11 +62,12 @@ static double operand(const struct problem *p, int i, int y, int x, int c) {
     else
       value[j] = (s->u8 ? *b : (int8_t)*b) - p->x_zero;
   }
+  if (!s->x_top) return value[c - first];
   int larger = 0; /* channels that come before this one */
   for (int j = 0; j < n; j++)
     larger += fabs(value[j]) > fabs(value[c - first]) ||
               (fabs(value[j]) == fabs(value[c - first]) && j < c - first);
-  return s->x_top && larger >= s->x_top ? 0 : value[c - first];
+  return larger >= s->x_top ? 0 : value[c - first];
 }
 
 static void fill(struct problem *p, struct sumi_random *random) {

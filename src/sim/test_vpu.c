@@ -218,6 +218,29 @@ static void test_bytes(void **state) {
   assert_true(c.error == SUMI_CARD_ERROR_VECTOR && c.engine == SUMI_CARD_ON_VPU && c.detail >= 100);
 }
 
+/* The largest of 3 neighbours in a line, in one word: LD with distances; nothing outside SRAM by them. */
+static void test_distance(void **state) {
+  struct rig *r = *state;
+  enum { N = 100 };
+  int8_t x[N], got[N];
+  for (int i = 0; i < N; i++) x[i] = (int8_t)(i * i * 7);
+  struct sumi_card_vop ops[] = {OP(LD, .d = 1, .a = 0, .c = (uint32_t)-1), OP(LD, .d = 2, .a = 0),
+                                OP(IMAX, .d = 1, .a = 1, .b = 2),          OP(LD, .d = 2, .a = 0, .c = 1),
+                                OP(IMAX, .d = 1, .a = 1, .b = 2),          OP(ST, .d = 1, .a = 1, .c = 1)};
+  union sumi_card_word w[2] = {program(0, ops, 6)};
+  w[1].vector =
+      (struct sumi_card_vector){.h = rig_header(SUMI_CARD_OP_VPU, 0, 0), .body = 6, .n = {1, 1, N - 2}};
+  w[1].vector.view[0] = view(IN + 1, SUMI_CARD_I8, 0, 1),
+  w[1].vector.view[1] = view(OUT_AT, SUMI_CARD_I8, 0, 1);
+  assert_int_equal(run(r, x, sizeof x, w, 2, got, sizeof got).error, 0);
+  for (int i = 1; i < N - 1; i++) assert_int_equal(got[i], SUMI_MAX(x[i], SUMI_MAX(x[i - 1], x[i + 1])));
+  static const int32_t far[] = {-2, 1 << 18, INT32_MIN, INT32_MAX};
+  for (size_t i = 0; i < SUMI_COUNT(far); i++) {
+    w[0].program.op[0].c = (uint32_t)far[i];
+    assert_int_equal(run(r, x, sizeof x, w, 2, got, sizeof got).error, SUMI_CARD_ERROR_SRAM);
+  }
+}
+
 static int set_up(void **state) {
   static struct rig r;
   *state = &r;
@@ -231,6 +254,6 @@ static int tear_down(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_softmax), cmocka_unit_test(test_operations),
-                                     cmocka_unit_test(test_bytes)};
+                                     cmocka_unit_test(test_bytes), cmocka_unit_test(test_distance)};
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -21,7 +21,7 @@ enum { A = 1, B = 2, C = 4, VIEW = 8, SMALL = 16, FREE_C = 32 };
 static unsigned reads(uint8_t op) {
   switch (op) {
     case SUMI_CARD_V_LD:
-    case SUMI_CARD_V_ST: return VIEW;
+    case SUMI_CARD_V_ST: return VIEW | FREE_C;
     case SUMI_CARD_V_GATHER: return VIEW | B | FREE_C;
     case SUMI_CARD_V_IMM: return FREE_C;
     case SUMI_CARD_V_PARAM:
@@ -88,8 +88,12 @@ static bool touch(struct sumi_sim *sim, struct sim_job *job, const struct sumi_c
   const uint32_t e = sumi_card_elem_bytes(view->dtype);
   SIM_NEED(f, view->dtype < SUMI_CARD_I64 && sim_zero(view->zero, sizeof view->zero), FIELD, view->dtype);
   const uint64_t n2 = tail ? 1 : w->n[2], rows = (uint64_t)w->n[0] * w->n[1];
-  struct sim_walk walk = {
-      .at = view->at, .elem = e, .n_dims = 3, .n = {w->n[0], w->n[1], gather ? op->c : n2}};
+  const int64_t from = (int64_t)(view->at & 0x0fffffff) + (gather ? 0 : (int64_t)(int32_t)op->c * e);
+  if (from < 0 || from > 0x0fffffff) SIM_REFUSE(f, SRAM, view->at, op->c);
+  struct sim_walk walk = {.at = (view->at & 0xf0000000) | (uint32_t)from,
+                          .elem = e,
+                          .n_dims = 3,
+                          .n = {w->n[0], w->n[1], gather ? op->c : n2}};
   for (int d = 0; d < 3; d++) walk.step[d] = (int64_t)view->step[d] * e;
   uint8_t *base;
   int owner;

@@ -37,9 +37,9 @@ static void store(uint8_t *at, uint8_t dtype, union vpu_lane r) {
 static bool memory(struct vpu *v, const struct sumi_card_vop *op, uint32_t *bad) {
   const struct sumi_card_view *view = &v->w->view[op->a];
   const ptrdiff_t step = place(v, view, 1) - place(v, view, 0);
-  uint8_t *at = v->view[op->a] + place(v, view, v->i2);
+  uint8_t *at = v->view[op->a];
   if (op->op == SUMI_CARD_V_GATHER) {
-    at = v->view[op->a] + place(v, view, 0);
+    at += place(v, view, 0);
     for (int l = 0; l < v->lanes; l++) {
       const uint32_t i = v->reg[op->b][l].u;
       if (i >= op->c) return *bad = i, false;
@@ -47,6 +47,7 @@ static bool memory(struct vpu *v, const struct sumi_card_vop *op, uint32_t *bad)
     }
     return true;
   }
+  at += place(v, view, v->i2) + (ptrdiff_t)(int32_t)op->c * (ptrdiff_t)sumi_card_elem_bytes(view->dtype);
   for (int l = 0; l < v->lanes; l++, at += step)
     if (op->op == SUMI_CARD_V_LD)
       v->reg[op->d][l] = load(at, view->dtype);
