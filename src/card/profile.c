@@ -83,6 +83,68 @@ sumi_status sumi_card_profile_set(struct sumi_card_profile *p, const char *name,
   SUMI_FAIL(err, SUMI_E_VALUE, "card parameter '%.40s' is not known", name);
 }
 
+enum { MAX_LINE = 128 };
+
+/* The part of line [begin, end) without blanks around it, copied and terminated. */
+static void trim(const char *begin, const char *end, char out[MAX_LINE]) {
+  while (begin < end && (*begin == ' ' || *begin == '\t')) begin++;
+  while (end > begin && (end[-1] == ' ' || end[-1] == '\t' || end[-1] == '\r')) end--;
+  memcpy(out, begin, (size_t)(end - begin));
+  out[end - begin] = 0;
+}
+
+/* Digits only: no parameter is negative. */
+static bool read_whole(const char *s, int64_t *out) {
+  *out = 0;
+  if (!*s) return false;
+  for (; *s >= '0' && *s <= '9'; s++)
+    if (!sumi_i64_mul(*out, 10, out) || !sumi_i64_add(*out, *s - '0', out)) return false;
+  return !*s;
+}
+
+static sumi_status read_line(const char *line, struct sumi_card_profile *p, bool first,
+                             struct sumi_err *err) {
+  const char *is = strchr(line, '=');
+  char name[MAX_LINE], value[MAX_LINE];
+  if (!is) SUMI_FAIL(err, SUMI_E_FORMAT, "'%.60s' has no =", line);
+  trim(line, is, name);
+  trim(is + 1, line + strlen(line), value);
+  if (sumi_streq(name, "card") && !first) SUMI_FAIL(err, SUMI_E_FORMAT, "'card' comes after a parameter");
+  if (sumi_streq(name, "card")) return sumi_card_profile_find(value, p, err);
+  if (sumi_streq(name, "name")) {
+    if (strlen(value) >= sizeof p->name) SUMI_FAIL(err, SUMI_E_VALUE, "the name '%.40s' is too long", value);
+    memcpy(p->name, value, strlen(value) + 1);
+    return SUMI_OK;
+  }
+  int64_t number;
+  if (!read_whole(value, &number))
+    SUMI_FAIL(err, SUMI_E_FORMAT, "card parameter '%.40s' is '%.40s', not a whole number", name, value);
+  return sumi_card_profile_set(p, name, number, "parameter file", err);
+}
+
+sumi_status sumi_card_profile_parse(const char *text, size_t n, struct sumi_card_profile *out,
+                                    struct sumi_err *err) {
+  SUMI_TRY(sumi_card_profile_find(profiles[0].name, out, err));
+  bool first = true;
+  int number = 1;
+  for (const char *at = text, *all = text + n; at < all; number++) {
+    const char *end = memchr(at, '\n', (size_t)(all - at)), *next = end ? end + 1 : all;
+    if (!end) end = all;
+    const char *comment = memchr(at, '#', (size_t)(end - at));
+    char line[MAX_LINE];
+    if (comment) end = comment;
+    if (end - at >= MAX_LINE || memchr(at, 0, (size_t)(end - at)))
+      SUMI_FAIL(err, SUMI_E_FORMAT, "line %d is no line of a card's parameters", number);
+    trim(at, end, line);
+    at = next;
+    if (!*line) continue;
+    const sumi_status status = read_line(line, out, first, err);
+    if (status != SUMI_OK) return sumi_err_prefix(err, status, "line %d", number);
+    first = false;
+  }
+  return sumi_card_profile_check(out, err);
+}
+
 /* Addresses have 28 bits for a core's SRAM; lines are powers of two so that they never straddle. */
 sumi_status sumi_card_profile_check(const struct sumi_card_profile *p, struct sumi_err *err) {
   for (int i = 0; i < SUMI_CARD_N_PARAMS; i++) SUMI_TRY(check_range(i, p->value[i], err));

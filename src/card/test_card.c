@@ -86,9 +86,45 @@ static void test_set(void **state) {
   assert_int_equal(sumi_card_profile_check(&p, NULL), SUMI_E_VALUE);
 }
 
+static sumi_status parse(const char *text, struct sumi_card_profile *p, struct sumi_err *err) {
+  *err = (struct sumi_err)SUMI_ERR_INIT;
+  return sumi_card_profile_parse(text, strlen(text), p, err);
+}
+
+static void test_parse(void **state) {
+  (void)state;
+  struct sumi_card_profile p;
+  struct sumi_err err;
+  assert_int_equal(
+      parse("# a chip\n card = SparseOne-S10\r\nname = mine # and nobody's\n\n cores=8\nclock_khz = 1200000",
+            &p, &err),
+      SUMI_OK);
+  assert_true(SUMI_CARD_VALUE(&p, cores) == 8 && SUMI_CARD_VALUE(&p, chips) == 2);
+  assert_string_equal(p.name, "mine");
+  assert_true(p.letter[SUMI_CARD_P_cores] == 'A' && !strcmp(p.source[SUMI_CARD_P_cores], "parameter file"));
+  assert_int_equal(parse("", &p, &err), SUMI_OK);
+  assert_string_equal(p.name, "SparseOne-S4");
+  static const struct {
+    const char *text, *says;
+    sumi_status status;
+  } bad[] = {{"cores 8", "line 1: 'cores 8' has no =", SUMI_E_FORMAT},
+             {"\ncores = eight", "line 2: card parameter 'cores' is 'eight'", SUMI_E_FORMAT},
+             {"cores = 99", "reaches from 1 to 14", SUMI_E_VALUE},
+             {"corse = 4", "'corse' is not known", SUMI_E_VALUE},
+             {"cores = 4\ncard = SparseOne-S4", "line 2: 'card' comes after", SUMI_E_FORMAT},
+             {"card = T4", "there are SparseOne-S4", SUMI_E_VALUE},
+             {"cores = 99999999999999999999", "not a whole number", SUMI_E_FORMAT},
+             {"name = 0123456789012345678901234567890123456789", "too long", SUMI_E_VALUE},
+             {"spu_pixels = 4096\nspu_outputs = 4096", "2^20 multipliers", SUMI_E_VALUE}};
+  for (size_t i = 0; i < SUMI_COUNT(bad); i++) {
+    assert_int_equal(parse(bad[i].text, &p, &err), bad[i].status);
+    assert_non_null(strstr(err.text, bad[i].says));
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_registers), cmocka_unit_test(test_names),
-                                     cmocka_unit_test(test_groups), cmocka_unit_test(test_profiles),
-                                     cmocka_unit_test(test_set)};
+                                     cmocka_unit_test(test_groups),    cmocka_unit_test(test_profiles),
+                                     cmocka_unit_test(test_set),       cmocka_unit_test(test_parse)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

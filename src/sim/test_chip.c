@@ -320,6 +320,40 @@ static void test_energy(void **state) {
   assert_true(total.joule[SUMI_SIM_LEAKAGE] >= 6 * seconds * 0.99);
 }
 
+struct trace {
+  struct sumi_sim_event event[16];
+  size_t n;
+};
+
+static void keep(void *user, const struct sumi_sim_event *event) {
+  struct trace *t = user;
+  if (t->n < SUMI_COUNT(t->event)) t->event[t->n++] = *event;
+}
+
+static void test_trace(void **state) {
+  (void)state;
+  struct trace t = {.n = 0};
+  struct rig r;
+  const struct sumi_sim_options options = {.trace = keep, .user = &t, .energy = SUMI_SIM_OPTIMISTIC};
+  assert_true(rig_open(&r, &options, NULL));
+  const union sumi_card_word w[2] = {load(6800, 0, RIG_BIT(STORE)),
+                                     rig_move(SUMI_CARD_OP_STORE, RIG_DATA, 0, 64, RIG_BIT(LOAD), 0)};
+  assert_int_equal(rig_program(&r, 0, w, 2), 0);
+  t.n = 0;
+  const struct sumi_card_completion c = rig_go(&r, 1);
+  static const uint8_t engines[] = {SUMI_CARD_ENGINES, SUMI_CARD_ON_LOAD, SUMI_CARD_ON_STORE};
+  assert_int_equal(t.n, SUMI_COUNT(engines));
+  for (size_t i = 0; i < t.n; i++) {
+    assert_int_equal(t.event[i].engine, engines[i]);
+    assert_int_equal(t.event[i].started, i ? t.event[i - 1].finished : c.started);
+  }
+  assert_int_equal(t.event[t.n - 1].finished, c.finished);
+  struct sumi_sim_account a;
+  sumi_sim_total(r.sim, &a);
+  assert_true(a.joule[SUMI_SIM_DRAM] == (double)a.count[SUMI_SIM_DRAM] * 32e-12);
+  rig_close(&r);
+}
+
 static void test_memory(void **state) {
   (void)state;
   struct sumi_card_profile p;
@@ -356,6 +390,7 @@ int main(void) {
       cmocka_unit_test(test_registers), cmocka_unit_test(test_rings),       cmocka_unit_test(test_full_ring),
       cmocka_unit_test(test_copies),    cmocka_unit_test(test_order),       cmocka_unit_test(test_time),
       cmocka_unit_test(test_errors),    cmocka_unit_test(test_more_errors), cmocka_unit_test(test_tokens),
-      cmocka_unit_test(test_faults),    cmocka_unit_test(test_energy),      cmocka_unit_test(test_memory)};
+      cmocka_unit_test(test_faults),    cmocka_unit_test(test_energy),      cmocka_unit_test(test_trace),
+      cmocka_unit_test(test_memory)};
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
