@@ -76,6 +76,11 @@ static void operands_of_bytes(struct spu *s) {
   }
 }
 
+/* Cycles a bank takes: a dense bank has no more than its channels; with more banks than one the full ones set the pace. */
+static uint32_t pairs_a_bank(const struct spu *s) {
+  return s->w->k == SUMI_CARD_BANK && s->w->banks == 1 ? s->last : s->w->k;
+}
+
 /* Time where nothing is skipped at run time; expected where timing only has to guess. */
 static uint64_t block_cycles(const struct sumi_sim *sim, const struct spu *s, uint32_t k) {
   return sim_div_up(s->pixels, (uint64_t)SIM_P(sim, spu_pixels)) *
@@ -89,13 +94,13 @@ static bool spend(struct sumi_sim *sim, struct sim_job *job, const struct spu *s
   const uint64_t channels = (w->banks - 1u) * SUMI_CARD_BANK + s->last, sums = s->pixels * w->outputs;
   const uint64_t area = (uint64_t)w->kernel_h * w->kernel_w;
   const uint64_t per_output = w->k == SUMI_CARD_BANK ? area * channels : s->taps * w->k;
-  uint64_t pairs = sums * per_output, cycles = block_cycles(sim, s, w->k);
+  uint64_t pairs = sums * per_output, cycles = block_cycles(sim, s, pairs_a_bank(s));
   if (dual && s->x) {
     SIM_DO(spu_dual(sim, s, &cycles, &pairs, f));
   } else if (dual && (w->x_density || w->x_top)) {
     const uint64_t share =
         w->x_top ? SUMI_MIN((uint64_t)w->x_top * 2048, w->x_density ? w->x_density : 65536) : w->x_density;
-    const uint32_t expected = (uint32_t)sim_div_up(w->k * share, 65536);
+    const uint32_t expected = (uint32_t)sim_div_up(pairs_a_bank(s) * share, 65536);
     cycles = block_cycles(sim, s, expected);
     pairs = (uint64_t)((unsigned __int128)pairs * share >> 16);
   }
