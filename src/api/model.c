@@ -149,6 +149,7 @@ sumi_status sumi_model_import_again(const struct sumi_model *model, struct sumi_
 
 sumi_status sumi_model_rewrite(const struct sumi_model *model, const struct sumi_changes *changes,
                                const char *path, struct sumi_err *err) {
+  if (!path || !*path) SUMI_FAIL(err, SUMI_E_ARG, "no path is given");
   if (sumi_compiled_is(model->source->data, model->source->bytes))
     SUMI_FAIL(err, SUMI_E_UNSUPPORTED,
               "a compiled model is not written back as ONNX; give the ONNX file it was made of");

@@ -31,7 +31,12 @@ sumi_status sumi_onnx_rewrite_to(const struct sumi_onnx_source *src, const struc
                                  const struct sumi_allocator *a, sumi_onnx_sink *sink, void *user,
                                  struct sumi_err *err);
 
-/* Writes the file at path, whole or not at all; it may be the one that src was mapped from. */
+/* Writes the file at path, whole or not at all; it may be the one that src was mapped from. Files in which tensors that
+ * stay as they are have their data are copied to path's folder, under their names, unless that is src's folder or they are
+ * there already; SUMI_E_IO where something else is there, or where the new file would take the place of one of them.
+ * Where the new file would pass 2 GiB, the contents of new tensors go to a file beside it, called like it with ".data"
+ * behind; SUMI_E_LIMIT where it still would. Where a failure is returned none of these files is left but a ".data" file
+ * that was there before. */
 sumi_status sumi_onnx_rewrite(const struct sumi_onnx_source *src, const struct sumi_changes *changes,
                               const char *path, const struct sumi_allocator *a, struct sumi_err *err);
 

@@ -2,6 +2,7 @@
 #ifndef SUMI_ONNX_REWRITE_INT_H
 #define SUMI_ONNX_REWRITE_INT_H
 
+#include "base/file_write.h"
 #include "base/names.h"
 #include "onnx/import_int.h"
 #include "onnx/rewrite.h"
@@ -50,6 +51,13 @@ struct sumi_rewrite_value {
   bool moved;                                      /* a change took it from who made it, or made it anew */
 };
 
+/* Contents of a new tensor that stand in a file beside the new one. */
+struct sumi_rewrite_data {
+  struct sumi_rewrite_data *next;
+  const void *bytes;
+  size_t n;
+};
+
 struct sumi_rewrite_entry {
   struct sumi_rewrite_entry *next;
   const char *key, *text;
@@ -72,6 +80,10 @@ struct sumi_rewrite {
   struct sumi_rewrite_entry *metadata, **metadata_end; /* of the changes, one of each key */
   struct sumi_names metadata_names;
   bool graph_changed, nodes_changed;
+  const char
+      *data_name; /* of the file for the contents of large new tensors; NULL: they stand in the new file */
+  struct sumi_rewrite_data *data, **data_end;
+  uint64_t data_bytes; /* of that file */
 };
 
 /* rewrite_read.c: the parts of the main graph and its names. */
@@ -88,7 +100,35 @@ sumi_status sumi_rewrite_apply(struct sumi_rewrite *r, struct sumi_err *err);
 /* rewrite_check.c: whether what the changes left is a graph. */
 sumi_status sumi_rewrite_check(struct sumi_rewrite *r, struct sumi_err *err);
 
+enum {
+  SUMI_REWRITE_ALIGN = 4096, /* of contents in a file beside the new one: a page, as the standard asks for */
+  SUMI_REWRITE_SMALLEST = 1024 /* bytes: smaller ones stay in the new file */
+};
+
 /* rewrite_put.c: the new file. */
 sumi_status sumi_rewrite_put(struct sumi_rewrite *r, struct sumi_wire_out *out, struct sumi_err *err);
+
+/* rewrite_external.c: opens the files in which the tensors of the old file have their data, and marks as wanted those that
+ * the new file reads too. */
+sumi_status sumi_rewrite_find_files(struct sumi_rewrite *r, struct sumi_onnx_external *x,
+                                    struct sumi_err *err);
+/* Files that were made and go again where the rest fails; paths lie in the arena of the rewriter. */
+struct sumi_rewrite_made {
+  struct sumi_rewrite_made *next;
+  const char *path;
+};
+/* Copies what is wanted to the folder of path, unless it is there. SUMI_E_IO where other bytes are there, or path itself
+ * is one of the files. */
+sumi_status sumi_rewrite_copy_files(struct sumi_rewrite *r, const struct sumi_onnx_external *x,
+                                    const char *folder, const char *path, struct sumi_rewrite_made **made,
+                                    struct sumi_err *err);
+/* Writes bytes, and lets go of their pages where they are of the mapped file source. */
+sumi_status sumi_rewrite_write(struct sumi_file_writer *w, const struct sumi_blob *source, const void *bytes,
+                               size_t n, struct sumi_err *err);
+
+/* rewrite.c: sumi_onnx_rewrite() for a limit of its own on the new file. */
+sumi_status sumi_rewrite_file(const struct sumi_onnx_source *src, const struct sumi_changes *changes,
+                              const char *path, uint64_t most_bytes, const struct sumi_allocator *a,
+                              struct sumi_err *err);
 
 #endif

@@ -1,4 +1,6 @@
 /* The new file as pieces: what no change names from the file, the rest made here. */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "onnx/rewrite_int.h"
@@ -24,6 +26,9 @@ enum {
   TENSOR_DATA_TYPE = 2,
   TENSOR_NAME = 8,
   TENSOR_RAW_DATA = 9,
+  TENSOR_EXTERNAL_DATA = 13,
+  TENSOR_DATA_LOCATION = 14,
+  LOCATION_IS_EXTERNAL = 1, /* TensorProto.DataLocation */
   INFO_NAME = 1,
   INFO_TYPE = 2,
   TYPE_TENSOR = 1,
@@ -40,11 +45,40 @@ static void put_type(struct sumi_wire_out *out, const struct sumi_tensor *t) {
   sumi_wire_put_int(out, TENSOR_DATA_TYPE, sumi_dtype_to_onnx(t->dtype));
 }
 
+static void put_pair(struct sumi_rewrite *r, struct sumi_wire_out *out, uint32_t number, const char *key,
+                     const char *value) {
+  struct sumi_wire_out e = sumi_wire_out_new(&r->arena);
+  sumi_wire_put_text(&e, ENTRY_KEY, key);
+  sumi_wire_put_text(&e, ENTRY_VALUE, value);
+  sumi_wire_put_message(out, number, &e);
+}
+
+static sumi_status put_external(struct sumi_rewrite *r, struct sumi_wire_out *out, const void *raw, size_t n,
+                                struct sumi_err *err) {
+  struct sumi_rewrite_data *d = SUMI_NEW(&r->arena, struct sumi_rewrite_data);
+  if (!d) SUMI_FAIL_MEMORY(err);
+  *d = (struct sumi_rewrite_data){.bytes = raw, .n = n};
+  *r->data_end = d;
+  r->data_end = &d->next;
+  const uint64_t offset = (r->data_bytes + SUMI_REWRITE_ALIGN - 1) / SUMI_REWRITE_ALIGN * SUMI_REWRITE_ALIGN;
+  if (__builtin_add_overflow(offset, n, &r->data_bytes) || r->data_bytes > INT64_MAX)
+    SUMI_FAIL(err, SUMI_E_LIMIT, "the new tensors take more than 2^63 bytes");
+  char number[32];
+  put_pair(r, out, TENSOR_EXTERNAL_DATA, "location", r->data_name);
+  snprintf(number, sizeof number, "%" PRIu64, offset);
+  put_pair(r, out, TENSOR_EXTERNAL_DATA, "offset", number);
+  snprintf(number, sizeof number, "%zu", n);
+  put_pair(r, out, TENSOR_EXTERNAL_DATA, "length", number);
+  sumi_wire_put_int(out, TENSOR_DATA_LOCATION, LOCATION_IS_EXTERNAL);
+  return SUMI_OK;
+}
+
 static sumi_status put_data(struct sumi_rewrite *r, struct sumi_wire_out *out, const struct sumi_tensor *t,
                             struct sumi_err *err) {
   const void *raw;
   size_t n;
   SUMI_TRY(sumi_onnx_tensor_raw(t, &r->arena, &raw, &n, err));
+  if (r->data_name && n >= SUMI_REWRITE_SMALLEST) return put_external(r, out, raw, n, err);
   sumi_wire_put_kept(out, TENSOR_RAW_DATA, raw, n);
   return SUMI_OK;
 }
@@ -279,6 +313,9 @@ static sumi_status put_entry(struct sumi_rewrite *r, struct sumi_wire_out *out, 
 }
 
 sumi_status sumi_rewrite_put(struct sumi_rewrite *r, struct sumi_wire_out *out, struct sumi_err *err) {
+  r->data = NULL;
+  r->data_end = &r->data;
+  r->data_bytes = 0;
   struct sumi_wire w = sumi_wire_over(r->src->file->data, r->src->file->bytes);
   for (;;) {
     struct sumi_wire_field f;
@@ -292,13 +329,8 @@ sumi_status sumi_rewrite_put(struct sumi_rewrite *r, struct sumi_wire_out *out, 
     if (text) SUMI_TRY(put_entry(r, out, f.bytes, text, err));
     if (!f.number) break;
   }
-  for (const struct sumi_rewrite_entry *e = r->metadata; e; e = e->next) {
-    if (e->found) continue;
-    struct sumi_wire_out entry = sumi_wire_out_new(&r->arena);
-    sumi_wire_put_text(&entry, ENTRY_KEY, e->key);
-    sumi_wire_put_text(&entry, ENTRY_VALUE, e->text);
-    sumi_wire_put_message(out, MODEL_METADATA, &entry);
-  }
+  for (const struct sumi_rewrite_entry *e = r->metadata; e; e = e->next)
+    if (!e->found) put_pair(r, out, MODEL_METADATA, e->key, e->text);
   if (out->failed) SUMI_FAIL_MEMORY(err);
   return SUMI_OK;
 }
