@@ -10,11 +10,11 @@
  *             graph's inputs, outputs or value_info declare the old one. A new name becomes an initializer behind the last
  *             one, and before IR version 4 an input as well, as that asks for.
  *   node      an operator that the file's operator set does not have, or not so, is refused: versions are never raised.
- *             before NULL: in front of the file's nodes, behind what was put there before.
+ *             before NULL: right behind the nodes that make its inputs; where none does, in front of the file's nodes.
  *   input, output  "" leaves it out. Another name for an output must not be taken.
  *   drop      also of a Constant node by its name. Entries of inputs and value_info with that name go too.
  *   metadata  replaces the value, or appends an entry.
- * At the end, what changed nodes read must be there, made in front of them, and nothing may read what is gone: each is an
+ * At the end, what changed nodes read must be there, made in front of them (unless the file itself is not in order), and nothing may read what is gone: each is an
  * error that names both. */
 #ifndef SUMI_ONNX_REWRITE_H
 #define SUMI_ONNX_REWRITE_H

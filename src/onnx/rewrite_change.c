@@ -174,17 +174,40 @@ static sumi_status make_node(struct sumi_rewrite *r, const struct sumi_change *c
   return name_node(r, c, &n->name, err);
 }
 
+/* The last of the nodes that make its inputs; NULL: it has none of that kind. */
+static struct sumi_rewrite_part *last_maker(const struct sumi_rewrite *r, const struct sumi_change *c) {
+  struct sumi_rewrite_part *last = NULL;
+  bool several = false;
+  for (int i = 0; i < c->n_inputs; i++) {
+    const struct sumi_rewrite_value *v = c->inputs[i] ? sumi_rewrite_find(r, c->inputs[i]) : NULL;
+    if (!v || !v->maker) continue;
+    several |= last && last != v->maker;
+    last = v->maker;
+    last->mark = true;
+  }
+  for (struct sumi_rewrite_part *p = r->last; several && p; p = p->prev)
+    if (p->mark) {
+      last = p;
+      break;
+    }
+  for (int i = 0; i < c->n_inputs; i++) {
+    const struct sumi_rewrite_value *v = c->inputs[i] ? sumi_rewrite_find(r, c->inputs[i]) : NULL;
+    if (v && v->maker) v->maker->mark = false;
+  }
+  return last;
+}
+
 static sumi_status apply_node(struct sumi_rewrite *r, const struct sumi_change *c, struct sumi_err *err) {
   if (!c->op || !c->output || !*c->output || c->n_inputs < 0)
     SUMI_FAIL(err, SUMI_E_ARG, "it lacks an operator or an output");
   SUMI_TRY(check_opset(r, c, err));
-  struct sumi_rewrite_part *at = r->first_node;
+  struct sumi_rewrite_part *behind = c->before ? NULL : last_maker(r, c), *at = r->first_node;
   if (c->before) {
     const struct sumi_rewrite_value *v = sumi_rewrite_find(r, c->before);
     if (!v || !v->maker) SUMI_FAIL(err, SUMI_E_VALUE, "no node of the main graph makes '%.128s'", c->before);
     at = v->maker;
   }
-  struct sumi_rewrite_part *p = sumi_rewrite_add(r, at, true);
+  struct sumi_rewrite_part *p = behind ? sumi_rewrite_add(r, behind, false) : sumi_rewrite_add(r, at, true);
   SUMI_TRY(make_node(r, c, p, err));
   return take_name(r, c->output, p, err);
 }

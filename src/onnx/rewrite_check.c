@@ -16,7 +16,7 @@ static sumi_status check_use(const struct use *u, const char *name, bool changed
   if (!*name || (!changed && (!v || !v->moved))) return SUMI_OK;
   if (!v || (!v->maker && !v->constant && !v->input))
     SUMI_FAIL(err, SUMI_E_VALUE, "%s would read '%.128s', which is not there", u->who, name);
-  if (v->maker && v->maker->place >= u->place)
+  if (v->maker && v->maker->place >= u->place && !u->r->unsorted)
     SUMI_FAIL(err, SUMI_E_VALUE, "%s would read '%.128s', which is made behind it", u->who, name);
   return SUMI_OK;
 }

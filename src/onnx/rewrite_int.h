@@ -35,7 +35,7 @@ struct sumi_rewrite_part {
   const uint8_t *tag;       /* from there to the tag: groups that nobody knows */
   struct sumi_wire body;
   uint32_t number;
-  bool dropped;
+  bool dropped, mark;
   size_t place;                     /* in the order of nodes, while checking */
   const char *name;                 /* of what is no node */
   struct sumi_rewrite_node *node;   /* of nodes */
@@ -48,6 +48,7 @@ struct sumi_rewrite_value {
   struct sumi_rewrite_part *maker;                 /* the node that writes it */
   struct sumi_rewrite_part *constant;              /* its initializer, or its Constant node */
   struct sumi_rewrite_part *input, *output, *info; /* where its type is declared */
+  bool read;                                       /* by a node of the file */
   bool moved;                                      /* a change took it from who made it, or made it anew */
 };
 
@@ -80,6 +81,8 @@ struct sumi_rewrite {
   struct sumi_rewrite_entry *metadata, **metadata_end; /* of the changes, one of each key */
   struct sumi_names metadata_names;
   bool graph_changed, nodes_changed;
+  bool
+      unsorted; /* the file's nodes do not stand in order; its readers must not mind, and new ones need not */
   const char
       *data_name; /* of the file for the contents of large new tensors; NULL: they stand in the new file */
   struct sumi_rewrite_data *data, **data_end;

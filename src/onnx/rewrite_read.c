@@ -99,6 +99,19 @@ static sumi_status copy_names(struct sumi_rewrite *r, struct sumi_wire_list list
   return SUMI_OK;
 }
 
+static sumi_status name_outputs(struct sumi_rewrite *r, struct sumi_rewrite_part *p, bool constant,
+                                struct sumi_err *err) {
+  for (size_t i = 0; i < p->node->n_out; i++) {
+    if (!*p->node->out[i]) continue;
+    struct sumi_rewrite_value *v = sumi_rewrite_value(r, p->node->out[i]);
+    if (!v) SUMI_FAIL_MEMORY(err);
+    r->unsorted |= v->read;
+    v->maker = p; /* of Constant nodes with the same name the last counts */
+    if (constant) v->constant = p;
+  }
+  return SUMI_OK;
+}
+
 static sumi_status read_node(struct sumi_rewrite *r, struct sumi_rewrite_part *p, struct sumi_err *err) {
   struct sumi_onnx_node proto;
   struct sumi_rewrite_node *n = SUMI_NEW(&r->arena, struct sumi_rewrite_node);
@@ -114,15 +127,12 @@ static sumi_status read_node(struct sumi_rewrite *r, struct sumi_rewrite_part *p
   if (*n->name && !sumi_names_find(&r->node_names, n->name) &&
       !sumi_names_add(r->allocator, &r->node_names, n->name, p))
     SUMI_FAIL_MEMORY(err);
-  const bool constant = sumi_onnx_constant_node(&proto) != NULL;
-  for (size_t i = 0; i < n->n_out; i++) {
-    if (!*n->out[i]) continue;
-    struct sumi_rewrite_value *v = sumi_rewrite_value(r, n->out[i]);
+  for (size_t i = 0; i < n->n_in; i++) {
+    struct sumi_rewrite_value *v = sumi_rewrite_value(r, n->in[i]);
     if (!v) SUMI_FAIL_MEMORY(err);
-    v->maker = p; /* of Constant nodes with the same name the last counts */
-    if (constant) v->constant = p;
+    v->read = true;
   }
-  return SUMI_OK;
+  return name_outputs(r, p, sumi_onnx_constant_node(&proto) != NULL, err);
 }
 
 static sumi_status read_constant(struct sumi_rewrite *r, struct sumi_rewrite_part *p, struct sumi_err *err) {

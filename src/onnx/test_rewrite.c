@@ -193,6 +193,43 @@ static void makes_and_rewires_nodes(void **state) {
   free(file.data);
 }
 
+/* Where nothing is asked for, a node stands as early as its inputs allow: also behind the file's last one. */
+static void places_nodes(void **state) {
+  (void)state;
+  static const char *const kc[] = {"k2", "a"}, *const k[] = {"k"}, *const y[] = {"y_raw"};
+  const struct sumi_change c[] = {
+      {SUMI_CHANGE_NODE, .op = "Abs", .inputs = k, .n_inputs = 1, .output = "k2", .axis = INT64_MIN},
+      {SUMI_CHANGE_NODE, .op = "Mul", .inputs = kc, .n_inputs = 2, .output = "z", .axis = INT64_MIN},
+      {SUMI_CHANGE_OUTPUT, .node = "y", .index = 0, .name = "y_raw"},
+      {SUMI_CHANGE_NODE, .op = "Neg", .inputs = y, .n_inputs = 1, .output = "y", .axis = INT64_MIN},
+  };
+  static const char *const want[] = {"Mul", "Constant", "Abs", "Add", "Mul", "If", "Neg"};
+  struct bytes file;
+  struct sumi_graph *g = changed(8, 13, c, SUMI_COUNT(c), &file);
+  assert_int_equal(g->n_node, SUMI_COUNT(want));
+  for (size_t i = 0; i < SUMI_COUNT(want); i++) assert_string_equal(g->node[i]->op_name, want[i]);
+  assert_ptr_equal(g->output[0], g->node[6]->out[0]);
+  sumi_graph_free(g);
+  free(file.data);
+}
+
+/* There are files whose nodes do not stand in order, and readers that take them: order is then nobody's to ask for. */
+static void takes_nodes_out_of_order(void **state) {
+  (void)state;
+  struct bytes m = model_bytes(8, 13), g = {0}, out;
+  put_message(&g, 1, node_bytes("Abs", "t", "y"));
+  put_message(&g, 1, node_bytes("Neg", "x", "t"));
+  put_message(&g, 11, value_bytes("x", 1, "4"));
+  put_message(&g, 12, value_bytes("y", 1, "4"));
+  put_message(&m, 7, g);
+  const struct sumi_change c = {SUMI_CHANGE_INPUT, .node = "y", .index = 0, .name = "t"};
+  assert_int_equal(rewrite(&m, &c, 1, NULL, &out, NULL), SUMI_OK);
+  assert_int_equal(out.n, m.n);
+  assert_memory_equal(out.data, m.data, m.n);
+  free(out.data);
+  free(m.data);
+}
+
 static void drops_and_appends(void **state) {
   (void)state;
   const struct sumi_change c[] = {
@@ -300,7 +337,7 @@ static void refuses_what_is_wrong(void **state) {
       {{NODE("Nonsense", in_x, .output = "z", .axis = INT64_MIN)}, 1, SUMI_E_UNSUPPORTED, "Nonsense"},
       {{NODE("Abs", in_x, .output = "m", .axis = INT64_MIN)}, 1, SUMI_E_VALUE, "'m' is there already"},
       {{NODE("Abs", in_x, .output = "z", .axis = INT64_MIN, .before = "w")}, 1, SUMI_E_VALUE, "makes 'w'"},
-      {{NODE("Abs", in_m, .output = "z", .axis = INT64_MIN)},
+      {{NODE("Abs", in_m, .output = "z", .axis = INT64_MIN, .before = "m")},
        1,
        SUMI_E_VALUE,
        "'m', which is made behind it"},
@@ -392,6 +429,8 @@ int main(void) {
       cmocka_unit_test(keeps_all_without_changes),
       cmocka_unit_test(replaces_constants),
       cmocka_unit_test(makes_and_rewires_nodes),
+      cmocka_unit_test(places_nodes),
+      cmocka_unit_test(takes_nodes_out_of_order),
       cmocka_unit_test(drops_and_appends),
       cmocka_unit_test(adds_inputs_where_there_are_none),
       cmocka_unit_test(refuses_what_is_wrong),
