@@ -72,7 +72,7 @@ struct sumi_rewrite {
   struct sumi_limits limits;
   struct sumi_arena arena;
   struct sumi_onnx_model model;
-  int64_t opset; /* of the default domain */
+  int64_t opset; /* of the default domain; 0: it is not imported */
   struct sumi_rewrite_part *first, *last;
   struct sumi_rewrite_part *first_node, *last_initializer, *last_input; /* of the file; NULL: none */
   size_t n_parts;

@@ -152,11 +152,18 @@ static sumi_status read_constant(struct sumi_rewrite *r, struct sumi_rewrite_par
   return SUMI_OK;
 }
 
+/* value_info is nobody's but the writer's: what is wrong there stays as it is. */
 static sumi_status read_declaration(struct sumi_rewrite *r, struct sumi_rewrite_part *p,
                                     struct sumi_err *err) {
   struct sumi_onnx_value_info info;
-  SUMI_TRY(sumi_onnx_read_value_info(p->body, &info, err));
-  SUMI_TRY(copy_name(r, info.name, &p->name, err));
+  struct sumi_err why = SUMI_ERR_INIT;
+  sumi_status status = sumi_onnx_read_value_info(p->body, &info, &why);
+  if (status == SUMI_OK) status = copy_name(r, info.name, &p->name, &why);
+  if (status != SUMI_OK && status != SUMI_E_MEMORY && p->number == SUMI_GRAPH_VALUE_INFO) {
+    p->number = 0;
+    return SUMI_OK;
+  }
+  if (status != SUMI_OK) SUMI_FAIL(err, status, "%s", why.text);
   struct sumi_rewrite_value *v = sumi_rewrite_value(r, p->name);
   if (!v) SUMI_FAIL_MEMORY(err);
   *(p->number == SUMI_GRAPH_INPUT ? &v->input : p->number == SUMI_GRAPH_OUTPUT ? &v->output : &v->info) = p;
@@ -165,7 +172,7 @@ static sumi_status read_declaration(struct sumi_rewrite *r, struct sumi_rewrite_
 
 static sumi_status read_opset(struct sumi_rewrite *r, struct sumi_err *err) {
   struct sumi_wire item;
-  r->opset = 1;
+  r->opset = r->model.opset_import.n == 0; /* as in files from before there were any */
   for (struct sumi_wire_list l = r->model.opset_import; sumi_wire_list_bytes(&l, &item);) {
     struct sumi_onnx_opset o;
     SUMI_TRY(sumi_onnx_read_opset(item, &o, err));

@@ -54,6 +54,7 @@ static struct bytes sample(int64_t ir, int64_t opset) {
   put_message(&n, 5, a);
   put_message(&g, 1, n);
   put_message(&g, 13, value_bytes("m", 1, "4"));
+  put_data(&g, 13, "\x0a\x7f", 2); /* damaged: nobody reads it */
   put_message(&g, 11, value_bytes("x", 1, "4"));
   put_message(&g, 11, value_bytes("c", 9, ""));
   if (ir < 4) put_message(&g, 11, value_bytes("w", 1, "4"));
@@ -230,6 +231,23 @@ static void takes_nodes_out_of_order(void **state) {
   free(m.data);
 }
 
+static void refuses_a_standard_that_is_not_imported(void **state) {
+  (void)state;
+  struct bytes m = {0}, o = {0}, g = {0}, out;
+  put_text(&o, 1, "com.microsoft");
+  put_int(&o, 2, 1);
+  put_int(&m, 1, 8);
+  put_message(&m, 8, o);
+  put_message(&g, 11, value_bytes("x", 1, "4"));
+  put_message(&m, 7, g);
+  const struct sumi_change c = {SUMI_CHANGE_NODE, .op = "Abs",   .inputs = (const char *const[]){"x"},
+                                .n_inputs = 1,    .output = "y", .axis = INT64_MIN};
+  struct sumi_err err = SUMI_ERR_INIT;
+  assert_int_equal(rewrite(&m, &c, 1, NULL, &out, &err), SUMI_E_UNSUPPORTED);
+  assert_non_null(strstr(err.text, "imports no operator set of the standard"));
+  free(m.data);
+}
+
 static void drops_and_appends(void **state) {
   (void)state;
   const struct sumi_change c[] = {
@@ -290,8 +308,9 @@ static void refuses_what_is_wrong(void **state) {
                                           .dim = {2, 2},
                                           .data = (void *)ones},
                                   half = {.dtype = SUMI_FLOAT16, .rank = 1, .dim = {4}, .data = (void *)ones},
+                                  int4 = {.dtype = SUMI_INT4, .rank = 1, .dim = {4}, .data = (void *)ones},
                                   none = {.dtype = SUMI_FLOAT32, .rank = 1, .dim = {4}};
-  static const char *const in_x[] = {"x"}, *const in_m[] = {"m"};
+  static const char *const in_x[] = {"x"}, *const in_m[] = {"m"}, *const in_x4[] = {"x4"};
 #define NODE(op_, in_, ...) \
   { SUMI_CHANGE_NODE, .op = op_, .inputs = in_, .n_inputs = 1, __VA_ARGS__ }
   static const struct {
@@ -345,6 +364,11 @@ static void refuses_what_is_wrong(void **state) {
        1,
        SUMI_E_UNSUPPORTED,
        "needs operator set 13"},
+      {{{SUMI_CHANGE_CONSTANT, .name = "x4", .tensor = &int4},
+        NODE("DequantizeLinear", in_x4, .output = "z", .axis = INT64_MIN)},
+       2,
+       SUMI_E_UNSUPPORTED,
+       "of such types needs operator set 21, the file imports 12"},
       {{NODE("HardSwish", in_x, .output = "z", .axis = INT64_MIN)}, 1, SUMI_E_UNSUPPORTED, "set 12"},
   };
   struct bytes m = sample(3, 12), out;
@@ -426,15 +450,11 @@ static void every_allocation_may_fail(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(keeps_all_without_changes),
-      cmocka_unit_test(replaces_constants),
-      cmocka_unit_test(makes_and_rewires_nodes),
-      cmocka_unit_test(places_nodes),
-      cmocka_unit_test(takes_nodes_out_of_order),
-      cmocka_unit_test(drops_and_appends),
-      cmocka_unit_test(adds_inputs_where_there_are_none),
-      cmocka_unit_test(refuses_what_is_wrong),
-      cmocka_unit_test(survives_damage),
+      cmocka_unit_test(keeps_all_without_changes), cmocka_unit_test(replaces_constants),
+      cmocka_unit_test(makes_and_rewires_nodes),   cmocka_unit_test(places_nodes),
+      cmocka_unit_test(takes_nodes_out_of_order),  cmocka_unit_test(refuses_a_standard_that_is_not_imported),
+      cmocka_unit_test(drops_and_appends),         cmocka_unit_test(adds_inputs_where_there_are_none),
+      cmocka_unit_test(refuses_what_is_wrong),     cmocka_unit_test(survives_damage),
       cmocka_unit_test(every_allocation_may_fail),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

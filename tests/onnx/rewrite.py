@@ -192,7 +192,9 @@ def compare(program, path, folder):
     if onnx.load(out, load_external_data=False) != model:
         return "the model differs where nothing changes"
     c = Changes(model, folder)
-    for change in (c.replace_constants, c.new_constant, c.on_an_edge, c.behind_a_node, c.drop_one, c.metadata):
+    standard = not model.opset_import or any(o.domain in ("", "ai.onnx") for o in model.opset_import)
+    nodes = (c.on_an_edge, c.behind_a_node) if standard else ()
+    for change in (c.replace_constants, c.new_constant, *nodes, c.drop_one, c.metadata):
         change()
     failed = rewrite(program, path, out, c.lines)
     if failed:
