@@ -7,6 +7,7 @@
 
 #include "base/size.h"
 #include "exec/session.h"
+#include "graph/change.h"
 
 /* Copies a caller's struct that may be older or newer than ours; what it lacks stays zero. */
 #define SUMI_TAKE(to, from)                                              \
@@ -34,5 +35,10 @@ bool sumi_cost_of_node(const struct sumi_node *node, const struct sumi_info *inf
 /* The graph before the passes, read again from the model's source; the caller frees it. */
 sumi_status sumi_model_import_again(const struct sumi_model *model, struct sumi_graph **out,
                                     struct sumi_err *err);
+
+/* Writes the model's ONNX file with changes made to it at path; onnx/rewrite.h says how. SUMI_E_UNSUPPORTED where the
+ * model was loaded from a compiled file. */
+sumi_status sumi_model_rewrite(const struct sumi_model *model, const struct sumi_changes *changes,
+                               const char *path, struct sumi_err *err);
 
 #endif

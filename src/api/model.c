@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "base/limits.h"
 #include "file/compiled.h"
-#include "onnx/import.h"
+#include "onnx/rewrite.h"
 #include "pass/pass.h"
 
 struct refusals {
@@ -145,6 +145,17 @@ sumi_status sumi_model_import_again(const struct sumi_model *model, struct sumi_
     *out = NULL;
   }
   return status;
+}
+
+sumi_status sumi_model_rewrite(const struct sumi_model *model, const struct sumi_changes *changes,
+                               const char *path, struct sumi_err *err) {
+  if (!path || !*path) SUMI_FAIL(err, SUMI_E_ARG, "no path is given");
+  if (sumi_compiled_is(model->source->data, model->source->bytes))
+    SUMI_FAIL(err, SUMI_E_UNSUPPORTED,
+              "a compiled model is not written back as ONNX; give the ONNX file it was made of");
+  const struct sumi_onnx_source source = {
+      .file = model->source, .folder = model->folder, .limits = &model->limits};
+  return sumi_onnx_rewrite(&source, changes, path, &model->allocator, err);
 }
 
 /* ---- inputs and outputs --------------------------------------------------------------------------------------- */

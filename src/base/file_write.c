@@ -3,8 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -106,3 +108,21 @@ void sumi_file_writer_drop(struct sumi_file_writer *w) {
   unlink(w->temp);
   close_writer(w);
 }
+
+sumi_status sumi_file_make_folders(const char *folder, const char *name, struct sumi_err *err) {
+  char path[PATH_MAX];
+  for (const char *end = strchr(name, '/'); end; end = strchr(end + 1, '/')) {
+    const int n = snprintf(path, sizeof path, "%s/%.*s", folder, (int)(end - name), name);
+    if (n < 0 || (size_t)n >= sizeof path) SUMI_FAIL(err, SUMI_E_IO, "the path of '%s' is too long", name);
+    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+      SUMI_FAIL(err, SUMI_E_IO, "cannot make folder '%s': %s", path, strerror(errno));
+  }
+  return SUMI_OK;
+}
+
+bool sumi_file_is_same(const char *a, const char *b) {
+  struct stat x, y;
+  return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
+}
+
+void sumi_file_remove(const char *path) { (void)unlink(path); }

@@ -27,4 +27,11 @@ sumi_status sumi_file_writer_end(struct sumi_file_writer *w, struct sumi_err *er
 /* Closes the writer; nothing is left. Does nothing after the end. */
 void sumi_file_writer_drop(struct sumi_file_writer *w);
 
+/* Makes the folders that name has in front of its last part, where they lack, inside folder. */
+sumi_status sumi_file_make_folders(const char *folder, const char *name, struct sumi_err *err);
+/* Whether both paths lead to one file or folder that is there. */
+bool sumi_file_is_same(const char *a, const char *b);
+/* The file goes, if it is there. */
+void sumi_file_remove(const char *path);
+
 #endif

@@ -90,7 +90,33 @@ static void refuses(void **state) {
   }
 }
 
+static void makes_folders(void **state) {
+  (void)state;
+  char deep[128], other[128];
+  snprintf(deep, sizeof deep, "%s/a/b", folder);
+  snprintf(other, sizeof other, "%s/./a/../a/b", folder);
+  for (int round = 0; round < 2; round++) /* also where they are there */
+    assert_int_equal(sumi_file_make_folders(folder, "a/b/file", NULL), SUMI_OK);
+  assert_int_equal(sumi_file_make_folders(folder, "file", NULL), SUMI_OK);
+  assert_true(sumi_file_is_same(deep, other));
+  assert_false(sumi_file_is_same(deep, folder));
+  snprintf(other, sizeof other, "%s/none", folder);
+  assert_false(sumi_file_is_same(other, other));
+  assert_int_equal(rmdir(deep), 0);
+  struct sumi_file_writer w;
+  assert_int_equal(sumi_file_writer_open(&w, NULL, deep, NULL), SUMI_OK);
+  assert_int_equal(sumi_file_writer_end(&w, NULL), SUMI_OK);
+  struct sumi_err err = SUMI_ERR_INIT;
+  assert_int_equal(sumi_file_make_folders(folder, "a/b/c/file", &err), SUMI_E_IO);
+  assert_non_null(strstr(err.text, "cannot make folder"));
+  sumi_file_remove(deep);
+  assert_false(sumi_file_is_same(deep, deep));
+  snprintf(deep, sizeof deep, "%s/a", folder);
+  assert_int_equal(rmdir(deep), 0);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(writes_at_the_end), cmocka_unit_test(refuses)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(writes_at_the_end), cmocka_unit_test(makes_folders),
+                                     cmocka_unit_test(refuses)};
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

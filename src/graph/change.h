@@ -8,11 +8,13 @@
 enum sumi_change_kind {
   SUMI_CHANGE_CONSTANT, /* initializer or Constant node's output `name` becomes tensor; a new name: a new initializer */
   SUMI_CHANGE_NODE, /* a new node op(inputs) -> output, with attribute axis where it is not INT64_MIN, in front of the
-                           node that makes value `before` (NULL: in front of all) */
+                           node that makes value `before` (NULL: as early as its inputs allow). Its name is `name`,
+                           made up where that is NULL */
   SUMI_CHANGE_INPUT, /* input `index` of the node whose first given output is `node` reads value `name`; index may be
                            the count of its inputs */
   SUMI_CHANGE_OUTPUT, /* output `index` of that node writes value `name` */
-  SUMI_CHANGE_DROP, /* the node whose first given output is `node` goes; an initializer `name` goes (node NULL) */
+  SUMI_CHANGE_DROP, /* the node whose first given output is `node` goes; an initializer or Constant node `name`
+                           goes (node NULL) */
   SUMI_CHANGE_METADATA /* metadata_props: name = text */
 };
 

@@ -7,13 +7,6 @@
 #include "base/size.h"
 #include "base/text.h"
 
-struct sumi_onnx_external_file {
-  struct sumi_onnx_external_file *next;
-  struct sumi_blob *blob;
-  size_t bytes; /* of this struct */
-  char name[];
-};
-
 void sumi_onnx_external_fini(struct sumi_onnx_external *x) {
   struct sumi_onnx_external_file *next;
   for (struct sumi_onnx_external_file *f = x->first; f; f = next) {

@@ -6,7 +6,13 @@
 #include "base/mem.h"
 #include "onnx/schema.h"
 
-struct sumi_onnx_external_file;
+struct sumi_onnx_external_file {
+  struct sumi_onnx_external_file *next;
+  struct sumi_blob *blob;
+  size_t bytes; /* of this struct */
+  bool wanted;  /* for whoever looks through them: false at first */
+  char name[];  /* as the model has it; it lies inside the folder */
+};
 
 enum { SUMI_ONNX_MAX_EXTERNAL_FILES = 1024 }; /* beside one model */
 
@@ -14,7 +20,7 @@ struct sumi_onnx_external {
   const struct sumi_allocator *allocator;
   const char *folder; /* NULL: external data is refused */
   size_t max_file_bytes;
-  struct sumi_onnx_external_file *first;
+  struct sumi_onnx_external_file *first; /* in front: the one asked for last */
   int n_files;
 };
 

@@ -110,7 +110,8 @@ static sumi_status import_facts(struct sumi_onnx_importer *im, const struct sumi
 
 /* ---- the model ----------------------------------------------------------------------------------------- */
 
-static sumi_status read_model(const struct sumi_blob *file, struct sumi_onnx_model *p, struct sumi_err *err) {
+sumi_status sumi_onnx_read_file(const struct sumi_blob *file, struct sumi_onnx_model *p,
+                                struct sumi_err *err) {
   if (!file->bytes) SUMI_FAIL(err, SUMI_E_FORMAT, "the model is empty");
   const sumi_status status = sumi_onnx_read_model(sumi_wire_over(file->data, file->bytes), p, err);
   if (status != SUMI_OK) return sumi_err_prefix(err, status, "no ONNX model, or a damaged one");
@@ -133,7 +134,7 @@ static sumi_status import_model(struct sumi_onnx_importer *im, struct sumi_err *
   struct sumi_onnx_model p;
   struct sumi_onnx_graph graph;
   struct sumi_onnx_frame frame = {.prefix = ""};
-  SUMI_TRY(read_model(im->src->file, &p, err));
+  SUMI_TRY(sumi_onnx_read_file(im->src->file, &p, err));
   im->ir_version = p.ir_version.v;
   SUMI_TRY(sumi_onnx_read_graph(p.graph, &graph, err));
   SUMI_TRY(sumi_onnx_read_opsets(im, p.opset_import, &frame.opsets, err));

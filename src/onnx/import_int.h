@@ -125,6 +125,9 @@ void sumi_onnx_leave(struct sumi_onnx_importer *im);
 sumi_status sumi_onnx_count_bytes(struct sumi_onnx_importer *im, size_t bytes, struct sumi_err *err);
 
 /* import.c */
+/* The model's own fields; its graph is there. */
+sumi_status sumi_onnx_read_file(const struct sumi_blob *file, struct sumi_onnx_model *p,
+                                struct sumi_err *err);
 sumi_status sumi_onnx_read_opsets(struct sumi_onnx_importer *im, struct sumi_wire_list list,
                                   const struct sumi_onnx_opsets **out, struct sumi_err *err);
 /* The version of a domain that a node in this frame follows; 1 where none is imported. */

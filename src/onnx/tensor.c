@@ -15,6 +15,8 @@ enum { LITTLE_ENDIAN_HOST = 1 };
 
 static bool is_float6(sumi_dtype d) { return d == SUMI_FLOAT6E2M3 || d == SUMI_FLOAT6E3M2; }
 
+static size_t float6_bytes(size_t n) { return n / 4 * 3 + (n % 4 * 6 + 7) / 8; } /* as a stream of bits */
+
 /* Bytes of the numbers that make up an element: half of a complex one's, 1 for packed types. */
 static size_t unit_bytes(sumi_dtype d) {
   const int bits = sumi_dtype_bits(d) / (sumi_dtype_class(d) == 'C' ? 2 : 1);
@@ -62,7 +64,7 @@ static sumi_status find_raw(const struct sumi_wire *raw, struct sumi_onnx_stored
   const sumi_dtype d = s->tensor.dtype;
   if (d == SUMI_STRING) SUMI_FAIL(err, SUMI_E_FORMAT, "strings cannot be given as raw bytes");
   const size_t n = (size_t)s->count;
-  const size_t want = is_float6(d) ? n / 4 * 3 + (n % 4 * 6 + 7) / 8 : s->bytes;
+  const size_t want = is_float6(d) ? float6_bytes(n) : s->bytes;
   if (sumi_wire_size(raw) != want)
     SUMI_FAIL(err, SUMI_E_FORMAT, "it has %zu bytes of data, its type and shape ask for %zu",
               sumi_wire_size(raw), want);
@@ -162,6 +164,11 @@ static void copy_list(const struct sumi_onnx_stored *s, uint8_t *dst) {
     store_little(dst + i * unit, unit, d == SUMI_BOOL ? v != 0 : is_float6(d) ? v & 63 : v);
 }
 
+/* Numbers of unit bytes each, their bytes turned round. */
+static void swap_bytes(uint8_t *to, const uint8_t *from, size_t bytes, size_t unit) {
+  for (size_t i = 0; i < bytes; i++) to[i] = from[i - i % unit + (unit - 1 - i % unit)];
+}
+
 static void copy_flat(const struct sumi_onnx_stored *s, uint8_t *dst) {
   const sumi_dtype d = s->tensor.dtype;
   const size_t unit = unit_bytes(d);
@@ -178,7 +185,7 @@ static void copy_flat(const struct sumi_onnx_stored *s, uint8_t *dst) {
   } else if (LITTLE_ENDIAN_HOST || unit == 1) {
     if (s->bytes) memcpy(dst, s->flat, s->bytes);
   } else {
-    for (size_t i = 0; i < s->bytes; i++) dst[i] = s->flat[i - i % unit + (unit - 1 - i % unit)];
+    swap_bytes(dst, s->flat, s->bytes, unit);
   }
 }
 
@@ -271,5 +278,29 @@ sumi_status sumi_onnx_tensor_copy(const struct sumi_onnx_stored *s, const struct
     copy_flat(s, dst);
   else
     copy_list(s, dst);
+  return SUMI_OK;
+}
+
+/* ---- and back -------------------------------------------------------------------------------------------------- */
+
+sumi_status sumi_onnx_tensor_raw(const struct sumi_tensor *t, struct sumi_arena *arena, const void **raw,
+                                 size_t *n_bytes, struct sumi_err *err) {
+  const size_t unit = unit_bytes(t->dtype);
+  const bool six = is_float6(t->dtype);
+  size_t bytes;
+  SUMI_TRY(sumi_shape_bytes(t->dtype, t->dim, t->rank, &bytes, err));
+  *n_bytes = six ? float6_bytes(bytes) : bytes;
+  *raw = t->data;
+  if (!bytes || (!six && (LITTLE_ENDIAN_HOST || unit == 1))) return SUMI_OK;
+  uint8_t *copy = sumi_arena_alloc(arena, *n_bytes);
+  if (!copy) SUMI_FAIL_MEMORY(err);
+  *raw = copy;
+  const uint8_t *from = t->data;
+  if (!six) swap_bytes(copy, from, bytes, unit);
+  for (size_t i = 0; six && i < bytes; i++) { /* low bits first */
+    const unsigned v = (unsigned)(from[i] & 63) << (6 * i % 8);
+    copy[6 * i / 8] |= (uint8_t)v;
+    if (v > 255) copy[6 * i / 8 + 1] |= (uint8_t)(v >> 8);
+  }
   return SUMI_OK;
 }

@@ -46,4 +46,8 @@ sumi_status sumi_onnx_tensor_copy(const struct sumi_onnx_stored *stored, const s
                                   struct sumi_onnx_external *external, struct sumi_arena *scratch, void *dst,
                                   struct sumi_err *err);
 
+/* A tensor of numbers in ONNX's raw layout: its data itself where that is so, else in arena. */
+sumi_status sumi_onnx_tensor_raw(const struct sumi_tensor *t, struct sumi_arena *arena, const void **raw,
+                                 size_t *n_bytes, struct sumi_err *err);
+
 #endif

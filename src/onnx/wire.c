@@ -49,6 +49,7 @@ static sumi_status read_tag(struct sumi_wire *w, struct sumi_wire_field *f, stru
   if (tag >> 3 == 0 || tag >> 3 > (1u << 29) - 1)
     SUMI_FAIL(err, SUMI_E_FORMAT, "field number %" PRIu64 " is none, at byte %zu", tag >> 3,
               offset(w, start));
+  f->start = start;
   f->number = (uint32_t)(tag >> 3);
   f->type = (enum sumi_wire_type)(tag & 7);
   return SUMI_OK;

@@ -36,7 +36,8 @@ enum sumi_wire_type {
 enum { SUMI_WIRE_MAX_GROUPS = 32 }; /* groups in groups that are skipped; more is SUMI_E_LIMIT */
 
 struct sumi_wire_field {
-  uint32_t number; /* 0 = the message has ended */
+  const uint8_t *start; /* its tag */
+  uint32_t number;      /* 0 = the message has ended */
   enum sumi_wire_type type;
   uint64_t value;         /* of a varint or a fixed field */
   struct sumi_wire bytes; /* of a length-delimited one */
