@@ -27,6 +27,7 @@ enum { ROW_MAJOR = 101, COLUMN_MAJOR, PLAIN = 111, TRANSPOSE, LOWER = 122, NON_U
             const float *a, int lda, float *b, int ldb))                                                     \
   FUNCTION(1, LAPACKE_spotrf_work, int, (int order, char triangle, int n, float *a, int lda))                \
   FUNCTION(1, LAPACKE_dpotrf_work, int, (int order, char triangle, int n, double *a, int lda))               \
+  FUNCTION(1, LAPACKE_dpotri_work, int, (int order, char triangle, int n, double *a, int lda))               \
   FUNCTION(1, LAPACKE_dtrtri_work, int, (int order, char triangle, char diagonal, int n, double *a, int lda))
 
 static struct {
@@ -64,9 +65,11 @@ sumi_status sumi_blas_load(int threads, struct sumi_err *err) {
   pthread_once(&once, load);
   if (missing)
     SUMI_FAIL(err, SUMI_E_UNSUPPORTED, "this needs OpenBLAS and LAPACKE: '%s' was not found", missing);
-  f.openblas_set_num_threads(threads > 0 ? threads : 1);
+  sumi_blas_threads(threads);
   return SUMI_OK;
 }
+
+void sumi_blas_threads(int threads) { f.openblas_set_num_threads(threads > 0 ? threads : 1); }
 
 void sumi_blas_gram(int64_t cols, int64_t n, const float *x, float *out) {
   f.cblas_ssyrk(ROW_MAJOR, LOWER, TRANSPOSE, (int)cols, (int)n, 1, x, (int)cols, 0, out, (int)cols);
@@ -101,4 +104,9 @@ void sumi_blas_cholesky_solve(int64_t rows, int64_t n, const float *l, float *x)
 bool sumi_blas_cholesky_inverse(int64_t n, double *a) {
   return f.LAPACKE_dpotrf_work(COLUMN_MAJOR, 'U', (int)n, a, (int)n) == 0 &&
          f.LAPACKE_dtrtri_work(COLUMN_MAJOR, 'U', 'N', (int)n, a, (int)n) == 0;
+}
+
+bool sumi_blas_inverse(int64_t n, double *a) {
+  return f.LAPACKE_dpotrf_work(COLUMN_MAJOR, 'U', (int)n, a, (int)n) == 0 &&
+         f.LAPACKE_dpotri_work(COLUMN_MAJOR, 'U', (int)n, a, (int)n) == 0;
 }

@@ -12,6 +12,7 @@
 /* Loads the libraries; SUMI_E_UNSUPPORTED names the one that is missing. Nothing below may be called before it succeeded.
  * threads: those the libraries use from now on, in the whole process. */
 sumi_status sumi_blas_load(int threads, struct sumi_err *err);
+void sumi_blas_threads(int threads);
 
 /* The lower triangle of out [cols, cols] = x^T x of x [n, cols]. */
 void sumi_blas_gram(int64_t cols, int64_t n, const float *x, float *out);
@@ -31,5 +32,7 @@ bool sumi_blas_cholesky(int64_t n, float *a);
 void sumi_blas_cholesky_solve(int64_t rows, int64_t n, const float *l, float *x);
 /* The lower triangle of a [n, n] becomes l^-1. */
 bool sumi_blas_cholesky_inverse(int64_t n, double *a);
+/* The lower triangle of a [n, n] becomes that of a^-1. */
+bool sumi_blas_inverse(int64_t n, double *a);
 
 #endif

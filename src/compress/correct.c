@@ -61,7 +61,7 @@ sumi_status sumi_correct_rows(const struct sumi_correct *c, const struct sumi_al
               (long long)c->cols, c->most);
   if (b->samples < 1 || n->samples < 1 || !b->gram || !n->gram)
     SUMI_FAIL(err, SUMI_E_ARG, "outputs can only be corrected with statistics of their inputs");
-  SUMI_TRY(sumi_blas_load(0, err));
+  SUMI_TRY(sumi_blas_load(c->threads, err));
   struct sumi_arena arena;
   sumi_arena_init(&arena, a);
   const sumi_status status = correct(c, &arena, scale, bias, err);

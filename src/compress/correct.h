@@ -12,6 +12,7 @@ struct sumi_correct {
   struct sumi_layer_stats before,
       after;   /* one group's: of the dense layer's input in the dense network, and of the input
                                             as it is now */
+  int threads; /* 0 = 1 */
   double most; /* bound on a factor and on its inverse; 0 = 4 */
 };
 

@@ -71,6 +71,16 @@ static float block_sum(const float *score, int64_t cols, int64_t high, int64_t w
   return (float)sum;
 }
 
+static int64_t share_of(double density, int64_t n) {
+  return density >= 1 ? n : density > 0 ? SUMI_MAX((int64_t)1, (int64_t)llround(density * (double)n)) : 0;
+}
+
+int64_t sumi_pattern_blocks(struct sumi_pattern p, double density, int64_t rows, int64_t cols, int64_t run) {
+  int64_t n = 0;
+  for (int64_t c = 0; c < cols; c = sumi_pattern_next(c, p.b, run, cols)) n++;
+  return share_of(density, n * ((rows + p.a - 1) / p.a));
+}
+
 static void project_blocks(struct sumi_pattern p, double density, struct sumi_mask m, const float *score,
                            uint8_t *keep, float *work) {
   int64_t n = 0;
@@ -79,10 +89,7 @@ static void project_blocks(struct sumi_pattern p, double density, struct sumi_ma
       next = sumi_pattern_next(c, p.b, m.run, m.cols);
       work[n++] = block_sum(score + r * m.cols + c, m.cols, SUMI_MIN(p.a, m.rows - r), next - c);
     }
-  const int64_t k = density >= 1  ? n
-                    : density > 0 ? SUMI_MAX((int64_t)1, (int64_t)llround(density * (double)n))
-                                  : 0;
-  struct cut cut = cut_of(work, n, k);
+  struct cut cut = cut_of(work, n, share_of(density, n));
   n = 0;
   for (int64_t r = 0; r < m.rows; r += p.a)
     for (int64_t c = 0, next; c < m.cols; c = next) {

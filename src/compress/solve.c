@@ -52,13 +52,20 @@ void sumi_solver_project(struct sumi_solver *v, uint8_t *keep) {
   const int64_t n = s->rows * s->cols;
   for (int64_t i = 0; i < n && s->keep; i++)
     if (!s->keep[i]) v->score[i] = 0;
-  sumi_pattern_project(s->pattern, s->density, s->rows, s->cols, v->run, v->score, keep, v->work);
+  sumi_pattern_project(v->pattern, v->density, s->rows, s->cols, v->run, v->score, keep, v->work);
   for (int64_t i = 0; i < n && s->keep; i++) keep[i] &= s->keep[i] != 0;
 }
 
 void sumi_solver_project_squares(struct sumi_solver *v, const float *x, uint8_t *keep) {
   for (int64_t i = 0; i < v->s->rows * v->s->cols; i++) v->score[i] = x[i] * x[i];
   sumi_solver_project(v, keep);
+}
+
+void sumi_solver_for(struct sumi_solver *v, int64_t n,
+                     void (*fn)(void *user, int64_t begin, int64_t end, int worker), void *user) {
+  sumi_blas_threads(1);
+  sumi_par_for(v->par, n, 1, fn, user);
+  sumi_blas_threads(v->s->threads);
 }
 
 /* trace(x H x^T). */
@@ -170,9 +177,15 @@ sumi_status sumi_solve_layer(const struct sumi_solve *s, const struct sumi_alloc
   SUMI_TRY(check(s, err));
   if (s->gram) SUMI_TRY(sumi_blas_load(s->threads, err));
   struct sumi_arena arena;
+  struct sumi_solver v = {.s = s,
+                          .arena = &arena,
+                          .run = s->run ? s->run : s->cols,
+                          .pattern = s->pattern,
+                          .density = s->density};
+  SUMI_TRY(sumi_par_new(a, s->threads, &v.par, err));
   sumi_arena_init(&arena, a);
-  struct sumi_solver v = {.s = s, .arena = &arena, .run = s->run ? s->run : s->cols};
   const sumi_status status = solve(&v, s->gram ? method : 0, w_out, keep_out, error, err);
   sumi_arena_fini(&arena);
+  sumi_par_free(v.par);
   return status;
 }

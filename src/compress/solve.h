@@ -19,7 +19,7 @@ struct sumi_solve {
   struct sumi_pattern pattern;
   double density; /* share of the weights that stays, 0..1; N:M and K/B: of the pattern, this is not read */
   const char *method;  /* NULL = "alps" */
-  int threads;         /* of OpenBLAS; 0 = 1 */
+  int threads;         /* 0 = 1 */
   double damping;      /* added to H's diagonal, relative to its mean; 0 = 0.01 */
   const uint8_t *keep; /* [rows, cols] weights that may stay; NULL = all (refit of a given mask: density 1) */
 };
@@ -39,5 +39,8 @@ sumi_status sumi_solve_layer(const struct sumi_solve *s, const struct sumi_alloc
  * that come first. run as in struct sumi_mask; score >= 0; work [rows * cols] is overwritten. */
 void sumi_pattern_project(struct sumi_pattern pattern, double density, int64_t rows, int64_t cols,
                           int64_t run, const float *score, uint8_t *keep, float *work);
+/* How many blocks of RxC that keeps. */
+int64_t sumi_pattern_blocks(struct sumi_pattern pattern, double density, int64_t rows, int64_t cols,
+                            int64_t run);
 
 #endif

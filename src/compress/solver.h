@@ -5,11 +5,15 @@
 #define SUMI_COMPRESS_SOLVER_H
 
 #include "compress/solve.h"
+#include "par/par.h"
 
 struct sumi_solver {
   const struct sumi_solve *s;
   struct sumi_arena *arena;
+  struct sumi_par *par; /* for loops over rows; NULL = serial */
   int64_t run;
+  struct sumi_pattern pattern; /* what masks are projected on: s's, or one that keeps more */
+  double density;
   float *gram;         /* [cols, cols]: (H + damping) / (scale scale^T); NULL: identity */
   float *scale;        /* [cols]; 1 where the input is always zero */
   float *ridge;        /* [cols]: the part of gram's diagonal that is damping */
@@ -30,6 +34,16 @@ void sumi_solver_project_squares(struct sumi_solver *v, const float *x, uint8_t 
 
 /* trace((b - b0) H (b - b0)^T), without damping. Overwrites v->work and v->work2. */
 double sumi_solver_error(struct sumi_solver *v, const float *b);
+
+/* fn over [0, n) on all threads; OpenBLAS has one in each. */
+void sumi_solver_for(struct sumi_solver *v, int64_t n,
+                     void (*fn)(void *user, int64_t begin, int64_t end, int worker), void *user);
+
+/* Whether masks can be thinned: no mask is given, and blocks are not too wide. */
+bool sumi_solver_can_thin(const struct sumi_solver *v);
+/* Takes from keep, which keeps v->s's pattern with more than is asked, what is too much. At most `limit` blocks (N:M, K/B:
+ * weights) leave one row of blocks; where it then keeps too much still, or matrices are not positive definite, the rest stays. */
+sumi_status sumi_solver_thin(struct sumi_solver *v, uint8_t *keep, int64_t limit, struct sumi_err *err);
 
 /* The least squares of b [rows, cols] on the support keep, from b on. Overwrites v->work and v->work2. */
 sumi_status sumi_solver_refine(struct sumi_solver *v, const uint8_t *keep, float *b, struct sumi_err *err);
