@@ -63,79 +63,94 @@ static sumi_status iterate(struct sumi_solver *v, const uint8_t *keep, float *b,
 
 /* ---- at once ---------------------------------------------------------------------------------------------------- */
 
-static int64_t count_kept(int64_t n, const uint8_t *keep, int32_t *at) {
+struct scratch {
+  float *a;    /* [widest, widest] */
+  int32_t *at; /* [cols] */
+  bool failed;
+};
+
+struct factors {
+  struct sumi_solver *v;
+  const uint8_t *keep;
+  float *rhs, *x, *b;        /* [rows, cols]: b0 G; space; the weights */
+  int64_t *first, n, widest; /* groups of rows with one support: [n + 1] where they begin */
+  struct scratch *scratch;   /* [threads] */
+};
+
+static int64_t count_kept(int64_t n, const uint8_t *keep) {
   int64_t k = 0;
-  for (int64_t c = 0; c < n; c++)
-    if (keep[c]) at[k++] = (int32_t)c;
+  for (int64_t c = 0; c < n; c++) k += keep[c];
   return k;
 }
 
-/* Rows from `first` on with the same support. */
-static int64_t count_alike(const struct sumi_solve *s, const uint8_t *keep, int64_t first) {
-  int64_t n = 1;
-  const uint8_t *row = keep + first * s->cols;
-  while (first + n < s->rows && !memcmp(row, row + n * s->cols, (size_t)s->cols)) n++;
-  return n;
-}
-
-/* Operations of the factors, and the width of the widest. */
-static double judge(const struct sumi_solver *v, const uint8_t *keep, int32_t *at, int64_t *widest) {
+/* Groups, their widest support, and the operations of their factors. */
+static double find_groups(struct factors *f) {
+  const int64_t rows = f->v->s->rows, n = f->v->s->cols;
   double work = 0;
-  *widest = 1;
-  for (int64_t r = 0, alike; r < v->s->rows; r += alike) {
-    alike = count_alike(v->s, keep, r);
-    const int64_t k = count_kept(v->s->cols, keep + r * v->s->cols, at);
-    work += (double)k * (double)k * ((double)k / 3 + 2.0 * (double)alike + 4);
-    *widest = SUMI_MAX(*widest, k);
+  f->widest = 1;
+  for (int64_t r = 0, next; r < rows; r = next) {
+    const uint8_t *row = f->keep + r * n;
+    for (next = r + 1; next < rows && !memcmp(row, f->keep + next * n, (size_t)n);) next++;
+    const int64_t k = count_kept(n, row);
+    work += (double)k * (double)k * ((double)k / 3 + 2.0 * (double)(next - r) + 4);
+    f->widest = SUMI_MAX(f->widest, k);
+    f->first[f->n++] = r;
+    f->first[f->n] = next;
   }
   return work;
 }
 
-/* Rows [first, first + alike) on their k columns `at`; rhs = b0 G. False: not positive definite, b is as it was. */
-static bool solve_rows(const struct sumi_solver *v, const float *rhs, int64_t first, int64_t alike, int64_t k,
-                       const int32_t *at, float *a, float *x, float *b) {
-  const int64_t n = v->s->cols;
+/* False: not positive definite, b is as it was. */
+static bool solve_group(const struct factors *f, int64_t group, struct scratch *s) {
+  const int64_t n = f->v->s->cols, first = f->first[group], high = f->first[group + 1] - first;
+  float *x = f->x + first * n;
+  int64_t k = 0;
+  for (int64_t c = 0; c < n; c++)
+    if (f->keep[first * n + c]) s->at[k++] = (int32_t)c;
+  if (!k) return true;
   for (int64_t i = 0; i < k; i++) {
-    const float *row = v->gram + at[i] * n;
-    for (int64_t j = 0; j <= i; j++) a[i * k + j] = row[at[j]];
+    const float *row = f->v->gram + s->at[i] * n;
+    for (int64_t j = 0; j <= i; j++) s->a[i * k + j] = row[s->at[j]];
   }
-  if (!sumi_blas_cholesky(k, a)) return false;
-  for (int64_t r = 0; r < alike; r++)
-    for (int64_t i = 0; i < k; i++) x[r * k + i] = rhs[(first + r) * n + at[i]];
-  sumi_blas_cholesky_solve(alike, k, a, x);
-  for (int64_t r = 0; r < alike; r++)
-    for (int64_t i = 0; i < k; i++)
-      if (!isfinite(x[r * k + i])) return false;
-  for (int64_t r = 0; r < alike; r++)
-    for (int64_t i = 0; i < k; i++) b[(first + r) * n + at[i]] = x[r * k + i];
+  if (!sumi_blas_cholesky(k, s->a)) return false;
+  for (int64_t r = 0; r < high; r++)
+    for (int64_t i = 0; i < k; i++) x[r * k + i] = f->rhs[(first + r) * n + s->at[i]];
+  sumi_blas_cholesky_solve(high, k, s->a, x);
+  for (int64_t i = 0; i < high * k; i++)
+    if (!isfinite(x[i])) return false;
+  for (int64_t r = 0; r < high; r++)
+    for (int64_t i = 0; i < k; i++) f->b[(first + r) * n + s->at[i]] = x[r * k + i];
   return true;
 }
 
+static void solve_groups(void *user, int64_t begin, int64_t end, int worker) {
+  const struct factors *f = user;
+  for (int64_t group = begin; group < end; group++)
+    if (!solve_group(f, group, &f->scratch[worker])) f->scratch[worker].failed = true;
+}
+
 /* *done: false where some factor failed. */
-static sumi_status solve_at_once(struct sumi_solver *v, const uint8_t *keep, int32_t *at, int64_t widest,
-                                 float *b, bool *done, struct sumi_err *err) {
-  const int64_t rows = v->s->rows, n = v->s->cols;
-  float *a = SUMI_NEW_ARRAY(v->arena, (size_t)(widest * widest), float);
-  if (!a) SUMI_FAIL_MEMORY(err);
-  sumi_blas_multiply(rows, n, v->b0, v->gram, v->work);
+static sumi_status solve_at_once(struct factors *f, bool *done, struct sumi_err *err) {
+  const int threads = sumi_par_threads(f->v->par);
+  f->scratch = SUMI_NEW_ARRAY(f->v->arena, (size_t)threads, struct scratch);
+  bool ok = f->scratch != NULL;
+  for (int i = 0; ok && i < threads; i++)
+    ok = (f->scratch[i].a = SUMI_NEW_ARRAY(f->v->arena, (size_t)(f->widest * f->widest), float)) &&
+         (f->scratch[i].at = SUMI_NEW_ARRAY(f->v->arena, (size_t)f->v->s->cols, int32_t));
+  if (!ok) SUMI_FAIL_MEMORY(err);
+  sumi_blas_multiply(f->v->s->rows, f->v->s->cols, f->v->b0, f->v->gram, f->rhs);
+  sumi_solver_for(f->v, f->n, solve_groups, f);
   *done = true;
-  for (int64_t r = 0, alike; r < rows; r += alike) {
-    alike = count_alike(v->s, keep, r);
-    const int64_t k = count_kept(n, keep + r * n, at);
-    if (k) *done &= solve_rows(v, v->work, r, alike, k, at, a, v->work2, b);
-  }
+  for (int i = 0; i < threads; i++) *done &= !f->scratch[i].failed;
   return SUMI_OK;
 }
 
 sumi_status sumi_solver_refine(struct sumi_solver *v, const uint8_t *keep, float *b, struct sumi_err *err) {
-  const int64_t rows = v->s->rows, n = v->s->cols;
-  int32_t *at = SUMI_NEW_ARRAY(v->arena, (size_t)n, int32_t);
-  if (!at) SUMI_FAIL_MEMORY(err);
-  int64_t widest;
+  const double rows = (double)v->s->rows, n = (double)v->s->cols;
+  struct factors f = {v, keep, v->work, v->work2, b};
+  if (!(f.first = SUMI_NEW_ARRAY(v->arena, (size_t)v->s->rows + 1, int64_t))) SUMI_FAIL_MEMORY(err);
   bool done = false;
-  /* small factors run at a third of the speed of large products */
-  const double product = 2.0 * (double)rows * (double)n * (double)n;
-  if (3 * judge(v, keep, at, &widest) < 10 * product)
-    SUMI_TRY(solve_at_once(v, keep, at, widest, b, &done, err));
+  /* small factors run at a third of the speed of large products, and ten of those give most of what steps can give */
+  if (3 * find_groups(&f) < 10 * 2 * rows * n * n) SUMI_TRY(solve_at_once(&f, &done, err));
   return done ? SUMI_OK : iterate(v, keep, b, err);
 }
