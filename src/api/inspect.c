@@ -50,7 +50,7 @@ static struct sumi_mask mask_of(struct node_walk *w, const struct sumi_node *nod
                   tap = transposed ? 0 : i % taps;
     keep[row * c * taps + tap * c + col] = sumi_get_f64(t->dtype, t->data, i) != 0;
   }
-  return (struct sumi_mask){m, c * taps, keep};
+  return (struct sumi_mask){m, c * taps, keep, c};
 }
 
 /* Weights: constants of rank 2 and more that a node reads. */

@@ -7,14 +7,28 @@
 #include "base/size.h"
 #include "base/status.h"
 
-enum { ROW_MAJOR = 101, TRANSPOSE = 112, LOWER = 122 }; /* as CBLAS numbers them */
+enum { ROW_MAJOR = 101, COLUMN_MAJOR, PLAIN = 111, TRANSPOSE, LOWER = 122, NON_UNIT = 131, RIGHT = 142 };
+/* as CBLAS and LAPACKE number them */
 
 /* FUNCTION(library, name, result, parameters): integers are 32 bits in Debian's builds and most others. */
-#define FUNCTIONS                                                                                       \
-  FUNCTION(0, openblas_set_num_threads, void, (int))                                                    \
-  FUNCTION(0, cblas_ssyrk, void,                                                                        \
-           (int order, int triangle, int transpose, int n, int k, float alpha, const float *a, int lda, \
-            float beta, float *c, int ldc))
+#define FUNCTIONS                                                                                            \
+  FUNCTION(0, openblas_set_num_threads, void, (int))                                                         \
+  FUNCTION(0, cblas_ssyrk, void,                                                                             \
+           (int order, int triangle, int transpose, int n, int k, float alpha, const float *a, int lda,      \
+            float beta, float *c, int ldc))                                                                  \
+  FUNCTION(0, cblas_sgemm, void,                                                                             \
+           (int order, int transpose_a, int transpose_b, int m, int n, int k, float alpha, const float *a,   \
+            int lda, const float *b, int ldb, float beta, float *c, int ldc))                                \
+  FUNCTION(0, cblas_dgemm, void,                                                                             \
+           (int order, int transpose_a, int transpose_b, int m, int n, int k, double alpha, const double *a, \
+            int lda, const double *b, int ldb, double beta, double *c, int ldc))                             \
+  FUNCTION(0, cblas_strsm, void,                                                                             \
+           (int order, int side, int triangle, int transpose, int diagonal, int m, int n, float alpha,       \
+            const float *a, int lda, float *b, int ldb))                                                     \
+  FUNCTION(1, LAPACKE_spotrf_work, int, (int order, char triangle, int n, float *a, int lda))                \
+  FUNCTION(1, LAPACKE_dpotrf_work, int, (int order, char triangle, int n, double *a, int lda))               \
+  FUNCTION(1, LAPACKE_dpotri_work, int, (int order, char triangle, int n, double *a, int lda))               \
+  FUNCTION(1, LAPACKE_dtrtri_work, int, (int order, char triangle, char diagonal, int n, double *a, int lda))
 
 static struct {
 #define FUNCTION(library, name, result, parameters) result(*name) parameters;
@@ -51,10 +65,48 @@ sumi_status sumi_blas_load(int threads, struct sumi_err *err) {
   pthread_once(&once, load);
   if (missing)
     SUMI_FAIL(err, SUMI_E_UNSUPPORTED, "this needs OpenBLAS and LAPACKE: '%s' was not found", missing);
-  f.openblas_set_num_threads(threads > 0 ? threads : 1);
+  sumi_blas_threads(threads);
   return SUMI_OK;
 }
 
+void sumi_blas_threads(int threads) { f.openblas_set_num_threads(threads > 0 ? threads : 1); }
+
 void sumi_blas_gram(int64_t cols, int64_t n, const float *x, float *out) {
   f.cblas_ssyrk(ROW_MAJOR, LOWER, TRANSPOSE, (int)cols, (int)n, 1, x, (int)cols, 0, out, (int)cols);
+}
+
+void sumi_blas_multiply(int64_t rows, int64_t cols, const float *a, const float *b, float *c) {
+  f.cblas_sgemm(ROW_MAJOR, PLAIN, PLAIN, (int)rows, (int)cols, (int)cols, 1, a, (int)cols, b, (int)cols, 0, c,
+                (int)cols);
+}
+
+void sumi_blas_multiply_f64(int64_t rows, int64_t cols, const double *a, const double *b, double *c) {
+  f.cblas_dgemm(ROW_MAJOR, PLAIN, PLAIN, (int)rows, (int)cols, (int)cols, 1, a, (int)cols, b, (int)cols, 0, c,
+                (int)cols);
+}
+
+void sumi_blas_subtract(int64_t rows, int64_t inner, int64_t cols, const float *a, int64_t a_pitch,
+                        const float *b, int64_t b_pitch, float *c, int64_t c_pitch) {
+  f.cblas_sgemm(ROW_MAJOR, PLAIN, PLAIN, (int)rows, (int)cols, (int)inner, -1, a, (int)a_pitch, b,
+                (int)b_pitch, 1, c, (int)c_pitch);
+}
+
+/* A row-major lower triangle is LAPACK's upper one: no copies are made. */
+bool sumi_blas_cholesky(int64_t n, float *a) {
+  return f.LAPACKE_spotrf_work(COLUMN_MAJOR, 'U', (int)n, a, (int)n) == 0;
+}
+
+void sumi_blas_cholesky_solve(int64_t rows, int64_t n, const float *l, float *x) {
+  f.cblas_strsm(ROW_MAJOR, RIGHT, LOWER, TRANSPOSE, NON_UNIT, (int)rows, (int)n, 1, l, (int)n, x, (int)n);
+  f.cblas_strsm(ROW_MAJOR, RIGHT, LOWER, PLAIN, NON_UNIT, (int)rows, (int)n, 1, l, (int)n, x, (int)n);
+}
+
+bool sumi_blas_cholesky_inverse(int64_t n, double *a) {
+  return f.LAPACKE_dpotrf_work(COLUMN_MAJOR, 'U', (int)n, a, (int)n) == 0 &&
+         f.LAPACKE_dtrtri_work(COLUMN_MAJOR, 'U', 'N', (int)n, a, (int)n) == 0;
+}
+
+bool sumi_blas_inverse(int64_t n, double *a) {
+  return f.LAPACKE_dpotrf_work(COLUMN_MAJOR, 'U', (int)n, a, (int)n) == 0 &&
+         f.LAPACKE_dpotri_work(COLUMN_MAJOR, 'U', (int)n, a, (int)n) == 0;
 }

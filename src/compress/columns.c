@@ -76,10 +76,11 @@ static sumi_status add_chunk(struct accumulator *a, size_t which, int64_t group,
   double *sum = s->sum + group * cols, *gram = s->gram + group * cols * cols;
   for (int64_t i = 0; i < n; i++)
     for (int64_t c = 0; c < cols; c++) sum[c] += (double)a->x[i * cols + c];
-  for (int64_t c = 0; c < cols; c++)
-    if (!isfinite(sum[c]))
-      SUMI_FAIL(err, SUMI_E_VALUE, "the input of layer '%s' has elements that are not finite", l->node->name);
   sumi_blas_gram(cols, n, a->x, a->product);
+  for (int64_t c = 0; c < cols; c++)
+    if (!isfinite(sum[c]) || !isfinite(a->product[c * cols + c]))
+      SUMI_FAIL(err, SUMI_E_VALUE, "the input of layer '%s' has elements that are not finite or too large",
+                l->node->name);
   for (int64_t r = 0; r < cols; r++)
     for (int64_t c = 0; c <= r; c++) gram[r * cols + c] += (double)a->product[r * cols + c];
   return SUMI_OK;

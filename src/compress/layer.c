@@ -21,9 +21,10 @@ static struct sumi_value *row_vector(struct sumi_value *v, int64_t rows) {
 
 static struct sumi_value *find_bias(const struct sumi_node *node, const struct sumi_op_product *p) {
   if (p->b >= 0) return p->b < node->n_in ? row_vector(node->in[p->b], p->rows) : NULL;
-  /* a MatMul's: the constant of the Add that alone reads it */
+  /* a MatMul's: the constant of the Add that alone reads it; other operators' outputs are not their products */
   const struct sumi_value *y = node->out[0];
-  if (p->axis != -1 || !y || y->is_output || y->n_use != 1) return NULL;
+  const bool plain = node->op == &sumi_op_matmul || node->op == &sumi_op_fused_matmul;
+  if (!plain || !y || y->is_output || y->n_use != 1) return NULL;
   const struct sumi_node *add = y->first_use->node;
   if (!add || add->op != &sumi_op_add) return NULL;
   return row_vector(add->in[add->in[0] == y], p->rows);

@@ -12,12 +12,14 @@
 
 struct sumi_solve {
   int64_t rows, cols;
+  int64_t run;    /* channels of one tap: blocks and banks begin anew with every tap; 0 = cols */
   const float *w; /* [rows, cols], row-major */
   const double
       *gram; /* [cols, cols], symmetric: sum over samples of x x^T; NULL: identity (magnitude only) */
   struct sumi_pattern pattern;
   double density; /* share of the weights that stays, 0..1; N:M and K/B: of the pattern, this is not read */
   const char *method;  /* NULL = "alps" */
+  int threads;         /* 0 = 1 */
   double damping;      /* added to H's diagonal, relative to its mean; 0 = 0.01 */
   const uint8_t *keep; /* [rows, cols] weights that may stay; NULL = all (refit of a given mask: density 1) */
 };
@@ -25,13 +27,20 @@ struct sumi_solve {
 /* The names of the methods, ended by NULL. */
 extern const char *const sumi_solve_methods[];
 
-/* w_out [rows, cols] and keep_out [rows, cols] (1 = kept). *error: the sum above over its value for w_out = 0, 0..1. */
+/* w_out [rows, cols] and keep_out [rows, cols] (1 = kept). *error: the sum above over its value for w_out = 0, 0..1.
+ *
+ * Columns whose inputs were always zero are the last to be kept, and keep the weights they had: nothing is known of them.
+ * "alps" is never worse than "magnitude". SUMI_E_VALUE: numbers that are not finite, or a gram that is none. */
 sumi_status sumi_solve_layer(const struct sumi_solve *s, const struct sumi_allocator *a, float *w_out,
                              uint8_t *keep_out, double *error, struct sumi_err *err);
 
-/* The projection: keeps the entries with the largest sums of score over each block of the pattern, density of them (RxC) or
- * what the pattern itself allows in each row (N:M, K/B). Ties: the first. order [rows * cols] is working space. */
+/* The projection: keeps the entries with the largest sums of score over each block of the pattern: density of the blocks, at
+ * least one where density > 0 (RxC), or what the pattern itself allows in each row (N:M, K/B). Where sums are equal, those
+ * that come first. run as in struct sumi_mask; score >= 0; work [rows * cols] is overwritten. */
 void sumi_pattern_project(struct sumi_pattern pattern, double density, int64_t rows, int64_t cols,
-                          const float *score, uint8_t *keep, int64_t *order);
+                          int64_t run, const float *score, uint8_t *keep, float *work);
+/* How many blocks of RxC that keeps. */
+int64_t sumi_pattern_blocks(struct sumi_pattern pattern, double density, int64_t rows, int64_t cols,
+                            int64_t run);
 
 #endif

@@ -42,29 +42,32 @@ static int64_t count_block(struct sumi_mask m, int64_t row, int64_t rows, int64_
   return n;
 }
 
-/* Blocks with anything in them, the weights these blocks have, and how many of those are kept. */
-static void count_blocks(struct sumi_mask m, int64_t rows, int64_t cols, int64_t *blocks, int64_t *weights,
-                         int64_t *kept) {
-  *blocks = *weights = *kept = 0;
+/* All blocks, those with anything in them, the weights these blocks have, and how many of those are kept. */
+static void count_blocks(struct sumi_mask m, int64_t rows, int64_t cols, int64_t *all, int64_t *blocks,
+                         int64_t *weights, int64_t *kept) {
+  *all = *blocks = *weights = *kept = 0;
   for (int64_t r = 0; r < m.rows; r += rows)
-    for (int64_t c = 0; c < m.cols; c += cols) {
-      const int64_t high = SUMI_MIN(rows, m.rows - r), wide = SUMI_MIN(cols, m.cols - c);
-      const int64_t n = count_block(m, r, high, c, wide);
+    for (int64_t c = 0, next; c < m.cols; c = next) {
+      next = sumi_pattern_next(c, cols, m.run, m.cols);
+      const int64_t high = SUMI_MIN(rows, m.rows - r);
+      const int64_t n = count_block(m, r, high, c, next - c);
+      ++*all;
       *blocks += n > 0;
-      *weights += n > 0 ? high * wide : 0;
+      *weights += n > 0 ? high * (next - c) : 0;
       *kept += n;
     }
 }
 
 bool sumi_pattern_kept(struct sumi_pattern p, struct sumi_mask m) {
   if (p.kind == SUMI_PATTERN_BLOCK) {
-    int64_t blocks, weights, kept;
-    count_blocks(m, p.a, p.b, &blocks, &weights, &kept);
+    int64_t all, blocks, weights, kept;
+    count_blocks(m, p.a, p.b, &all, &blocks, &weights, &kept);
     return 10 * kept >= 9 * weights;
   }
   for (int64_t r = 0; r < m.rows; r++)
-    for (int64_t c = 0; c < m.cols; c += p.b) {
-      const int64_t wide = SUMI_MIN(p.b, m.cols - c), n = count_block(m, r, 1, c, wide);
+    for (int64_t c = 0, next; c < m.cols; c = next) {
+      next = sumi_pattern_next(c, p.b, m.run, m.cols);
+      const int64_t wide = next - c, n = count_block(m, r, 1, c, wide);
       if (n > p.a) return false;
       if (p.kind == SUMI_PATTERN_BALANCED && wide == p.b && n != p.a) return false;
     }
@@ -90,8 +93,7 @@ void sumi_mask_stats(struct sumi_mask m, struct sumi_mask_stats *out) {
 
 double sumi_mask_block_density(struct sumi_mask m, int rows, int cols) {
   if (m.rows <= 0 || m.cols <= 0) return 1;
-  int64_t blocks, weights, kept;
-  count_blocks(m, rows, cols, &blocks, &weights, &kept);
-  const int64_t all = ((m.rows - 1) / rows + 1) * ((m.cols - 1) / cols + 1);
+  int64_t all, blocks, weights, kept;
+  count_blocks(m, rows, cols, &all, &blocks, &weights, &kept);
   return (double)blocks / (double)all;
 }

@@ -3,8 +3,8 @@
  *   RxC   blocks of R consecutive rows and C consecutive columns are zero or not as a whole ("1x1" =
  * unstructured) N:M   of every M consecutive columns of a row at most N are not zero K/B   of every bank of B
  * consecutive columns of a row exactly K are not zero ("balanced") Blocks and banks start at multiples of
- * their size; what is left over at the edges is a smaller block (for K/B: at most K). Columns of a
- * convolution's weights are ordered ky, kx, channel; the caller brings them in that order. */
+ * their size within a run; what is left over at the edges is a smaller block (for K/B: at most K). Columns
+ * of a convolution's weights are ordered ky, kx, channel; the caller brings them in that order. */
 #ifndef SUMI_SPARSE_PATTERN_H
 #define SUMI_SPARSE_PATTERN_H
 
@@ -26,11 +26,20 @@ sumi_status sumi_pattern_parse(const char *name, struct sumi_pattern *out, struc
 /* The name into buf (always terminated); returns buf. */
 char *sumi_pattern_print(struct sumi_pattern pattern, char buf[SUMI_PATTERN_NAME]);
 
-/* keep is [rows, cols], row-major, 0 or 1. */
+/* keep is [rows, cols], row-major, 0 or 1. Blocks and banks begin anew every `run` columns, which are the channels of one tap
+ * of a convolution: kernels join channels of one tap only. 0 = a row is one run. */
 struct sumi_mask {
   int64_t rows, cols;
   const uint8_t *keep;
+  int64_t run;
 };
+
+/* The column behind the block or bank of so many columns that begins at col; it ends where a run ends. */
+static inline int64_t sumi_pattern_next(int64_t col, int64_t wide, int64_t run, int64_t cols) {
+  int64_t end = cols;
+  if (run > 0 && cols - col > run - col % run) end = col - col % run + run;
+  return end - col > wide ? col + wide : end;
+}
 
 /* Whether the mask keeps the pattern. For RxC a block that is kept may have zeros of its own (weights that
  * happen to be zero): the pattern is kept when at least 9 of 10 weights in the blocks that are not zero are

@@ -66,6 +66,23 @@ static void test_masks(void **state) {
   assert_true(stats.density == 1);
 }
 
+/* Blocks and banks begin anew with every run: 4 taps of 11 channels. */
+static void test_runs(void **state) {
+  (void)state;
+  uint8_t keep[ROWS * COLS];
+  const struct sumi_mask mask = {ROWS, COLS, keep, 11}, flat = {ROWS, COLS, keep};
+  const struct sumi_pattern blocks = {SUMI_PATTERN_BLOCK, 1, 4}, banks = {SUMI_PATTERN_BALANCED, 1, 4};
+  for (int i = 0; i < ROWS * COLS; i++)
+    keep[i] = i % COLS % 11 / 4 == 2; /* the 3 that are left of every 11 */
+  assert_true(sumi_pattern_kept(blocks, mask));
+  assert_false(sumi_pattern_kept(blocks, flat));
+  assert_true(sumi_mask_block_density(mask, 1, 4) == 1 / 3.0);
+  assert_true(sumi_mask_block_density(mask, 32, 11) == 1);
+  for (int i = 0; i < ROWS * COLS; i++) keep[i] = i % COLS % 11 % 4 == 1;
+  assert_true(sumi_pattern_kept(banks, mask));
+  assert_false(sumi_pattern_kept(banks, flat));
+}
+
 /* Lists of so many rows a block: columns in which a block has a weight. */
 static int64_t entries_of(const float *w, int rows, int cols, int block) {
   int64_t n = 0;
@@ -141,10 +158,8 @@ static void test_damage(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_names),
-      cmocka_unit_test(test_masks),
-      cmocka_unit_test(test_packed),
-      cmocka_unit_test(test_damage),
+      cmocka_unit_test(test_names),  cmocka_unit_test(test_masks),  cmocka_unit_test(test_runs),
+      cmocka_unit_test(test_packed), cmocka_unit_test(test_damage),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
