@@ -169,13 +169,6 @@ static int eval_batch(struct evaluation *e, const struct eval_options *o, size_t
   return status;
 }
 
-/* Spread evenly over all samples: without chance, and balanced where they are sorted by class. */
-static void choose(struct evaluation *e, int64_t limit) {
-  e->n = limit > 0 && (uint64_t)limit < e->data.n ? (size_t)limit : e->data.n;
-  e->chosen = cli_array_alloc(e->n, sizeof *e->chosen);
-  for (size_t i = 0; i < e->n; i++) e->chosen[i] = (size_t)((double)i * (double)e->data.n / (double)e->n);
-}
-
 static double share(size_t part, size_t whole) { return (double)part / (double)whole; }
 
 static void add_figures(json_t *j, const struct evaluation *e, const struct subject *s) {
@@ -245,7 +238,7 @@ static int eval(const char *path, const struct eval_options *o) {
     status =
         cli_refuse(SUMI_E_ARG, "'%s' has neither labels nor scores, and there is no --reference", o->data);
   if (status == CLI_GO_ON) {
-    choose(&e, o->limit);
+    e.chosen = cli_dataset_spread(&e.data, o->limit, &e.n);
     e.subject.likeness = cli_array_alloc(e.n, sizeof(double));
     e.reference.likeness = cli_array_alloc(e.n, sizeof(double));
     struct cli_progress progress = cli_progress_start("samples", e.n);

@@ -151,31 +151,50 @@ struct cli_progress cli_progress_start(const char *what, size_t total) {
                                .terminal = terminal};
 }
 
-void cli_progress_step(struct cli_progress *p, size_t done) {
+/* Whether it is time to show something. */
+static bool progress_due(struct cli_progress *p) {
   const double now = cli_seconds();
-  if (now < p->next_s) return;
+  if (now < p->next_s) return false;
   p->next_s = now + (p->terminal ? 0.1 : 5);
   p->shown = true;
-  if (!p->terminal) {
-    if (p->total)
-      fprintf(stderr, "%zu of %zu %s, %.0f s\n", done, p->total, p->what, now - p->start_s);
-    else
-      fprintf(stderr, "%zu %s, %.0f s\n", done, p->what, now - p->start_s);
-    return;
-  }
-  char bar[41];
-  const size_t full = p->total ? done * 40 / p->total : 0;
-  for (size_t i = 0; i < 40; i++) bar[i] = i < full ? '#' : '.';
+  return true;
+}
+
+static const char *bar_of(double done, char bar[41]) {
+  for (int i = 0; i < 40; i++) bar[i] = i < (int)(done * 40) ? '#' : '.';
   bar[40] = 0;
-  if (p->total)
-    fprintf(stderr, "\r[%s] %zu of %zu %s ", bar, done, p->total, p->what);
+  return bar;
+}
+
+void cli_progress_step(struct cli_progress *p, size_t done) {
+  char bar[41];
+  if (!progress_due(p)) return;
+  const double spent = cli_seconds() - p->start_s;
+  if (!p->terminal && p->total)
+    fprintf(stderr, "%zu of %zu %s, %.0f s\n", done, p->total, p->what, spent);
+  else if (!p->terminal)
+    fprintf(stderr, "%zu %s, %.0f s\n", done, p->what, spent);
+  else if (p->total)
+    fprintf(stderr, "\r[%s] %zu of %zu %s ", bar_of((double)done / (double)p->total, bar), done, p->total,
+            p->what);
   else
     fprintf(stderr, "\r%zu %s ", done, p->what);
   fflush(stderr);
 }
 
+void cli_progress_share(struct cli_progress *p, double done, const char *what, double left_s) {
+  char bar[41], left[32] = "";
+  if (!progress_due(p)) return;
+  if (left_s >= 0) snprintf(left, sizeof left, ", %.0f s left", left_s);
+  if (p->terminal)
+    fprintf(stderr, "\r[%s] %3.0f %%%s, %.60s\033[K", bar_of(done, bar), 100 * done, left, what);
+  else
+    fprintf(stderr, "%.0f %%, %.0f s%s, %s\n", 100 * done, cli_seconds() - p->start_s, left, what);
+  fflush(stderr);
+}
+
 void cli_progress_end(struct cli_progress *p) {
-  if (p->shown && p->terminal) fprintf(stderr, "\r%79s\r", "");
+  if (p->shown && p->terminal) fprintf(stderr, "\r\033[K");
 }
 
 char *cli_shape_text(sumi_dtype dtype, int rank, const int64_t *dims, char *buf, size_t size) {

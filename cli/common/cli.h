@@ -74,6 +74,8 @@ struct cli_progress {
 };
 struct cli_progress cli_progress_start(const char *what, size_t total);
 void cli_progress_step(struct cli_progress *p, size_t done);
+/* The same for work that is no count: a share of it, 0..1, what is being done, and the seconds left (< 0: not known). */
+void cli_progress_share(struct cli_progress *p, double done, const char *what, double left_s);
 void cli_progress_end(struct cli_progress *p);
 
 /* "float32[1,3,224,224]" into buf; returns buf. */

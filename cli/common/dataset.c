@@ -162,6 +162,13 @@ void cli_dataset_fini(struct cli_dataset *d) {
   *d = (struct cli_dataset){0};
 }
 
+size_t *cli_dataset_spread(const struct cli_dataset *d, int64_t limit, size_t *n) {
+  *n = limit > 0 && (uint64_t)limit < d->n ? (size_t)limit : d->n;
+  size_t *index = cli_array_alloc(*n, sizeof *index);
+  for (size_t i = 0; i < *n; i++) index[i] = (size_t)((double)i * (double)d->n / (double)*n);
+  return index;
+}
+
 /* ---- batches ---- */
 
 /* The model's input for pictures: the only one with four dims. */
@@ -227,6 +234,11 @@ static int64_t longest_row(const struct cli_tensor *mask, const size_t *index, s
         break;
       }
   return longest;
+}
+
+int64_t cli_dataset_row_length(const struct cli_dataset *d, const char *name, size_t index, char side) {
+  const struct cli_tensor *mask = find_side(d, name, side);
+  return mask && mask->view.rank == 2 ? longest_row(mask, &index, 1) : -1;
 }
 
 /* Rows index[n] of an array, cut to columns where its second dim is width (0 = never). */

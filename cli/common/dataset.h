@@ -32,10 +32,17 @@ struct cli_dataset {
 int cli_dataset_open(const char *path, const struct sumi_model *model, struct cli_dataset *data);
 void cli_dataset_fini(struct cli_dataset *data);
 
+/* Indices of at most `limit` samples (0 = all), spread evenly over all of them: without chance, and balanced where they are
+ * sorted by class. The caller frees the array [*n]. */
+size_t *cli_dataset_spread(const struct cli_dataset *data, int64_t limit, size_t *n);
+
 /* The inputs of samples index[n] as one batch. side is 'a' or 'b' of pairs. trim (may be NULL) names an input [N, S]
  * that is zero where a row ends: columns beyond the longest row of the batch are left out of all inputs [N, S]. */
 int cli_dataset_batch(const struct cli_dataset *data, const struct sumi_model *model,
                       const struct cli_picture_options *picture, const size_t *index, size_t n, char side,
                       const char *trim, struct cli_feed *feed);
+
+/* Columns of a sample's row in input `mask` that cli_dataset_batch() does not trim; -1 where there is no such array. */
+int64_t cli_dataset_row_length(const struct cli_dataset *data, const char *mask, size_t index, char side);
 
 #endif
