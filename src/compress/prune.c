@@ -170,13 +170,21 @@ static sumi_status key_of(const struct sumi_prune_job *job, uint64_t model_hash,
   return SUMI_OK;
 }
 
-/* A layer has its new weights. */
+/* Numbers of a layer's record: its weights, and its bias where that is corrected. */
+static size_t numbers_of(const struct sumi_prune_job *job, const struct sumi_layer *l) {
+  const int64_t rows = l->product.rows;
+  return (size_t)(rows * sumi_layer_cols(l) + (sumi_prune_corrects(job, l) ? rows : 0));
+}
+
+/* A layer has its new weights, and behind them its bias where that is corrected. */
 static sumi_status settle(struct sumi_prune_job *job, size_t i, const float *w, double error) {
+  struct sumi_layer *l = &job->layer[i];
   struct sumi_prune_layer *p = &job->plan[i];
-  const int64_t count = job->layer[i].product.rows * sumi_layer_cols(&job->layer[i]);
+  const int64_t count = l->product.rows * sumi_layer_cols(l);
   int64_t kept = 0;
   for (int64_t k = 0; k < count; k++) kept += w[k] != 0;
-  SUMI_TRY(sumi_layer_write(&job->layer[i], w, job->err));
+  SUMI_TRY(sumi_layer_write(l, w, job->err));
+  if (sumi_prune_corrects(job, l)) SUMI_TRY(sumi_layer_write_bias(l, w + count, job->err));
   p->kept = count ? (double)kept / (double)count : 1;
   p->error = error;
   p->done = true;
@@ -190,38 +198,37 @@ static sumi_status go_on(struct sumi_prune_job *job, size_t *resumed) {
   for (size_t i = 0; sumi_state_get(&job->state, i, &r); i++) {
     if (r.kind != SUMI_STATE_LAYER || r.number >= job->n || !sumi_prune_is_open(&job->plan[r.number]))
       continue;
-    const struct sumi_layer *l = &job->layer[r.number];
-    const size_t bytes = (size_t)(l->product.rows * sumi_layer_cols(l)) * sizeof(float);
+    const size_t bytes = numbers_of(job, &job->layer[r.number]) * sizeof(float);
+    if (r.bytes != bytes) continue;
     float *w = sumi_alloc(job->graph->allocator, bytes);
     if (!w) SUMI_FAIL_MEMORY(job->err);
-    sumi_status status = SUMI_OK;
-    if (r.bytes == bytes) {
-      memcpy(w, r.data, bytes);
-      status = settle(job, (size_t)r.number, w, r.figure);
-      ++*resumed;
-    }
+    memcpy(w, r.data, bytes);
+    const sumi_status status = settle(job, (size_t)r.number, w, r.figure);
     sumi_free(job->graph->allocator, w, bytes);
     SUMI_TRY(status);
+    ++*resumed;
   }
   return SUMI_OK;
 }
 
 /* ---- layers ----------------------------------------------------------------------------------------------------- */
 
-static sumi_status prune_layer(struct sumi_prune_job *job, size_t i, const struct sumi_layer_stats *stats,
-                               struct sumi_arena *arena) {
+/* before: statistics on the dense network. */
+static sumi_status prune_layer(struct sumi_prune_job *job, size_t i, const struct sumi_layer_stats *before,
+                               const struct sumi_layer_stats *stats, struct sumi_arena *arena) {
   const struct sumi_layer *l = &job->layer[i];
   struct sumi_prune_layer *p = &job->plan[i];
-  const size_t count = (size_t)(l->product.rows * sumi_layer_cols(l));
+  const size_t count = (size_t)(l->product.rows * sumi_layer_cols(l)), numbers = numbers_of(job, l);
   const double start = sumi_clock_seconds();
   double error;
   SUMI_TRY(sumi_prune_tell(job, job->method, l->node->name));
-  float *w = SUMI_NEW_ARRAY(arena, count, float);
+  float *w = SUMI_NEW_ARRAY(arena, numbers, float);
   if (!w) SUMI_FAIL_MEMORY(job->err);
   SUMI_TRY(sumi_prune_solve(job, l, job->method, p->density, stats, arena, w, &error, job->err));
+  if (numbers > count) SUMI_TRY(sumi_prune_correct(job, l, before, stats, arena, w, w + count, job->err));
   p->seconds = sumi_clock_seconds() - start;
   SUMI_TRY(settle(job, i, w, job->o->samples ? error : -1));
-  const struct sumi_state_record r = {SUMI_STATE_LAYER, i, p->error, w, count * sizeof *w};
+  const struct sumi_state_record r = {SUMI_STATE_LAYER, i, p->error, w, numbers * sizeof *w};
   return sumi_state_add(&job->state, &r, job->err);
 }
 
@@ -229,12 +236,15 @@ static sumi_status prune_group(struct sumi_prune_job *job, const size_t *group, 
   struct sumi_arena arena, work;
   sumi_arena_init(&arena, job->graph->allocator);
   sumi_arena_init(&work, job->graph->allocator);
-  struct sumi_layer_stats *stats = SUMI_NEW_ARRAY(&arena, n, struct sumi_layer_stats);
-  sumi_status status = stats ? sumi_prune_calibrate(job, group, n, &arena, stats)
-                             : sumi_err_set(job->err, SUMI_E_MEMORY, "out of memory");
+  struct sumi_layer_stats *before = SUMI_NEW_ARRAY(&arena, n, struct sumi_layer_stats),
+                          *stats = SUMI_NEW_ARRAY(&arena, n, struct sumi_layer_stats);
+  sumi_status status = before && stats ? sumi_prune_calibrate(job, job->graph, group, n, &arena, stats)
+                                       : sumi_err_set(job->err, SUMI_E_MEMORY, "out of memory");
+  if (status == SUMI_OK && job->dense)
+    status = sumi_prune_calibrate(job, job->dense, group, n, &arena, before);
   for (size_t i = 0; i < n && status == SUMI_OK; i++) {
     sumi_arena_reset(&work);
-    status = prune_layer(job, group[i], &stats[i], &work);
+    status = prune_layer(job, group[i], &before[i], &stats[i], &work);
   }
   sumi_arena_fini(&work);
   sumi_arena_fini(&arena);
@@ -272,18 +282,22 @@ static sumi_status add_metadata(const struct sumi_prune_job *job, struct sumi_ch
   return SUMI_OK;
 }
 
-/* The weights, one change each, though several layers may lie in one tensor. */
+static sumi_status add_constant(const struct sumi_prune_job *job, const struct sumi_value *v,
+                                struct sumi_changes *changes) {
+  const struct sumi_change c = {
+      .kind = SUMI_CHANGE_CONSTANT, .name = v->name, .tensor = v->constant, .axis = INT64_MIN};
+  return sumi_changes_add(changes, &c, job->err);
+}
+
+/* Weights and biases; weights one change each, though several layers may lie in one tensor. */
 static sumi_status add_weights(const struct sumi_prune_job *job, struct sumi_changes *changes) {
   for (size_t i = 0; i < job->n; i++) {
     bool known = false;
     for (size_t k = 0; k < i && !known; k++)
       known = job->plan[k].done && job->layer[k].weight == job->layer[i].weight;
-    if (known || !job->plan[i].done) continue;
-    const struct sumi_change c = {.kind = SUMI_CHANGE_CONSTANT,
-                                  .name = job->layer[i].weight->name,
-                                  .tensor = job->layer[i].weight->constant,
-                                  .axis = INT64_MIN};
-    SUMI_TRY(sumi_changes_add(changes, &c, job->err));
+    if (!job->plan[i].done) continue;
+    if (!known) SUMI_TRY(add_constant(job, job->layer[i].weight, changes));
+    if (sumi_prune_corrects(job, &job->layer[i])) SUMI_TRY(add_constant(job, job->layer[i].bias, changes));
   }
   return SUMI_OK;
 }
@@ -360,6 +374,8 @@ static sumi_status prune(struct sumi_prune_job *job, uint64_t model_hash, struct
   job->what = "measure";
   job->where = "";
   if (measured) {
+    job->dense = sumi_graph_clone(job->graph, job->err);
+    if (!job->dense) return job->err->status;
     SUMI_TRY(sumi_samples_hash(&job->watched, job->calibrate.batch, &hash, job->err));
     snprintf(info->calibration, sizeof info->calibration, "%016" PRIx64, hash);
     SUMI_TRY(sumi_outputs_keep(outputs, &job->calibrate, LOSS_SAMPLES, job->err));
@@ -392,6 +408,7 @@ sumi_status sumi_prune(struct sumi_graph *g, uint64_t model_hash, const struct s
   info->seconds = sumi_clock_seconds() - start;
   if (status == SUMI_OK) tell_layers(&job);
   sumi_outputs_fini(&outputs);
+  sumi_graph_free(job.dense);
   sumi_state_close(&job.state);
   sumi_arena_fini(&job.arena);
   return status;

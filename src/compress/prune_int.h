@@ -20,6 +20,7 @@ struct sumi_prune_job {
   const struct sumi_prune_options *o;
   struct sumi_err *err;
   struct sumi_graph *graph;
+  struct sumi_graph *dense; /* as it was; NULL: without samples */
   struct sumi_pattern pattern;
   const char *method, *budget;
   struct sumi_samples watched; /* o->samples, with a look at whether to stop before each batch */
@@ -58,9 +59,17 @@ sumi_status sumi_prune_solve(const struct sumi_prune_job *job, const struct sumi
 sumi_status sumi_prune_group(const struct sumi_prune_job *job, size_t first, bool apart, size_t *group,
                              size_t *n, size_t *next);
 
-/* Statistics of the layers group[n] on the network as it is now, by number in the group. */
-sumi_status sumi_prune_calibrate(struct sumi_prune_job *job, const size_t *group, size_t n,
-                                 struct sumi_arena *arena, struct sumi_layer_stats *stats);
+/* Statistics of the layers group[n] on g (the network as it is now, or was), by number in the group. */
+sumi_status sumi_prune_calibrate(struct sumi_prune_job *job, const struct sumi_graph *g, const size_t *group,
+                                 size_t n, struct sumi_arena *arena, struct sumi_layer_stats *stats);
+
+/* Whether a layer's means and spreads are brought back: it has a bias to do it with. */
+bool sumi_prune_corrects(const struct sumi_prune_job *job, const struct sumi_layer *l);
+
+/* Brings them back in w [rows, cols], where what is 0 stays so, and bias [rows]; before and after as in struct sumi_correct. */
+sumi_status sumi_prune_correct(const struct sumi_prune_job *job, const struct sumi_layer *l,
+                               const struct sumi_layer_stats *before, const struct sumi_layer_stats *after,
+                               struct sumi_arena *arena, float *w, float *bias, struct sumi_err *err);
 
 /* ---- prune_search.c ---- */
 

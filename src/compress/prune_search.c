@@ -138,7 +138,7 @@ static sumi_status fill_losses(struct search *s) {
     struct sumi_arena arena;
     SUMI_TRY(sumi_prune_group(job, at, false, group, &n, &next));
     sumi_arena_init(&arena, job->graph->allocator);
-    sumi_status status = n ? sumi_prune_calibrate(job, group, n, &arena, stats) : SUMI_OK;
+    sumi_status status = n ? sumi_prune_calibrate(job, job->graph, group, n, &arena, stats) : SUMI_OK;
     for (size_t i = 0; i < n && status == SUMI_OK; i++) status = fill_losses_of(s, done++, &stats[i]);
     sumi_arena_fini(&arena);
     if (status != SUMI_OK) return status;

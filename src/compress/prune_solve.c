@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "base/size.h"
+#include "compress/correct.h"
 #include "compress/prune_int.h"
 
 /* ---- groups ----------------------------------------------------------------------------------------------------- */
@@ -10,7 +11,7 @@ enum { DEFAULT_BYTES = 1 << 30 };
 
 static double bytes_of(const struct sumi_layer *l) {
   const double cols = (double)sumi_layer_cols(l);
-  return (double)l->product.groups * cols * cols * sizeof(double);
+  return 2 * (double)l->product.groups * cols * cols * sizeof(double); /* before and after */
 }
 
 /* Marks what node makes where it reads something marked. */
@@ -71,8 +72,8 @@ static sumi_status check_columns(const struct sumi_prune_job *job, const struct 
             4 * (double)cols / each);
 }
 
-sumi_status sumi_prune_calibrate(struct sumi_prune_job *job, const size_t *group, size_t n,
-                                 struct sumi_arena *arena, struct sumi_layer_stats *stats) {
+sumi_status sumi_prune_calibrate(struct sumi_prune_job *job, const struct sumi_graph *g, const size_t *group,
+                                 size_t n, struct sumi_arena *arena, struct sumi_layer_stats *stats) {
   struct sumi_layer *layers = SUMI_NEW_ARRAY(arena, n, struct sumi_layer);
   if (!layers) SUMI_FAIL_MEMORY(job->err);
   int64_t widest = 1;
@@ -86,7 +87,10 @@ sumi_status sumi_prune_calibrate(struct sumi_prune_job *job, const size_t *group
   job->where = layers[0].node->name;
   const size_t batch = job->calibrate.batch, runs = (job->o->samples->n + batch - 1) / batch;
   job->calibrate.max_columns = SUMI_MAX((int64_t)COLUMNS, COLUMNS_PER_INPUT * widest) / (int64_t)runs + 1;
-  SUMI_TRY(sumi_calibrate_layers(&job->calibrate, layers, n, arena, stats, job->err));
+  job->calibrate.graph = g;
+  const sumi_status status = sumi_calibrate_layers(&job->calibrate, layers, n, arena, stats, job->err);
+  job->calibrate.graph = job->graph;
+  SUMI_TRY(status);
   for (size_t i = 0; i < n; i++)
     if (stats[i].gram) SUMI_TRY(check_columns(job, &layers[i], stats[i].samples));
   return SUMI_OK;
@@ -135,5 +139,38 @@ sumi_status sumi_prune_solve(const struct sumi_prune_job *job, const struct sumi
     all += weight;
   }
   *error = all > 0 ? lost / all : 0;
+  return SUMI_OK;
+}
+
+/* ---- correction ------------------------------------------------------------------------------------------------- */
+
+bool sumi_prune_corrects(const struct sumi_prune_job *job, const struct sumi_layer *l) {
+  return job->dense && l->bias && l->product.x >= 0;
+}
+
+sumi_status sumi_prune_correct(const struct sumi_prune_job *job, const struct sumi_layer *l,
+                               const struct sumi_layer_stats *before, const struct sumi_layer_stats *after,
+                               struct sumi_arena *arena, float *w, float *bias, struct sumi_err *err) {
+  const int64_t cols = sumi_layer_cols(l), groups = l->product.groups, rows = l->product.rows / groups;
+  float *dense = SUMI_NEW_ARRAY(arena, (size_t)(l->product.rows * cols), float);
+  float *old = SUMI_NEW_ARRAY(arena, (size_t)l->product.rows, float);
+  float *scale = SUMI_NEW_ARRAY(arena, (size_t)l->product.rows, float);
+  if (!dense || !old || !scale) SUMI_FAIL_MEMORY(err);
+  sumi_layer_read(l, dense);
+  sumi_layer_read_bias(l, old);
+  for (int64_t g = 0; g < groups; g++) {
+    const int64_t at = g * rows, gram = g * cols * cols, sum = g * cols;
+    const struct sumi_correct c = {.rows = rows,
+                                   .cols = cols,
+                                   .dense = dense + at * cols,
+                                   .sparse = w + at * cols,
+                                   .bias = old + at,
+                                   .before = {before->samples, before->gram + gram, before->sum + sum},
+                                   .after = {after->samples, after->gram + gram, after->sum + sum},
+                                   .threads = job->calibrate.threads};
+    SUMI_TRY(sumi_correct_rows(&c, job->graph->allocator, scale + at, bias + at, err));
+  }
+  for (int64_t r = 0; r < l->product.rows; r++)
+    for (int64_t c = 0; c < cols; c++) w[r * cols + c] *= scale[r];
   return SUMI_OK;
 }
