@@ -7,26 +7,29 @@
 #include "base/reread.h"
 #include "base/size.h"
 #include "exec/session.h"
+#include "pass/pass.h"
 
 enum { BATCH = 8 };
 
 /* ---- values ----------------------------------------------------------------------------------------------------- */
 
-/* A network with further outputs, ready to run. */
+/* A network with other outputs, ready to run. */
 struct probe {
   struct sumi_model *model;
   struct sumi_session *session;
   struct sumi_view *out; /* [n] */
 };
 
-static sumi_status add_outputs(struct sumi_graph *g, const char *const *names, size_t n,
+/* Makes the values, and nothing else, the outputs of g: what comes behind them is not computed. */
+static sumi_status set_outputs(struct sumi_graph *g, const char *const *names, size_t n,
                                struct sumi_err *err) {
+  sumi_graph_clear_outputs(g);
   for (size_t i = 0; i < n; i++) {
     struct sumi_value *v = sumi_graph_find_value(g, names[i]);
     if (!v) SUMI_FAIL(err, SUMI_E_ARG, "there is no value '%s'", names[i]);
     if (!v->is_output && !sumi_graph_add_output(g, v)) SUMI_FAIL_MEMORY(err);
   }
-  return SUMI_OK;
+  return sumi_pass_find("drop-unused")->run(g, err);
 }
 
 /* The probe shares the graph's constants, and its session gives back the memory of what it has packed (base/reread.h): here
@@ -41,7 +44,7 @@ static sumi_status open_probe(const struct sumi_calibrate *c, const char *const 
   keep_constants(c->graph);
   struct sumi_graph *g = sumi_graph_clone(c->graph, err);
   if (!g) return err ? err->status : SUMI_E_MEMORY;
-  const sumi_status status = add_outputs(g, names, n, err);
+  const sumi_status status = set_outputs(g, names, n, err);
   if (status != SUMI_OK) {
     sumi_graph_free(g);
     return status;

@@ -1,6 +1,6 @@
 /* What values and the inputs of layers look like over calibration data: Gram matrices, means, ranges, histograms.
  *
- * The network runs through the executor on device cpu with the values in question as further outputs, batch by batch. */
+ * The network runs through the executor on device cpu with the values in question as its outputs, batch by batch. */
 #ifndef SUMI_COMPRESS_CALIBRATE_H
 #define SUMI_COMPRESS_CALIBRATE_H
 

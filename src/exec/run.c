@@ -1,17 +1,11 @@
 /* Running a graph stage by stage: addresses, steps, dynamic nodes, bodies. */
 #include <limits.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/float_mode.h"
 #include "base/size.h"
 #include "exec/exec.h"
-
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 sumi_status sumi_exec_new(struct sumi_session *session, const struct sumi_graph *graph,
                           struct sumi_exec **out, struct sumi_err *err) {
@@ -166,9 +160,9 @@ static sumi_status run_steps(struct sumi_exec *exec, struct sumi_stage *s, struc
       .buffer = exec->buffer, .par = exec->session->par, .random = &exec->session->random, .err = err};
   for (size_t k = 0; k < s->plan.n_step; k++) {
     const struct sumi_step *step = &s->plan.step[k];
-    const double t0 = s->timing ? now() : 0;
+    const double t0 = s->timing ? sumi_clock_seconds() : 0;
     const sumi_status status = step->fn(step->args, &run);
-    if (s->timing) measure(&s->timing[k], now() - t0);
+    if (s->timing) measure(&s->timing[k], sumi_clock_seconds() - t0);
     if (status != SUMI_OK) return sumi_node_fail(step->node, err, status);
     if (s->guard) SUMI_TRY(audit_step(s, k, err));
   }
@@ -255,9 +249,9 @@ static sumi_status call_dynamic(struct sumi_exec *exec, const struct sumi_node *
 
 static sumi_status run_dynamic(struct sumi_exec *exec, struct sumi_stage *s, struct sumi_err *err) {
   for (size_t i = 0; i < s->n_dynamic; i++) {
-    const double t0 = s->timing ? now() : 0;
+    const double t0 = s->timing ? sumi_clock_seconds() : 0;
     const sumi_status status = call_dynamic(exec, s->dynamic[i], err);
-    if (s->timing) measure(&s->timing[s->plan.n_step + i], now() - t0);
+    if (s->timing) measure(&s->timing[s->plan.n_step + i], sumi_clock_seconds() - t0);
     if (status != SUMI_OK) return sumi_node_fail(s->dynamic[i], err, status);
   }
   return SUMI_OK;

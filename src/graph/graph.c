@@ -219,6 +219,14 @@ bool sumi_graph_add_output(struct sumi_graph *g, struct sumi_value *v) {
   return true;
 }
 
+void sumi_graph_clear_outputs(struct sumi_graph *g) {
+  for (size_t i = 0; i < g->n_output; i++) {
+    sumi_use_unlink(&g->output_use[i], g->output[i]);
+    if (sumi_graph_owns(g, g->output[i])) g->output[i]->is_output = false;
+  }
+  g->n_output = 0;
+}
+
 /* An operator's name without its domain: what nodes without a name are called after. */
 static const char *plain_op_name(const char *op_name) {
   const char *last_dot = strrchr(op_name, '.');

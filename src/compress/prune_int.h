@@ -1,0 +1,86 @@
+/* What the files of pruning share: the job and its layers. */
+#ifndef SUMI_COMPRESS_PRUNE_INT_H
+#define SUMI_COMPRESS_PRUNE_INT_H
+
+#include "compress/calibrate.h"
+#include "compress/prune.h"
+#include "compress/solve.h"
+#include "compress/state.h"
+
+struct sumi_prune_layer {
+  size_t at;                                /* its number among all layers */
+  const char *why;                          /* it is left as it is; NULL: it is pruned */
+  double density;                           /* that shall stay */
+  double kept;                              /* share that is not zero: before, then after */
+  double error, seconds, dense_s, sparse_s; /* < 0: not known */
+  bool done;
+};
+
+struct sumi_prune_job {
+  const struct sumi_prune_options *o;
+  struct sumi_err *err;
+  struct sumi_graph *graph;
+  struct sumi_graph *dense; /* as it was; NULL: without samples */
+  struct sumi_pattern pattern;
+  const char *method, *budget;
+  struct sumi_samples watched; /* o->samples, with a look at whether to stop before each batch */
+  struct sumi_calibrate calibrate;
+  size_t one,
+      typical; /* samples of the smallest run, and at which one it is measured: they may be sorted by length */
+  struct sumi_arena arena;       /* of the job */
+  struct sumi_layer *layer;      /* [n] */
+  struct sumi_prune_layer *plan; /* [n] */
+  size_t n;
+  struct sumi_state state;
+  const char *what, *where;      /* what is being done, for progress */
+  double run_s;                  /* one run of the dense network */
+  double layers_s, work, worked; /* when the layers began (0: not yet); estimated seconds: all, done */
+};
+
+/* ---- prune_layers.c ---- */
+
+/* Finds the layers and says which are pruned: those that were named, else those that pay and can have the pattern. Refuses
+ * networks that are quantised or sparse already. */
+sumi_status sumi_prune_choose(struct sumi_prune_job *job);
+
+/* Whether the pattern itself says how much stays, and the share. */
+bool sumi_pattern_density(struct sumi_pattern pattern, double *density);
+
+/* ---- prune_solve.c ---- */
+
+/* One layer with its statistics (NULL: none): w_out [rows, cols], *error of its outputs. w_out and the working space are the
+ * caller's arena's. */
+sumi_status sumi_prune_solve(const struct sumi_prune_job *job, const struct sumi_layer *l, const char *method,
+                             double density, const struct sumi_layer_stats *stats, struct sumi_arena *arena,
+                             float *w_out, double *error, struct sumi_err *err);
+
+/* The layers from `first` on that can be calibrated together: pruned ones, at most limit_bytes of statistics but at least one
+ * layer, and with `apart` none that reads what another of them makes. Their numbers into group; *next is where to go on. */
+sumi_status sumi_prune_group(const struct sumi_prune_job *job, size_t first, bool apart, size_t *group,
+                             size_t *n, size_t *next);
+
+/* Statistics of the layers group[n] on g (the network as it is now, or was), by number in the group. */
+sumi_status sumi_prune_calibrate(struct sumi_prune_job *job, const struct sumi_graph *g, const size_t *group,
+                                 size_t n, struct sumi_arena *arena, struct sumi_layer_stats *stats);
+
+/* Whether a layer's means and spreads are brought back: it has a bias to do it with. */
+bool sumi_prune_corrects(const struct sumi_prune_job *job, const struct sumi_layer *l);
+
+/* Brings them back in w [rows, cols], where what is 0 stays so, and bias [rows]; before and after as in struct sumi_correct. */
+sumi_status sumi_prune_correct(const struct sumi_prune_job *job, const struct sumi_layer *l,
+                               const struct sumi_layer_stats *before, const struct sumi_layer_stats *after,
+                               struct sumi_arena *arena, float *w, float *bias, struct sumi_err *err);
+
+/* ---- prune_search.c ---- */
+
+/* Gives every pruned layer its density, from the state where that has it. */
+sumi_status sumi_prune_allot(struct sumi_prune_job *job);
+
+/* ---- prune.c ---- */
+
+/* Tells the caller; SUMI_E_STATE where the job shall stop. */
+sumi_status sumi_prune_tell(struct sumi_prune_job *job, const char *what, const char *where);
+
+static inline bool sumi_prune_is_open(const struct sumi_prune_layer *l) { return !l->why && !l->done; }
+
+#endif

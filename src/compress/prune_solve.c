@@ -1,0 +1,176 @@
+/* Groups of layers, their statistics, and the solution of one layer. */
+#include <inttypes.h>
+
+#include "base/size.h"
+#include "compress/correct.h"
+#include "compress/prune_int.h"
+
+/* ---- groups ----------------------------------------------------------------------------------------------------- */
+
+enum { DEFAULT_BYTES = 1 << 30 };
+
+static double bytes_of(const struct sumi_layer *l) {
+  const double cols = (double)sumi_layer_cols(l);
+  return 2 * (double)l->product.groups * cols * cols * sizeof(double); /* before and after */
+}
+
+/* Marks what node makes where it reads something marked. */
+static void follow(const struct sumi_node *node, bool *marked) {
+  bool any = false;
+  for (int i = 0; i < node->n_in && !any; i++) any = node->in[i] && marked[node->in[i]->id];
+  for (int i = 0; i < node->n_out && any; i++)
+    if (node->out[i]) marked[node->out[i]->id] = true;
+}
+
+static void mark_outputs(const struct sumi_node *node, bool *marked) {
+  for (int i = 0; i < node->n_out; i++)
+    if (node->out[i]) marked[node->out[i]->id] = true;
+}
+
+static bool reads_marked(const struct sumi_layer *l, const bool *marked) {
+  const int x = l->product.x;
+  return x >= 0 && l->node->in[x] && marked[l->node->in[x]->id];
+}
+
+sumi_status sumi_prune_group(const struct sumi_prune_job *job, size_t first, bool apart, size_t *group,
+                             size_t *n, size_t *next) {
+  const struct sumi_graph *g = job->graph;
+  bool *marked = sumi_alloc(g->allocator, g->n_value + 1);
+  if (!marked) SUMI_FAIL_MEMORY(job->err);
+  const double limit = job->o->max_bytes ? (double)job->o->max_bytes : DEFAULT_BYTES;
+  double bytes = 0;
+  size_t node = 0, i = first;
+  for (*n = 0; i < job->n; i++) {
+    const struct sumi_layer *l = &job->layer[i];
+    if (!sumi_prune_is_open(&job->plan[i])) continue;
+    for (; apart && *n && node < l->node->id; node++) follow(g->node[node], marked);
+    if (*n && ((apart && reads_marked(l, marked)) || bytes + bytes_of(l) > limit)) break;
+    if (!*n) node = l->node->id;
+    bytes += bytes_of(l);
+    group[(*n)++] = i;
+    mark_outputs(l->node, marked);
+  }
+  *next = i;
+  sumi_free(g->allocator, marked, g->n_value + 1);
+  return SUMI_OK;
+}
+
+/* ---- statistics ------------------------------------------------------------------------------------------------- */
+
+/* Columns over all samples: many more than the widest layer has rows of its Gram matrix. */
+enum { COLUMNS = 65536, COLUMNS_PER_INPUT = 16, LEAST_SHARE = 8 };
+
+static sumi_status check_columns(const struct sumi_prune_job *job, const struct sumi_layer *l,
+                                 int64_t columns) {
+  const int64_t cols = sumi_layer_cols(l);
+  if (columns >= (cols + LEAST_SHARE - 1) / LEAST_SHARE) return SUMI_OK;
+  const double each = (double)columns / (double)job->o->samples->n;
+  SUMI_FAIL(job->err, SUMI_E_VALUE,
+            "too few samples: layer '%s' has %" PRId64 " inputs to a row, %zu samples show %" PRId64
+            " of its pixels or tokens; give at least %.0f, better %.0f",
+            l->node->name, cols, job->o->samples->n, columns, (double)cols / LEAST_SHARE / each,
+            4 * (double)cols / each);
+}
+
+sumi_status sumi_prune_calibrate(struct sumi_prune_job *job, const struct sumi_graph *g, const size_t *group,
+                                 size_t n, struct sumi_arena *arena, struct sumi_layer_stats *stats) {
+  struct sumi_layer *layers = SUMI_NEW_ARRAY(arena, n, struct sumi_layer);
+  if (!layers) SUMI_FAIL_MEMORY(job->err);
+  int64_t widest = 1;
+  for (size_t i = 0; i < n; i++) {
+    layers[i] = job->layer[group[i]];
+    widest = SUMI_MAX(widest, sumi_layer_cols(&layers[i]));
+    stats[i] = (struct sumi_layer_stats){0};
+  }
+  if (!job->o->samples) return SUMI_OK;
+  job->what = "calibrate";
+  job->where = layers[0].node->name;
+  const size_t batch = job->calibrate.batch, runs = (job->o->samples->n + batch - 1) / batch;
+  job->calibrate.max_columns = SUMI_MAX((int64_t)COLUMNS, COLUMNS_PER_INPUT * widest) / (int64_t)runs + 1;
+  job->calibrate.graph = g;
+  const sumi_status status = sumi_calibrate_layers(&job->calibrate, layers, n, arena, stats, job->err);
+  job->calibrate.graph = job->graph;
+  SUMI_TRY(status);
+  for (size_t i = 0; i < n; i++)
+    if (stats[i].gram) SUMI_TRY(check_columns(job, &layers[i], stats[i].samples));
+  return SUMI_OK;
+}
+
+/* ---- one layer -------------------------------------------------------------------------------------------------- */
+
+/* The sum over rows of w^T gram w; the identity where gram is NULL. */
+static double energy(const float *w, int64_t rows, int64_t cols, const double *gram) {
+  double sum = 0;
+  for (int64_t r = 0; r < rows; r++, w += cols)
+    for (int64_t c = 0; c < cols; c++) {
+      double product = gram ? 0 : (double)w[c];
+      for (int64_t k = 0; gram && k < cols; k++) product += gram[c * cols + k] * (double)w[k];
+      sum += (double)w[c] * product;
+    }
+  return sum;
+}
+
+sumi_status sumi_prune_solve(const struct sumi_prune_job *job, const struct sumi_layer *l, const char *method,
+                             double density, const struct sumi_layer_stats *stats, struct sumi_arena *arena,
+                             float *w_out, double *error, struct sumi_err *err) {
+  const int64_t cols = sumi_layer_cols(l), groups = l->product.groups, rows = l->product.rows / groups;
+  const size_t count = (size_t)(l->product.rows * cols);
+  float *w = SUMI_NEW_ARRAY(arena, count, float);
+  uint8_t *keep = sumi_arena_alloc(arena, count);
+  if (!w || !keep) SUMI_FAIL_MEMORY(err);
+  sumi_layer_read(l, w);
+  double lost = 0, all = 0;
+  for (int64_t g = 0; g < groups; g++) {
+    const double *gram = stats->gram ? stats->gram + g * cols * cols : NULL;
+    const struct sumi_solve solve = {.rows = rows,
+                                     .cols = cols,
+                                     .run = l->product.channels,
+                                     .w = w + g * rows * cols,
+                                     .gram = gram,
+                                     .pattern = job->pattern,
+                                     .density = density,
+                                     .method = gram ? method : "magnitude",
+                                     .threads = job->calibrate.threads};
+    double e;
+    SUMI_TRY(sumi_solve_layer(&solve, job->graph->allocator, w_out + g * rows * cols, keep + g * rows * cols,
+                              &e, err));
+    const double weight = groups > 1 ? energy(solve.w, rows, cols, gram) : 1;
+    lost += e * weight;
+    all += weight;
+  }
+  *error = all > 0 ? lost / all : 0;
+  return SUMI_OK;
+}
+
+/* ---- correction ------------------------------------------------------------------------------------------------- */
+
+bool sumi_prune_corrects(const struct sumi_prune_job *job, const struct sumi_layer *l) {
+  return job->dense && l->bias && l->product.x >= 0;
+}
+
+sumi_status sumi_prune_correct(const struct sumi_prune_job *job, const struct sumi_layer *l,
+                               const struct sumi_layer_stats *before, const struct sumi_layer_stats *after,
+                               struct sumi_arena *arena, float *w, float *bias, struct sumi_err *err) {
+  const int64_t cols = sumi_layer_cols(l), groups = l->product.groups, rows = l->product.rows / groups;
+  float *dense = SUMI_NEW_ARRAY(arena, (size_t)(l->product.rows * cols), float);
+  float *old = SUMI_NEW_ARRAY(arena, (size_t)l->product.rows, float);
+  float *scale = SUMI_NEW_ARRAY(arena, (size_t)l->product.rows, float);
+  if (!dense || !old || !scale) SUMI_FAIL_MEMORY(err);
+  sumi_layer_read(l, dense);
+  sumi_layer_read_bias(l, old);
+  for (int64_t g = 0; g < groups; g++) {
+    const int64_t at = g * rows, gram = g * cols * cols, sum = g * cols;
+    const struct sumi_correct c = {.rows = rows,
+                                   .cols = cols,
+                                   .dense = dense + at * cols,
+                                   .sparse = w + at * cols,
+                                   .bias = old + at,
+                                   .before = {before->samples, before->gram + gram, before->sum + sum},
+                                   .after = {after->samples, after->gram + gram, after->sum + sum},
+                                   .threads = job->calibrate.threads};
+    SUMI_TRY(sumi_correct_rows(&c, job->graph->allocator, scale + at, bias + at, err));
+  }
+  for (int64_t r = 0; r < l->product.rows; r++)
+    for (int64_t c = 0; c < cols; c++) w[r * cols + c] *= scale[r];
+  return SUMI_OK;
+}
