@@ -77,9 +77,7 @@ void sumi_layer_read(const struct sumi_layer *l, float *w) {
       w[r * cols + c] = (float)sumi_get_f64(t->dtype, t->data, place(&l->product, r, c));
 }
 
-/* Gives v a constant of its own with the same shape and contents; *data is to be filled before anybody reads it. */
-static sumi_status own_constant(struct sumi_graph *g, struct sumi_value *v, void **data,
-                                struct sumi_err *err) {
+sumi_status sumi_constant_own(struct sumi_graph *g, struct sumi_value *v, void **data, struct sumi_err *err) {
   size_t bytes;
   struct sumi_tensor *t = SUMI_NEW(g->arena, struct sumi_tensor);
   if (!t) SUMI_FAIL_MEMORY(err);
@@ -96,7 +94,7 @@ static sumi_status own_constant(struct sumi_graph *g, struct sumi_value *v, void
 
 sumi_status sumi_layer_write(struct sumi_layer *l, const float *w, struct sumi_err *err) {
   void *data;
-  SUMI_TRY(own_constant(l->node->graph, l->weight, &data, err));
+  SUMI_TRY(sumi_constant_own(l->node->graph, l->weight, &data, err));
   const int64_t cols = sumi_layer_cols(l);
   for (int64_t r = 0; r < l->product.rows; r++)
     for (int64_t c = 0; c < cols; c++)
@@ -142,7 +140,7 @@ sumi_status sumi_layer_write_bias(struct sumi_layer *l, const float *b, struct s
   SUMI_ASSERT(err, sumi_layer_has_bias(l));
   void *data;
   if (!l->bias) SUMI_TRY(add_bias(l, err));
-  SUMI_TRY(own_constant(l->node->graph, l->bias, &data, err));
+  SUMI_TRY(sumi_constant_own(l->node->graph, l->bias, &data, err));
   for (int64_t r = 0; r < l->product.rows; r++) sumi_set_f64(l->bias->constant->dtype, data, r, (double)b[r]);
   return SUMI_OK;
 }

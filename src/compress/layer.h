@@ -27,6 +27,10 @@ sumi_status sumi_layers_find(const struct sumi_graph *g, struct sumi_arena *aren
 void sumi_layer_read(const struct sumi_layer *l, float *w);
 sumi_status sumi_layer_write(struct sumi_layer *l, const float *w, struct sumi_err *err);
 
+/* Gives constant v of g contents of its own of the same type and shape, at first the old ones: *data may be written to until
+ * somebody else reads it. */
+sumi_status sumi_constant_own(struct sumi_graph *g, struct sumi_value *v, void **data, struct sumi_err *err);
+
 /* Whether a bias can be read and written: there is one, or the node takes one. */
 bool sumi_layer_has_bias(const struct sumi_layer *l);
 /* The bias as float32 [rows], zeros where there is none yet; writing makes a constant and an input of it then. */

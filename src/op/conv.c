@@ -77,21 +77,6 @@ static void conv_f32(const struct sumi_conv *v, const float *x, const float *w, 
     }
 }
 
-/* The input pixel that tap k of output pixel o reads; -1 in the padding. */
-static int64_t source(const struct sumi_conv *v, int64_t o, int64_t k) {
-  int64_t pixel = 0, pitch = 1;
-  for (int d = v->n - 1; d >= 0; d--) {
-    const struct sumi_window *w = &v->window;
-    const int64_t i = o % w->out[d] * w->stride[d] + k % w->kernel[d] * w->dilation[d] - w->begin[d];
-    if (i < 0 || i >= v->in[d]) return -1;
-    o /= w->out[d];
-    k /= w->kernel[d];
-    pixel += i * pitch;
-    pitch *= v->in[d];
-  }
-  return pixel;
-}
-
 static void conv_f64(const struct sumi_conv *v, const double *x, const double *w, const double *bias,
                      const double *z, double *y) {
   for (int64_t bm = 0; v->out_pixels && bm < v->batch * v->c_out; bm++)
@@ -99,7 +84,7 @@ static void conv_f64(const struct sumi_conv *v, const double *x, const double *w
       const int64_t m = bm % v->c_out, first = bm / v->c_out * v->c_in + m / v->m_group * v->c_group;
       double sum = bias ? bias[m] : 0;
       for (int64_t k = 0; v->c_group && k < v->taps; k++) {
-        const int64_t i = source(v, o, k);
+        const int64_t i = sumi_conv_source(v, o, k);
         if (i < 0) continue;
         for (int64_t c = 0; c < v->c_group; c++)
           sum += w[(m * v->c_group + c) * v->taps + k] * x[(first + c) * v->in_pixels + i];

@@ -24,6 +24,9 @@ struct sumi_conv {
 sumi_status sumi_conv_resolve(const struct sumi_node *node, const struct sumi_tensor *x,
                               const struct sumi_tensor *w, struct sumi_conv *conv, struct sumi_err *err);
 
+/* The input pixel that tap k of output pixel o reads; -1 in the padding. */
+int64_t sumi_conv_source(const struct sumi_conv *v, int64_t o, int64_t k);
+
 /* The product of a convolution with x, w, b as inputs 0, 1, 2. */
 bool sumi_conv_product(const struct sumi_node *node, int part, struct sumi_op_product *p);
 

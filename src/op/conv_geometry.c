@@ -100,6 +100,20 @@ bool sumi_conv_product(const struct sumi_node *node, int part, struct sumi_op_pr
   return true;
 }
 
+int64_t sumi_conv_source(const struct sumi_conv *v, int64_t o, int64_t k) {
+  int64_t pixel = 0, pitch = 1;
+  for (int d = v->n - 1; d >= 0; d--) {
+    const struct sumi_window *w = &v->window;
+    const int64_t i = o % w->out[d] * w->stride[d] + k % w->kernel[d] * w->dilation[d] - w->begin[d];
+    if (i < 0 || i >= v->in[d]) return -1;
+    o /= w->out[d];
+    k /= w->kernel[d];
+    pixel += i * pitch;
+    pitch *= v->in[d];
+  }
+  return pixel;
+}
+
 /* The outputs o of [0, out) whose input o * stride + shift lies in [0, in): [*lo, *hi), empty as lo = hi. */
 static void range(int64_t in, int64_t out, int64_t stride, int64_t shift, int64_t *lo, int64_t *hi) {
   const int64_t room = in - shift; /* o * stride < room */

@@ -167,9 +167,9 @@ struct spmm_args {
   const struct sumi_spmm_f32_kernel *kernel;
   const struct sumi_copy_kernel *copy; /* NULL = x is read as it lies */
   struct sumi_copy_halo halo;
-  struct sumi_spmm_window window;  /* s.window points here where it is used */
-  struct sumi_spmm_tiles tiles;    /* of one group and slice */
-  int x, b, z, y, scratch, panels; /* buffers */
+  struct sumi_spmm_window window;     /* s.window points here where it is used */
+  struct sumi_spmm_tiles tiles;       /* of one group and slice */
+  int x, w, b, z, y, scratch, panels; /* buffers; w: -1 = packed */
   int64_t batch, c_in, c_out, group, blocks_group, in_pixels, out_pixels;
   int64_t group_words; /* from one group's first plane to the next one's, in what spmm reads */
   int64_t slices, slice_step,
@@ -226,6 +226,7 @@ static sumi_status run_spmm(const void *args, const struct sumi_run *run) {
   if (a->scratch >= 0) r.planes = run->buffer[a->scratch];
   if (a->panels >= 0) r.panels = run->buffer[a->panels];
   if (a->b >= 0) r.s.bias = run->buffer[a->b];
+  if (a->w >= 0) r.s.w = run->buffer[a->w];
   for (int64_t b = 0; b < a->batch; b++) {
     r.x = (const float *)run->buffer[a->x] + b * a->c_in * a->in_pixels;
     r.s.x = r.x;
@@ -363,7 +364,8 @@ static bool takes_columns(const struct sumi_conv *v, const struct space *s,
                           struct sumi_spmm_weights *weights) {
   enum { MOST_COLUMNS = 8192 }; /* a strip of them fits the second-level cache */
   const int64_t columns = v->c_group * v->taps;
-  if (weights->packed->dense || !(kernel->panel_gain > 0) || columns > MOST_COLUMNS) return false;
+  if (!weights->packed || weights->packed->dense || !(kernel->panel_gain > 0) || columns > MOST_COLUMNS)
+    return false;
   if (!windows && (!reads_in_place(s) || v->in_pixels % kernel->lanes == 0)) return false;
   const bool halo =
       windows && s->stride[H] == 1 && s->stride[WIDTH] == 1; /* a copy that windows do without */
@@ -472,22 +474,41 @@ static int block_of(const struct sumi_conv *v) {
   return block;
 }
 
-static const char *describe(struct sumi_lower *l, const struct spmm_args *a, const struct sumi_packed *p) {
+static const char *describe(struct sumi_lower *l, const struct spmm_args *a) {
   return sumi_arena_printf(l->arena, "%s%s%s %s %d%s", a->copy ? a->copy->name : "", a->copy ? " + " : "",
-                           a->kernel->name, p->dense ? "dense" : "sparse", p->block,
-                           a->s.col ? ", panels" : "");
+                           a->kernel->name, a->s.start ? "sparse" : "dense", a->s.block,
+                           a->s.col    ? ", panels"
+                           : a->w >= 0 ? ", weights as they lie"
+                                       : "");
 }
 
-static sumi_status emit_spmm(struct sumi_lower *l, const struct spmm_args *a,
-                             const struct sumi_packed *packed) {
-  int reads[3] = {a->x}, writes[3] = {a->y}, n_reads = 1, n_writes = 1;
+static sumi_status emit_spmm(struct sumi_lower *l, const struct spmm_args *a) {
+  int reads[4] = {a->x}, writes[3] = {a->y}, n_reads = 1, n_writes = 1;
+  if (a->w >= 0) reads[n_reads++] = a->w;
   if (a->b >= 0) reads[n_reads++] = a->b;
   if (a->z >= 0) reads[n_reads++] = a->z;
   if (a->scratch >= 0) writes[n_writes++] = a->scratch;
   if (a->panels >= 0) writes[n_writes++] = a->panels;
-  const char *name = describe(l, a, packed);
+  const char *name = describe(l, a);
   if (!name) SUMI_FAIL_MEMORY(l->err);
   return sumi_lower_emit(l, run_spmm, a, name, reads, n_reads, writes, n_writes);
+}
+
+/* The weights packed, or read as they lie where they are known only when running: [c_out, k], a full list for all rows. */
+static sumi_status take_weights(struct sumi_lower *l, const struct sumi_conv *v, struct spmm_args *a,
+                                struct sumi_spmm_weights *weights) {
+  const int64_t k = v->c_group * v->taps;
+  const struct sumi_matrix matrix = {l->in[W]->data, v->c_out, k, k, 1, scale_of(l)};
+  a->w = -1;
+  if (sumi_lower_is_constant(l, W))
+    return sumi_spmm_pack(l, a->kernel, matrix, block_of(v), a->slice_pixels, "w", weights);
+  a->w = l->in_buffer[W];
+  const int block = block_of(v) ? block_of(v) : SUMI_SPMM_BLOCK;
+  const double n = (double)v->group * (double)((v->m_group + block - 1) / block);
+  a->s.block = block, a->s.n_list = k, a->s.w_row = k, a->s.w_entry = 1, a->s.w_block = block * k;
+  *weights = (struct sumi_spmm_weights){
+      NULL, sumi_spmm_f32_predict(a->kernel, block, true, n * (double)k, n, a->slice_pixels)};
+  return SUMI_OK;
 }
 
 static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v, const struct space *s) {
@@ -504,14 +525,14 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v, c
   a->slices = s->out[D], a->slice_pixels = s->out[H] * s->out[WIDTH];
   a->in_slices = s->in[D];
   const int64_t k = v->c_group * v->taps;
-  const struct sumi_matrix matrix = {l->in[W]->data, v->c_out, k, k, 1, scale_of(l)};
   struct sumi_spmm_weights weights;
-  SUMI_TRY(sumi_spmm_pack(l, a->kernel, matrix, block_of(v), a->slice_pixels, "w", &weights));
+  SUMI_TRY(take_weights(l, v, a, &weights));
+  const bool dense = !weights.packed || weights.packed->dense;
   int64_t channel_words = v->in_pixels, pitch = s->in[WIDTH];
   const int32_t *offset = NULL;
   const bool windows = takes_window(v, s, a->kernel, &a->halo);
   const bool columns = takes_columns(v, s, a->kernel, windows, &weights);
-  if (windows && (columns || weights.packed->dense)) {
+  if (windows && (columns || dense)) {
     SUMI_TRY(plan_window(l, v, s, a, &offset));
     channel_words = a->slice_words;
     pitch = s->out[WIDTH];
@@ -519,7 +540,8 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v, c
     SUMI_TRY(plan_planes(l, v, s, a, &channel_words, &pitch, &offset));
   }
   a->group_words = v->c_group * channel_words;
-  SUMI_TRY(sumi_spmm_set_weights(l, &a->s, weights.packed, offset, columns));
+  a->s.off = offset;
+  if (weights.packed) SUMI_TRY(sumi_spmm_set_weights(l, &a->s, weights.packed, offset, columns));
   const int64_t pixels = (s->out[H] - 1) * pitch + s->out[WIDTH];
   struct sumi_epilogue epilogue;
   SUMI_TRY(sumi_lower_epilogue(l, v->activation, &epilogue));
@@ -529,12 +551,12 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v, c
   a->s.pitch = pitch == s->out[WIDTH] ? pixels : pitch;
   a->s.width = pitch == s->out[WIDTH] ? pixels : s->out[WIDTH];
   a->blocks_group = (v->m_group + a->s.block - 1) / a->s.block;
-  const int64_t entries = weights.packed->dense ? a->blocks_group * k : weights.packed->n_entries / v->group;
+  const int64_t entries = dense ? a->blocks_group * k : weights.packed->n_entries / v->group;
   a->tiles = sumi_spmm_tile(3 * a->kernel->lanes, l->threads, a->blocks_group, pixels, entries * a->s.block,
                             a->group_words);
   SUMI_TRY(sumi_spmm_panels(l, &a->s, &a->panels));
-  SUMI_TRY(emit_spmm(l, a, weights.packed));
-  l->spent[W] = true;
+  SUMI_TRY(emit_spmm(l, a));
+  if (weights.packed) l->spent[W] = true;
   const double copied = a->copy ? (double)v->c_in * (double)channel_words * 8 : 0; /* bytes, at 20 GB/s */
   sumi_lower_predict(
       l, (double)v->batch * ((double)a->slices * weights.predicted_s + copied / 20e9) / l->threads);
@@ -566,9 +588,5 @@ sumi_status sumi_conv_lower(struct sumi_lower *l) {
   if (v.c_group == 1 && s.in[D] == 1 && s.kernel[D] == 1 && s.begin[D] == 0 && s.out[D] == 1 && !residual &&
       (v.group > 1 || v.m_group < 4))
     return lower_depthwise(l, &v, &s);
-  if (!sumi_lower_is_constant(l, W)) {
-    sumi_lower_refuse(l, "spmm_f32", "the weights are not constant");
-    return SUMI_E_UNSUPPORTED;
-  }
   return lower_spmm(l, &v, &s);
 }

@@ -1,7 +1,8 @@
 /* ConvTranspose in float32 on device cpu, one or two spatial dimensions. Output pixels o whose o + begin is p modulo the
  * stride form a phase; each phase is a convolution of stride 1 with the taps k whose k * dilation is p modulo the stride:
  *   y[s r + p - begin] = sum over those k = (p + s t) / dilation of w[k] * x[r - t]
- * So: a copy of x with a halo (family copy), one product a phase (family spmm), and the phases interleaved (family copy). */
+ * So: a copy of x with a halo (family copy), one product a phase (family spmm), and the phases interleaved (family copy); of one
+ * phase alone the product is the output. Weights that are known only while running are gathered in every run. */
 #include "op/conv_transpose_lower.h"
 
 #include <inttypes.h>
@@ -21,9 +22,20 @@ struct line {
   int64_t in, out, kernel, stride, dilation, begin, r0, count, reach;
 };
 
+/* The matrix of one phase, [c_out, c_group * n] row-major, of weights w [c_in, m_group, kernel...]. */
+struct taps {
+  const struct sumi_conv *v;
+  const float *w;
+  const int64_t *tap; /* [n] taps of the phase */
+  int64_t n;
+  int block;
+};
+
 struct phase {
   struct sumi_spmm_f32 s; /* pointers to buffers are set while running */
   struct sumi_spmm_tiles tiles;
+  struct taps taps;
+  int64_t gathered; /* where its matrix lies in buffer `gathered` */
 };
 
 struct args {
@@ -32,14 +44,34 @@ struct args {
   struct sumi_copy_halo halo, merge;
   struct phase *phase; /* [n_phase], rows of phases one after the other */
   int64_t n_phase, batch, group, blocks_group, m_group, c_group, c_in, c_out, in_pixels, out_pixels;
-  int x, b, y, scratch; /* buffers */
+  struct sumi_conv v;
+  int x, w, b, y, scratch, panels, gathered; /* buffers; w, gathered: -1 = packed */
 };
 
 struct state {
   const struct args *a;
   const float *x, *bias;
   float *planes, *sums, *y; /* the copy of one image, its sums [c_out][phase][plane], the output */
+  const float *w;
+  float *gathered, *panels;
 };
+
+/* Rows [begin, end) of the phase's matrix. */
+static void gather(const struct taps *t, const float *w, int64_t begin, int64_t end, float *to) {
+  const struct sumi_conv *v = t->v;
+  for (int64_t m = begin; m < end; m++)
+    for (int64_t c = 0; c < v->c_group; c++) {
+      const float *from = w + ((m / v->m_group * v->c_group + c) * v->m_group + m % v->m_group) * v->taps;
+      for (int64_t k = 0; k < t->n; k++) to[(m * v->c_group + c) * t->n + k] = from[t->tap[k]];
+    }
+}
+
+static void gather_rows(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct state *st = user;
+  for (int64_t k = 0; k < st->a->n_phase; k++)
+    gather(&st->a->phase[k].taps, st->w, begin, end, st->gathered + st->a->phase[k].gathered);
+}
 
 static void copy_planes(void *user, int64_t begin, int64_t end, int worker) {
   (void)worker;
@@ -49,7 +81,6 @@ static void copy_planes(void *user, int64_t begin, int64_t end, int worker) {
 }
 
 static void sum_tiles(void *user, int64_t begin, int64_t end, int worker) {
-  (void)worker;
   const struct state *st = user;
   const struct args *a = st->a;
   const int64_t tiles = a->phase[0].tiles.count;
@@ -60,9 +91,10 @@ static void sum_tiles(void *user, int64_t begin, int64_t end, int worker) {
     s.x = st->planes + group * a->c_group * a->halo.plane;
     s.y = st->sums + group * a->m_group * s.y_row + k * a->merge.plane;
     if (st->bias) s.bias = st->bias + group * a->m_group;
+    if (st->gathered) s.w = st->gathered + a->phase[k].gathered;
     s.w += first * s.w_block;
     if (s.start) s.start += first;
-    sumi_spmm_run_tile(a->kernel, &s, &a->phase[k].tiles, tile, NULL, 0);
+    sumi_spmm_run_tile(a->kernel, &s, &a->phase[k].tiles, tile, st->panels, worker);
   }
 }
 
@@ -77,28 +109,26 @@ static void merge_planes(void *user, int64_t begin, int64_t end, int worker) {
 static sumi_status run(const void *args, const struct sumi_run *r) {
   const struct args *a = args;
   struct state st = {.a = a, .planes = r->buffer[a->scratch], .bias = a->b < 0 ? NULL : r->buffer[a->b]};
-  st.sums = st.planes + a->c_in * a->halo.plane;
+  st.panels = a->panels < 0 ? NULL : r->buffer[a->panels];
+  if (a->gathered >= 0) {
+    st.w = r->buffer[a->w];
+    st.gathered = r->buffer[a->gathered];
+    sumi_par_for(r->par, a->c_out, 4, gather_rows, &st);
+  }
   for (int64_t b = 0; b < a->batch; b++) {
     st.x = (const float *)r->buffer[a->x] + b * a->c_in * a->in_pixels;
     st.y = (float *)r->buffer[a->y] + b * a->c_out * a->out_pixels;
+    st.sums = a->n_phase == 1 ? st.y : st.planes + a->c_in * a->halo.plane;
     sumi_par_for(r->par, a->c_in, 1, copy_planes, &st);
     sumi_par_for(r->par, a->group * a->n_phase * a->phase[0].tiles.count, 1, sum_tiles, &st);
-    sumi_par_for(r->par, a->c_out, 1, merge_planes, &st);
+    if (a->n_phase > 1) sumi_par_for(r->par, a->c_out, 1, merge_planes, &st);
   }
   return SUMI_OK;
 }
 
 /* ---- weights of one phase ---------------------------------------------------------------------------------------- */
 
-struct taps {
-  const struct sumi_conv *v;
-  const float *w;     /* [c_in, m_group, kernel...] */
-  const int64_t *tap; /* [n] taps of the phase */
-  int64_t n;
-  int block;
-};
-
-/* The phase's matrix [c_out, c_group * n], gathered and packed. */
+/* The phase's matrix gathered and packed. */
 static sumi_status make_phase(void *user, const struct sumi_allocator *allocator, struct sumi_blob **out,
                               struct sumi_err *err) {
   const struct taps *t = user;
@@ -107,12 +137,7 @@ static sumi_status make_phase(void *user, const struct sumi_allocator *allocator
   const size_t bytes = SUMI_MAX((size_t)(v->c_out * cols) * sizeof(float), 1);
   float *dense = sumi_alloc(allocator, bytes);
   if (!dense) SUMI_FAIL_MEMORY(err);
-  for (int64_t m = 0; m < v->c_out; m++)
-    for (int64_t c = 0; c < v->c_group; c++)
-      for (int64_t k = 0; k < t->n; k++) {
-        const int64_t from = (m / v->m_group * v->c_group + c) * v->m_group + m % v->m_group;
-        dense[m * cols + c * t->n + k] = t->w[from * v->taps + t->tap[k]];
-      }
+  gather(t, t->w, 0, v->c_out, dense);
   const struct sumi_matrix matrix = {dense, v->c_out, cols, cols, 1, NULL};
   const sumi_status status = sumi_packed_make(matrix, t->block, true, allocator, out, err);
   sumi_free(allocator, dense, bytes);
@@ -148,11 +173,17 @@ static sumi_status make_taps(struct sumi_lower *l, const struct sumi_conv *v, co
     for (int64_t k = 0; k < n; k++) off[c * n + k] = (int32_t)(4 * (c * a->halo.plane + shift[k]));
   int block = SUMI_SPMM_BLOCK;
   while (v->group > 1 && v->m_group % block) block--;
-  struct taps user = {v, l->in[W]->data, tap, n, block};
+  phase->taps = (struct taps){&a->v, l->in[W]->data, tap, n, block};
+  if (!sumi_lower_is_constant(l, W)) {
+    const int64_t cols = v->c_group * n;
+    phase->s.block = block, phase->s.off = off, phase->s.n_list = cols;
+    phase->s.w_row = cols, phase->s.w_entry = 1, phase->s.w_block = block * cols;
+    return SUMI_OK;
+  }
   char key[64];
   const void *data = NULL;
   snprintf(key, sizeof key, "f32 phase %" PRId64 " %" PRId64, p, q);
-  SUMI_TRY(l->packs->get_kind(l->packs->self, l->node, key, &phase_kind, &user, &data, l->err));
+  SUMI_TRY(l->packs->get_kind(l->packs->self, l->node, key, &phase_kind, &phase->taps, &data, l->err));
   return sumi_spmm_set_weights(l, &phase->s, data, off, false);
 }
 
@@ -224,18 +255,39 @@ static sumi_status plan_phases(struct sumi_lower *l, const struct sumi_conv *v, 
   a->phase = SUMI_NEW_ARRAY(l->arena, (size_t)a->n_phase, struct phase);
   if (!a->phase) SUMI_FAIL_MEMORY(l->err);
   const int64_t pixels = (s[H].count - 1) * a->halo.pitch + s[WIDTH].count;
+  int64_t at = 0;
   for (int64_t i = 0; i < a->n_phase; i++) {
     struct phase *phase = &a->phase[i];
     SUMI_TRY(make_taps(l, v, s, a, i / s[WIDTH].stride, i % s[WIDTH].stride, phase));
     phase->s.rows = v->m_group, phase->s.pixels = pixels, phase->s.scale = 1;
     phase->s.lo = -INFINITY, phase->s.hi = INFINITY;
     phase->s.y_row = a->n_phase * a->merge.plane;
+    phase->gathered = at;
+    at += v->c_out * phase->s.n_list;
     phase->s.pitch = a->halo.pitch, phase->s.width = s[WIDTH].count;
     a->blocks_group = (v->m_group + phase->s.block - 1) / phase->s.block;
     phase->tiles = sumi_spmm_tile(3 * a->kernel->lanes, l->threads, a->blocks_group, pixels,
                                   v->m_group * v->c_group * v->taps / a->n_phase, v->c_group * a->halo.plane);
   }
-  return SUMI_OK;
+  if (!sumi_lower_is_constant(l, W)) {
+    a->w = l->in_buffer[W];
+    a->gathered = sumi_lower_scratch(l, (size_t)SUMI_MAX(at, 1) * sizeof(float));
+    if (a->gathered < 0) SUMI_FAIL_MEMORY(l->err);
+  }
+  return sumi_spmm_panels(l, &a->phase[0].s, &a->panels);
+}
+
+static sumi_status emit(struct sumi_lower *l, struct args *a) {
+  int reads[3] = {a->x}, writes[4] = {a->y, a->scratch}, n_reads = 1, n_writes = 2;
+  if (a->b >= 0) reads[n_reads++] = a->b;
+  if (a->w >= 0) reads[n_reads++] = a->w;
+  if (a->panels >= 0) writes[n_writes++] = a->panels;
+  if (a->gathered >= 0) writes[n_writes++] = a->gathered;
+  const char *name =
+      sumi_arena_printf(l->arena, "%s + %s dense, %" PRId64 " phase%s%s", a->copy->name, a->kernel->name,
+                        a->n_phase, a->n_phase == 1 ? "" : "s", a->w < 0 ? "" : ", weights gathered");
+  if (!name) SUMI_FAIL_MEMORY(l->err);
+  return sumi_lower_emit(l, run, a, name, reads, n_reads, writes, n_writes);
 }
 
 sumi_status sumi_conv_transpose_lower(struct sumi_lower *l) {
@@ -244,7 +296,6 @@ sumi_status sumi_conv_transpose_lower(struct sumi_lower *l) {
   SUMI_TRY(sumi_conv_transpose_resolve(l->node, l->in[X], l->in[W], &v, l->err));
   if (!v.batch || !v.c_in || !v.c_out || !v.in_pixels || !v.out_pixels) return refuse(l, "an empty tensor");
   if (v.n > N_DIM) return refuse(l, "more than two spatial dimensions");
-  if (!sumi_lower_is_constant(l, W)) return refuse(l, "the weights are not constant");
   struct args *a = SUMI_NEW(l->arena, struct args);
   if (!a) SUMI_FAIL_MEMORY(l->err);
   const struct line s[N_DIM] = {line_of(&v, H), line_of(&v, WIDTH)};
@@ -252,14 +303,12 @@ sumi_status sumi_conv_transpose_lower(struct sumi_lower *l) {
   a->copy = sumi_copy_pick(l->isa);
   a->batch = v.batch, a->group = v.group, a->m_group = v.m_group, a->c_group = v.c_group;
   a->c_in = v.c_in, a->c_out = v.c_out, a->in_pixels = v.in_pixels, a->out_pixels = v.out_pixels;
+  a->v = v;
   a->x = l->in_buffer[X];
+  a->w = a->gathered = a->panels = -1;
   a->b = l->n_in > B && l->in[B] ? l->in_buffer[B] : -1;
   a->y = l->out_buffer[0];
   SUMI_TRY(plan_copies(l, &v, s, a));
   SUMI_TRY(plan_phases(l, &v, s, a));
-  const int reads[] = {a->x, a->b}, writes[] = {a->y, a->scratch};
-  const char *name = sumi_arena_printf(l->arena, "%s + %s dense, %" PRId64 " phases", a->copy->name,
-                                       a->kernel->name, a->n_phase);
-  if (!name) SUMI_FAIL_MEMORY(l->err);
-  return sumi_lower_emit(l, run, a, name, reads, a->b < 0 ? 1 : 2, writes, 2);
+  return emit(l, a);
 }
