@@ -45,6 +45,12 @@ static const struct sumi_value *only_live(const struct finding *f, size_t i) {
              : NULL;
 }
 
+/* Whether a part may end at v: not where the one node that reads it is no layer, which then belongs to the part as well. */
+static bool is_end(const struct finding *f, const struct sumi_value *v) {
+  const struct sumi_use *u = v->first_use;
+  return v->n_use != 1 || !u->node || f->layer[u->node->id];
+}
+
 /* What nodes [first, end) read of what earlier ones made: all of it can be had from the network in front. */
 static sumi_status set_begin(struct finding *f, size_t first, size_t end, struct sumi_block_part *part,
                              struct sumi_err *err) {
@@ -66,9 +72,8 @@ static sumi_status find_parts(struct finding *f, struct sumi_err *err) {
   size_t first = 0, layers = 0;
   for (size_t i = 0; i < f->g->n_node; i++) {
     layers += f->layer[i];
-    /* a cut directly behind a layer would leave its activation to the next part */
-    const struct sumi_value *end = layers >= LEAST_LAYERS && !f->layer[i] ? only_live(f, i) : NULL;
-    if (!end) continue;
+    const struct sumi_value *end = layers >= LEAST_LAYERS ? only_live(f, i) : NULL;
+    if (!end || !is_end(f, end)) continue;
     size_t more = 0;
     for (size_t k = i + 1; k < f->g->n_node; k++) more += f->layer[k];
     if (more == 1) continue; /* the last layer is no part of its own */
