@@ -161,6 +161,13 @@ static const struct sumi_case conv_cases[] = {
      .rtol = 2e-3, .why = "rounded once to 11 bits"},
     {"g (bfloat16[1,2,5,5] x, bfloat16[3,2,3,3] w, bfloat16[3] b) => (y) { y = Conv (x, w, b) }",
      .rtol = 1e-2, .why = "rounded once to 8 bits"},
+    {"g (float[19,5,9,9] x, float[40,5,3,3] w, float[40] b) => (y) "
+     "{ y = Conv <pads = [1, 1, 1, 1], strides = [2, 2]> (x, w, b) }",
+     .rtol = 1e-5, .why = "a batch of which threads take whole images, phases copied"},
+    {"g (float[13,4,8,8] x) => (y) <float[1,4,1,2] w = {1, 2, 3, 4, 5, 6, 7, 8}> { y = Conv <pads = [0, 1, "
+     "0, "
+     "0]> (x, w) }",
+     .rtol = 1e-5, .why = "the same with constant weights"},
     {"g (float[0,2,5,5] x, float[3,2,3,3] w) => (y) { y = Conv (x, w) }", .why = "an empty batch"},
     {NULL},
 };

@@ -8,18 +8,11 @@
 
 #include "base/size.h"
 #include "kernel/copy/copy.h"
-#include "kernel/depthwise/depthwise.h"
-#include "op/conv.h"
+#include "op/conv_lower_int.h"
 #include "op/eltwise_lower.h"
 #include "op/spmm_lower.h"
 
-enum { X, W, B, Z, S };
-enum { D, H, WIDTH, N_DIM };
-
-/* A convolution seen as one of three spatial dimensions; missing ones have size 1. */
-struct space {
-  int64_t in[N_DIM], out[N_DIM], kernel[N_DIM], stride[N_DIM], dilation[N_DIM], begin[N_DIM];
-};
+enum { WHOLE_IMAGES = 4 }; /* so many for every thread: each takes whole ones */
 
 static bool is_pointwise(const struct sumi_conv *v) {
   for (int i = 0; i < v->n; i++)
@@ -28,8 +21,8 @@ static bool is_pointwise(const struct sumi_conv *v) {
   return true;
 }
 
-static struct space space_of(const struct sumi_conv *v) {
-  struct space s;
+static struct sumi_conv_space space_of(const struct sumi_conv *v) {
+  struct sumi_conv_space s;
   for (int d = 0; d < N_DIM; d++) {
     s.in[d] = s.out[d] = s.kernel[d] = s.stride[d] = s.dilation[d] = 1;
     s.begin[d] = 0;
@@ -50,116 +43,6 @@ static struct space space_of(const struct sumi_conv *v) {
   return s;
 }
 
-/* FConv's factors of the output channels; NULL = none. */
-static const double *scale_of(const struct sumi_lower *l) {
-  return l->n_in > S && l->in[S] ? l->in[S]->data : NULL;
-}
-
-/* ---- depthwise ------------------------------------------------------------------------------------------------ */
-
-/* Weights times the factors of their rows. */
-static sumi_status make_scaled(void *user, const struct sumi_allocator *a, struct sumi_blob **out,
-                               struct sumi_err *err) {
-  const struct sumi_matrix *w = user;
-  struct sumi_blob *blob = sumi_blob_new(a, (size_t)(w->rows * w->cols) * sizeof(float));
-  if (!blob) SUMI_FAIL_MEMORY(err);
-  float *to = sumi_blob_bytes(blob);
-  for (int64_t r = 0; r < w->rows; r++)
-    for (int64_t c = 0; c < w->cols; c++) *to++ = sumi_matrix_at(w, r, c);
-  *out = blob;
-  return SUMI_OK;
-}
-
-static sumi_status check_scaled(void *user, const void *data, size_t bytes, struct sumi_err *err) {
-  const struct sumi_matrix *w = user;
-  (void)data; /* numbers and nothing else */
-  if (bytes != (size_t)(w->rows * w->cols) * sizeof(float))
-    SUMI_FAIL(err, SUMI_E_FORMAT, "scaled weights of %zu bytes", bytes);
-  return SUMI_OK;
-}
-
-static const struct sumi_pack_kind scaled_kind = {"f32_scaled.1", make_scaled, check_scaled};
-
-struct depthwise_args {
-  struct sumi_depthwise d;
-  const struct sumi_depthwise_kernel *kernel;
-  struct sumi_epilogue epilogue;
-  int x, w, b, y;      /* buffers */
-  const float *scaled; /* takes the place of buffer w; NULL = none */
-  int64_t planes, c_out, m_group, in_pixels, out_pixels, taps;
-};
-
-struct depthwise_run {
-  const struct depthwise_args *a;
-  const float *x, *w, *b;
-  float *y;
-};
-
-static void depthwise_planes(void *user, int64_t begin, int64_t end, int worker) {
-  (void)worker;
-  const struct depthwise_run *r = user;
-  const struct depthwise_args *a = r->a;
-  for (int64_t i = begin; i < end;
-       i++) { /* output plane i = batch * c_out + m reads input plane i / m_group */
-    const int64_t m = i % a->c_out;
-    float *y = r->y + i * a->out_pixels;
-    a->kernel->run(&a->d, r->x + i / a->m_group * a->in_pixels, r->w + m * a->taps, r->b ? r->b[m] : 0, y);
-    if (a->epilogue.act) a->epilogue.act(y, y, a->out_pixels, a->epilogue.param);
-  }
-}
-
-static sumi_status run_depthwise(const void *args, const struct sumi_run *run) {
-  const struct depthwise_args *a = args;
-  struct depthwise_run r = {a, run->buffer[a->x], a->scaled ? a->scaled : run->buffer[a->w],
-                            a->b < 0 ? NULL : run->buffer[a->b], run->buffer[a->y]};
-  sumi_par_for(run->par, a->planes, 1, depthwise_planes, &r);
-  return SUMI_OK;
-}
-
-static sumi_status lower_depthwise(struct sumi_lower *l, const struct sumi_conv *v, const struct space *s) {
-  struct depthwise_args *a = SUMI_NEW(l->arena, struct depthwise_args);
-  if (!a) SUMI_FAIL_MEMORY(l->err);
-  a->kernel = sumi_depthwise_pick(l->isa, s->out[WIDTH]);
-  SUMI_TRY(sumi_lower_epilogue(l, v->activation, &a->epilogue));
-  a->d = (struct sumi_depthwise){.h = s->in[H],
-                                 .w = s->in[WIDTH],
-                                 .h_out = s->out[H],
-                                 .w_out = s->out[WIDTH],
-                                 .kh = s->kernel[H],
-                                 .kw = s->kernel[WIDTH],
-                                 .stride_y = s->stride[H],
-                                 .stride_x = s->stride[WIDTH],
-                                 .dilation_y = s->dilation[H],
-                                 .dilation_x = s->dilation[WIDTH],
-                                 .top = s->begin[H],
-                                 .left = s->begin[WIDTH],
-                                 .lo = a->epilogue.lo,
-                                 .hi = a->epilogue.hi};
-  a->x = l->in_buffer[X];
-  a->w = l->in_buffer[W];
-  a->b = l->n_in > B && l->in[B] ? l->in_buffer[B] : -1;
-  a->y = l->out_buffer[0];
-  a->planes = v->batch * v->c_out;
-  a->c_out = v->c_out;
-  a->m_group = v->m_group;
-  a->in_pixels = v->in_pixels;
-  a->out_pixels = v->out_pixels;
-  a->taps = v->taps;
-  if (scale_of(l)) {
-    struct sumi_matrix w = {l->in[W]->data, v->c_out, v->taps, v->taps, 1, scale_of(l)};
-    const void *data = NULL;
-    SUMI_TRY(l->packs->get_kind(l->packs->self, l->node, "f32 w scaled", &scaled_kind, &w, &data, l->err));
-    a->scaled = data;
-  }
-  int reads[3] = {a->x}, n_reads = 1;
-  if (!a->scaled) reads[n_reads++] = a->w;
-  if (a->b >= 0) reads[n_reads++] = a->b;
-  SUMI_TRY(sumi_lower_emit(l, run_depthwise, a, a->kernel->name, reads, n_reads, &a->y, 1));
-  const double macs = (double)a->planes * (double)v->out_pixels * (double)v->taps;
-  sumi_lower_predict(l, macs / (a->kernel->gmacs * 1e9) / l->threads);
-  return SUMI_OK;
-}
-
 /* ---- spmm ----------------------------------------------------------------------------------------------------- */
 
 struct spmm_args {
@@ -177,10 +60,13 @@ struct spmm_args {
   int64_t front, in_slices,
       halo_slices;     /* the copy's third dimension: padding, slices of x, slices of the copy */
   int64_t slice_words; /* words of one slice of the copy, all phases */
+  int64_t image_words; /* of the copy of one image */
+  bool whole;          /* a thread takes whole images and copies them for itself, else all share one */
 };
 
 struct spmm_run {
   const struct spmm_args *a;
+  const struct sumi_run *run;
   const float *x; /* one image */
   float *planes;  /* the copy of it */
   float *panels;
@@ -220,24 +106,38 @@ static void sum_tiles(void *user, int64_t begin, int64_t end, int worker) {
   }
 }
 
+/* Image b, with the threads of par. */
+static void run_image(struct spmm_run *r, int64_t b, struct sumi_par *par) {
+  const struct spmm_args *a = r->a;
+  r->x = (const float *)r->run->buffer[a->x] + b * a->c_in * a->in_pixels;
+  r->s.x = r->x;
+  if (a->copy) {
+    sumi_par_for(par, a->c_in * a->halo_slices, 1, copy_slices, r);
+    r->s.x = r->planes;
+  }
+  r->s.y = (float *)r->run->buffer[a->y] + b * a->c_out * a->out_pixels;
+  if (a->z >= 0) r->s.add = (const float *)r->run->buffer[a->z] + b * a->c_out * a->out_pixels;
+  sumi_par_for(par, a->group * a->slices * a->tiles.count, 1, sum_tiles, r);
+}
+
+static void run_images(void *user, int64_t begin, int64_t end, int worker) {
+  struct spmm_run r = *(const struct spmm_run *)user;
+  if (r.planes) r.planes += worker * r.a->image_words;
+  if (r.panels) r.panels += worker * sumi_spmm_f32_scratch(&r.s);
+  for (int64_t b = begin; b < end; b++) run_image(&r, b, NULL);
+}
+
 static sumi_status run_spmm(const void *args, const struct sumi_run *run) {
   const struct spmm_args *a = args;
-  struct spmm_run r = {.a = a, .s = a->s};
+  struct spmm_run r = {.a = a, .run = run, .s = a->s};
   if (a->scratch >= 0) r.planes = run->buffer[a->scratch];
   if (a->panels >= 0) r.panels = run->buffer[a->panels];
   if (a->b >= 0) r.s.bias = run->buffer[a->b];
   if (a->w >= 0) r.s.w = run->buffer[a->w];
-  for (int64_t b = 0; b < a->batch; b++) {
-    r.x = (const float *)run->buffer[a->x] + b * a->c_in * a->in_pixels;
-    r.s.x = r.x;
-    if (a->copy) {
-      sumi_par_for(run->par, a->c_in * a->halo_slices, 1, copy_slices, &r);
-      r.s.x = r.planes;
-    }
-    r.s.y = (float *)run->buffer[a->y] + b * a->c_out * a->out_pixels;
-    if (a->z >= 0) r.s.add = (const float *)run->buffer[a->z] + b * a->c_out * a->out_pixels;
-    sumi_par_for(run->par, a->group * a->slices * a->tiles.count, 1, sum_tiles, &r);
-  }
+  if (a->whole)
+    sumi_par_for(run->par, a->batch, 1, run_images, &r);
+  else
+    for (int64_t b = 0; b < a->batch; b++) run_image(&r, b, run->par);
   return SUMI_OK;
 }
 
@@ -261,11 +161,11 @@ static int index_of(const int *phase, int n, int64_t p) {
 }
 
 /* How far the last tap lies from the first in a phase plane. */
-static int64_t reach(const struct space *s, int d) {
+static int64_t reach(const struct sumi_conv_space *s, int d) {
   return (s->kernel[d] - 1) * s->dilation[d] / s->stride[d];
 }
 
-static bool reads_in_place(const struct space *s) {
+static bool reads_in_place(const struct sumi_conv_space *s) {
   for (int d = 0; d < N_DIM; d++) {
     if (s->begin[d] || (d != D && s->stride[d] != 1)) return false;
     if ((s->out[d] - 1) * s->stride[d] + (s->kernel[d] - 1) * s->dilation[d] >= s->in[d]) return false;
@@ -273,8 +173,20 @@ static bool reads_in_place(const struct space *s) {
   return true;
 }
 
+/* Room for a copy of an image, of words, or for one each thread. */
+static sumi_status book_copies(struct sumi_lower *l, struct spmm_args *a, int64_t words) {
+  size_t bytes;
+  a->copy = sumi_copy_pick(l->isa);
+  a->image_words = words;
+  if (!sumi_size_mul((size_t)words * sizeof(float), a->whole ? (size_t)l->threads : 1, &bytes))
+    SUMI_FAIL(l->err, SUMI_E_LIMIT, "the padded input is too large");
+  a->scratch = sumi_lower_scratch(l, bytes);
+  if (a->scratch < 0) SUMI_FAIL_MEMORY(l->err);
+  return SUMI_OK;
+}
+
 /* The copy with a halo: rows of the pitch that lets the right halo of a row be the left one of the next. */
-static sumi_status plan_halo(struct sumi_lower *l, const struct space *s, struct spmm_args *a) {
+static sumi_status plan_halo(struct sumi_lower *l, const struct sumi_conv_space *s, struct spmm_args *a) {
   struct sumi_copy_halo *h = &a->halo;
   *h = (struct sumi_copy_halo){.h = s->in[H],
                                .w = s->in[WIDTH],
@@ -302,10 +214,7 @@ static sumi_status plan_halo(struct sumi_lower *l, const struct space *s, struct
       !sumi_i64_mul(a->slice_words, a->halo_slices, &words) || !sumi_i64_mul(words, a->c_in, &words) ||
       words > INT64_MAX / 8)
     SUMI_FAIL(l->err, SUMI_E_LIMIT, "the padded input is too large");
-  a->copy = sumi_copy_pick(l->isa);
-  a->scratch = sumi_lower_scratch(l, (size_t)words * sizeof(float));
-  if (a->scratch < 0) SUMI_FAIL_MEMORY(l->err);
-  return SUMI_OK;
+  return book_copies(l, a, words);
 }
 
 /* ---- windows -------------------------------------------------------------------------------------------------- */
@@ -317,13 +226,13 @@ struct tap {
   int64_t phase, shift;
 };
 
-static struct tap tap_of(const struct space *s, int d, int64_t k) {
+static struct tap tap_of(const struct sumi_conv_space *s, int d, int64_t k) {
   const int64_t at = k * s->dilation[d] - s->begin[d], shift = floor_div(at, s->stride[d]);
   return (struct tap){at - shift * s->stride[d], shift};
 }
 
 /* The phases of a direction in the order of their first taps; false where there are too many. */
-static bool list_phases(const struct space *s, int d, int *n, int *phase) {
+static bool list_phases(const struct sumi_conv_space *s, int d, int *n, int *phase) {
   *n = 0;
   for (int64_t k = 0; k < s->kernel[d]; k++) {
     const int p = (int)tap_of(s, d, k).phase;
@@ -335,7 +244,7 @@ static bool list_phases(const struct space *s, int d, int *n, int *phase) {
 }
 
 /* Whether windows do: phases as wide as an output row hold all columns of x, and enough rows share what is copied. */
-static bool takes_window(const struct sumi_conv *v, const struct space *s,
+static bool takes_window(const struct sumi_conv *v, const struct sumi_conv_space *s,
                          const struct sumi_spmm_f32_kernel *kernel, struct sumi_copy_halo *h) {
   enum { LEAST_ROWS = 16 };
   if (!kernel->windows || v->taps > SUMI_SPMM_TAPS || v->m_group < LEAST_ROWS || reads_in_place(s))
@@ -359,7 +268,7 @@ static bool takes_window(const struct sumi_conv *v, const struct space *s,
 
 /* Whether lists of their own are expected to be faster over a copied panel; then weights' predicted time is that. Without
  * windows, planes that are read in place gain only where their rows of vectors begin at no line. */
-static bool takes_columns(const struct sumi_conv *v, const struct space *s,
+static bool takes_columns(const struct sumi_conv *v, const struct sumi_conv_space *s,
                           const struct sumi_spmm_f32_kernel *kernel, bool windows,
                           struct sumi_spmm_weights *weights) {
   enum { MOST_COLUMNS = 8192 }; /* a strip of them fits the second-level cache */
@@ -378,8 +287,8 @@ static bool takes_columns(const struct sumi_conv *v, const struct space *s,
 }
 
 /* Windows over x as it lies or over its phases; the offsets of [channel of a group, kernel...]. */
-static sumi_status plan_window(struct sumi_lower *l, const struct sumi_conv *v, const struct space *s,
-                               struct spmm_args *a, const int32_t **offset) {
+static sumi_status plan_window(struct sumi_lower *l, const struct sumi_conv *v,
+                               const struct sumi_conv_space *s, struct spmm_args *a, const int32_t **offset) {
   struct sumi_copy_halo *h = &a->halo;
   int32_t *dy = SUMI_NEW_ARRAY(l->arena, (size_t)v->taps, int32_t),
           *dx = SUMI_NEW_ARRAY(l->arena, (size_t)v->taps, int32_t),
@@ -395,12 +304,8 @@ static sumi_status plan_window(struct sumi_lower *l, const struct sumi_conv *v, 
     sumi_lower_refuse(l, a->kernel->name, "the planes of one group take more than 2 GiB");
     return SUMI_E_UNSUPPORTED;
   }
-  if (copied) {
-    a->halo_slices = 1;
-    a->copy = sumi_copy_pick(l->isa);
-    a->scratch = sumi_lower_scratch(l, (size_t)(a->slice_words * a->c_in) * sizeof(float));
-    if (a->scratch < 0) SUMI_FAIL_MEMORY(l->err);
-  }
+  a->halo_slices = 1;
+  if (copied) SUMI_TRY(book_copies(l, a, a->slice_words * a->c_in));
   for (int64_t t = 0; t < v->taps; t++) {
     const struct tap y = tap_of(s, H, t / s->kernel[WIDTH]), x = tap_of(s, WIDTH, t % s->kernel[WIDTH]);
     dy[t] = (int32_t)y.shift, dx[t] = (int32_t)x.shift;
@@ -416,7 +321,7 @@ static sumi_status plan_window(struct sumi_lower *l, const struct sumi_conv *v, 
 }
 
 /* Byte offsets of [channel of a group, kernel...] in what spmm reads; NULL = refused or out of memory (*status). */
-static int32_t *make_offsets(struct sumi_lower *l, const struct sumi_conv *v, const struct space *s,
+static int32_t *make_offsets(struct sumi_lower *l, const struct sumi_conv *v, const struct sumi_conv_space *s,
                              const struct spmm_args *a, int64_t channel_words, sumi_status *status) {
   const struct sumi_copy_halo *h = &a->halo;
   int64_t last;
@@ -449,9 +354,9 @@ static int32_t *make_offsets(struct sumi_lower *l, const struct sumi_conv *v, co
 }
 
 /* Planes as they lie, or with a halo. */
-static sumi_status plan_planes(struct sumi_lower *l, const struct sumi_conv *v, const struct space *s,
-                               struct spmm_args *a, int64_t *channel_words, int64_t *pitch,
-                               const int32_t **offset) {
+static sumi_status plan_planes(struct sumi_lower *l, const struct sumi_conv *v,
+                               const struct sumi_conv_space *s, struct spmm_args *a, int64_t *channel_words,
+                               int64_t *pitch, const int32_t **offset) {
   if (reads_in_place(s)) {
     a->slice_step = s->stride[D] * s->in[H] * s->in[WIDTH];
   } else {
@@ -498,7 +403,7 @@ static sumi_status emit_spmm(struct sumi_lower *l, const struct spmm_args *a) {
 static sumi_status take_weights(struct sumi_lower *l, const struct sumi_conv *v, struct spmm_args *a,
                                 struct sumi_spmm_weights *weights) {
   const int64_t k = v->c_group * v->taps;
-  const struct sumi_matrix matrix = {l->in[W]->data, v->c_out, k, k, 1, scale_of(l)};
+  const struct sumi_matrix matrix = {l->in[W]->data, v->c_out, k, k, 1, sumi_conv_scale(l)};
   a->w = -1;
   if (sumi_lower_is_constant(l, W))
     return sumi_spmm_pack(l, a->kernel, matrix, block_of(v), a->slice_pixels, "w", weights);
@@ -511,7 +416,8 @@ static sumi_status take_weights(struct sumi_lower *l, const struct sumi_conv *v,
   return SUMI_OK;
 }
 
-static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v, const struct space *s) {
+static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v,
+                              const struct sumi_conv_space *s) {
   struct spmm_args *a = SUMI_NEW(l->arena, struct spmm_args);
   if (!a) SUMI_FAIL_MEMORY(l->err);
   a->kernel = sumi_spmm_f32_pick(l->isa);
@@ -521,6 +427,7 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v, c
   a->y = l->out_buffer[0];
   a->scratch = -1;
   a->batch = v->batch, a->c_in = v->c_in, a->c_out = v->c_out, a->group = v->group;
+  a->whole = l->threads > 1 && v->batch >= WHOLE_IMAGES * l->threads;
   a->in_pixels = v->in_pixels, a->out_pixels = v->out_pixels;
   a->slices = s->out[D], a->slice_pixels = s->out[H] * s->out[WIDTH];
   a->in_slices = s->in[D];
@@ -552,8 +459,8 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v, c
   a->s.width = pitch == s->out[WIDTH] ? pixels : s->out[WIDTH];
   a->blocks_group = (v->m_group + a->s.block - 1) / a->s.block;
   const int64_t entries = dense ? a->blocks_group * k : weights.packed->n_entries / v->group;
-  a->tiles = sumi_spmm_tile(3 * a->kernel->lanes, l->threads, a->blocks_group, pixels, entries * a->s.block,
-                            a->group_words);
+  a->tiles = sumi_spmm_tile(3 * a->kernel->lanes, a->whole ? 1 : l->threads, a->blocks_group, pixels,
+                            entries * a->s.block, a->group_words);
   SUMI_TRY(sumi_spmm_panels(l, &a->s, &a->panels));
   SUMI_TRY(emit_spmm(l, a));
   if (weights.packed) l->spent[W] = true;
@@ -583,10 +490,10 @@ sumi_status sumi_conv_lower(struct sumi_lower *l) {
     sumi_lower_refuse(l, "spmm_f32", "the weights and their factors are not constant");
     return SUMI_E_UNSUPPORTED;
   }
-  const struct space s = space_of(&v);
+  const struct sumi_conv_space s = space_of(&v);
   const bool residual = l->n_in > Z && l->in[Z];
   if (v.c_group == 1 && s.in[D] == 1 && s.kernel[D] == 1 && s.begin[D] == 0 && s.out[D] == 1 && !residual &&
       (v.group > 1 || v.m_group < 4))
-    return lower_depthwise(l, &v, &s);
+    return sumi_conv_lower_depthwise(l, &v, &s);
   return lower_spmm(l, &v, &s);
 }

@@ -278,6 +278,12 @@ static const struct sumi_case cases[] = {
      .rtol = 1e-5},
     {"g (float[1,2,3,3,2] x, float[2,1,2,2,3] w) => (y) { y = ConvTranspose <strides = [1, 2, 1]> (x, w) }",
      .rtol = 1e-5},
+    {"g (float[17,5,6,6] x, float[5,40,3,3] w, float[40] b) => (y) "
+     "{ y = ConvTranspose <pads = [1, 1, 1, 1]> (x, w, b) }",
+     .rtol = 1e-5, .why = "one phase; a batch of which threads take whole images"},
+    {"g (float[9,4,5,5] x, float[4,3,3,3] w) => (y) "
+     "{ y = ConvTranspose <strides = [2, 2], pads = [1, 1, 1, 1], output_padding = [1, 1]> (x, w) }",
+     .rtol = 1e-5, .why = "the same in four phases"},
     {"g (double[1,2,3,3] x, double[2,1,2,2] w) => (y) { y = ConvTranspose <strides = [2, 2]> (x, w) }",
      .rtol = 1e-13},
     {"g (float16[1,2,3,3] x, float16[2,1,2,2] w) => (y) { y = ConvTranspose (x, w) }", .rtol = 2e-3,

@@ -16,6 +16,7 @@
 
 enum { X, W, B };
 enum { H, WIDTH, N_DIM };
+enum { WHOLE_IMAGES = 4 }; /* so many for every thread: each takes whole ones */
 
 /* One direction, spatial sizes and figures, and what follows: r runs over [r0, r0 + count), t up to reach. */
 struct line {
@@ -45,11 +46,14 @@ struct args {
   struct phase *phase; /* [n_phase], rows of phases one after the other */
   int64_t n_phase, batch, group, blocks_group, m_group, c_group, c_in, c_out, in_pixels, out_pixels;
   struct sumi_conv v;
+  int64_t image_words; /* of scratch, for one image */
+  bool whole;          /* a thread takes whole images and has scratch of its own, else all share one */
   int x, w, b, y, scratch, panels, gathered; /* buffers; w, gathered: -1 = packed */
 };
 
 struct state {
   const struct args *a;
+  const struct sumi_run *run;
   const float *x, *bias;
   float *planes, *sums, *y; /* the copy of one image, its sums [c_out][phase][plane], the output */
   const float *w;
@@ -106,23 +110,38 @@ static void merge_planes(void *user, int64_t begin, int64_t end, int worker) {
     a->copy->merge(&a->merge, st->sums + m * a->n_phase * a->merge.plane, st->y + m * a->out_pixels);
 }
 
+/* Image b, with the threads of par. */
+static void run_image(struct state *st, int64_t b, struct sumi_par *par) {
+  const struct args *a = st->a;
+  st->x = (const float *)st->run->buffer[a->x] + b * a->c_in * a->in_pixels;
+  st->y = (float *)st->run->buffer[a->y] + b * a->c_out * a->out_pixels;
+  st->sums = a->n_phase == 1 ? st->y : st->planes + a->c_in * a->halo.plane;
+  sumi_par_for(par, a->c_in, 1, copy_planes, st);
+  sumi_par_for(par, a->group * a->n_phase * a->phase[0].tiles.count, 1, sum_tiles, st);
+  if (a->n_phase > 1) sumi_par_for(par, a->c_out, 1, merge_planes, st);
+}
+
+static void run_images(void *user, int64_t begin, int64_t end, int worker) {
+  struct state st = *(const struct state *)user;
+  st.planes += worker * st.a->image_words;
+  if (st.panels) st.panels += worker * sumi_spmm_f32_scratch(&st.a->phase[0].s);
+  for (int64_t b = begin; b < end; b++) run_image(&st, b, NULL);
+}
+
 static sumi_status run(const void *args, const struct sumi_run *r) {
   const struct args *a = args;
-  struct state st = {.a = a, .planes = r->buffer[a->scratch], .bias = a->b < 0 ? NULL : r->buffer[a->b]};
+  struct state st = {
+      .a = a, .run = r, .planes = r->buffer[a->scratch], .bias = a->b < 0 ? NULL : r->buffer[a->b]};
   st.panels = a->panels < 0 ? NULL : r->buffer[a->panels];
   if (a->gathered >= 0) {
     st.w = r->buffer[a->w];
     st.gathered = r->buffer[a->gathered];
     sumi_par_for(r->par, a->c_out, 4, gather_rows, &st);
   }
-  for (int64_t b = 0; b < a->batch; b++) {
-    st.x = (const float *)r->buffer[a->x] + b * a->c_in * a->in_pixels;
-    st.y = (float *)r->buffer[a->y] + b * a->c_out * a->out_pixels;
-    st.sums = a->n_phase == 1 ? st.y : st.planes + a->c_in * a->halo.plane;
-    sumi_par_for(r->par, a->c_in, 1, copy_planes, &st);
-    sumi_par_for(r->par, a->group * a->n_phase * a->phase[0].tiles.count, 1, sum_tiles, &st);
-    if (a->n_phase > 1) sumi_par_for(r->par, a->c_out, 1, merge_planes, &st);
-  }
+  if (a->whole)
+    sumi_par_for(r->par, a->batch, 1, run_images, &st);
+  else
+    for (int64_t b = 0; b < a->batch; b++) run_image(&st, b, r->par);
   return SUMI_OK;
 }
 
@@ -241,9 +260,10 @@ static sumi_status plan_copies(struct sumi_lower *l, const struct sumi_conv *v, 
       !sumi_i64_mul(a->halo.plane, v->c_in, &in_words) ||
       !sumi_i64_mul(a->merge.rows, a->merge.pitch, &a->merge.plane) ||
       !sumi_i64_mul(a->merge.plane, a->n_phase, &out_words) ||
-      !sumi_i64_mul(out_words, v->c_out, &out_words) || !sumi_i64_add(in_words, out_words, &bytes) ||
-      !sumi_i64_mul(bytes, 4, &bytes) || !sumi_i64_mul(a->halo.plane, 4 * v->c_group, &in_words) ||
-      in_words > INT32_MAX)
+      !sumi_i64_mul(out_words, v->c_out, &out_words) ||
+      !sumi_i64_add(in_words, a->n_phase == 1 ? 0 : out_words, &a->image_words) ||
+      !sumi_i64_mul(a->image_words, a->whole ? l->threads : 1, &bytes) || !sumi_i64_mul(bytes, 4, &bytes) ||
+      !sumi_i64_mul(a->halo.plane, 4 * v->c_group, &in_words) || in_words > INT32_MAX)
     return refuse(l, "the padded input takes more than 2 GiB");
   a->scratch = sumi_lower_scratch(l, (size_t)bytes);
   if (a->scratch < 0) SUMI_FAIL_MEMORY(l->err);
@@ -266,7 +286,7 @@ static sumi_status plan_phases(struct sumi_lower *l, const struct sumi_conv *v, 
     at += v->c_out * phase->s.n_list;
     phase->s.pitch = a->halo.pitch, phase->s.width = s[WIDTH].count;
     a->blocks_group = (v->m_group + phase->s.block - 1) / phase->s.block;
-    phase->tiles = sumi_spmm_tile(3 * a->kernel->lanes, l->threads, a->blocks_group, pixels,
+    phase->tiles = sumi_spmm_tile(3 * a->kernel->lanes, a->whole ? 1 : l->threads, a->blocks_group, pixels,
                                   v->m_group * v->c_group * v->taps / a->n_phase, v->c_group * a->halo.plane);
   }
   if (!sumi_lower_is_constant(l, W)) {
@@ -304,6 +324,7 @@ sumi_status sumi_conv_transpose_lower(struct sumi_lower *l) {
   a->batch = v.batch, a->group = v.group, a->m_group = v.m_group, a->c_group = v.c_group;
   a->c_in = v.c_in, a->c_out = v.c_out, a->in_pixels = v.in_pixels, a->out_pixels = v.out_pixels;
   a->v = v;
+  a->whole = l->threads > 1 && v.batch >= WHOLE_IMAGES * l->threads;
   a->x = l->in_buffer[X];
   a->w = a->gathered = a->panels = -1;
   a->b = l->n_in > B && l->in[B] ? l->in_buffer[B] : -1;
