@@ -4,7 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/reread.h"
 #include "base/size.h"
 #include "exec/session.h"
 #include "pass/pass.h"
@@ -32,16 +31,10 @@ static sumi_status set_outputs(struct sumi_graph *g, const char *const *names, s
   return sumi_pass_find("drop-unused")->run(g, err);
 }
 
-/* The probe shares the graph's constants, and its session gives back the memory of what it has packed (base/reread.h): here
- * all of them stay, because the graph's owner goes on reading them. */
-static void keep_constants(const struct sumi_graph *g) {
-  for (size_t i = 0; i < g->n_value; i++) sumi_reread_fill(g->value[i]->blob, true);
-}
-
 static sumi_status open_probe(const struct sumi_calibrate *c, const char *const *names, size_t n,
                               struct probe *p, struct sumi_err *err) {
   const struct sumi_allocator *a = c->graph->allocator;
-  keep_constants(c->graph);
+  sumi_constants_keep(c->graph);
   struct sumi_graph *g = sumi_graph_clone(c->graph, err);
   if (!g) return err ? err->status : SUMI_E_MEMORY;
   const sumi_status status = set_outputs(g, names, n, err);

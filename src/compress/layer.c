@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "base/reread.h"
 #include "base/size.h"
 #include "op/ops.h"
 
@@ -75,6 +76,10 @@ void sumi_layer_read(const struct sumi_layer *l, float *w) {
   for (int64_t r = 0; r < l->product.rows; r++)
     for (int64_t c = 0; c < cols; c++)
       w[r * cols + c] = (float)sumi_get_f64(t->dtype, t->data, place(&l->product, r, c));
+}
+
+void sumi_constants_keep(const struct sumi_graph *g) {
+  for (size_t i = 0; i < g->n_value; i++) sumi_reread_fill(g->value[i]->blob, true);
 }
 
 sumi_status sumi_constant_own(struct sumi_graph *g, struct sumi_value *v, void **data, struct sumi_err *err) {

@@ -27,6 +27,10 @@ sumi_status sumi_layers_find(const struct sumi_graph *g, struct sumi_arena *aren
 void sumi_layer_read(const struct sumi_layer *l, float *w);
 sumi_status sumi_layer_write(struct sumi_layer *l, const float *w, struct sumi_err *err);
 
+/* All constants of g are in memory and stay there. A session of a clone, which shares them, would give back the memory of those
+ * it has packed (base/reread.h), while g's owner goes on reading them: to be called before such a clone is made. */
+void sumi_constants_keep(const struct sumi_graph *g);
+
 /* Gives constant v of g contents of its own of the same type and shape, at first the old ones: *data may be written to until
  * somebody else reads it. */
 sumi_status sumi_constant_own(struct sumi_graph *g, struct sumi_value *v, void **data, struct sumi_err *err);

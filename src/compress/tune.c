@@ -136,6 +136,8 @@ static sumi_status make_views(struct sumi_tuner *u, struct sumi_err *err) {
 static sumi_status make(struct sumi_tuner *u, struct sumi_err *err) {
   SUMI_TRY(take_options(u, err));
   const char *to = u->t.to ? u->t.to : u->t.graph->n_output ? u->t.graph->output[0]->name : NULL;
+  sumi_constants_keep(u->t.graph);
+  sumi_constants_keep(u->t.dense);
   SUMI_TRY(sumi_tune_graph_make(&u->t, &u->arena, &u->graph, err));
   struct sumi_graph *graph = u->graph.graph;
   u->graph.graph = NULL;
