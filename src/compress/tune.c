@@ -366,12 +366,15 @@ sumi_status sumi_tuner_write(const struct sumi_tuner *u, struct sumi_graph *g, s
   for (size_t i = 0; i < u->graph.n_param; i++) {
     const struct sumi_tune_param *p = &u->graph.param[i];
     struct sumi_value *v = sumi_graph_find_value(g, p->name);
+    void *same; /* until all are there */
     if (!v || !v->constant || v->constant->dtype != SUMI_FLOAT32 ||
         sumi_tensor_count(v->constant) != u->weights[i].count)
       SUMI_FAIL(err, SUMI_E_ARG, "there is no constant '%.128s' of this type and size", p->name);
-    void *data;
-    SUMI_TRY(sumi_constant_own(g, v, &data, err));
-    memcpy(data, u->weights[i].w, (size_t)u->weights[i].count * sizeof(float));
+    SUMI_TRY(sumi_constant_own(g, v, &same, err));
+  }
+  for (size_t i = 0; i < u->graph.n_param; i++) {
+    const struct sumi_value *v = sumi_graph_find_value(g, u->graph.param[i].name);
+    memcpy(sumi_blob_bytes(v->blob), u->weights[i].w, (size_t)u->weights[i].count * sizeof(float));
   }
   return SUMI_OK;
 }

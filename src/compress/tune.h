@@ -67,7 +67,7 @@ double sumi_tuner_loss(const struct sumi_tuner *tuner);  /* a running mean over 
 size_t sumi_tuner_count(const struct sumi_tuner *tuner);
 const char *sumi_tuner_name(const struct sumi_tuner *tuner, size_t i);
 
-/* Gives g's constants of those names the weights as they are now. */
+/* Gives g's constants of those names the weights as they are now; all of them, or none where it fails. */
 sumi_status sumi_tuner_write(const struct sumi_tuner *tuner, struct sumi_graph *g, struct sumi_err *err);
 
 /* The state between two steps, and back into a tuner made with the same options. SUMI_E_FORMAT: of another tuner, or damaged. */
