@@ -137,7 +137,10 @@ sumi_status sumi_conv_grad(struct sumi_grad *g) {
   const int64_t group = sumi_attr_int(node, "group", 1);
   if (g->wanted[0]) g->dx[0] = unwindow(g, g->dy[0], weight, x, &w, group);
   if (g->wanted[1]) g->dx[1] = weight_grad(g, x, weight, &w, group);
-  if (node->n_in > 2 && g->wanted[2]) g->dx[2] = sumi_grad_sum(g, g->dy[0], axes, rank - 1, false);
+  if (node->n_in > 2 && g->wanted[2]) { /* rows, then columns: neither has kept dimensions between its axes */
+    const value over_pixels = sumi_grad_sum(g, g->dy[0], axes + 1, rank - 2, false);
+    g->dx[2] = sumi_grad_sum(g, over_pixels, axes, 1, false);
+  }
   return g->status;
 }
 
