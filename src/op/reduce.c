@@ -430,11 +430,11 @@ REDUCE(reduce_max, "ReduceMax", "largest x", (1, 11, 12, 13, 18, 20), attrs_18, 
 REDUCE(reduce_min, "ReduceMin", "smallest x", (1, 11, 12, 13, 18, 20), attrs_18, smallest, PLAIN, false,
        INFINITY, SUMI_DIM_MIN, bool_in, bool_out, NULL)
 REDUCE(reduce_l1, "ReduceL1", "sum of |x|", (1, 11, 13, 18), attrs_18, magnitudes, PLAIN, false, 0, -1,
-       number_in, number_out, NULL)
+       number_in, number_out, sumi_reduce_l1_grad)
 REDUCE(reduce_l2, "ReduceL2", "sqrt(sum of x^2)", (1, 11, 13, 18), attrs_18, squares, ROOT, true, 0, -1,
-       number_in, number_out, NULL)
+       number_in, number_out, sumi_reduce_l2_grad)
 REDUCE(reduce_sum_square, "ReduceSumSquare", "sum of x^2", (1, 11, 13, 18), attrs_18, squares, PLAIN, false,
-       0, -1, number_in, number_out, NULL)
+       0, -1, number_in, number_out, sumi_reduce_sum_square_grad)
 REDUCE(reduce_log_sum, "ReduceLogSum", "ln(sum of x)", (1, 11, 13, 18, 28), attrs_18, sum, LOG, true, 0, -1,
        number_in, number_out, NULL)
 #define reduce_log_sum_exp_ref log_sum_exp_ref

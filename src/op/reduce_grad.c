@@ -7,28 +7,47 @@
 
 typedef struct sumi_value *value;
 
-/* ---- ReduceSum, ReduceMean, GlobalAveragePool ----------------------------------------------------------------- */
+/* ---- ReduceSum and its relatives, GlobalAveragePool ------------------------------------------------------------ */
 
-/* dy with the reduced dims back as dims of 1. Without axes all were reduced, and dy broadcasts as it is. */
-static value spread(struct sumi_grad *g) {
+/* v, of the output's shape, with the reduced dims back as dims of 1. Without axes all were reduced, and v broadcasts as it is. */
+static value spread(struct sumi_grad *g, value v) {
   const struct sumi_node *node = g->node;
   int n;
   const int64_t *attr = sumi_attr_ints(node, "axes", &n);
   value axes = node->n_in > 1 ? node->in[1] : NULL;
   if (!sumi_attr_int(node, "keepdims", 1) && (axes || attr))
-    return sumi_grad_unsqueeze(g, g->dy[0], axes ? axes : sumi_grad_ints(g, attr, n));
-  return g->dy[0];
+    return sumi_grad_unsqueeze(g, v, axes ? axes : sumi_grad_ints(g, attr, n));
+  return v;
 }
 
 sumi_status sumi_reduce_sum_grad(struct sumi_grad *g) {
-  g->dx[0] = sumi_grad_expand_like(g, spread(g), g->node->in[0]);
+  g->dx[0] = sumi_grad_expand_like(g, spread(g, g->dy[0]), g->node->in[0]);
   return g->status;
 }
 
 sumi_status sumi_reduce_mean_grad(struct sumi_grad *g) {
   const value x = g->node->in[0];
-  const value share = sumi_grad_div(g, spread(g), sumi_grad_ratio(g, x, g->node->out[0]));
+  const value share = sumi_grad_div(g, spread(g, g->dy[0]), sumi_grad_ratio(g, x, g->node->out[0]));
   g->dx[0] = sumi_grad_expand_like(g, share, x);
+  return g->status;
+}
+
+sumi_status sumi_reduce_l1_grad(struct sumi_grad *g) {
+  g->dx[0] = sumi_grad_mul(g, sumi_grad_sign(g, g->node->in[0]), spread(g, g->dy[0]));
+  return g->status;
+}
+
+/* x / y, and 0 where y is 0 */
+sumi_status sumi_reduce_l2_grad(struct sumi_grad *g) {
+  const value y = g->node->out[0], zero = sumi_grad_scalar(g, y, 0);
+  const value slope = sumi_grad_where(g, sumi_grad_equal(g, y, zero), zero, sumi_grad_div(g, g->dy[0], y));
+  g->dx[0] = sumi_grad_mul(g, g->node->in[0], spread(g, slope));
+  return g->status;
+}
+
+sumi_status sumi_reduce_sum_square_grad(struct sumi_grad *g) {
+  const value x = g->node->in[0];
+  g->dx[0] = sumi_grad_mul(g, sumi_grad_mul(g, x, sumi_grad_scalar(g, x, 2)), spread(g, g->dy[0]));
   return g->status;
 }
 

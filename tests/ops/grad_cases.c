@@ -361,6 +361,9 @@ static const struct sumi_case extra[] = {
     {"g (float[3,1] a, float[2,1,4] b) => (y) { y = Pow (a, b) }", .low = 0.5, .high = 2},
     {"g (float[2,3,4] x) => (y) <int64[1] a = {1}> { y = ReduceMean <keepdims = 0> (x, a) }"},
     {"g (float[2,3,4] x) => (y) { y = ReduceSum <keepdims = 0> (x) }"},
+    {"g (float[2,3,4] x) => (y) <int64[1] a = {1}> { y = ReduceL2 <keepdims = 0> (x, a) }"},
+    {"g (float[2,3] x, float[2,3] z) => (y) { a = Mul (x, z) b = ReduceL2 (a) c = ReduceSumSquare (x) "
+     "y = Div (b, c) }"},
     {"g (float[2,7] x) => (a, b, c) <int64[3] n = {2, 4, 1}> { a, b, c = Split <axis = 1> (x, n) }"},
     {NULL},
 };
