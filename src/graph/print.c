@@ -8,7 +8,7 @@
 #include "graph/graph_int.h"
 #include "graph/read.h"
 
-enum { MOST_IMPORTS = 64, IR_VERSION = 10 };
+enum { MOST_IMPORTS = 64, IR_VERSION = 14 /* the one that came with SUMI_NEWEST_OPSET */ };
 
 struct import {
   const char *domain;

@@ -59,24 +59,24 @@ static void check(const char *text, const char *want) {
   sumi_graph_free(clone);
 }
 
-#define HEAD "<ir_version: 10, opset_import: [\"\": 27]>\n"
+#define HEAD "<ir_version: 14, opset_import: [\"\": 28]>\n"
 
 static void test_graphs(void **state) {
   (void)state;
   static const char *const row[][2] = {
-      {"g () => () {}", "<ir_version: 10, opset_import: []>\ng () => () {\n}\n"},
+      {"g () => () {}", "<ir_version: 14, opset_import: []>\ng () => () {\n}\n"},
       {"g(float[N, 3]x)=>(y){y=Op(x)}# the end", HEAD "g (float[N,3] x) => (y) {\n  y = Op (x)\n}\n"},
       {"<producer_name: \"me\", opset_import: [\"\" : 11, \"a.b\" : 2], ir_version: 3, model_version: 1, "
        "domain: \"d\",\n"
        "  doc_string: \"\", producer_version: \"\"> g (x) => (y, z) { y = Op (x) z = a.b.Op (y) }",
-       "<ir_version: 10, opset_import: [\"\": 11, \"a.b\": 2]>\ng (x) => (y, z) {\n  y = Op (x)\n  z = "
+       "<ir_version: 14, opset_import: [\"\": 11, \"a.b\": 2]>\ng (x) => (y, z) {\n  y = Op (x)\n  z = "
        "a.b.Op (y)\n}\n"},
       {"<metadata_props: [\"k\": \"a\\\"b\\\\\", \"l\": \"\"]> g () => () {}",
-       "<ir_version: 10, opset_import: [], metadata_props: [\"k\": \"a\\\"b\\\\\", \"l\": \"\"]>\ng () => () "
+       "<ir_version: 14, opset_import: [], metadata_props: [\"k\": \"a\\\"b\\\\\", \"l\": \"\"]>\ng () => () "
        "{\n}\n"},
       /* the newest operator sets are meant where none is given */
       {"g (x) => (y) { y = ai.onnx.ml.Op (x) z = b.Op (y) w = ai.onnx.Op (x) }",
-       "<ir_version: 10, opset_import: [\"ai.onnx.ml\": 5, \"b\": 1, \"\": 27]>\n"
+       "<ir_version: 14, opset_import: [\"ai.onnx.ml\": 5, \"b\": 1, \"\": 28]>\n"
        "g (x) => (y) {\n  y = ai.onnx.ml.Op (x)\n  z = b.Op (y)\n  w = Op (x)\n}\n"},
       /* a node with a version of its own */
       {"g (x) => (y) { y = Op:v11 (x) z = Op (x) }",
@@ -94,12 +94,15 @@ static void test_graphs(void **state) {
       {"g (float a, float[] b, float32[?, 2] c, seq(int64[N]) d, optional(string) e, optional(seq(bool[])) "
        "f, undefined[2] h, "
        "seq(undefined[]) i, double[\"n+1\", \"batch size\", \"3*k/3\"] j) => (a) {}",
-       "<ir_version: 10, opset_import: []>\ng (float a, float[] b, float[?,2] c, seq(int64[N]) d, "
+       "<ir_version: 14, opset_import: []>\ng (float a, float[] b, float[?,2] c, seq(int64[N]) d, "
        "optional(string) e, "
        "optional(seq(bool[])) f, undefined[2] h, seq(undefined[]) i, double[\"n + 1\",\"batch size\",k] j) "
        "=> (float a) {\n}\n"},
+      {"g (map(string,int64)a, seq(map(int32, float)) b) => (a) {}",
+       "<ir_version: 14, opset_import: []>\ng (map(string, int64[]) a, seq(map(int32, float[])) b) => "
+       "(map(string, int64[]) a) {\n}\n"},
       {"g (float[1,2,3,4,5,6,7,8,9,10,11,12] x) => (x) {}",
-       "<ir_version: 10, opset_import: []>\ng (float[1,2,3,4,5,6,7,8,9,10,11,12] x) => "
+       "<ir_version: 14, opset_import: []>\ng (float[1,2,3,4,5,6,7,8,9,10,11,12] x) => "
        "(float[1,2,3,4,5,6,7,8,9,10,11,12] x) {\n}\n"},
       /* what is declared of what nodes make */
       {"g (x) => (float[2] y, z) <int64[N] z, float unused, float[7] y> { y, z = Op (x) }",
@@ -203,7 +206,7 @@ static void test_elements(void **state) {
     char text[400], want[400];
     snprintf(text, sizeof text, "g () => () <%s[%d] c = {%s}> {}", row[i].type, n, row[i].elements);
     snprintf(want, sizeof want,
-             "<ir_version: 10, opset_import: []>\ng () => () <\n  %s[%d] c = {%s}\n> {\n}\n", row[i].type, n,
+             "<ir_version: 14, opset_import: []>\ng () => () <\n  %s[%d] c = {%s}\n> {\n}\n", row[i].type, n,
              row[i].want ? row[i].want : row[i].elements);
     check(text, want);
   }
@@ -335,7 +338,7 @@ static void test_errors(void **state) {
       {"g (x) => () { x = Op () }", "line 1, column 15: 'x' is made twice", SUMI_E_FORMAT},
       {"g () => () { x, x = Op () }", "line 1, column 17: 'x' is made twice", SUMI_E_FORMAT},
       {"g () => () { [a] = Op () [a] = Op () }", "column 27: node 'a' twice", SUMI_E_FORMAT},
-      {"g () => () { x = Unknown () }", "column 18: no .Unknown in 27", SUMI_E_UNSUPPORTED},
+      {"g () => () { x = Unknown () }", "column 18: no .Unknown in 28", SUMI_E_UNSUPPORTED},
       {"<opset_import: [\"late\": 2]> g () => () { = late.Op () }", "no late.Op in 2", SUMI_E_UNSUPPORTED},
       {"g () => () { = late.Op:v2 () }", "no late.Op in 2", SUMI_E_UNSUPPORTED},
       {"g () => () { = Op:fast () }", "an overload that is no version", SUMI_E_UNSUPPORTED},
@@ -355,7 +358,10 @@ static void test_errors(void **state) {
       {"g () => () { = Op <_captured = 1> () }", "_captured", SUMI_E_FORMAT},
       {"g (x) => () { = Op <_captured = 1, b = h () => () {}> (x) }", "more than a body's inputs",
        SUMI_E_FORMAT},
-      {"g (map(int64, float) x) => () {}", "unknown type 'map'", SUMI_E_UNSUPPORTED},
+      {"g (opaque(int64) x) => () {}", "unknown type 'opaque'", SUMI_E_UNSUPPORTED},
+      {"g (map(float, float) x) => () {}", "a map's keys are strings or integers", SUMI_E_UNSUPPORTED},
+      {"g (map(int64, seq(float)) x) => () {}", "a map's values are of an element type", SUMI_E_UNSUPPORTED},
+      {"g (optional(map(int64, float)) x) => () {}", "unknown type 'map'", SUMI_E_UNSUPPORTED},
       {"g (seq(seq(float)) x) => () {}", "a sequence holds tensors", SUMI_E_UNSUPPORTED},
       {"g (float[-1] x) => () {}", "dimension -1", SUMI_E_SHAPE},
       {"g (float[1,1,1,1,1,1,1,1,1,1,1,1,1] x) => () {}", "more than 12 dimensions", SUMI_E_LIMIT},

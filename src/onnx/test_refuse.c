@@ -82,7 +82,7 @@ static void refuses_operators(void **state) {
   expect_refusal(with_node(node_bytes("", "x", "z")), SUMI_E_FORMAT, "it has no operator");
   struct bytes m = model_bytes(8, 99);
   put_message(&m, 7, good_graph());
-  expect_refusal(m, SUMI_E_UNSUPPORTED, "operator set 99 is newer than 27");
+  expect_refusal(m, SUMI_E_UNSUPPORTED, "operator set 99 is newer than 28");
   m = model_bytes(8, INT64_MIN);
   put_message(&m, 7, good_graph());
   expect_refusal(m, SUMI_E_FORMAT, "impossible version");

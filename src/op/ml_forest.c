@@ -53,11 +53,11 @@ sumi_status sumi_forest_check_acyclic(const struct sumi_forest *f, int32_t *queu
 
 /* ---- TreeEnsemble ---------------------------------------------------------------------------------------- */
 
-static sumi_status want_length(const struct sumi_node *node, const char *name, int64_t n, bool optional,
-                               struct sumi_tensor *out, struct sumi_err *err) {
+/* A list as long as the list `like`, of n items. */
+static sumi_status list(const struct sumi_node *node, const char *name, const char *like, int64_t n,
+                        bool optional, struct sumi_tensor *out, struct sumi_err *err) {
   *out = sumi_ml_list(node, name);
-  if (out->dim[0] == n || (optional && !out->dim[0])) return SUMI_OK;
-  SUMI_FAIL(err, SUMI_E_VALUE, "%s has %" PRId64 " items, not %" PRId64, name, out->dim[0], n);
+  return optional && !out->dim[0] ? SUMI_OK : sumi_ml_want_length(out, name, like, n, err);
 }
 
 static sumi_status count_general(struct sumi_forest *f, const struct sumi_node *node, struct sumi_err *err) {
@@ -80,14 +80,14 @@ struct general {
 
 static sumi_status find_general(struct general *g, const struct sumi_node *node, int64_t n,
                                 struct sumi_err *err) {
-  SUMI_TRY(want_length(node, "nodes_modes", n, false, &g->mode, err));
-  SUMI_TRY(want_length(node, "nodes_splits", n, false, &g->split, err));
-  SUMI_TRY(want_length(node, "nodes_featureids", n, false, &g->feature, err));
-  SUMI_TRY(want_length(node, "nodes_truenodeids", n, false, &g->yes, err));
-  SUMI_TRY(want_length(node, "nodes_falsenodeids", n, false, &g->no, err));
-  SUMI_TRY(want_length(node, "nodes_trueleafs", n, false, &g->yes_leaf, err));
-  SUMI_TRY(want_length(node, "nodes_falseleafs", n, false, &g->no_leaf, err));
-  SUMI_TRY(want_length(node, "nodes_missing_value_tracks_true", n, true, &g->missing, err));
+  SUMI_TRY(list(node, "nodes_modes", "nodes_modes", n, false, &g->mode, err));
+  SUMI_TRY(list(node, "nodes_splits", "nodes_modes", n, false, &g->split, err));
+  SUMI_TRY(list(node, "nodes_featureids", "nodes_modes", n, false, &g->feature, err));
+  SUMI_TRY(list(node, "nodes_truenodeids", "nodes_modes", n, false, &g->yes, err));
+  SUMI_TRY(list(node, "nodes_falsenodeids", "nodes_modes", n, false, &g->no, err));
+  SUMI_TRY(list(node, "nodes_trueleafs", "nodes_modes", n, false, &g->yes_leaf, err));
+  SUMI_TRY(list(node, "nodes_falseleafs", "nodes_modes", n, false, &g->no_leaf, err));
+  SUMI_TRY(list(node, "nodes_missing_value_tracks_true", "nodes_modes", n, true, &g->missing, err));
   g->members = sumi_ml_list(node, "membership_values");
   if (g->mode.dtype != SUMI_UINT8 || !sumi_dtype_is_float(g->split.dtype))
     SUMI_FAIL(err, SUMI_E_TYPE, "nodes_modes are %s and nodes_splits %s", sumi_dtype_label(g->mode.dtype),
@@ -155,8 +155,8 @@ static sumi_status read_general(struct sumi_forest *f, const struct sumi_node *n
   for (int64_t i = 0; i < f->n_nodes; i++) SUMI_TRY(read_general_node(f, &g, i, err));
   if (g.member_at != g.members.dim[0])
     SUMI_FAIL(err, SUMI_E_VALUE, "membership_values has more lists than nodes test for members");
-  SUMI_TRY(want_length(node, "leaf_weights", f->n_leaves, false, &weight, err));
-  SUMI_TRY(want_length(node, "leaf_targetids", f->n_leaves, false, &target, err));
+  SUMI_TRY(list(node, "leaf_weights", "leaf_weights", f->n_leaves, false, &weight, err));
+  SUMI_TRY(list(node, "leaf_targetids", "leaf_weights", f->n_leaves, false, &target, err));
   if (f->n_leaves && !sumi_dtype_is_float(weight.dtype))
     SUMI_FAIL(err, SUMI_E_TYPE, "leaf_weights are %s", sumi_dtype_label(weight.dtype));
   for (int64_t i = 0; i < f->n_leaves; i++) {

@@ -23,47 +23,56 @@ struct file {
 
 /* ---- attributes ------------------------------------------------------------------------------------------ */
 
-static sumi_status ints(const struct sumi_node *node, const char *name, int64_t n, bool optional,
-                        const int64_t **out, struct sumi_err *err) {
+/* A list as long as the list `like`, of n items. */
+static sumi_status ints(const struct sumi_node *node, const char *name, const char *like, int64_t n,
+                        bool optional, const int64_t **out, struct sumi_err *err) {
   const struct sumi_tensor t = sumi_ml_list(node, name);
   *out = t.dim[0] ? t.data : NULL;
-  if (t.dim[0] == n || (optional && !t.dim[0])) return SUMI_OK;
-  SUMI_FAIL(err, SUMI_E_VALUE, "%s has %" PRId64 " items, not %" PRId64, name, t.dim[0], n);
+  if (optional && !t.dim[0]) return SUMI_OK;
+  return sumi_ml_want_length(&t, name, like, n, err);
 }
 
 /* A list of floats, or the tensor that may stand for it. */
-static sumi_status floats(const struct sumi_node *node, const char *name, const char *as_tensor, int64_t n,
-                          struct sumi_tensor *out, struct sumi_err *err) {
+static sumi_status floats(const struct sumi_node *node, const char *name, const char *as_tensor,
+                          const char *like, int64_t n, struct sumi_tensor *out, struct sumi_err *err) {
   const struct sumi_tensor list = sumi_ml_list(node, name), tensor = sumi_ml_list(node, as_tensor);
   if (list.dim[0] && tensor.dim[0])
     SUMI_FAIL(err, SUMI_E_VALUE, "both '%s' and '%s' are given", name, as_tensor);
   *out = tensor.dim[0] ? tensor : list;
-  if (out->dim[0] != n)
-    SUMI_FAIL(err, SUMI_E_VALUE, "%s has %" PRId64 " items, not %" PRId64, name, out->dim[0], n);
+  SUMI_TRY(sumi_ml_want_length(out, name, like, n, err));
   if (n && out->dtype != SUMI_FLOAT32 && out->dtype != SUMI_FLOAT64)
     SUMI_FAIL(err, SUMI_E_TYPE, "%s is %s", as_tensor, sumi_dtype_label(out->dtype));
   return SUMI_OK;
 }
 
+/* The attributes with votes. */
+struct vote_names {
+  const char *target, *tree, *id, *weight, *weight_as_tensor;
+};
+
+static const struct vote_names vote_names[] = {
+    [false] = {"target_ids", "target_treeids", "target_nodeids", "target_weights",
+               "target_weights_as_tensor"},
+    [true] = {"class_ids", "class_treeids", "class_nodeids", "class_weights", "class_weights_as_tensor"}};
+
 static sumi_status find(struct file *m, const struct sumi_node *node, enum sumi_forest_form form,
                         struct sumi_err *err) {
-  const bool classes = form == SUMI_FOREST_CLASSIFIER;
-  m->n = sumi_ml_list(node, "nodes_modes").dim[0];
-  m->mode = sumi_ml_list(node, "nodes_modes").data;
-  SUMI_TRY(ints(node, "nodes_treeids", m->n, false, &m->tree, err));
-  SUMI_TRY(ints(node, "nodes_nodeids", m->n, false, &m->id, err));
-  SUMI_TRY(ints(node, "nodes_truenodeids", m->n, false, &m->yes, err));
-  SUMI_TRY(ints(node, "nodes_falsenodeids", m->n, false, &m->no, err));
-  SUMI_TRY(ints(node, "nodes_featureids", m->n, false, &m->feature, err));
-  SUMI_TRY(ints(node, "nodes_missing_value_tracks_true", m->n, true, &m->missing, err));
-  SUMI_TRY(floats(node, "nodes_values", "nodes_values_as_tensor", m->n, &m->split, err));
-  m->n_votes = sumi_ml_list(node, classes ? "class_ids" : "target_ids").dim[0];
-  SUMI_TRY(ints(node, classes ? "class_ids" : "target_ids", m->n_votes, false, &m->vote_target, err));
-  SUMI_TRY(ints(node, classes ? "class_treeids" : "target_treeids", m->n_votes, false, &m->vote_tree, err));
-  SUMI_TRY(ints(node, classes ? "class_nodeids" : "target_nodeids", m->n_votes, false, &m->vote_id, err));
-  return floats(node, classes ? "class_weights" : "target_weights",
-                classes ? "class_weights_as_tensor" : "target_weights_as_tensor", m->n_votes, &m->weight,
-                err);
+  static const char modes[] = "nodes_modes";
+  const struct vote_names *v = &vote_names[form == SUMI_FOREST_CLASSIFIER];
+  m->n = sumi_ml_list(node, modes).dim[0];
+  m->mode = sumi_ml_list(node, modes).data;
+  SUMI_TRY(ints(node, "nodes_treeids", modes, m->n, false, &m->tree, err));
+  SUMI_TRY(ints(node, "nodes_nodeids", modes, m->n, false, &m->id, err));
+  SUMI_TRY(ints(node, "nodes_truenodeids", modes, m->n, false, &m->yes, err));
+  SUMI_TRY(ints(node, "nodes_falsenodeids", modes, m->n, false, &m->no, err));
+  SUMI_TRY(ints(node, "nodes_featureids", modes, m->n, false, &m->feature, err));
+  SUMI_TRY(ints(node, "nodes_missing_value_tracks_true", modes, m->n, true, &m->missing, err));
+  SUMI_TRY(floats(node, "nodes_values", "nodes_values_as_tensor", modes, m->n, &m->split, err));
+  m->n_votes = sumi_ml_list(node, v->target).dim[0];
+  SUMI_TRY(ints(node, v->target, v->target, m->n_votes, false, &m->vote_target, err));
+  SUMI_TRY(ints(node, v->tree, v->target, m->n_votes, false, &m->vote_tree, err));
+  SUMI_TRY(ints(node, v->id, v->target, m->n_votes, false, &m->vote_id, err));
+  return floats(node, v->weight, v->weight_as_tensor, v->target, m->n_votes, &m->weight, err);
 }
 
 static bool is_leaf(const struct file *m, int64_t i) {

@@ -210,31 +210,54 @@ static const struct sumi_attr_spec dict_attrs[] = {
 static const struct sumi_attr_spec cast_attrs[] = {
     {"cast_to", SUMI_ATTR_STRING}, {"map_form", SUMI_ATTR_STRING}, {"max_map", SUMI_ATTR_INT}, {NULL}};
 static const struct sumi_port zip_in[] = {{"X", FLOAT}, {NULL}};
-static const struct sumi_port zip_out[] = {{"Z", FLOAT, 0, SUMI_PORT_ANY_KIND}, {NULL}};
+static const struct sumi_port zip_out[] = {{"Z", FLOAT, 0, SUMI_PORT_SEQUENCE | SUMI_PORT_MAP}, {NULL}};
 static const struct sumi_port dict_in[] = {{"X", WORD_OR_NUMBER | SUMI_BIT(SUMI_FLOAT64), 'T', SUMI_PORT_MAP},
                                            {NULL}};
 static const struct sumi_port dict_out[] = {{"Y", WORD_OR_NUMBER | SUMI_BIT(SUMI_FLOAT64), 'T'}, {NULL}};
 static const struct sumi_port cast_in[] = {{"X", FLOAT | SUMI_BIT(SUMI_STRING), 0, SUMI_PORT_MAP}, {NULL}};
 static const struct sumi_port cast_out[] = {{"Y", WORD_OR_NUMBER}, {NULL}};
 
-/* Maps are no inputs or outputs of cases; tests/ops/ml.py holds them against ONNX Runtime. */
-#define MAP_OP(symbol, title, text, attributes, ins, outs, infer_fn, ref_fn, scratch_fn, extra) \
-  const struct sumi_op sumi_op_ml_##symbol = {                                                  \
-      .name = "ai.onnx.ml." title,                                                              \
-      .formula = text,                                                                          \
-      .known_as = {{"ai.onnx.ml", title, {1}}},                                                 \
-      .attrs = attributes,                                                                      \
-      .in = ins,                                                                                \
-      .out = outs,                                                                              \
-      .flags = extra,                                                                           \
-      .infer = infer_fn,                                                                        \
-      .ref = ref_fn,                                                                            \
-      .scratch = scratch_fn,                                                                    \
+static const struct sumi_case zip_cases[] = {
+    {"g (float[4,3] x) => (z) { z = ai.onnx.ml.ZipMap <classlabels_int64s = [7, -3, 5]> (x) }"},
+    {"g (float[2] x) => (z) { z = ai.onnx.ml.ZipMap <classlabels_strings = [\"yes\", \"no\"]> (x) }",
+     .why = "one row"},
+    {NULL},
+};
+static const struct sumi_case dict_cases[] = {
+    {"g (map(string, float) x) => (y) { y = ai.onnx.ml.DictVectorizer <string_vocabulary = [\"2\", \"9\", "
+     "\"0\"]> (x) }",
+     .why = "a word that the map has not, keys that the vocabulary has not"},
+    {"g (map(int64, string) x) => (y) { y = ai.onnx.ml.DictVectorizer <int64_vocabulary = [4, 3, 7, 0]> (x) "
+     "}"},
+    {NULL},
+};
+static const struct sumi_case cast_cases[] = {
+    {"g (map(int64, float) x) => (y) { y = ai.onnx.ml.CastMap (x) }", .why = "in the order of the keys"},
+    {"g (map(int64, float) x) => (y) { y = ai.onnx.ml.CastMap <map_form = \"SPARSE\", max_map = 7, cast_to = "
+     "\"TO_STRING\"> (x) }"},
+    {"g (map(int64, string) x) => (y) { y = ai.onnx.ml.CastMap <cast_to = \"TO_INT64\"> (x) }"},
+    {NULL},
+};
+
+/* tests/ops/ml.py holds them against ONNX Runtime. */
+#define MAP_OP(symbol, title, text, attributes, ins, outs, infer_fn, ref_fn, scratch_fn, extra, its_cases) \
+  const struct sumi_op sumi_op_ml_##symbol = {                                                             \
+      .name = "ai.onnx.ml." title,                                                                         \
+      .formula = text,                                                                                     \
+      .known_as = {{"ai.onnx.ml", title, {1}}},                                                            \
+      .attrs = attributes,                                                                                 \
+      .in = ins,                                                                                           \
+      .out = outs,                                                                                         \
+      .flags = extra,                                                                                      \
+      .infer = infer_fn,                                                                                   \
+      .ref = ref_fn,                                                                                       \
+      .scratch = scratch_fn,                                                                               \
+      .cases = its_cases,                                                                                  \
   }
 
 MAP_OP(zip_map, "ZipMap", "for every row a map from labels to scores", zip_attrs, zip_in, zip_out, zip_infer,
-       zip_ref, NULL, SUMI_OP_DYNAMIC);
+       zip_ref, NULL, SUMI_OP_DYNAMIC, zip_cases);
 MAP_OP(dict_vectorizer, "DictVectorizer", "the map's values in the order of a vocabulary", dict_attrs,
-       dict_in, dict_out, dict_infer, dict_ref, dict_scratch, 0);
+       dict_in, dict_out, dict_infer, dict_ref, dict_scratch, 0, dict_cases);
 MAP_OP(cast_map, "CastMap", "the map's values in the order of its keys", cast_attrs, cast_in, cast_out,
-       cast_infer, cast_ref, cast_scratch, SUMI_OP_DYNAMIC);
+       cast_infer, cast_ref, cast_scratch, SUMI_OP_DYNAMIC, cast_cases);

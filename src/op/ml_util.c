@@ -65,6 +65,12 @@ struct sumi_tensor sumi_ml_list(const struct sumi_node *node, const char *name) 
   return t;
 }
 
+sumi_status sumi_ml_want_length(const struct sumi_tensor *t, const char *name, const char *like, int64_t n,
+                                struct sumi_err *err) {
+  if (t->dim[0] == n) return SUMI_OK;
+  SUMI_FAIL(err, SUMI_E_VALUE, "%s has %" PRId64 " items, %s has %" PRId64, name, t->dim[0], like, n);
+}
+
 /* ---- labels ---------------------------------------------------------------------------------------------- */
 
 sumi_status sumi_ml_labels_of(const struct sumi_node *node, const char *ints_name,

@@ -47,6 +47,10 @@ double sumi_ml_dot(const struct sumi_tensor *x, int64_t features, int64_t row, c
  * count 0 and dtype SUMI_UNDEFINED where it is absent. */
 struct sumi_tensor sumi_ml_list(const struct sumi_node *node, const char *name);
 
+/* SUMI_E_VALUE unless list t of attribute `name` is as long as that of attribute `like`, which has n items. */
+sumi_status sumi_ml_want_length(const struct sumi_tensor *t, const char *name, const char *like, int64_t n,
+                                struct sumi_err *err);
+
 /* ---- labels ---------------------------------------------------------------------------------------------- */
 
 /* The labels of a classifier's classes; n = 0: none are given, integers are meant. */

@@ -50,6 +50,25 @@ static bool is_quantised_values(const struct sumi_node *node) {
   return !sumi_attr_is(node, "v_quant_type", "NONE", "NONE");
 }
 
+/* How the halves of the cache are quantised. */
+static const char *const cache_kinds[] = {"k_quant_type", "v_quant_type"};
+
+static sumi_status check_cache_kinds(const struct sumi_infer *ctx) {
+  const struct sumi_node *node = ctx->node;
+  for (int i = 0; i < 2; i++) {
+    const char *kind = sumi_attr_string(node, cache_kinds[i], "NONE");
+    if (!sumi_streq(kind, "PER_CHANNEL") && !sumi_streq(kind, "PER_TENSOR") && !sumi_streq(kind, "NONE"))
+      SUMI_FAIL(ctx->err, SUMI_E_VALUE, "%s is '%s', none of NONE, PER_TENSOR, PER_CHANNEL", cache_kinds[i],
+                kind);
+  }
+  if (is_quantised(node) != is_quantised_values(node))
+    SUMI_FAIL(ctx->err, SUMI_E_UNSUPPORTED, "a cache of which one half is quantised is not known");
+  if (is_quantised(node) && sumi_attr_int(node, "kv_cache_bit_width", 8) != 8)
+    SUMI_FAIL(ctx->err, SUMI_E_UNSUPPORTED, "a cache of %" PRId64 " bits is not known, only of 8",
+              sumi_attr_int(node, "kv_cache_bit_width", 8));
+  return SUMI_OK;
+}
+
 static sumi_status check_attrs(const struct sumi_infer *ctx) {
   const struct sumi_node *node = ctx->node;
   const int64_t heads = sumi_attr_int(node, "num_heads", 0), kv = sumi_attr_int(node, "kv_num_heads", 0);
@@ -66,16 +85,11 @@ static sumi_status check_attrs(const struct sumi_infer *ctx) {
   if (qk < 0 || qk > 2) SUMI_FAIL(ctx->err, SUMI_E_VALUE, "qk_output is %" PRId64, qk);
   if (!qk && ctx->n_out > 3 && !ctx->out[3].absent)
     SUMI_FAIL(ctx->err, SUMI_E_VALUE, "output_qk is wanted where qk_output is 0");
-  if (is_quantised(node) != is_quantised_values(node))
-    SUMI_FAIL(ctx->err, SUMI_E_UNSUPPORTED, "a cache of which one half is quantised is not known");
-  if (is_quantised(node) && sumi_attr_int(node, "kv_cache_bit_width", 8) != 8)
-    SUMI_FAIL(ctx->err, SUMI_E_UNSUPPORTED, "a cache of %" PRId64 " bits is not known, only of 8",
-              sumi_attr_int(node, "kv_cache_bit_width", 8));
   if (sumi_attr_int(node, "sliding_window_cache", 0) && (window < 0 || !sumi_infer_has(ctx, PAST_KEY)))
     SUMI_FAIL(ctx->err, SUMI_E_VALUE, "sliding_window_cache wants local_window_size and 'past_key'");
   if (sumi_attr_int(node, "do_rotary", 0) && (!sumi_infer_has(ctx, COS) || !sumi_infer_has(ctx, SIN)))
     SUMI_FAIL(ctx->err, SUMI_E_ARG, "do_rotary wants 'cos_cache' and 'sin_cache'");
-  return SUMI_OK;
+  return check_cache_kinds(ctx);
 }
 
 /* Both or none of inputs i and j. */
@@ -127,16 +141,12 @@ static sumi_status infer_tables(const struct sumi_infer *ctx, const struct shape
 
 /* The cache's element type and the scales of its halves. */
 static sumi_status infer_cache_type(const struct sumi_infer *ctx, const struct shape *x, sumi_dtype *type) {
-  static const char *const names[] = {"k_quant_type", "v_quant_type"};
   *type = is_quantised(ctx->node) ? SUMI_INT8 : ctx->in[QUERY].dtype;
   if (sumi_infer_has(ctx, PAST_KEY) && ctx->in[PAST_KEY].dtype != *type)
     SUMI_FAIL(ctx->err, SUMI_E_TYPE, "the cache holds %s, not %s", sumi_dtype_label(ctx->in[PAST_KEY].dtype),
               sumi_dtype_label(*type));
   for (int i = 0; i < 2; i++) {
-    const char *kind = sumi_attr_string(ctx->node, names[i], "NONE");
-    const bool channels = sumi_streq(kind, "PER_CHANNEL");
-    if (!channels && !sumi_streq(kind, "PER_TENSOR") && !sumi_streq(kind, "NONE"))
-      SUMI_FAIL(ctx->err, SUMI_E_VALUE, "%s is '%s'", names[i], kind);
+    const bool channels = sumi_attr_is(ctx->node, cache_kinds[i], "NONE", "PER_CHANNEL");
     if (*type == SUMI_INT8 && !sumi_infer_has(ctx, K_SCALE + i))
       SUMI_FAIL(ctx->err, SUMI_E_ARG, "the quantised cache has no '%s'", ctx->node->op->in[K_SCALE + i].name);
     if (*type != SUMI_INT8 || ctx->in[K_SCALE + i].rank < 0) continue;

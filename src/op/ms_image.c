@@ -101,10 +101,17 @@ static const struct sumi_port encode_in[] = {{"image", UINT8}, {NULL}},
                               encode_out[] = {{"raw_image", UINT8}, {NULL}};
 
 /* Random bytes are no picture, so DecodeImage alone has no case: what EncodeImage wrote is one. */
-static const struct sumi_case cases[] = {
+static const struct sumi_case decode_cases[] = {
     {"g (uint8[5,7,3] x) => (y) { b = com.microsoft.extensions.EncodeImage <format = \"png\"> (x)"
      " y = com.microsoft.extensions.DecodeImage (b) }",
      .why = "PNG loses nothing"},
+    {NULL},
+};
+static const struct sumi_case encode_cases[] = {
+    {"g (uint8[9,6,3] x) => (b) { b = com.microsoft.extensions.EncodeImage <format = \"jpg\"> (x) }",
+     .low = 0, .high = 255},
+    {"g (uint8[1,1,3] x) => (b) { b = com.microsoft.extensions.EncodeImage <format = \"png\", color_space = "
+     "\"rgb\"> (x) }"},
     {NULL},
 };
 
@@ -118,7 +125,7 @@ const struct sumi_op sumi_op_ms_decode_image = {
     .flags = SUMI_OP_DYNAMIC,
     .infer = decode_infer,
     .ref = decode_ref,
-    .cases = cases,
+    .cases = decode_cases,
 };
 
 const struct sumi_op sumi_op_ms_encode_image = {
@@ -131,4 +138,5 @@ const struct sumi_op sumi_op_ms_encode_image = {
     .flags = SUMI_OP_DYNAMIC,
     .infer = encode_infer,
     .ref = encode_ref,
+    .cases = encode_cases,
 };

@@ -20,27 +20,7 @@ FORM(first, &sumi_op_average_pool, 11, 1, {0}, 1, 3, 4)
 FORM(mean, &sumi_op_reduce_mean, 13, 1, {0}, 1, 3, 4)
 FORM(where, &sumi_op_where, 9, 3, {0, 1, 4}, 6, 7, 8)
 
-/* ---- QLinearAveragePool: either order ---------------------------------------------------------------------------- */
-
-static const struct sumi_op first_pool = {
-    .name = "QLinearAveragePool", .infer = first_infer, .ref = first_ref, .scratch = first_scratch};
-static const struct sumi_nhwc last_form = {&first_pool, 1, 1};
-
-static bool is_last(const struct sumi_node *node) { return sumi_attr_int(node, "channels_last", 0) != 0; }
-
-static sumi_status pool_infer(struct sumi_infer *ctx) {
-  return is_last(ctx->node) ? sumi_nhwc_infer(ctx, &last_form) : first_infer(ctx);
-}
-
-static sumi_status pool_scratch(const struct sumi_call *c, size_t *bytes) {
-  return is_last(c->node) ? sumi_nhwc_scratch(c, &last_form, bytes) : first_scratch(c, bytes);
-}
-
-static sumi_status pool_ref(const struct sumi_call *c) {
-  return is_last(c->node) ? sumi_nhwc_ref(c, &last_form) : first_ref(c);
-}
-
-/* ---- descriptors ------------------------------------------------------------------------------------------------- */
+/* ---- attributes and ports ---------------------------------------------------------------------------------------- */
 
 static const struct sumi_attr_spec pool_attrs[] = {
     {"auto_pad", SUMI_ATTR_STRING},   {"kernel_shape", SUMI_ATTR_INTS, true},
@@ -66,6 +46,33 @@ static const struct sumi_port where_in[] = {{"condition", SUMI_BIT(SUMI_BOOL)},
                                             {"z_zero_point", BYTES, 'T'},
                                             {NULL}};
 static const struct sumi_port out[] = {{"Y", BYTES, 'T'}, {NULL}};
+
+/* ---- QLinearAveragePool: either order ---------------------------------------------------------------------------- */
+
+static const struct sumi_op first_pool = {.name = "QLinearAveragePool",
+                                          .attrs = pool_attrs,
+                                          .in = pool_in,
+                                          .out = out,
+                                          .infer = first_infer,
+                                          .ref = first_ref,
+                                          .scratch = first_scratch};
+static const struct sumi_nhwc last_form = {&first_pool, 1, 1};
+
+static bool is_last(const struct sumi_node *node) { return sumi_attr_int(node, "channels_last", 0) != 0; }
+
+static sumi_status pool_infer(struct sumi_infer *ctx) {
+  return is_last(ctx->node) ? sumi_nhwc_infer(ctx, &last_form) : first_infer(ctx);
+}
+
+static sumi_status pool_scratch(const struct sumi_call *c, size_t *bytes) {
+  return is_last(c->node) ? sumi_nhwc_scratch(c, &last_form, bytes) : first_scratch(c, bytes);
+}
+
+static sumi_status pool_ref(const struct sumi_call *c) {
+  return is_last(c->node) ? sumi_nhwc_ref(c, &last_form) : first_ref(c);
+}
+
+/* ---- descriptors ------------------------------------------------------------------------------------------------- */
 
 /* Scales are constants: random ones would saturate everything. */
 #define CASE(inputs, constants, call) "g (" inputs ") => (y) <" constants "> { y = com.microsoft." call " }"

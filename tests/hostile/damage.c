@@ -104,9 +104,26 @@ static enum sumi_damage_done attr_missing(struct sumi_graph *g, struct sumi_node
   return SUMI_DAMAGE_DONE;
 }
 
-/* Strings that a file may choose as it likes: contents, and what the no-op Debug would write where. */
+/* Strings that a file may choose as it likes: contents, words, classes, patterns, what the no-op Debug would write where.
+ * A locale changes the case of a few letters; those of unknown ones change as everywhere. */
 static bool is_free_text(const char *name) {
-  return !strncmp(name, "value_string", 12) || !strncmp(name, "file_", 5);
+  static const char *const names[] = {"value_string",
+                                      "file_",
+                                      "delimiter",
+                                      "pattern",
+                                      "locale",
+                                      "stopwords",
+                                      "pool_strings",
+                                      "cats_strings",
+                                      "classes_strings",
+                                      "keys_strings",
+                                      "values_strings",
+                                      "default_string",
+                                      "string_vocabulary",
+                                      "classlabels_strings"};
+  for (size_t i = 0; i < SUMI_COUNT(names); i++)
+    if (!strncmp(name, names[i], strlen(names[i]))) return true;
+  return false;
 }
 
 /* A value that is no name of the attribute's enumeration; absurd numbers. */
@@ -225,7 +242,10 @@ static enum sumi_damage_done input_kind(struct sumi_graph *g, struct sumi_node *
   if (j == SUMI_N_KINDS || !node->in[i]) return SUMI_DAMAGE_NEXT;
   const struct sumi_port *p = port_at(node->op->in, i);
   struct sumi_info info = node->in[i]->info;
-  const int wanted = p && (p->flags & SUMI_PORT_SEQUENCE) ? SUMI_SEQUENCE : SUMI_TENSOR;
+  const int wanted = !p                              ? SUMI_TENSOR
+                     : p->flags & SUMI_PORT_SEQUENCE ? SUMI_SEQUENCE
+                     : p->flags & SUMI_PORT_MAP      ? SUMI_MAP
+                                                     : SUMI_TENSOR;
   if (!p || j == wanted || (p->flags & SUMI_PORT_ANY_KIND)) return SUMI_DAMAGE_SAME;
   info.kind = (sumi_kind)j;
   must(d, p->name, "");
