@@ -1,11 +1,12 @@
 /* Col2Im: x is [N, C * product(block), L]: L blocks, each a window of the image [N, C, image...]. y is the
  * sum of the windows put back where they were taken: strides, dilations and pads as of a convolution with
- * that block. */
+ * that block. A sum of booleans is whether any is true; the standard's strings have no sum and are refused. */
 #include <inttypes.h>
 
 #include "base/size.h"
 #include "op/dims.h"
 #include "op/op_util.h"
+#include "op/parts.h"
 
 /* Strides, dilations and pads; the numbers of blocks along each spatial dim. */
 struct geometry {
@@ -96,13 +97,15 @@ static sumi_status col2im_infer(struct sumi_infer *ctx) {
   return SUMI_OK;
 }
 
-/* What the pixel at index[n] of a channel gathers: rows of x from `row` on, one for each place in the
- * block. */
-static double pixel(const struct sumi_tensor *x, const struct geometry *g, int64_t row,
-                    const int64_t *index) {
+/* sum[parts] = what the pixel at index[n] of a channel gathers: rows of x from `row` on, one for each place in
+ * the block. */
+static void gather(const struct sumi_tensor *x, const struct geometry *g, int64_t row, const int64_t *index,
+                   double sum[2]) {
+  const sumi_dtype part = sumi_part_dtype(x->dtype);
+  const int parts = sumi_n_parts(x->dtype);
   const int64_t columns = x->dim[2];
   int64_t place = 0;
-  double sum = 0;
+  sum[0] = sum[1] = 0;
   for (struct sumi_walk w = sumi_walk_start(g->n, g->block, NULL, NULL, NULL, NULL); !w.done;
        sumi_walk_next(&w), place++) {
     int64_t column = 0;
@@ -112,9 +115,9 @@ static double pixel(const struct sumi_tensor *x, const struct geometry *g, int64
       hit = from >= 0 && from % g->stride[i] == 0 && b < g->blocks[i];
       column = column * g->blocks[i] + b;
     }
-    if (hit) sum += sumi_get_f64(x->dtype, x->data, (row + place) * columns + column);
+    const int64_t at = ((row + place) * columns + column) * parts;
+    for (int k = 0; k < parts && hit; k++) sum[k] += sumi_get_f64(part, x->data, at + k);
   }
-  return sum;
 }
 
 static sumi_status col2im_ref(const struct sumi_call *c) {
@@ -122,28 +125,35 @@ static sumi_status col2im_ref(const struct sumi_call *c) {
   struct geometry g;
   SUMI_TRY(read_geometry(c->node, y->rank - 2, c->in[1]->data, c->in[2]->data, &g, c->err));
   const int64_t block = sumi_dims_count(g.block, 0, g.n), planes = y->dim[0] * y->dim[1];
+  const sumi_dtype part = sumi_part_dtype(y->dtype);
   int64_t at = 0;
+  double sum[2];
   for (int64_t p = 0; p < planes; p++)
     for (struct sumi_walk w = sumi_walk_start(g.n, g.image, NULL, NULL, NULL, NULL); !w.done;
-         sumi_walk_next(&w), at++)
-      sumi_set_f64(y->dtype, y->data, at, pixel(x, &g, p * block, w.index));
+         sumi_walk_next(&w)) {
+      gather(x, &g, p * block, w.index, sum);
+      for (int k = 0; k < sumi_n_parts(y->dtype); k++) sumi_set_f64(part, y->data, at++, sum[k]);
+    }
   return SUMI_OK;
 }
 
 static const struct sumi_attr_spec attrs[] = {
     {"strides", SUMI_ATTR_INTS}, {"pads", SUMI_ATTR_INTS}, {"dilations", SUMI_ATTR_INTS}, {NULL}};
+#define TYPES (SUMI_NUMBERS | SUMI_COMPLEX | SUMI_BIT(SUMI_BOOL))
 static const struct sumi_port in[] = {
-    {"input", SUMI_NUMBERS, 'T'},
+    {"input", TYPES, 'T'},
     {"image_shape", SUMI_BIT(SUMI_INT64)},
     {"block_shape", SUMI_BIT(SUMI_INT64)},
     {NULL},
 };
-static const struct sumi_port out[] = {{"output", SUMI_NUMBERS, 'T'}, {NULL}};
+static const struct sumi_port out[] = {{"output", TYPES, 'T'}, {NULL}};
 static const struct sumi_case cases[] = {
     {"g (float[1,8,9] x) => (y) <int64[2] i = {4, 4}, int64[2] b = {2, 2}> { y = Col2Im (x, i, b) }",
      .rtol = 1e-6, .why = "double sums rounded once"},
     {"g (float[2,6,5] x) => (y) <int64[1] i = {9}, int64[1] b = {3}> { y = Col2Im <strides = [2], dilations "
      "= [2], pads = [2, 2]> (x, i, b) }",
+     .rtol = 1e-6, .why = "double sums rounded once"},
+    {"g (complex64[1,4,4] x) => (y) <int64[2] i = {3, 3}, int64[2] b = {2, 2}> { y = Col2Im (x, i, b) }",
      .rtol = 1e-6, .why = "double sums rounded once"},
     {NULL},
 };

@@ -8,7 +8,9 @@
 
 #include "base/size.h"
 #include "op/dims.h"
+#include "op/move.h"
 #include "op/op_util.h"
+#include "op/parts.h"
 
 enum mode { NEAREST, LINEAR, CUBIC };
 enum padding { ZEROS, BORDER, REFLECTION };
@@ -41,8 +43,8 @@ static sumi_status grid_infer(struct sumi_infer *ctx) {
   const int rank = x->rank >= 0 ? x->rank : grid->rank;
   if (rank >= 0 && rank < 3) SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "the rank is %d, at least 3 is wanted", rank);
   if (x->rank >= 0) SUMI_TRY(sumi_op_want_rank(ctx, 1, x->rank));
-  if (s.mode != NEAREST && sumi_dtype_in(x->dtype, SUMI_COMPLEX | SUMI_BIT(SUMI_STRING)))
-    SUMI_FAIL(ctx->err, SUMI_E_UNSUPPORTED, "interpolation of %s", sumi_dtype_label(x->dtype));
+  if (s.mode != NEAREST && x->dtype == SUMI_STRING)
+    SUMI_FAIL(ctx->err, SUMI_E_TYPE, "strings cannot be interpolated: mode must be nearest");
   sumi_dim dim[SUMI_MAX_RANK];
   for (int i = 0; i < rank; i++)
     dim[i] = i >= 2 && grid->rank == rank ? grid->dim[i - 1]
@@ -117,11 +119,13 @@ static void set_taps(const struct settings *s, double at, int64_t n, struct taps
   }
 }
 
-/* The weighted sum over all combinations of taps of r dims, from element `first` of x on. */
-static double interpolate(const struct sumi_tensor *x, int r, const struct taps *t, const int64_t *stride,
-                          int64_t first) {
+/* sum[parts] = the weighted sum over all combinations of taps of r dims, from element `first` of x on. */
+static void interpolate(const struct sumi_tensor *x, int r, const struct taps *t, const int64_t *stride,
+                        int64_t first, double sum[2]) {
+  const sumi_dtype part = sumi_part_dtype(x->dtype);
+  const int parts = sumi_n_parts(x->dtype);
   int64_t size[SUMI_MAX_RANK];
-  double sum = 0;
+  sum[0] = sum[1] = 0;
   for (int i = 0; i < r; i++) size[i] = t[i].n;
   for (struct sumi_walk w = sumi_walk_start(r, size, NULL, NULL, NULL, NULL); !w.done; sumi_walk_next(&w)) {
     int64_t at = first;
@@ -132,9 +136,23 @@ static double interpolate(const struct sumi_tensor *x, int r, const struct taps 
       at += t[i].at[w.index[i]] * stride[i];
       weight *= t[i].weight[w.index[i]];
     }
-    if (inside) sum += weight * sumi_get_f64(x->dtype, x->data, at);
+    for (int k = 0; k < parts && inside; k++) sum[k] += weight * sumi_get_f64(part, x->data, at * parts + k);
   }
-  return sum;
+}
+
+/* Element `to` of y: the pixel at `at` from element `first` of x on (-1: a zero), or an interpolation. */
+static void sample(const struct settings *s, const struct sumi_tensor *x, const struct sumi_tensor *y,
+                   const struct taps *t, const int64_t *stride, int64_t first, int64_t at, int64_t to) {
+  const int parts = sumi_n_parts(y->dtype);
+  double sum[2];
+  if (s->mode == NEAREST && at >= 0) {
+    sumi_copy(x->dtype, y->data, to, x->data, first + at, 1);
+  } else if (s->mode == NEAREST) {
+    sumi_fill(y->dtype, y->data, to, 1, NULL, 0);
+  } else {
+    interpolate(x, x->rank - 2, t, stride, first, sum);
+    for (int k = 0; k < parts; k++) sumi_set_f64(sumi_part_dtype(y->dtype), y->data, to * parts + k, sum[k]);
+  }
 }
 
 static sumi_status grid_ref(const struct sumi_call *c) {
@@ -158,17 +176,13 @@ static sumi_status grid_ref(const struct sumi_call *c) {
       }
       for (int64_t k = 0; k < channels; k++) {
         const int64_t first = b * stride[0] + k * stride[1], to = (b * channels + k) * places + p;
-        if (s.mode == NEAREST && inside)
-          sumi_copy(x->dtype, y->data, to, x->data, first + at, 1);
-        else
-          sumi_set_f64(y->dtype, y->data, to,
-                       s.mode == NEAREST ? 0 : interpolate(x, r, t, stride + 2, first));
+        sample(&s, x, y, t, stride + 2, first, inside ? at : -1, to);
       }
     }
   return SUMI_OK;
 }
 
-#define TYPES (SUMI_NUMBERS | SUMI_BIT(SUMI_BOOL))
+#define TYPES (SUMI_NUMBERS | SUMI_COMPLEX | SUMI_BIT(SUMI_BOOL) | SUMI_BIT(SUMI_STRING))
 static const struct sumi_attr_spec attrs[] = {
     {"mode", SUMI_ATTR_STRING}, {"padding_mode", SUMI_ATTR_STRING}, {"align_corners", SUMI_ATTR_INT}, {NULL}};
 static const struct sumi_port in[] = {{"X", TYPES, 'T'}, {"grid", SUMI_FLOATS}, {NULL}};
@@ -185,6 +199,11 @@ static const struct sumi_case cases[] = {
     {"g (float[1,2,3,5,6] x, float[1,2,4,3,3] g) => (y) { y = GridSample <padding_mode = \"border\"> (x, g) "
      "}",
      .rtol = 1e-6, .why = WHY},
+    {"g (complex64[1,2,4,3] x, float[1,4,3,2] g) => (y) { y = GridSample <mode = \"cubic\"> (x, g) }",
+     .rtol = 1e-6, .why = WHY},
+    {"g (int32[1,2,5,6] x, float[1,4,3,2] g) => (y) { s = Cast <to = 8> (x) y = GridSample <mode = "
+     "\"nearest\"> (s, g) }",
+     .why = "strings; what lies outside is empty"},
     {NULL},
 };
 

@@ -165,6 +165,11 @@ static const struct sumi_case at_cases[] = {
      "(s, p) }"},
     {NULL},
 };
+static const struct sumi_case empty_cases[] = {
+    {"g (float[3] x) => (z, n) <int64[] p = {0}> { e = SequenceEmpty () n = SequenceLength (e) s = "
+     "SequenceInsert (e, x) z = SequenceAt (s, p) }"},
+    {NULL},
+};
 static const struct sumi_case insert_cases[] = {
     {"g (float[2] x, float[4] y) => (z, n) <int64[] p = {0}> { s = SequenceConstruct (x, x) t = "
      "SequenceInsert (s, y, p)"
@@ -195,7 +200,7 @@ static const struct sumi_case erase_cases[] = {
 SEQUENCE_OP(sequence_construct, "SequenceConstruct", "the inputs in order", NULL, tensors_in, sequence_out,
             construct_infer, construct_ref, at_cases, SUMI_OP_DYNAMIC);
 SEQUENCE_OP(sequence_empty, "SequenceEmpty", "no tensors", empty_attrs, none_in, empty_out, empty_infer,
-            empty_ref, NULL, SUMI_OP_DYNAMIC);
+            empty_ref, empty_cases, SUMI_OP_DYNAMIC);
 SEQUENCE_OP(sequence_at, "SequenceAt", "s[position]", NULL, at_in, tensor_out, at_infer, at_ref, at_cases,
             SUMI_OP_DYNAMIC);
 SEQUENCE_OP(sequence_insert, "SequenceInsert", "s with a tensor put before position", NULL, insert_in,

@@ -1,7 +1,7 @@
 /* Unique: the different elements of the flattened input, or its different slices along axis, in ascending
  * order or in the order of their first occurrence; with the index of that occurrence, the number of its kind
  * for every element of the input, and how often each kind occurs. Slices compare like words: by their first
- * different element. */
+ * different element; complex numbers by their real parts, then by their imaginary ones, as NumPy's. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -10,6 +10,7 @@
 #include "op/move.h"
 #include "op/op_util.h"
 #include "op/order.h"
+#include "op/parts.h"
 
 /* The input as n items of outer * inner elements each. */
 struct items {
@@ -38,8 +39,14 @@ static int compare_elements(const struct sumi_tensor *x, int64_t a, int64_t b) {
     const int r = n ? memcmp(s[a].data, s[b].data, n) : 0;
     return r ? r : (s[a].size > s[b].size) - (s[a].size < s[b].size);
   }
-  const int64_t p = sumi_order(x->dtype, x->data, a), q = sumi_order(x->dtype, x->data, b);
-  return (p > q) - (p < q);
+  const sumi_dtype part = sumi_part_dtype(x->dtype);
+  const int parts = sumi_n_parts(x->dtype);
+  int r = 0;
+  for (int k = 0; k < parts && !r; k++) {
+    const int64_t p = sumi_order(part, x->data, a * parts + k), q = sumi_order(part, x->data, b * parts + k);
+    r = (p > q) - (p < q);
+  }
+  return r;
 }
 
 static int compare(const struct items *it, int64_t a, int64_t b) {
@@ -152,11 +159,10 @@ static sumi_status unique_ref(const struct sumi_call *c) {
   return put_list(c, 3, count, n);
 }
 
-#define TYPES (SUMI_ANY & ~SUMI_COMPLEX)
 static const struct sumi_attr_spec attrs[] = {{"axis", SUMI_ATTR_INT}, {"sorted", SUMI_ATTR_INT}, {NULL}};
-static const struct sumi_port in[] = {{"X", TYPES, 'T'}, {NULL}};
+static const struct sumi_port in[] = {{"X", SUMI_ANY, 'T'}, {NULL}};
 static const struct sumi_port out[] = {
-    {"Y", TYPES, 'T'},
+    {"Y", SUMI_ANY, 'T'},
     {"indices", SUMI_BIT(SUMI_INT64), 0, SUMI_PORT_OPTIONAL},
     {"inverse_indices", SUMI_BIT(SUMI_INT64), 0, SUMI_PORT_OPTIONAL},
     {"counts", SUMI_BIT(SUMI_INT64), 0, SUMI_PORT_OPTIONAL},
@@ -166,6 +172,7 @@ static const struct sumi_case cases[] = {
     {"g (int32[31] x) => (y, i, v, n) { y, i, v, n = Unique (x) }"},
     {"g (int32[31] x) => (y, i, v, n) { y, i, v, n = Unique <sorted = 0> (x) }"},
     {"g (int8[3,19,1] x) => (y, i, v, n) { y, i, v, n = Unique <axis = 1> (x) }", .low = 0, .high = 1},
+    {"g (complex64[9] x) => (y, i, v, n) { z = Concat <axis = 0> (x, x) y, i, v, n = Unique (z) }"},
     {NULL},
 };
 

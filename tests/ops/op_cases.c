@@ -13,6 +13,7 @@
 #include "base/size.h"
 #include "exec/session.h"
 #include "op/ops.h"
+#include "op/parts.h"
 #include "pass/pass.h"
 
 enum { MAX_PORTS = 64, MAP_SIZE = 5 };
@@ -34,7 +35,10 @@ struct inputs {
 
 static uint64_t seed = 1;
 
-static void fill(struct sumi_random *r, const struct sumi_case *c, sumi_dtype d, void *data, int64_t n) {
+static void fill(struct sumi_random *r, const struct sumi_case *c, sumi_dtype type, void *data,
+                 int64_t n_elements) {
+  const sumi_dtype d = sumi_part_dtype(type);
+  const int64_t n = n_elements * sumi_n_parts(type);
   const bool ranged = c->low != 0 || c->high != 0, whole = !sumi_dtype_is_float(d);
   for (int64_t i = 0; i < n; i++) {
     const double u = sumi_random_uniform(r);
@@ -141,13 +145,15 @@ static bool agree(const struct sumi_case *c, const struct sumi_view *got, const 
     n *= want->dims[d];
   }
   if (want->dtype == SUMI_STRING) return same_text(n, got->data, want->data, why, size);
+  const sumi_dtype part = sumi_part_dtype(want->dtype);
+  n *= sumi_n_parts(want->dtype);
   double most = 0;
   for (int64_t i = 0; i < n; i++) {
-    const double w = fabs(sumi_get_f64(want->dtype, want->data, i));
+    const double w = fabs(sumi_get_f64(part, want->data, i));
     if (isfinite(w)) most = fmax(most, w);
   }
   for (int64_t i = 0; i < n; i++) {
-    const double g = sumi_get_f64(got->dtype, got->data, i), w = sumi_get_f64(want->dtype, want->data, i);
+    const double g = sumi_get_f64(part, got->data, i), w = sumi_get_f64(part, want->data, i);
     if (g == w || (isnan(g) && isnan(w))) continue;
     if (fabs(g - w) <= c->atol + c->rtol * most) continue;
     snprintf(why, size, "element %" PRId64 " is %.9g, not %.9g (tolerance %.3g)", i, g, w,
