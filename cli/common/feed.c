@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sumi/image.h>
 
 void cli_feed_add(struct cli_feed *feed, struct cli_tensor *take_tensor) {
   size_t cap = feed->cap;
@@ -66,9 +67,7 @@ static bool begins(const struct cli_bytes *b, const char *magic, size_t n) {
   return b->n >= n && memcmp(b->data, magic, n) == 0;
 }
 
-static bool is_picture(const struct cli_bytes *b) {
-  return begins(b, "\xff\xd8\xff", 3) || begins(b, "\x89PNG\r\n\x1a\n", 8);
-}
+static bool is_picture(const struct cli_bytes *b) { return sumi_image_format(b->data, b->n) != NULL; }
 
 static int refuse(const char *path, sumi_status status, const struct sumi_err *err) {
   return cli_refuse(status, "'%s': %s", path, err->text);
@@ -138,7 +137,7 @@ static int take_bytes(const struct sumi_model *model, const struct cli_feed_opti
   } else {
     const size_t n = strlen(path);
     if (n < 3 || strcmp(path + n - 3, ".pb"))
-      return cli_refuse(SUMI_E_FORMAT, "'%s' is neither .npy, .npz, .pb, JPEG nor PNG", path);
+      return cli_refuse(SUMI_E_FORMAT, "'%s' is neither .npy, .npz, .pb nor a picture", path);
     struct sumi_buffer *buffer = NULL;
     status = sumi_buffer_from_onnx(b->data, b->n, cli_data_kind(port->kind), &buffer, &err);
     if (status == SUMI_OK) t = cli_tensor_from_buffer(port->name, buffer);

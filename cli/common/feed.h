@@ -26,7 +26,7 @@ struct cli_feed_options {
 #define CLI_INPUT_OPTIONS(f)                                                                   \
   {"input",     'i',                                                                           \
    CLI_LIST,    &(f).inputs,                                                                   \
-   "NAME=FILE", ".npy, .npz, ONNX .pb, JPEG or PNG (NAME= may be left out of a single input)", \
+   "NAME=FILE", ".npy, .npz, ONNX .pb or a picture (NAME= may be left out of a single input)", \
    0,           0},                                                                            \
       CLI_SHAPE_OPTIONS(f)
 

@@ -1,4 +1,4 @@
-/* A JPEG or PNG picture as a network's input. */
+/* A picture as a network's input. */
 #ifndef CLI_COMMON_PICTURE_H
 #define CLI_COMMON_PICTURE_H
 

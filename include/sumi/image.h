@@ -38,6 +38,9 @@ struct sumi_image_options {
  * "tiff", "jpeg2000". */
 SUMI_API bool sumi_image_can(const char *format);
 
+/* The format that a file's first bytes are of, by its name above, whether this build reads it or not; NULL: none. */
+SUMI_API const char *sumi_image_format(const void *bytes, size_t n_bytes);
+
 /* A picture in one of these formats, recognised by content. Grey, palettes, CMYK and Y Cb Cr become R G B, 16 bits become 8
  * by leaving off the low ones (PNM: by rounding), transparency is left off; of several pages or pictures the first is read,
  * and a TIFF is turned as it says. options may be NULL. SUMI_E_FORMAT: damaged or none of them;

@@ -10,6 +10,11 @@ bool sumi_image_can(const char *format) {
   return codec && codec->decode;
 }
 
+const char *sumi_image_format(const void *bytes, size_t n_bytes) {
+  const struct sumi_image_codec *codec = bytes ? sumi_image_codec_of(bytes, n_bytes) : NULL;
+  return codec ? codec->name : NULL;
+}
+
 static bool image_is_ours(const struct sumi_image *image) { return image && image->size == sizeof *image; }
 
 static void make_empty(struct sumi_image *image, const struct sumi_allocator *a) {

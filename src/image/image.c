@@ -28,17 +28,22 @@ sumi_status sumi_image_check(int64_t height, int64_t width, int64_t max_pixels, 
   return SUMI_OK;
 }
 
+const struct sumi_image_codec *sumi_image_codec_of(const uint8_t *bytes, size_t n) {
+  for (size_t i = 0; i < SUMI_COUNT(codecs); i++)
+    if (codecs[i]->knows(bytes, n)) return codecs[i];
+  return NULL;
+}
+
 sumi_status sumi_image_read(const uint8_t *bytes, size_t n, const struct sumi_allocator *a,
                             int64_t max_pixels, const struct sumi_image_sink *sink, struct sumi_err *err) {
-  for (size_t i = 0; i < SUMI_COUNT(codecs); i++) {
-    if (!codecs[i]->knows(bytes, n)) continue;
-    if (!codecs[i]->decode)
-      SUMI_FAIL(err, SUMI_E_UNSUPPORTED, "this build cannot read %s: it was made without %s", codecs[i]->name,
-                codecs[i]->library);
-    return codecs[i]->decode(bytes, n, a, max_pixels, sink, err);
-  }
-  SUMI_FAIL(err, SUMI_E_FORMAT,
-            "%zu bytes are no picture: none of JPEG, PNG, WebP, BMP, PNM, TIFF, JPEG 2000", n);
+  const struct sumi_image_codec *codec = sumi_image_codec_of(bytes, n);
+  if (!codec)
+    SUMI_FAIL(err, SUMI_E_FORMAT,
+              "%zu bytes are no picture: none of JPEG, PNG, WebP, BMP, PNM, TIFF, JPEG 2000", n);
+  if (!codec->decode)
+    SUMI_FAIL(err, SUMI_E_UNSUPPORTED, "this build cannot read %s: it was made without %s", codec->name,
+              codec->library);
+  return codec->decode(bytes, n, a, max_pixels, sink, err);
 }
 
 sumi_status sumi_image_write(const uint8_t *rgb, int64_t height, int64_t width, const char *format,

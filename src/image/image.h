@@ -42,6 +42,9 @@ extern const struct sumi_image_codec sumi_image_jpeg, sumi_image_png, sumi_image
 /* The codec of a format's name, "jpg" for "jpeg" among them; NULL: there is none. */
 const struct sumi_image_codec *sumi_image_codec_find(const char *format);
 
+/* The codec of what the bytes are, by the first of them; NULL: no picture. */
+const struct sumi_image_codec *sumi_image_codec_of(const uint8_t *bytes, size_t n);
+
 /* Decodes what the bytes are, or says why not. */
 sumi_status sumi_image_read(const uint8_t *bytes, size_t n, const struct sumi_allocator *a,
                             int64_t max_pixels, const struct sumi_image_sink *sink, struct sumi_err *err);
