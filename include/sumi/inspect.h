@@ -72,12 +72,25 @@ SUMI_API sumi_status sumi_session_visit_buffers(const struct sumi_session *sessi
                                                 void *user, struct sumi_err *err);
 
 /* The library's tables. */
+
+/* An input or output of an operator. */
+struct sumi_op_port_info {
+  size_t size;
+  const char *name;
+  const char
+      *kind; /* "tensor", "sequence", "map", "sequence of maps", "any" (tensors, sequences, optionals) */
+  uint64_t dtypes; /* bit d: elements (of a map: values) may be of the sumi_dtype d */
+  char var;        /* ports with the same letter have the same element type; 0: free */
+  bool optional, variadic;
+};
+
 struct sumi_op_info {
   size_t size;
   const char *name, *domain, *formula;
   const int *versions; /* rising, 0-terminated */
-  const char *dtypes;  /* element types of the first input, "float32 float64 ..." */
-  bool on_cpu;         /* has a fast path on device cpu (otherwise its reference function) */
+  const struct sumi_op_port_info *inputs, *outputs;
+  size_t n_inputs, n_outputs;
+  bool on_cpu; /* has a fast path on device cpu (otherwise its reference function) */
 };
 SUMI_API void sumi_visit_ops(bool (*visit)(void *user, const struct sumi_op_info *info), void *user);
 

@@ -6,23 +6,40 @@
 #include "op/ops.h"
 #include "pass/pass.h"
 
+enum { MAX_PORTS = 64 };
+
+static const char *kind_of(const struct sumi_port *port) {
+  static const char *const plain[] = {"tensor", "sequence", "map", "sequence of maps"};
+  if (port->flags & SUMI_PORT_ANY_KIND) return "any";
+  return plain[(port->flags & SUMI_PORT_SEQUENCE ? 1 : 0) + (port->flags & SUMI_PORT_MAP ? 2 : 0)];
+}
+
+/* The ports of a list, at most MAX_PORTS; returns how many. */
+static size_t list_ports(const struct sumi_port *port, struct sumi_op_port_info *out) {
+  size_t n = 0;
+  for (; port && port->name && n < MAX_PORTS; port++)
+    out[n++] = (struct sumi_op_port_info){.size = sizeof *out,
+                                          .name = port->name,
+                                          .kind = kind_of(port),
+                                          .dtypes = port->dtypes,
+                                          .var = port->var,
+                                          .optional = (port->flags & SUMI_PORT_OPTIONAL) != 0,
+                                          .variadic = (port->flags & SUMI_PORT_VARIADIC) != 0};
+  return n;
+}
+
 static bool visit_op(const struct sumi_op *op, const struct sumi_op_name *name,
                      bool (*visit)(void *, const struct sumi_op_info *), void *user) {
-  char dtypes[512] = "";
-  size_t at = 0;
-  const uint64_t set = op->in && op->in[0].name     ? op->in[0].dtypes
-                       : op->out && op->out[0].name ? op->out[0].dtypes
-                                                    : 0;
-  for (int d = 1; d < SUMI_N_DTYPES && at < sizeof dtypes; d++)
-    if (set & SUMI_BIT(d))
-      at += (size_t)snprintf(dtypes + at, sizeof dtypes - at, "%s%s", at ? " " : "",
-                             sumi_dtype_label((sumi_dtype)d));
+  struct sumi_op_port_info in[MAX_PORTS], out[MAX_PORTS];
   const struct sumi_op_info info = {.size = sizeof info,
                                     .name = name->name,
                                     .domain = name->domain,
                                     .formula = op->formula ? op->formula : "",
                                     .versions = name->version,
-                                    .dtypes = dtypes,
+                                    .inputs = in,
+                                    .outputs = out,
+                                    .n_inputs = list_ports(op->in, in),
+                                    .n_outputs = list_ports(op->out, out),
                                     .on_cpu = op->lower != NULL};
   return visit(user, &info);
 }

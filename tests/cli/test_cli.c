@@ -153,7 +153,7 @@ static void test_statuses(void **state) {
        "3 layers are zero"},
       {"run q.onnx -i " CAT " --top 1", 0, "3"},
       {"check nowhere", 3, "is no folder"},
-      {"check .", 3, "no test case"},
+      {"check empty", 3, "no test case"},
       {"bench " MATMUL " --batch 0", 2, "takes 1 to"},
       {"compile " MATMUL, 2, "where to?"},
       {"compile " MATMUL " -o m.sumi", 0, "m.sumi: graph"},
@@ -217,7 +217,7 @@ static void test_json(void **state) {
       {"version --json", {"version", "machine", "isa"}, 0},
       {"eval " CIFAR " --data " DATA "/images --limit 20 --json", {"top1", "top5", "n", "images_per_s"}, 0},
       {"run nowhere.onnx --json", {"error", "status"}, 3},
-      {"check . --json", {"error", "status"}, 3},
+      {"check empty --json", {"error", "status"}, 3},
   };
   for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
     struct outcome o = run(table[i].line);
@@ -457,6 +457,59 @@ static void test_check_against(void **state) {
   }
 }
 
+/* Any picture that the library knows is an input; one of a format that is not read here names it. */
+static void test_pictures(void **state) {
+  (void)state;
+  enum { SIDE = 32, HEADER = 13 };
+  uint8_t pnm[HEADER + SIDE * SIDE * 3] = "P6\n32 32\n255\n";
+  for (int i = 0; i < SIDE * SIDE * 3; i++) pnm[HEADER + i] = (uint8_t)(i / 12);
+  write_bytes("grey.ppm", pnm, sizeof pnm);
+  write_bytes("cut.bmp", "BM\x36\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\0\0\0\0", 22);
+  write_bytes("cut.tif", "II*\0\x8\0\0\0", 8);
+  write_bytes("no.picture", "GIF89a\1\0\1\0\0\0\0", 13);
+  static const struct expectation table[] = {
+      {"run " CIFAR " -i grey.ppm --top 1", 0, " %"},
+      {"run " CIFAR " -i cut.bmp", 3, "cut.bmp': damaged BMP"},
+      {"run " CIFAR " -i cut.tif", 3, "cut.tif': "},
+      {"run " CIFAR " -i no.picture", 3, "nor a picture"},
+  };
+  CHECK_ALL(table);
+}
+
+static int count(const json_t *list, const char *key, const char *value) {
+  int n = 0;
+  for (size_t i = 0; i < json_array_size(list); i++)
+    n += !strcmp(json_string_value(json_object_get(json_array_get(list, i), key)), value);
+  return n;
+}
+
+/* The table of operators: versions, kinds and element types of every input, devices. */
+static void test_ops(void **state) {
+  (void)state;
+  static const struct expectation table[] = {
+      {"ops Nix", 2, "there is no operator 'Nix'"},
+      {"ops ZipMap", 0, "sequence of maps of float32"},
+      {"ops DictVectorizer", 0, "map of float32/64 int64 string"},
+      {"ops StringConcat", 0, "string"},
+      {"ops Conv", 0, "cpu, ref"},
+      {"ops", 0, "operators, "},
+  };
+  CHECK_ALL(table);
+  struct outcome o = run("ops --json");
+  json_t *j = json_loads(o.out, 0, NULL), *list = json_object_get(j, "operators");
+  assert_int_equal(count(list, "name", "Softmax"), 1);
+  assert_true(count(list, "domain", "ai.onnx.ml") > 10 && count(list, "domain", "com.microsoft") > 40);
+  for (size_t i = 0; i < json_array_size(list); i++) {
+    const json_t *op = json_array_get(list, i), *outputs = json_object_get(op, "outputs");
+    if (!json_array_size(json_object_get(op, "versions")))
+      fail_msg("%s has no version", json_string_value(json_object_get(op, "name")));
+    for (size_t k = 0; k < json_array_size(outputs); k++)
+      assert_true(json_array_size(json_object_get(json_array_get(outputs, k), "types")) > 0);
+  }
+  json_decref(j);
+  done(&o);
+}
+
 int main(void) {
   const char *work = getenv("SUMI_TEST_WORK");
   if (!getenv("SUMI_PROGRAM")) {
@@ -466,6 +519,9 @@ int main(void) {
   if (work) mkdir(work, 0777);
   snprintf(folder, sizeof folder, "%s/cli", work ? work : "/tmp");
   mkdir(folder, 0777);
+  char empty[600];
+  snprintf(empty, sizeof empty, "%s/empty", folder);
+  mkdir(empty, 0777);
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_statuses),
       cmocka_unit_test(test_help_everywhere),
@@ -478,6 +534,8 @@ int main(void) {
       cmocka_unit_test(test_precisions),
       cmocka_unit_test(test_hostile_files),
       cmocka_unit_test(test_check_against),
+      cmocka_unit_test(test_pictures),
+      cmocka_unit_test(test_ops),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
