@@ -1,4 +1,4 @@
-"""Compares the ai.onnx.ml operators with ONNX Runtime on small random models: python ml.py [--device D] [--seed S] [KIND...]
+"""Compares the ai.onnx.ml operators with ONNX Runtime on small random models: python ml.py [--seed S] [--share X] [KIND...]
 
 Every kind makes models with onnx.helper from a seed, so that both engines see the same; a line per kind says how many agreed.
 What ONNX Runtime leaves undefined or does against the standard is not made (KIND's comment says what)."""
@@ -406,38 +406,43 @@ def run_maps(model, path, device, folder, want):
     return None
 
 
-def run_one(model, device, folder):
+def run_one(model, devices, folder):
+    """One model on the devices: a sentence where one differs."""
     path = pathlib.Path(folder) / "model.onnx"
     path.write_bytes(model.model.SerializeToString())
     text = [k for k, v in model.inputs.items() if isinstance(v, np.ndarray) and v.dtype.kind == "U"]
     feeds = {k: v.astype(object) if k in text else v for k, v in model.inputs.items()}
     session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     want = oracle.ort_run(session, feeds)
-    if any(isinstance(v, (dict, list)) for v in (*feeds.values(), *want.values())):
-        return run_maps(model, path, device, folder, want["y"])
-    got = oracle.sumi_run(path, model.inputs, device)
-    for name, array in want.items():
-        why = differs(got[name], array, model.tolerance)
-        if why:
-            return f"{name}: {why}"
+    maps = any(isinstance(v, (dict, list)) for v in (*feeds.values(), *want.values()))
+    for device in devices:
+        if maps:
+            wrong = [run_maps(model, path, device, folder, want["y"])]
+        else:
+            got = oracle.sumi_run(path, model.inputs, device)
+            wrong = [differs(got[name], array, model.tolerance) for name, array in want.items()]
+        for why in filter(None, wrong):
+            return f"on {device}: {why}"
     return None
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kind", nargs="*")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--devices", default="cpu,ref")
+    parser.add_argument("--share", type=float, default=0.4, help="of the models of every kind; 1: all")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     failed = 0
     with tempfile.TemporaryDirectory(dir=oracle.work_folder()) as folder:
         for kind in options.kind or KINDS:
             make, n = KINDS[kind]
+            n = max(1, round(n * options.share))
             bad = 0
             for i in range(n):
                 model = make(np.random.default_rng([zlib.crc32(kind.encode()), options.seed, i]))
                 try:
-                    why = run_one(model, options.device, folder)
+                    why = run_one(model, options.devices.split(","), folder)
                 except Exception as error:  # one model's trouble is not the others'
                     why = f"{type(error).__name__}: {error}"
                 if why:
