@@ -196,6 +196,79 @@ static void reads_sequences_and_optionals(void **state) {
   sumi_arena_fini(&arena);
 }
 
+/* A MapProto from strings (key_type 8) or integers to one-element tensors of values[n]. */
+static struct bytes map_bytes(int64_t key_type, int n_keys, int64_t value_type, const void *values,
+                              size_t each_bytes, int n_values) {
+  static const char *const words[] = {"b", "", "a"};
+  struct bytes map = {0}, list = {0};
+  put_int(&map, 2, key_type);
+  for (int i = 0; i < n_keys; i++)
+    if (key_type == 8)
+      put_text(&map, 4, words[i]);
+    else
+      put_int(&map, 3, 10 - 7 * i);
+  put_int(&list, 2, 1);
+  for (int i = 0; i < n_values; i++)
+    put_message(&list, 3,
+                raw_tensor_bytes(NULL, value_type, i % 2 ? "1" : "",
+                                 (const char *)values + (size_t)i * each_bytes, each_bytes));
+  put_message(&map, 5, list);
+  return map;
+}
+
+static void reads_maps(void **state) {
+  (void)state;
+  static const float values[] = {0.5f, -1, 3};
+  static const int64_t whole[] = {4, 5};
+  struct sumi_arena arena;
+  struct sumi_tensor *t;
+  assert_int_equal(read_value(map_bytes(7, 3, 1, values, 4, 3), SUMI_MAP, &arena, &t, NULL), SUMI_OK);
+  assert_true(t->kind == SUMI_MAP && t->key == SUMI_INT64 && t->dtype == SUMI_FLOAT32 && t->n_items == 2);
+  assert_memory_equal(t->items[0]->data, ((const int64_t[]){10, 3, -4}), 24);
+  assert_memory_equal(t->items[1]->data, values, sizeof values);
+  assert_true(t->items[1]->rank == 1 && t->items[1]->dim[0] == 3);
+  sumi_arena_fini(&arena);
+  assert_int_equal(read_value(map_bytes(8, 2, 7, whole, 8, 2), SUMI_MAP, &arena, &t, NULL), SUMI_OK);
+  const struct sumi_str *key = t->items[0]->data;
+  assert_true(t->key == SUMI_STRING && t->dtype == SUMI_INT64 && key[0].size == 1 && key[1].size == 0);
+  assert_memory_equal(key[0].data, "b", 2);
+  sumi_arena_fini(&arena);
+  assert_int_equal(read_value(map_bytes(7, 0, 1, NULL, 4, 0), SUMI_MAP, &arena, &t, NULL), SUMI_OK);
+  assert_true(t->items[0]->dim[0] == 0 && t->items[1]->dim[0] == 0);
+  sumi_arena_fini(&arena);
+  struct bytes list = {0};
+  put_int(&list, 2, 4);
+  for (int i = 1; i < 4; i++) put_message(&list, 6, map_bytes(7, i, 1, values, 4, i));
+  assert_int_equal(read_value(list, SUMI_MAP_SEQUENCE, &arena, &t, NULL), SUMI_OK);
+  assert_true(t->kind == SUMI_MAP_SEQUENCE && t->n_items == 3 && t->key == SUMI_INT64);
+  assert_int_equal(t->items[2]->items[1]->dim[0], 3);
+  sumi_arena_fini(&arena);
+}
+
+static void refuses_maps(void **state) {
+  (void)state;
+  static const float values[8];
+  expect_refusal(map_bytes(7, 2, 1, values, 4, 3), SUMI_MAP, SUMI_E_FORMAT, "2 keys and 3 values");
+  expect_refusal(map_bytes(1, 2, 1, values, 4, 2), SUMI_MAP, SUMI_E_UNSUPPORTED, "maps from type 1");
+  expect_refusal(map_bytes(0, 2, 1, values, 4, 2), SUMI_MAP, SUMI_E_UNSUPPORTED, "maps from type 0");
+  expect_refusal(map_bytes(7, 2, 1, values, 5, 2), SUMI_MAP, SUMI_E_FORMAT, "5 bytes of data");
+  struct bytes b = {0}, list = {0};
+  put_int(&b, 2, 7);
+  put_int(&b, 3, 1);
+  put_int(&list, 2, 1);
+  put_message(&list, 3, raw_tensor_bytes(NULL, 1, "2", values, 8));
+  put_message(&b, 5, list);
+  expect_refusal(b, SUMI_MAP, SUMI_E_SHAPE, "a value of a map is not one element");
+  b = (struct bytes){0};
+  put_int(&b, 2, 4);
+  put_message(&b, 6, map_bytes(7, 1, 1, values, 4, 1));
+  put_message(&b, 6, map_bytes(8, 1, 1, values, 4, 1));
+  expect_refusal(b, SUMI_MAP_SEQUENCE, SUMI_E_TYPE, "maps of several types");
+  b = (struct bytes){0};
+  put_int(&b, 2, 1);
+  expect_refusal(b, SUMI_MAP_SEQUENCE, SUMI_E_UNSUPPORTED, "are not taken");
+}
+
 static void refuses_lies(void **state) {
   (void)state;
   static const float f[4];
@@ -386,6 +459,8 @@ int main(void) {
       cmocka_unit_test(reads_strings),
       cmocka_unit_test(reads_sequences_and_optionals),
       cmocka_unit_test(refuses_lies),
+      cmocka_unit_test(reads_maps),
+      cmocka_unit_test(refuses_maps),
       cmocka_unit_test(makes_sparse_dense),
       cmocka_unit_test(refuses_sparse_lies),
       cmocka_unit_test(reads_external_data),
