@@ -110,10 +110,10 @@ static void load(const struct lines *l, const struct sumi_tensor *x, int64_t out
   for (int64_t i = 0; i < l->n; i++) {
     const int64_t from = half && i > l->n / 2 ? l->n - i : i; /* the other half is the conjugate */
     const int64_t at = ((outer * l->have + from) * l->inner + inner) * l->parts_x;
-    f->re[i] = from < use ? sumi_get_f64(x->dtype, x->data, at) : 0;
-    f->im[i] = from < use && l->parts_x == 2 ? sumi_get_f64(x->dtype, x->data, at + 1) : 0;
-    if (from != i) f->im[i] = -f->im[i];
-    if (half && (i == 0 || 2 * i == l->n)) f->im[i] = 0;
+    f->in.re[i] = from < use ? sumi_get_f64(x->dtype, x->data, at) : 0;
+    f->in.im[i] = from < use && l->parts_x == 2 ? sumi_get_f64(x->dtype, x->data, at + 1) : 0;
+    if (from != i) f->in.im[i] = -f->in.im[i];
+    if (half && (i == 0 || 2 * i == l->n)) f->in.im[i] = 0;
   }
 }
 
@@ -130,8 +130,8 @@ static sumi_status dft_ref(const struct sumi_call *c) {
       sumi_fourier_run(&f, l.inverse);
       for (int64_t k = 0; k < l.give; k++) {
         const int64_t at = ((o * l.give + k) * l.inner + i) * l.parts_y;
-        sumi_set_f64(y->dtype, y->data, at, f.out_re[k]);
-        if (l.parts_y == 2) sumi_set_f64(y->dtype, y->data, at + 1, f.out_im[k]);
+        sumi_set_f64(y->dtype, y->data, at, f.out.re[k]);
+        if (l.parts_y == 2) sumi_set_f64(y->dtype, y->data, at + 1, f.out.im[k]);
       }
     }
   return SUMI_OK;
@@ -151,6 +151,9 @@ static const struct sumi_case cases[] = {
      .why = "a length that is no power of two, and cut"},
     {"g (float[2,9,2] x) => (y) { y = DFT <inverse = 1, onesided = 1> (x) }", .rtol = 1e-6,
      .why = "back to a real line of 16"},
+    {"g (float[2,67,2,2] x) => (y, z) <int64 a = {1}> { y = DFT (x, , a) z = DFT <inverse = 1> "
+     "(y, , a) }",
+     .rtol = 1e-6, .why = "a prime length, and back"},
     {"<opset_import: [\"\": 17]> g (float[1,6,4,1] x) => (y) <int64 n = {8}> { y = DFT <axis = 1, inverse = "
      "1> (x, n) }",
      .rtol = 1e-6, .why = "padded"},

@@ -67,11 +67,12 @@ static sumi_status stft_infer(struct sumi_infer *ctx) {
 }
 
 static sumi_status stft_scratch(const struct sumi_call *c, size_t *bytes) {
-  /* a frame is never longer than the signal */
+  /* the frame's length may not be known yet: no longer than the signal, and one-sided bins are half as many and one */
+  const int64_t signal = SUMI_MAX(c->in[SIGNAL]->dim[1], 1), bins = c->out[0]->dim[2];
+  const int64_t most = bins < signal ? SUMI_MIN(signal, 2 * bins + 1) : signal;
   size_t doubles;
-  if (!sumi_fourier_doubles(SUMI_MAX(c->in[SIGNAL]->dim[1], 1), &doubles) ||
-      !sumi_size_mul(doubles, sizeof(double), bytes))
-    SUMI_FAIL(c->err, SUMI_E_LIMIT, "a signal of %" PRId64 " elements is too long", c->in[SIGNAL]->dim[1]);
+  if (!sumi_fourier_doubles(most, &doubles) || !sumi_size_mul(doubles, sizeof(double), bytes))
+    SUMI_FAIL(c->err, SUMI_E_LIMIT, "a frame of %" PRId64 " elements is too long", most);
   return SUMI_OK;
 }
 
@@ -89,13 +90,13 @@ static sumi_status stft_ref(const struct sumi_call *c) {
     for (int64_t i = 0; i < n; i++) {
       const int64_t at = (bt / frames * x->dim[1] + bt % frames * step + i) * parts;
       const double w = window ? sumi_get_f64(window->dtype, window->data, i) : 1;
-      f.re[i] = w * sumi_get_f64(x->dtype, x->data, at);
-      f.im[i] = parts == 2 ? w * sumi_get_f64(x->dtype, x->data, at + 1) : 0;
+      f.in.re[i] = w * sumi_get_f64(x->dtype, x->data, at);
+      f.in.im[i] = parts == 2 ? w * sumi_get_f64(x->dtype, x->data, at + 1) : 0;
     }
     sumi_fourier_run(&f, false);
     for (int64_t k = 0; k < bins; k++) {
-      sumi_set_f64(y->dtype, y->data, (bt * bins + k) * 2, f.out_re[k]);
-      sumi_set_f64(y->dtype, y->data, (bt * bins + k) * 2 + 1, f.out_im[k]);
+      sumi_set_f64(y->dtype, y->data, (bt * bins + k) * 2, f.out.re[k]);
+      sumi_set_f64(y->dtype, y->data, (bt * bins + k) * 2 + 1, f.out.im[k]);
     }
   }
   return SUMI_OK;
