@@ -1,4 +1,4 @@
-/* BeamSearch (com.microsoft): continue every prompt in num_beams ways, keeping after each token the best of
+/* BeamSearch (com.microsoft): continue every prompt, or with an encoder the decoder's first token, in num_beams ways, keeping after each token the best of
  *   log_softmax(logits) (changed by penalties and masks) + score of the beam so far.
  * Of the 2 num_beams best continuations those that end become hypotheses of score sum / length^length_penalty; the first
  * num_beams others live on. A prompt is done when no beam can become better than its worst hypothesis (with
@@ -23,7 +23,7 @@ enum {
   DECODER_IDS = 10,
   LOGITS_PROCESSOR
 };
-static const struct sumi_ms_slots slots = {REPETITION, 7, 8, 9, -1};
+static const struct sumi_ms_slots slots = {REPETITION, 7, 8, 9, -1, true};
 
 struct hypothesis {
   float score;
@@ -243,14 +243,16 @@ static sumi_dim infer_scalar(struct sumi_infer *ctx, int input) {
 
 static sumi_status beam_infer(struct sumi_infer *ctx) {
   SUMI_TRY(sumi_ms_generation_infer(ctx, &slots));
-  if (sumi_infer_has(ctx, DECODER_IDS))
-    SUMI_FAIL(ctx->err, SUMI_E_UNSUPPORTED, "'decoder_input_ids' belongs to models with an encoder");
   const sumi_dim batch = sumi_ms_dim(ctx, IDS, 0), length = infer_scalar(ctx, MAX_LENGTH),
                  n = infer_scalar(ctx, NUM_BEAMS);
   const int64_t vocab = sumi_attr_int(ctx->node, "vocab_size", -1);
   const sumi_dtype dtype = sumi_infer_has(ctx, LENGTH_PENALTY) ? ctx->in[LENGTH_PENALTY].dtype : SUMI_FLOAT32;
   const sumi_dim sequences[] = {batch, infer_scalar(ctx, NUM_RETURN), length};
-  const sumi_dim scores[] = {sumi_dim_sub(ctx->symbols, length, sumi_ms_dim(ctx, IDS, 1)), batch, n,
+  if (sumi_infer_has(ctx, DECODER_IDS))
+    SUMI_FAIL(ctx->err, SUMI_E_UNSUPPORTED,
+              "'decoder_input_ids' is for models of speech (model_type 2), which are not known");
+  const sumi_dim prompt = sumi_ms_has_encoder(ctx->node) ? 1 : sumi_ms_dim(ctx, IDS, 1);
+  const sumi_dim scores[] = {sumi_dim_sub(ctx->symbols, length, prompt), batch, n,
                              vocab > 0 ? vocab : SUMI_DIM_UNKNOWN};
   sumi_infer_out(ctx, 0, SUMI_INT32, 3, sequences);
   sumi_infer_out(ctx, 1, dtype, 2, sequences);
@@ -289,7 +291,8 @@ static const struct sumi_port out[] = {{"sequences", INT32, 'I'},
                                        {"scores", PENALTIES, 'T', SUMI_PORT_OPTIONAL},
                                        {NULL}};
 
-/* No cases: a decoder does not fit in a line. test_ms_generate.c drives it with a decoder of its own. */
+/* No cases: a decoder does not fit in a line. test_ms_generate.c drives it with a decoder of its own,
+ * tests/contrib/search.py with an encoder. */
 
 const struct sumi_op sumi_op_ms_beam_search = {
     .name = "com.microsoft.BeamSearch",

@@ -14,8 +14,7 @@ enum { BODY_IDS, BODY_POSITIONS, BODY_MASK, BODY_PAST }; /* inputs of the body *
 
 /* ---- checks ------------------------------------------------------------------------------------------------------ */
 
-/* The inputs that the body does not capture. */
-static size_t own_inputs(const struct sumi_graph *body, const struct sumi_node *node) {
+size_t sumi_ms_own_inputs(const struct sumi_graph *body, const struct sumi_node *node) {
   return body->n_input - (size_t)node->n_captured;
 }
 
@@ -25,7 +24,7 @@ static sumi_status check_body(const struct sumi_node *node, const char *name, st
   if (body->n_input < (size_t)node->n_captured || body->n_output < 2)
     SUMI_FAIL(err, SUMI_E_ARG, "body '%s' has %zu inputs and %zu outputs", name, body->n_input,
               body->n_output);
-  const size_t own = own_inputs(body, node), wanted = BODY_PAST + body->n_output - 1;
+  const size_t own = sumi_ms_own_inputs(body, node), wanted = BODY_PAST + body->n_output - 1;
   if (own == wanted + 1 || own == wanted + 2)
     SUMI_FAIL(err, SUMI_E_UNSUPPORTED, "body '%s' shares one buffer between past and present states", name);
   if (own != wanted)
@@ -48,19 +47,26 @@ static sumi_status check_body(const struct sumi_node *node, const char *name, st
   return SUMI_OK;
 }
 
-sumi_status sumi_ms_generation_infer(struct sumi_infer *ctx, const struct sumi_ms_slots *slots) {
+static sumi_status check_bodies(const struct sumi_infer *ctx, const struct sumi_ms_slots *slots) {
   const struct sumi_node *node = ctx->node;
   const int64_t model = sumi_attr_int(node, "model_type", 0);
-  if (model != 0)
-    SUMI_FAIL(ctx->err, SUMI_E_UNSUPPORTED,
-              "model_type is %" PRId64 ": only 0, decoders like GPT-2, is known", model);
   const struct sumi_graph *decoder = sumi_attr_graph(node, "decoder"),
                           *init = sumi_attr_graph(node, "init_decoder");
   if (!decoder) SUMI_FAIL(ctx->err, SUMI_E_ARG, "there is no body 'decoder'");
+  if (model == 1 && slots->encoder) return sumi_ms_encoder_check(node, ctx->err);
+  if (model != 0)
+    SUMI_FAIL(ctx->err, SUMI_E_UNSUPPORTED, "model_type is %" PRId64 ": known are 0, decoders like GPT-2%s",
+              model, slots->encoder ? ", and 1, encoders and decoders like T5" : "");
   SUMI_TRY(check_body(node, "decoder", ctx->err));
   if (init) SUMI_TRY(check_body(node, "init_decoder", ctx->err));
   if (init && init->n_output != decoder->n_output)
     SUMI_FAIL(ctx->err, SUMI_E_ARG, "'init_decoder' and 'decoder' have different numbers of states");
+  return SUMI_OK;
+}
+
+sumi_status sumi_ms_generation_infer(struct sumi_infer *ctx, const struct sumi_ms_slots *slots) {
+  const struct sumi_node *node = ctx->node;
+  SUMI_TRY(check_bodies(ctx, slots));
   const int64_t eos = sumi_attr_int(node, "eos_token_id", -1), pad = sumi_attr_int(node, "pad_token_id", -1);
   if (eos < -1 || eos > INT32_MAX || pad < -1 || pad > INT32_MAX)
     SUMI_FAIL(ctx->err, SUMI_E_VALUE, "eos_token_id %" PRId64 " or pad_token_id %" PRId64 " is no token", eos,
@@ -131,8 +137,9 @@ static sumi_status read_parameters(struct sumi_ms_generation *g) {
   if (c->in[IDS]->rank != 2)
     SUMI_FAIL(c->err, SUMI_E_SHAPE, "'input_ids' has rank %d, not 2", c->in[IDS]->rank);
   g->batch = c->in[IDS]->dim[0];
-  g->prompt = g->length = c->in[IDS]->dim[1];
-  if (g->prompt <= 0 || g->batch <= 0) SUMI_FAIL(c->err, SUMI_E_SHAPE, "the prompt is empty");
+  g->prompt = g->length = g->has_encoder ? 1 : c->in[IDS]->dim[1];
+  if (g->prompt <= 0 || g->batch <= 0 || c->in[IDS]->dim[1] <= 0)
+    SUMI_FAIL(c->err, SUMI_E_SHAPE, "the prompt is empty");
   if (g->prompt >= SUMI_MS_MAX_LENGTH)
     SUMI_FAIL(c->err, SUMI_E_LIMIT, "the prompt has %" PRId64 " tokens, at most %d are taken", g->prompt,
               SUMI_MS_MAX_LENGTH - 1);
@@ -175,28 +182,31 @@ static struct sumi_tensor int32_matrix(int64_t rows, int64_t columns, void *data
       .kind = SUMI_TENSOR, .dtype = SUMI_INT32, .rank = 2, .dim = {rows, columns}, .data = data};
 }
 
+/* The feeds of the prompt's run. Where the body has no state yet, it has one of no tokens. */
 static sumi_status set_feeds(struct sumi_ms_generation *g) {
   const struct sumi_call *c = g->call;
-  const size_t own = own_inputs(g->body, c->node), captures = (size_t)c->node->n_captured;
+  const size_t own = sumi_ms_own_inputs(g->body, c->node), captures = (size_t)c->node->n_captured;
   g->feed = new_array(g, (int64_t)g->body->n_input, sizeof *g->feed);
   g->result = new_array(g, (int64_t)g->body->n_output, sizeof *g->result);
-  g->past = new_array(g, g->layers, sizeof *g->past);
+  g->past = new_array(g, g->states, sizeof *g->past);
   if (!g->feed || !g->result || !g->past) SUMI_FAIL_MEMORY(c->err);
   g->feed[BODY_IDS] = &g->ids;
-  g->feed[BODY_POSITIONS] = &g->positions;
-  g->feed[BODY_MASK] = &g->mask;
-  for (int i = 0; i < g->layers; i++) {
-    const struct sumi_info *info = &g->body->input[BODY_PAST + i]->info;
-    g->past[i] = (struct sumi_tensor){.kind = SUMI_TENSOR,
-                                      .dtype = info->dtype,
-                                      .rank = 5,
-                                      .dim = {2, g->rows, info->dim[2], 0, info->dim[4]}};
-    if (!(g->past[i].data = new_array(g, 1, 64))) SUMI_FAIL_MEMORY(c->err); /* no elements, but an address */
-    g->feed[BODY_PAST + i] = &g->past[i];
+  if (!g->has_encoder) {
+    g->feed[BODY_POSITIONS] = &g->positions;
+    g->feed[BODY_MASK] = &g->mask;
   }
-  for (size_t i = 0; i < captures; i++) {
-    g->feed[own + i] = c->in[(size_t)c->n_in - captures + i];
+  for (int i = 0; i < g->states; i++) {
+    const struct sumi_info *info = &g->body->input[g->past_at + i]->info;
+    struct sumi_tensor *past = &g->past[i];
+    *past = (struct sumi_tensor){.kind = SUMI_TENSOR, .dtype = info->dtype, .rank = info->rank};
+    past->dim[0] = 2; /* keys and values, unless they are states of their own */
+    past->dim[info->rank - 4] = g->rows;
+    past->dim[info->rank - 3] = info->dim[info->rank - 3];
+    past->dim[info->rank - 1] = info->dim[info->rank - 1];
+    if (!(past->data = new_array(g, 1, 64))) SUMI_FAIL_MEMORY(c->err); /* no elements, but an address */
+    g->feed[g->past_at + i] = past;
   }
+  for (size_t i = 0; i < captures; i++) g->feed[own + i] = c->in[(size_t)c->n_in - captures + i];
   return SUMI_OK;
 }
 
@@ -205,19 +215,25 @@ sumi_status sumi_ms_generation_init(struct sumi_ms_generation *g, const struct s
   *g = (struct sumi_ms_generation){
       .call = c, .slots = *slots, .beams = beams, .vocab = sumi_attr_int(c->node, "vocab_size", -1)};
   g->body = sumi_attr_graph(c->node, "decoder");
-  g->first_body = sumi_attr_graph(c->node, "init_decoder");
-  g->layers = (int)g->body->n_output - 1;
+  g->has_encoder = sumi_ms_has_encoder(c->node);
+  g->first_body = g->has_encoder ? NULL : sumi_attr_graph(c->node, "init_decoder");
+  g->states = (int)g->body->n_output - 1;
+  g->past_at = g->has_encoder ? (int)sumi_ms_own_inputs(g->body, c->node) - 2 * g->states : BODY_PAST;
   SUMI_TRY(read_parameters(g));
-  SUMI_TRY(check_shape(c, slots->attention_mask, 2, g->batch, g->prompt));
+  SUMI_TRY(check_shape(c, slots->attention_mask, 2, g->batch, c->in[IDS]->dim[1]));
   int64_t n;
   if (!sumi_i64_mul(g->rows, g->max_length, &n)) SUMI_FAIL_MEMORY(c->err);
   g->sequence = new_array(g, n, sizeof(int32_t));
   g->other = new_array(g, n, sizeof(int32_t));
   g->ids = int32_matrix(g->rows, g->prompt, new_array(g, g->rows * g->prompt, sizeof(int32_t)));
+  if (!g->sequence || !g->other || !g->ids.data) SUMI_FAIL_MEMORY(c->err);
+  if (g->has_encoder) {
+    SUMI_TRY(set_feeds(g));
+    return sumi_ms_encoder_start(g);
+  }
   g->positions = int32_matrix(g->rows, g->prompt, new_array(g, g->rows * g->prompt, sizeof(int32_t)));
   g->mask = int32_matrix(g->rows, g->prompt, new_array(g, n, sizeof(int32_t)));
-  if (!g->sequence || !g->other || !g->ids.data || !g->positions.data || !g->mask.data)
-    SUMI_FAIL_MEMORY(c->err);
+  if (!g->positions.data || !g->mask.data) SUMI_FAIL_MEMORY(c->err);
   fill_prompt(g);
   return set_feeds(g);
 }
@@ -252,11 +268,12 @@ static sumi_status check_results(struct sumi_ms_generation *g) {
   if (!g->score) SUMI_TRY(set_vocabulary(g, logits));
   if (logits->dim[2] < g->vocab)
     SUMI_FAIL(g->call->err, SUMI_E_SHAPE, "the decoder gives fewer logits than before");
-  for (int i = 0; i < g->layers; i++) {
+  for (int i = 0; i < g->states; i++) {
     const struct sumi_tensor *present = g->result[1 + i], *past = &g->past[i];
-    if (present->rank != 5 || present->dtype != past->dtype || present->dim[0] != 2 ||
-        present->dim[1] != g->rows || present->dim[2] != past->dim[2] || present->dim[3] != g->length ||
-        present->dim[4] != past->dim[4])
+    bool same = present->rank == past->rank && present->dtype == past->dtype;
+    for (int k = 0; same && k < past->rank; k++)
+      same = present->dim[k] == (k == past->rank - 2 ? g->length : past->dim[k]);
+    if (!same)
       SUMI_FAIL(g->call->err, SUMI_E_SHAPE, "the decoder's present %d has shape %s after %" PRId64 " tokens",
                 i, sumi_shape_print(present->dim, present->rank, have, sizeof have), g->length);
   }
@@ -266,8 +283,10 @@ static sumi_status check_results(struct sumi_ms_generation *g) {
 sumi_status sumi_ms_generation_decode(struct sumi_ms_generation *g) {
   const struct sumi_call *c = g->call;
   const struct sumi_graph *body = g->step == 0 && g->first_body ? g->first_body : g->body;
-  SUMI_TRY(c->bodies->run(c->bodies->self, body, g->feed, (int)g->body->n_input, g->result,
-                          (int)g->body->n_output, c->err));
+  if (!g->has_results)
+    SUMI_TRY(c->bodies->run(c->bodies->self, body, g->feed, (int)g->body->n_input, g->result,
+                            (int)g->body->n_output, c->err));
+  g->has_results = false;
   SUMI_TRY(check_results(g));
   const struct sumi_tensor *logits = g->result[0];
   for (int64_t r = 0; r < g->rows; r++)
@@ -281,41 +300,35 @@ sumi_status sumi_ms_generation_decode(struct sumi_ms_generation *g) {
 
 /* The presents become the pasts: as they are, or row r taken from row from[r]. */
 static sumi_status move_states(struct sumi_ms_generation *g, const int32_t *from) {
-  for (int i = 0; i < g->layers; i++) {
+  for (int i = 0; i < g->states; i++) {
     const struct sumi_tensor *present = g->result[1 + i];
     if (!from) {
-      g->feed[BODY_PAST + i] = present;
+      g->feed[g->past_at + i] = present;
       continue;
     }
     struct sumi_tensor *past = &g->past[i];
-    const int64_t block = present->dim[2] * present->dim[3] * present->dim[4];
-    if (!past->dim[3]) { /* the first time: room for all that will come */
+    const int time = past->rank - 2;
+    const int64_t block = sumi_dims_count(present->dim, time - 1, past->rank),
+                  all = sumi_tensor_count(present);
+    if (!past->dim[time]) { /* the first time: room for all that will come */
       int64_t n;
       size_t bytes;
-      if (!sumi_i64_mul(sumi_tensor_count(present) / present->dim[3], g->max_length, &n) ||
+      if (!sumi_i64_mul(all / present->dim[time], g->max_length, &n) ||
           !sumi_dtype_bytes(past->dtype, n, &bytes) || !(past->data = sumi_arena_alloc(g->call->heap, bytes)))
         SUMI_FAIL_MEMORY(g->call->err);
     }
-    past->dim[3] = present->dim[3];
-    for (int64_t r = 0; r < 2 * g->rows; r++)
+    past->dim[time] = present->dim[time];
+    for (int64_t r = 0; r < all / block; r++)
       sumi_copy(past->dtype, past->data, r * block, present->data,
                 (r / g->rows * g->rows + from[r % g->rows]) * block, block);
-    g->feed[BODY_PAST + i] = past;
+    g->feed[g->past_at + i] = past;
   }
   return SUMI_OK;
 }
 
-sumi_status sumi_ms_generation_append(struct sumi_ms_generation *g, const int32_t *token,
-                                      const int32_t *from) {
+/* The mask and the positions of a decoder without an encoder, one token on. */
+static void extend_mask(struct sumi_ms_generation *g) {
   const int64_t length = g->length + 1;
-  if (from) {
-    for (int64_t r = 0; r < g->rows; r++)
-      memcpy(g->other + r * g->max_length, g->sequence + from[r] * g->max_length,
-             (size_t)g->length * sizeof *g->other);
-    int32_t *swap = g->sequence;
-    g->sequence = g->other;
-    g->other = swap;
-  }
   int32_t *ids = g->ids.data, *positions = g->positions.data, *mask = g->mask.data;
   for (int64_t r = g->rows - 1; r >= 0; r--) /* rows of the mask become longer: the last one moves first */
     for (int64_t t = length - 1; t >= 0; t--)
@@ -329,10 +342,25 @@ sumi_status sumi_ms_generation_append(struct sumi_ms_generation *g, const int32_
       positions[r]++;
     }
   }
-  for (int64_t r = 0; r < g->rows; r++) ids[r] = g->sequence[r * g->max_length + g->length] = token[r];
-  g->length = length;
-  g->ids.dim[1] = g->positions.dim[1] = 1;
+  g->positions.dim[1] = 1;
   g->mask.dim[1] = length;
+}
+
+sumi_status sumi_ms_generation_append(struct sumi_ms_generation *g, const int32_t *token,
+                                      const int32_t *from) {
+  if (from) {
+    for (int64_t r = 0; r < g->rows; r++)
+      memcpy(g->other + r * g->max_length, g->sequence + from[r] * g->max_length,
+             (size_t)g->length * sizeof *g->other);
+    int32_t *swap = g->sequence;
+    g->sequence = g->other;
+    g->other = swap;
+  }
+  if (!g->has_encoder) extend_mask(g);
+  int32_t *ids = g->ids.data;
+  for (int64_t r = 0; r < g->rows; r++) ids[r] = g->sequence[r * g->max_length + g->length] = token[r];
+  g->length++;
+  g->ids.dim[1] = 1;
   /* one beam a row has nothing to change places with (rows that are done may name any other) */
   return move_states(g, g->beams > 1 ? from : NULL);
 }

@@ -14,7 +14,8 @@
 #include "base/size.h"
 #include "op/ms_generate.h"
 
-static const struct sumi_ms_slots greedy_slots = {3, 4, 5, 6, -1}, sampling_slots = {3, 4, 5, 6, 7};
+static const struct sumi_ms_slots greedy_slots = {3, 4, 5, 6, -1, false},
+                                  sampling_slots = {3, 4, 5, 6, 7, false};
 enum { SEED = 8 };
 
 /* ---- drawing ----------------------------------------------------------------------------------------------------- */
