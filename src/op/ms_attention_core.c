@@ -22,8 +22,9 @@ sumi_status sumi_ms_infer_mask(const struct sumi_infer *ctx, int input, sumi_dim
   const struct sumi_info *mask = &ctx->in[input];
   const sumi_dim *dim = mask->dim;
   if (mask->rank == 1) {
-    if (dim[0] >= 0 && batch >= 0 && dim[0] != batch && dim[0] != 3 * batch + 2 &&
-        !(dummy && dim[0] == 2 * batch))
+    const sumi_dim two = sumi_dim_mul(ctx->symbols, batch, 2),
+                   three = sumi_dim_add(ctx->symbols, sumi_dim_mul(ctx->symbols, batch, 3), 2);
+    if (dim[0] >= 0 && batch >= 0 && dim[0] != batch && dim[0] != three && !(dummy && dim[0] == two))
       SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "the mask's length %" PRId64 " does not fit %" PRId64 " sequences",
                 dim[0], batch);
     return SUMI_OK;

@@ -38,6 +38,7 @@ static sumi_status infer_heads(const struct sumi_infer *ctx, int64_t heads, stru
       SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "%" PRId64 " columns do not split into q, k and v", d);
   } else if (ctx->in[KEY].rank == 4) {
     x->hv = sumi_ms_dim(ctx, VALUE, 3);
+    if (x->hv > INT32_MAX) SUMI_FAIL(ctx->err, SUMI_E_LIMIT, "the heads are too large");
   } else if (dv >= 0) {
     x->hv = dv / heads;
     if (dv % heads)

@@ -100,7 +100,7 @@ static sumi_status infer_bias_vector(const struct sumi_infer *ctx, enum form for
   SUMI_TRY(sumi_ms_want_rank(ctx, BIAS, 1, 1));
   if (sumi_infer_has(ctx, BIAS) && form == PACKED_KV)
     SUMI_FAIL(ctx->err, SUMI_E_UNSUPPORTED, "'bias' is not defined for packed keys and values");
-  const sumi_dim both = x->d >= 0 && x->dv >= 0 ? 2 * x->d + x->dv : SUMI_DIM_UNKNOWN;
+  const sumi_dim both = sumi_dim_add(ctx->symbols, sumi_dim_mul(ctx->symbols, x->d, 2), x->dv);
   return sumi_ms_want_dim(ctx, BIAS, 0, both, "sum of the hidden sizes");
 }
 

@@ -117,7 +117,8 @@ static sumi_status run(struct sumi_model *model, const char *device, const char 
 static bool same_text(int64_t n, const struct sumi_str *got, const struct sumi_str *want, char *why,
                       size_t size) {
   for (int64_t i = 0; i < n; i++) {
-    if (got[i].size == want[i].size && !memcmp(got[i].data, want[i].data, want[i].size)) continue;
+    if (got[i].size == want[i].size && (!want[i].size || !memcmp(got[i].data, want[i].data, want[i].size)))
+      continue;
     snprintf(why, size, "string %" PRId64 " is '%.*s', not '%.*s'", i, (int)SUMI_MIN(got[i].size, (size_t)40),
              got[i].data, (int)SUMI_MIN(want[i].size, (size_t)40), want[i].data);
     return false;
