@@ -189,7 +189,7 @@ static void decide(struct finder *f) {
 
 static void free_slicing(struct sumi_session *s, struct sumi_slicing *p) {
   if (!p) return;
-  sumi_free(&s->allocator, p->key, p->n_key * sizeof *p->key);
+  sumi_free(&s->allocator, p->key, SUMI_MAX(p->n_key, (size_t)1) * sizeof *p->key);
   sumi_free(&s->allocator, p->carries, (s->graph->n_value + 1) * sizeof *p->carries);
   sumi_free(&s->allocator, p, sizeof *p);
 }

@@ -1,6 +1,7 @@
 /* Memory and tests of compact trees, and TreeEnsemble's attributes, which number nodes and leaves by position. */
 #include "op/ml_forest.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -10,7 +11,8 @@
 
 /* ---- tests ----------------------------------------------------------------------------------------------- */
 
-/* x < split is x <= the number below; x >= split is not x < split. With a threshold that is no number a comparison never
+/* x < split is x <= the number below; x >= split is not x < split. Below 0 that is the first number that is not subnormal:
+ * device cpu takes subnormal ones for 0. With a threshold that is no number a comparison never
  * holds, so nothing may be turned round. */
 void sumi_forest_set_test(struct sumi_forest_node *n, enum sumi_forest_mode mode, double split, int32_t yes,
                           int32_t no, bool missing_is_yes) {
@@ -28,7 +30,7 @@ void sumi_forest_set_test(struct sumi_forest_node *n, enum sumi_forest_mode mode
   if (below && split == -INFINITY)
     n->u.split = (double)NAN; /* nothing lies below */
   else
-    n->u.split = below ? nextafter(split, -INFINITY) : split;
+    n->u.split = !below ? split : split == 0 ? -DBL_MIN : nextafter(split, -INFINITY);
 }
 
 /* Nodes that nobody leads to any more are taken away, one by one: what is left lies on a circle. */

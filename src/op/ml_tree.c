@@ -230,6 +230,12 @@ static const struct sumi_port ensemble_out[] = {{"Y", FLOATS, 'T'}, {NULL}};
 #define VALUES "nodes_values = [0.5, -0.25, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0], "
 
 static const struct sumi_case regressor_cases[] = {
+    {"<opset_import: [\"\": 20, \"ai.onnx.ml\": 1]> g (int64[19,1] x) => (y) { y = "
+     "ai.onnx.ml.TreeEnsembleRegressor <nodes_treeids = [0, 0, 0], nodes_nodeids = [0, 1, 2], "
+     "nodes_featureids = [0, 0, 0], nodes_modes = [\"BRANCH_LT\", \"LEAF\", \"LEAF\"], nodes_truenodeids = "
+     "[1, 0, 0], nodes_falsenodeids = [2, 0, 0], nodes_values = [0.0, 0.0, 0.0], target_treeids = [0, 0], "
+     "target_nodeids = [1, 2], target_ids = [0, 0], target_weights = [1.0, 2.0], n_targets = 1> (x) }",
+     .low = -1, .high = 1, .why = "0 is not below 0, where subnormal numbers are 0 as well"},
     {ML(1) "(float[150,3] x) => (y) { y = ai.onnx.ml.TreeEnsembleRegressor <" NODES VALUES
            "target_treeids = [0, 0, 0, 1, 1, 1], target_nodeids = [2, 3, 4, 1, 2, 2], target_ids = [0, 1, 0, "
            "1, 0, 1], "
