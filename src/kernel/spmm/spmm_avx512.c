@@ -284,10 +284,11 @@ INLINE void chunk_tile(const int rows, const int vectors, const int tail, const 
 #define DEFINE_CHUNK(rows, vectors, tail)                                                                 \
   static void chunk_##rows##_##vectors##_##tail(const struct sumi_spmm_f32 *s, const struct spmm_tile *t, \
                                                 const struct chunk *c) {                                  \
-    if (c->kept)                                                                                          \
-      chunk_tile(rows, vectors, tail, false, true, s, t, c);                                              \
-    else                                                                                                  \
-      chunk_tile(rows, vectors, tail, false, false, s, t, c);                                             \
+    chunk_tile(rows, vectors, tail, false, false, s, t, c);                                               \
+  }                                                                                                       \
+  static void kept_##rows##_##vectors##_##tail(const struct sumi_spmm_f32 *s, const struct spmm_tile *t,  \
+                                               const struct chunk *c) {                                   \
+    chunk_tile(rows, vectors, tail, false, true, s, t, c);                                                \
   }
 CHUNKS(DEFINE_CHUNK, 1)
 CHUNKS(DEFINE_CHUNK, 2)
@@ -298,9 +299,12 @@ static void chunk_8_3_far(const struct sumi_spmm_f32 *s, const struct spmm_tile 
   chunk_tile(8, 3, 0, true, false, s, t, c);
 }
 #define CHUNK_ENTRY(rows, vectors, tail) [rows] = chunk_##rows##_##vectors##_##tail,
+#define KEPT_ENTRY(rows, vectors, tail) [rows] = kept_##rows##_##vectors##_##tail,
 typedef void (*chunk_fn)(const struct sumi_spmm_f32 *, const struct spmm_tile *, const struct chunk *);
 static const chunk_fn chunks[WIDE + 1][MOST_ROWS + 1] = {
     [1] = {CHUNKS(CHUNK_ENTRY, 1)}, [2] = {CHUNKS(CHUNK_ENTRY, 2)}, [3] = {CHUNKS(CHUNK_ENTRY, 3)}};
+static const chunk_fn kept_chunks[WIDE + 1][MOST_ROWS + 1] = {
+    [1] = {CHUNKS(KEPT_ENTRY, 1)}, [2] = {CHUNKS(KEPT_ENTRY, 2)}, [3] = {CHUNKS(KEPT_ENTRY, 3)}};
 
 /* The next strip of pixels [p, end). Four vectors are two strips of two; a tail goes with two vectors, a tail of one
  * pixel with three. */
@@ -329,10 +333,12 @@ static void run_tile(const struct sumi_spmm_f32 *s, int64_t b, int64_t first, co
     expect_rows(s->y + t.m * s->y_row + at, s->y_row, rows, WIDE);
     if (s->add) expect_rows(s->add + t.m * s->add_row + at, s->add_row, rows, WIDE);
   }
-  const chunk_fn with_tail = strip->vectors == 2 ? chunk_8_2_4 : chunk_8_3_1;
-  const chunk_fn whole =
-      s->strip && strip->vectors == WIDE && rows == MOST_ROWS ? chunk_8_3_far : chunks[strip->vectors][rows];
-  (strip->tail ? with_tail : whole)(s, &t, c);
+  chunk_fn run = (c->kept ? kept_chunks : chunks)[strip->vectors][rows];
+  if (strip->tail)
+    run = strip->vectors == 2 ? (c->kept ? kept_8_2_4 : chunk_8_2_4) : (c->kept ? kept_8_3_1 : chunk_8_3_1);
+  else if (s->strip && strip->vectors == WIDE && rows == MOST_ROWS)
+    run = chunk_8_3_far;
+  run(s, &t, c);
 }
 
 /* A short list over blocks [b0, b1) and the n strips of a panel: block by block, so that each row is written in one
