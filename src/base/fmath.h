@@ -80,6 +80,62 @@ static inline float sumi_softplus_f32(float x) {
   return (x > 0.0f ? x : 0.0f) + ln; /* NaN: ln is one */
 }
 
+/* x to the next integer below or above: exact, ceil keeps the sign of zero. */
+static inline float sumi_floor_f32(float x) {
+  const float r = sumi_rint_f32(x);
+  return r > x ? r - 1.0f : r;
+}
+
+static inline float sumi_ceil_f32(float x) {
+  const uint32_t sign = sumi_f32_bits(x) & 0x80000000u;
+  const float r = sumi_rint_f32(x), up = r < x ? r + 1.0f : r;
+  return sumi_f32_from_bits((sumi_f32_bits(up) & 0x7fffffffu) | sign); /* -0.5 gives -0 */
+}
+
+/* ln(x) below 1.5 ulp: x = 2^k (1 + f) with 1 + f from sqrt(1/2) to sqrt(2), k ln 2 + f - f^2 / 2 + f^3 P(f). */
+static inline float sumi_log_f32(float x) {
+  const float normal = x < 0x1p-126f ? x * 0x1p23f : x;
+  const int32_t over = (int32_t)(sumi_f32_bits(normal) - 0x3f3504f3u),
+                k = over >> 23; /* 0x3f3504f3: sqrt(1/2) */
+  const float f = sumi_f32_from_bits(sumi_f32_bits(normal) - ((uint32_t)k << 23)) - 1.0f;
+  const float n = (float)(x < 0x1p-126f ? k - 23 : k), z = f * f;
+  const float p3 = ((-0x1.38c9dep-4f * f + 0x1.055ec6p-3f) * f - 0x1.0d8242p-3f) * f + 0x1.22d92ep-3f;
+  const float p =
+      (((p3 * f - 0x1.54728ap-3f) * f + 0x1.99a01cp-3f) * f - 0x1.000226p-2f) * f + 0x1.555554p-2f;
+  const float y = (f * z * p - n * 0x1.bd0106p-13f) - 0.5f * z;
+  const float ln = n * 0x1.63p-1f + (f + y); /* n * 0x1.63p-1 is exact */
+  const float positive = x > 3.4028235e38f ? x : ln;
+  return x > 0.0f    ? positive
+         : x == 0.0f ? sumi_f32_from_bits(0xff800000u)
+                     : x - x + sumi_f32_from_bits(0x7fc00000u);
+}
+
+/* asin(s) = s + s z P(z), z = s^2 up to 1/4. */
+static inline float sumi_asin_tail_f32(float s, float z) {
+  const float p2 = (0x1.59cc8ep-5f * z + 0x1.8bb538p-6f) * z + 0x1.748a2cp-5f;
+  return s * (z * ((p2 * z + 0x1.33016ap-4f) * z + 0x1.5555cap-3f));
+}
+
+/* arccos(x) below 1.5 ulp: pi / 2 - asin(x) up to 1/2; 2 asin(sqrt((1 - |x|) / 2)) beyond, or pi less that. Beyond 1 a NaN. */
+static inline float sumi_acos_f32(float x) {
+  const float a = sumi_f32_from_bits(sumi_f32_bits(x) & 0x7fffffffu), half = 0.5f - 0.5f * a;
+  const float s = __builtin_sqrtf(half);
+  const float r = 2.0f * (s + sumi_asin_tail_f32(s, half));
+  const float large = x < 0.0f ? 0x1.921fb6p+1f - (r + 0x1.777a5cp-24f) : r;
+  const float small = 0x1.921fb6p+0f - (x + (sumi_asin_tail_f32(x, x * x) + 0x1.777a5cp-25f));
+  return a > 0.5f ? large : small;
+}
+
+/* arcsin(x) below 2.5 ulp, likewise; the sign is put back. */
+static inline float sumi_asin_f32(float x) {
+  const uint32_t sign = sumi_f32_bits(x) & 0x80000000u;
+  const float a = sumi_f32_from_bits(sumi_f32_bits(x) ^ sign), half = 0.5f - 0.5f * a;
+  const float s = __builtin_sqrtf(half);
+  const float large = 0x1.921fb6p+0f - (2.0f * (s + sumi_asin_tail_f32(s, half)) + 0x1.777a5cp-25f);
+  const float small = a + sumi_asin_tail_f32(a, a * a);
+  return sumi_f32_from_bits(sumi_f32_bits(a > 0.5f ? large : small) | sign);
+}
+
 /* 1 / (1 + e^-x) below 2 ulp: e^-|x| never overflows and keeps small results exact. */
 static inline float sumi_sigmoid_f32(float x) {
   const float e = sumi_exp_f32(sumi_f32_from_bits(sumi_f32_bits(x) | 0x80000000u));

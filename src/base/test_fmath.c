@@ -23,6 +23,10 @@ static double largest_error(float (*f)(float), double (*exact)(double), double f
       continue;
     }
     const double want = exact(x);
+    if (isnan(want)) {
+      assert_true(isnan(got));
+      continue;
+    }
     if (fabs(want) < flush && fabs((double)got) < flush) continue;
     if (isinf((float)want) || (float)want == 0) {
       assert_true(got == (float)want);
@@ -44,6 +48,11 @@ static double expm1_or_0(double x) { return x > 0 ? 0 : expm1(x); }
 static double softplus(double x) { return x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)); }
 static float expm1_f(float x) { return sumi_expm1_f32(x); }
 static float softplus_f(float x) { return sumi_softplus_f32(x); }
+static float log_f(float x) { return sumi_log_f32(x); }
+static float acos_f(float x) { return sumi_acos_f32(x); }
+static float asin_f(float x) { return sumi_asin_f32(x); }
+static float floor_f(float x) { return sumi_floor_f32(x); }
+static float ceil_f(float x) { return sumi_ceil_f32(x); }
 static float rint_f(float x) { return sumi_rint_f32(x); }
 
 /* The bounds that the header states. */
@@ -55,7 +64,12 @@ static void errors_are_bounded(void **state) {
   assert_true(largest_error(sigmoid_f, logistic, 0x1p-126) < 2.5);
   assert_true(largest_error(expm1_f, expm1_or_0, 0) < 1.5);
   assert_true(largest_error(softplus_f, softplus, 0x1p-126) < 2.5);
+  assert_true(largest_error(log_f, log, 0) < 1.5);
+  assert_true(largest_error(acos_f, acos, 0) < 1.5);
+  assert_true(largest_error(asin_f, asin, 0) < 2.5);
   assert_true(largest_error(rint_f, rint, 0) == 0);
+  assert_true(largest_error(floor_f, floor, 0) == 0);
+  assert_true(largest_error(ceil_f, ceil, 0) == 0);
 }
 
 static void edges(void **state) {
@@ -69,6 +83,10 @@ static void edges(void **state) {
               sumi_sigmoid_f32(0) == 0.5f);
   assert_true(signbit(sumi_erf_f32(-0.0f)) && signbit(sumi_tanh_f32(-0.0f)) &&
               signbit(sumi_rint_f32(-0.25f)));
+  assert_true(sumi_log_f32(0) == -INFINITY && sumi_log_f32(INFINITY) == INFINITY && sumi_log_f32(1) == 0 &&
+              isnan(sumi_log_f32(-1)));
+  assert_true(sumi_acos_f32(1) == 0 && isnan(sumi_acos_f32(1.0000001f)) && isnan(sumi_asin_f32(-INFINITY)));
+  assert_true(signbit(sumi_asin_f32(-0.0f)) && signbit(sumi_ceil_f32(-0.5f)));
   assert_true(sumi_rint_f32(2.5f) == 2 && sumi_rint_f32(3.5f) == 4 && sumi_rint_f32(-0.5f) == 0);
 }
 

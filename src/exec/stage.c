@@ -6,7 +6,9 @@
 #include "base/size.h"
 #include "exec/exec.h"
 
-enum { FOLD_BYTES = 64 << 10, MAX_CHILDREN = 16 };
+/* What depends on shapes only is computed when preparing and lies in the plan. Small results always: shape arithmetic;
+ * larger ones, position by position tables of attention, up to a total that bounds what each plan holds. */
+enum { FOLD_BYTES = 64 << 10, FOLD_TABLE_BYTES = 1 << 20, FOLD_TOTAL_BYTES = 8 << 20, MAX_CHILDREN = 16 };
 
 struct builder {
   struct sumi_exec *exec;
@@ -74,6 +76,8 @@ static sumi_status infer_stage(struct builder *b) {
                                      .in = in,
                                      .arena = &s->plan.arena,
                                      .fold_bytes = FOLD_BYTES,
+                                     .fold_more_bytes = FOLD_TABLE_BYTES,
+                                     .fold_total_bytes = FOLD_TOTAL_BYTES,
                                      .before = need_node,
                                      .user = b->exec->session->model,
                                      .skip = s->done,

@@ -220,8 +220,9 @@ static sumi_status content_to_data(const struct sumi_infer_job *job, struct sumi
   return SUMI_OK;
 }
 
-/* Whether the outputs are small enough to be computed now; bytes[] receives their sizes. */
-static bool small_enough(const struct sumi_infer_job *job, const struct sumi_infer *ctx, size_t *bytes) {
+/* Whether the outputs are small enough to be computed now; bytes[] receives their sizes. *spent: of fold_total_bytes. */
+static bool small_enough(const struct sumi_infer_job *job, const struct sumi_infer *ctx, size_t *bytes,
+                         size_t *spent) {
   size_t total = 0, from = 0;
   for (int i = 0; i < ctx->n_in; i++) {
     size_t b = 0;
@@ -237,12 +238,15 @@ static bool small_enough(const struct sumi_infer_job *job, const struct sumi_inf
         !sumi_size_add(total, bytes[i], &total))
       return false;
   }
-  return total <= job->fold_bytes || (job->fold_ratio && total / job->fold_ratio <= from);
+  if (total <= job->fold_bytes || (job->fold_ratio && total / job->fold_ratio <= from)) return true;
+  if (total > job->fold_more_bytes || total > job->fold_total_bytes - *spent) return false;
+  *spent += total;
+  return true;
 }
 
 enum { MAX_FOLD = 64 }; /* inputs or outputs of a node that is folded */
 
-static sumi_status fold(const struct sumi_infer_job *job, struct sumi_infer *ctx) {
+static sumi_status fold(const struct sumi_infer_job *job, struct sumi_infer *ctx, size_t *spent) {
   const struct sumi_op *op = ctx->node->op;
   if (!job->fold_bytes || ctx->n_in > MAX_FOLD || ctx->n_out > MAX_FOLD) return SUMI_OK;
   if (op->flags & (SUMI_OP_RANDOM | SUMI_OP_CONTROL | SUMI_OP_DYNAMIC)) return SUMI_OK;
@@ -257,7 +261,7 @@ static sumi_status fold(const struct sumi_infer_job *job, struct sumi_infer *ctx
     in[i] = ctx->in[i].absent ? NULL : ctx->in[i].data;
     if (!ctx->in[i].absent && !in[i]) return SUMI_OK;
   }
-  if (!small_enough(job, ctx, bytes)) return SUMI_OK;
+  if (!small_enough(job, ctx, bytes, spent)) return SUMI_OK;
   for (int i = 0; i < ctx->n_out; i++) {
     out[i] = ctx->out[i].absent ? NULL : new_tensor(job->arena, &ctx->out[i], bytes[i]);
     if (!ctx->out[i].absent && !out[i]) SUMI_FAIL_MEMORY(ctx->err);
@@ -288,7 +292,7 @@ static sumi_status fold(const struct sumi_infer_job *job, struct sumi_infer *ctx
 }
 
 static sumi_status infer_one(const struct sumi_infer_job *job, const struct sumi_node *node,
-                             struct sumi_info *scratch, struct sumi_err *err) {
+                             struct sumi_info *scratch, size_t *spent, struct sumi_err *err) {
   struct sumi_infer ctx = {.node = node,
                            .symbols = job->symbols,
                            .arena = job->arena,
@@ -308,7 +312,7 @@ static sumi_status infer_one(const struct sumi_infer_job *job, const struct sumi
   sumi_status status = sumi_infer_node(&ctx);
   for (int i = 0; status == SUMI_OK && i < node->n_out; i++)
     if (!out[i].absent) status = content_to_data(job, &out[i], err);
-  if (status == SUMI_OK) status = fold(job, &ctx);
+  if (status == SUMI_OK) status = fold(job, &ctx, spent);
   for (int i = 0; i < node->n_out; i++)
     if (node->out[i]) job->info[node->out[i]->id] = status == SUMI_OK ? out[i] : unknown_info;
   return status;
@@ -322,7 +326,7 @@ static void info_of_constant(const struct sumi_value *v, struct sumi_info *info)
 
 sumi_status sumi_graph_infer(const struct sumi_infer_job *job, struct sumi_err *err) {
   const struct sumi_graph *g = job->graph;
-  size_t most = 1;
+  size_t most = 1, spent = 0;
   for (size_t i = 0; i < g->n_node; i++)
     most = SUMI_MAX(most, (size_t)g->node[i]->n_in + (size_t)g->node[i]->n_out);
   struct sumi_info *scratch = SUMI_NEW_ARRAY(job->arena, most, struct sumi_info);
@@ -342,7 +346,7 @@ sumi_status sumi_graph_infer(const struct sumi_infer_job *job, struct sumi_err *
   for (size_t i = 0; i < g->n_node; i++) {
     if (job->skip && job->skip[i]) continue;
     struct sumi_err own = SUMI_ERR_INIT;
-    const sumi_status status = infer_one(job, g->node[i], scratch, job->on_fail ? &own : err);
+    const sumi_status status = infer_one(job, g->node[i], scratch, &spent, job->on_fail ? &own : err);
     if (status == SUMI_OK) continue;
     if (!job->on_fail || status == SUMI_E_MEMORY) {
       if (job->on_fail) SUMI_FAIL_MEMORY(err);

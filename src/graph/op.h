@@ -193,6 +193,10 @@ struct sumi_infer_job {
   struct sumi_arena *arena;     /* for contents and folded tensors; must outlive the infos */
   size_t fold_bytes; /* > 0: nodes whose inputs are known and whose outputs take at most so many bytes are
                                    computed with their reference function */
+  size_t
+      fold_more_bytes; /* > 0: also nodes whose outputs take at most so many, as long as all of these together take
+                             no more than fold_total_bytes */
+  size_t fold_total_bytes;
   size_t fold_ratio; /* > 0: also those whose outputs take at most so many times their inputs' bytes */
   bool (*keep)(const struct sumi_node *node);               /* nodes that are not computed; NULL = all are */
   void (*before)(void *user, const struct sumi_node *node); /* called before one is; NULL = nothing */

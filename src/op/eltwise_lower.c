@@ -233,6 +233,79 @@ sumi_status sumi_binary_lower(struct sumi_lower *l) {
   return sumi_lower_emit(l, run_binary, a, kernel->name, reads, 2, &a->z, 1);
 }
 
+/* ---- a condition and two inputs --------------------------------------------------------------------------------- */
+
+struct select_args {
+  sumi_select_fn fn;
+  struct sumi_bcast b; /* the last dimension is a row */
+  int in[3], z;        /* buffers: z = in[0] ? in[1] : in[2] */
+  int64_t rows, n;
+  size_t word; /* bytes */
+};
+
+struct select_run {
+  const struct select_args *a;
+  const char *in[3];
+  char *z;
+};
+
+/* n elements of a row whose operands begin at at[]; to: the element of the output. */
+static void select_row(const struct select_run *r, const int64_t *at, int64_t to, int64_t n) {
+  const struct select_args *a = r->a;
+  const int last = a->b.rank - 1;
+  a->fn((const uint8_t *)r->in[0] + at[0], a->b.stride[0][last], r->in[1] + (size_t)at[1] * a->word,
+        a->b.stride[1][last], r->in[2] + (size_t)at[2] * a->word, a->b.stride[2][last],
+        r->z + (size_t)to * a->word, n);
+}
+
+static void select_part(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct select_run *r = user;
+  int64_t at[3];
+  for (int k = 0; k < 3; k++) at[k] = begin * r->a->b.stride[k][0];
+  select_row(r, at, begin, end - begin);
+}
+
+static void select_rows(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct select_run *r = user;
+  struct sumi_walk w = sumi_bcast_rows(&r->a->b);
+  sumi_walk_seek(&w, begin);
+  for (int64_t i = begin; i < end; i++, sumi_walk_next(&w)) select_row(r, w.offset, i * r->a->n, r->a->n);
+}
+
+static sumi_status run_select(const void *args, const struct sumi_run *run) {
+  const struct select_args *a = args;
+  struct select_run r = {.a = a, .z = run->buffer[a->z]};
+  for (int k = 0; k < 3; k++) r.in[k] = run->buffer[a->in[k]];
+  if (a->rows == 1)
+    sumi_par_for(run->par, a->n, STRETCH, select_part, &r);
+  else
+    sumi_par_for(run->par, a->rows, SUMI_MAX(STRETCH / a->n, 1), select_rows, &r);
+  return SUMI_OK;
+}
+
+sumi_status sumi_select_lower(struct sumi_lower *l) {
+  const struct sumi_tensor *y = l->out[0];
+  const int64_t n = sumi_tensor_count(y);
+  const int bits = sumi_dtype_bits(y->dtype);
+  int width = 0;
+  while (width < SUMI_N_SELECT && 8 << width != bits) width++;
+  if (width == SUMI_N_SELECT) return refuse(l, "the element type is no word of 1, 2, 4 or 8 bytes");
+  if (!n) return refuse(l, "an empty tensor");
+  struct select_args *a = SUMI_NEW(l->arena, struct select_args);
+  if (!a) SUMI_FAIL_MEMORY(l->err);
+  sumi_bcast_init(&a->b, y->rank, y->dim, l->in, 3);
+  const struct sumi_eltwise_kernel *kernel = sumi_eltwise_pick(l->isa);
+  a->fn = kernel->select[width];
+  a->word = (size_t)bits / 8;
+  a->n = a->b.dim[a->b.rank - 1];
+  a->rows = n / a->n;
+  for (int k = 0; k < 3; k++) a->in[k] = l->in_buffer[k];
+  a->z = l->out_buffer[0];
+  return sumi_lower_emit(l, run_select, a, kernel->name, a->in, 3, &a->z, 1);
+}
+
 /* ---- epilogues -------------------------------------------------------------------------------------------------- */
 
 sumi_status sumi_lower_epilogue(struct sumi_lower *l, struct sumi_activation a, struct sumi_epilogue *out) {

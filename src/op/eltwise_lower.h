@@ -13,6 +13,9 @@ sumi_status sumi_binary_lower(struct sumi_lower *l);
 /* Pow with one constant exponent that is a small whole number. */
 sumi_status sumi_power_lower(struct sumi_lower *l);
 
+/* Where: words chosen by a condition, broadcast. */
+sumi_status sumi_select_lower(struct sumi_lower *l);
+
 /* How an activation is applied to finished words: by a clip where that can say it, else by a function in place. */
 struct sumi_epilogue {
   float lo, hi;

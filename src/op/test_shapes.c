@@ -153,9 +153,46 @@ static void test_refusals(void **state) {
   refuse("g (float[1,2] x) => (y) <bool[2] t = {1, 1}> { y = Dropout (x, , t) }", "one number is wanted");
 }
 
+/* Results of 64, 128, 128 and 2,048 bytes in a chain: which of them are computed when inferring. */
+static void expect_folded(size_t small, size_t more, size_t total, const char *want) {
+  static const char *const text =
+      "g () => (d) <int64[2] n = {4, 4}, int64[3] m = {16, 4, 4}> "
+      "{ a = ConstantOfShape (n) b = Cast <to = 7> (a) c = Add (b, b) d = Expand (c, m) }";
+  struct sumi_graph *g = NULL;
+  struct sumi_err err = SUMI_ERR_INIT;
+  struct sumi_arena arena;
+  sumi_arena_init(&arena, sumi_allocator_default());
+  assert_int_equal(sumi_graph_parse(text, strlen(text), sumi_op_find, sumi_allocator_default(), &g, &err),
+                   SUMI_OK);
+  struct sumi_info *info = SUMI_NEW_ARRAY(&arena, g->n_value, struct sumi_info);
+  const struct sumi_infer_job job = {.graph = g,
+                                     .arena = &arena,
+                                     .fold_bytes = small,
+                                     .fold_more_bytes = more,
+                                     .fold_total_bytes = total,
+                                     .info = info};
+  assert_int_equal(sumi_graph_infer(&job, &err), SUMI_OK);
+  char got[8] = "";
+  for (size_t i = 0; i < g->n_node; i++) strcat(got, info[g->node[i]->out[0]->id].data ? "y" : "n");
+  assert_string_equal(got, want);
+  sumi_graph_free(g);
+  sumi_arena_fini(&arena);
+}
+
+static void test_folding(void **state) {
+  (void)state;
+  expect_folded(64, 0, 0, "ynnn"); /* a is float: 64 bytes */
+  expect_folded(64, 128, 1000, "yyyn");
+  expect_folded(64, 128, 255, "yynn"); /* the total is kept */
+  expect_folded(64, 2048, 2304, "yyyy");
+  expect_folded(64, 2048, 2303, "yyyn");
+  expect_folded(128, 2048, 2048, "yyyy"); /* what is small does not count */
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_contents), cmocka_unit_test(test_reshape),
                                      cmocka_unit_test(test_cut),      cmocka_unit_test(test_resize),
-                                     cmocka_unit_test(test_control),  cmocka_unit_test(test_refusals)};
+                                     cmocka_unit_test(test_control),  cmocka_unit_test(test_folding),
+                                     cmocka_unit_test(test_refusals)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

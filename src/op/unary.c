@@ -13,16 +13,6 @@
 
 #define SIGNED_NUMBERS (SUMI_FLOATS | SUMI_SIGNED)
 
-static float floor_f32(float x) {
-  const float r = sumi_rint_f32(x);
-  return r > x ? r - 1.0f : r;
-}
-
-static float ceil_f32(float x) {
-  const float r = sumi_rint_f32(x);
-  return copysignf(r < x ? r + 1.0f : r, x); /* -0.5 gives -0 */
-}
-
 /* x tanh(ln(1 + w)) = x n / (n + 2) with w = e^x, n = w (w + 2); from x = 20 on the quotient is 1. Below 5 ulp. */
 static inline float mish_f32(float x) {
   const float w = sumi_exp_f32(x > 20 ? 20 : x), n = w * (w + 2);
@@ -116,10 +106,10 @@ FUNCTION(reciprocal, "Reciprocal", "1 / x", (1, 6, 13), SUMI_FLOATS, attrs, 0, 0
          sumi_reciprocal_grad)
 FUNCTION(round, "Round", "x to the nearest integer, ties to even", (11, 22), SUMI_FLOATS, NULL, 0, -9, 9,
          sumi_rint_f32(a), rint(a), NULL)
-FUNCTION(floor, "Floor", "the largest integer <= x", (1, 6, 13), SUMI_FLOATS, attrs, 0, -9, 9, floor_f32(a),
-         floor(a), NULL)
-FUNCTION(ceil, "Ceil", "the smallest integer >= x", (1, 6, 13), SUMI_FLOATS, attrs, 0, -9, 9, ceil_f32(a),
-         ceil(a), NULL)
+FUNCTION(floor, "Floor", "the largest integer <= x", (1, 6, 13), SUMI_FLOATS, attrs, 0, -9, 9,
+         sumi_floor_f32(a), floor(a), NULL)
+FUNCTION(ceil, "Ceil", "the smallest integer >= x", (1, 6, 13), SUMI_FLOATS, attrs, 0, -9, 9,
+         sumi_ceil_f32(a), ceil(a), NULL)
 
 FUNCTION(sin, "Sin", "sin(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -9, 9, sinf(a), sin(a), sumi_sin_grad)
 FUNCTION(cos, "Cos", "cos(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -9, 9, cosf(a), cos(a), sumi_cos_grad)

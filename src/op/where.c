@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "op/broadcast.h"
+#include "op/eltwise_lower.h"
 #include "op/grad.h"
 #include "op/ops.h"
 
@@ -96,6 +97,10 @@ static const struct sumi_case cases[] = {
      .why = "an attention mask"},
     {"g (bool[3,1] c, int64[1,9] x, int64[9] y) => (z) { z = Where (c, x, y) }",
      .why = "the condition is constant along rows"},
+    {"g (bool[2,3,1] c, float16[2,1,70] x, float16[3,70] y) => (z) { z = Where (c, x, y) }"},
+    {"g (bool[7,5,90] c, double[5,1] x, double[7,5,90] y) => (z) { z = Where (c, x, y) }",
+     .why = "more than one tile of rows"},
+    {"g (bool[40000] c, uint8[1] x, uint8[40000] y) => (z) { z = Where (c, x, y) }", .why = "a row in parts"},
     {NULL},
 };
 
@@ -107,6 +112,7 @@ const struct sumi_op sumi_op_where = {
     .out = out,
     .infer = where_infer,
     .ref = where_ref,
+    .lower = sumi_select_lower,
     .grad = sumi_where_grad,
     .cases = cases,
 };

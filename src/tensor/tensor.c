@@ -91,6 +91,14 @@ void sumi_walk_next(struct sumi_walk *w) {
   w->done = true;
 }
 
+void sumi_walk_seek(struct sumi_walk *w, int64_t i) {
+  for (int d = w->rank - 1; d >= 0; d--) {
+    w->index[d] = i % w->dim[d];
+    for (int k = 0; k < w->n; k++) w->offset[k] += w->index[d] * w->stride[k][d];
+    i /= w->dim[d];
+  }
+}
+
 sumi_status sumi_axis(int64_t axis, int rank, int *out, struct sumi_err *err) {
   if (axis < -rank || axis >= rank)
     SUMI_FAIL(err, SUMI_E_VALUE, "axis %" PRId64 " is outside [-%d, %d)", axis, rank, rank);

@@ -73,6 +73,8 @@ struct sumi_walk {
 struct sumi_walk sumi_walk_start(int rank, const int64_t *dim, const int64_t *s0, const int64_t *s1,
                                  const int64_t *s2, const int64_t *s3);
 void sumi_walk_next(struct sumi_walk *w);
+/* To the i-th place of a walk that is at its start, 0 <= i < their number. */
+void sumi_walk_seek(struct sumi_walk *w, int64_t i);
 
 /* axis in [-rank, rank) to [0, rank); SUMI_E_VALUE otherwise. */
 sumi_status sumi_axis(int64_t axis, int rank, int *out, struct sumi_err *err);

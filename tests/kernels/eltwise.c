@@ -31,7 +31,14 @@ static double clip(double x, double low, double high) { return x < low ? low : x
   F(softplus, x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)), 3, 0)                            \
   F(elu, x < 0 ? alpha * expm1(x) : x, 2.5, 0)                                             \
   F(mish, x *tanh(x > 0 ? x + log1p(exp(-x)) : log1p(exp(x))), 5, 4e-7)                    \
-  F(softsign, isinf(x) ? NAN : x / (1 + fabs(x)), 2, 0)
+  F(softsign, isinf(x) ? NAN : x / (1 + fabs(x)), 2, 0)                                    \
+  F(log, log(x), 1.5, 0)                                                                   \
+  F(acos, acos(x), 1.5, 0)                                                                 \
+  F(asin, asin(x), 2.5, 0)                                                                 \
+  F(round, nearbyint(x), 0, 0)                                                             \
+  F(floor, floor(x), 0, 0)                                                                 \
+  F(ceil, ceil(x), 0, 0)                                                                   \
+  F(sign, isnan(x) ? x : (x > 0) - (x < 0), 0, 0)
 
 #define ORACLE(name, f, ...)                                       \
   static double want_##name(double x, double alpha, double beta) { \
@@ -119,6 +126,28 @@ static void check_binary(struct check *c, const struct sumi_eltwise_kernel *k, i
   let_go(c, &a), let_go(c, &b), let_go(c, &y);
 }
 
+/* Words of every size are moved, whatever their bits. */
+static void check_select(struct check *c, const struct sumi_eltwise_kernel *k, int width) {
+  const int c_step = pick(c, 0, 1), a_step = pick(c, 0, 1), b_step = pick(c, 0, 1);
+  const size_t word = (size_t)1 << width, n = (size_t)pick(c, 1, 100) * 4; /* so that all sizes fill floats */
+  struct guarded flag = guard(c, n / 4), a = guard(c, n * word / 4), b = guard(c, n * word / 4),
+                 y = guard(c, n * word / 4);
+  fill_random(c, &a, -1, 1), fill_random(c, &b, -1, 1);
+  uint8_t *flags = (uint8_t *)flag.data;
+  for (size_t i = 0; i < n; i++) flags[i] = (uint8_t)pick(c, 0, 1);
+  begin_case(c, k->name, "select of %zu words of %zu, steps %d %d %d", n, word, c_step, a_step, b_step);
+  k->select[width](flags, c_step, a.data, a_step, b.data, b_step, y.data, (int64_t)n);
+  for (size_t i = 0; i < n; i++) {
+    const char *from = flags[c_step ? i : 0] ? (char *)a.data + (a_step ? i * word : 0)
+                                             : (char *)b.data + (b_step ? i * word : 0);
+    if (memcmp((char *)y.data + i * word, from, word)) {
+      fail(c, "  word %zu is another one", i);
+      break;
+    }
+  }
+  let_go(c, &flag), let_go(c, &a), let_go(c, &b), let_go(c, &y);
+}
+
 static void bench(struct check *c, const struct sumi_eltwise_kernel *k) {
   const size_t n = 100000;
   const float param[2] = {0.3f, 0.7f};
@@ -149,5 +178,6 @@ void check_eltwise(struct check *c) {
   for (int i = 0; i < 30; i++) {
     for (int f = 0; f < SUMI_N_UNARY; f++) check_unary(c, k, f);
     for (int f = 0; f < SUMI_N_BINARY; f++) check_binary(c, k, f);
+    for (int width = 0; width < SUMI_N_SELECT; width++) check_select(c, k, width);
   }
 }

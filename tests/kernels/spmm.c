@@ -71,7 +71,8 @@ static int64_t make_window(struct check *c, struct problem *q) {
                                    .taps = pick(c, 1, pick(c, 0, 3) ? 9 : SUMI_SPMM_TAPS),
                                    .dy = q->dy,
                                    .dx = q->dx};
-  for (int t = 0; t < win->taps; t++) q->dy[t] = pick(c, -3, 3), q->dx[t] = pick(c, -3, 3);
+  const int reach = pick(c, 0, 2) ? 3 : 24; /* far ones find whole strips outside the image */
+  for (int t = 0; t < win->taps; t++) q->dy[t] = pick(c, -reach, reach), q->dx[t] = pick(c, -reach, reach);
   q->s.window = win;
   return win->h * win->w;
 }

@@ -8,6 +8,7 @@
 
 /* Windows of 7 sum MOST_ROWS at once, as many as multiply-adds are under way, or WINDOW where that leaves no rest. */
 enum { WINDOW = 7, ROWS = 4, MOST_ROWS = 8, PAIRS = (WINDOW + 1) / 2 };
+enum { LOOSE = 32 }; /* the widest window of any height and dilation that has several rows summed at once */
 
 static inline int64_t dw_min(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -80,6 +81,46 @@ INLINE void dw_square(const int kw, const int stride, const struct sumi_depthwis
   }
 }
 
+/* Output rows [oy, oy + rows) of pixels [ox, ox + n), windows of any height and dilation, stride 1 along rows: inside[kw]
+ * are the columns of each tap. rows is a constant where this is inlined. */
+INLINE void dw_loose_rows(const int rows, const struct sumi_depthwise *d, const mask *inside, const float *x,
+                          const float *weight, float bias, int64_t oy, int64_t ox, int64_t n, float *y) {
+  vec sum[ROWS];
+  UNROLL for (int r = 0; r < rows; r++) sum[r] = v_set(bias);
+  for (int64_t ky = 0; ky < d->kh; ky++) {
+    const int64_t first = oy * d->stride_y + ky * d->dilation_y - d->top;
+    const float *row = x + first * d->w + ox - d->left;
+    for (int64_t kx = 0; kx < d->kw; kx++) {
+      const vec w = v_set(weight[ky * d->kw + kx]);
+      UNROLL for (int r = 0; r < rows; r++) {
+        const int64_t i = first + r * d->stride_y;
+        if (i < 0 || i >= d->h) continue;
+        sum[r] = v_fma(v_load(inside[kx], row + r * d->stride_y * d->w + kx * d->dilation_x), w, sum[r]);
+      }
+    }
+  }
+  UNROLL for (int r = 0; r < rows; r++) {
+    const vec v = v_min(v_set(d->hi), v_max(v_set(d->lo), sum[r]));
+    v_store(n, y + (oy + r) * d->w_out + ox, v);
+  }
+}
+
+static void dw_loose(const struct sumi_depthwise *d, const float *x, const float *weight, float bias,
+                     float *y) {
+  for (int64_t ox = 0; ox < d->w_out; ox += LANES) {
+    const int64_t n = dw_min(LANES, d->w_out - ox);
+    mask inside[LOOSE];
+    for (int64_t kx = 0; kx < d->kw; kx++) {
+      const int64_t j = ox + kx * d->dilation_x - d->left;
+      inside[kx] = v_mask(-j, dw_min(d->w - j, n));
+    }
+    int64_t oy = 0;
+    for (; oy + ROWS <= d->h_out; oy += ROWS) dw_loose_rows(ROWS, d, inside, x, weight, bias, oy, ox, n, y);
+    for (; oy + 2 <= d->h_out; oy += 2) dw_loose_rows(2, d, inside, x, weight, bias, oy, ox, n, y);
+    for (; oy < d->h_out; oy++) dw_loose_rows(1, d, inside, x, weight, bias, oy, ox, n, y);
+  }
+}
+
 /* Any window, one vector at a time; strides other than 1 gather their words one by one. */
 static void dw_any(const struct sumi_depthwise *d, const float *x, const float *weight, float bias,
                    float *y) {
@@ -124,6 +165,8 @@ static void dw_run(const struct sumi_depthwise *d, const float *x, const float *
     dw_square(7, 1, d, x, weight, bias, y);
   else if (plain && d->kw == 7 && d->stride_x == 2)
     dw_square(7, 2, d, x, weight, bias, y);
+  else if (d->stride_x == 1 && d->kw <= LOOSE)
+    dw_loose(d, x, weight, bias, y);
   else
     dw_any(d, x, weight, bias, y);
 }

@@ -4,15 +4,16 @@
 #include "base/size.h"
 #include "base/text.h"
 
-#define ELTWISE(level, suffix, ...)                             \
-  extern const sumi_unary_fn sumi_unary_##suffix[SUMI_N_UNARY]; \
-  extern const sumi_binary_fn sumi_binary_##suffix[SUMI_N_BINARY];
+#define ELTWISE(level, suffix, ...)                                \
+  extern const sumi_unary_fn sumi_unary_##suffix[SUMI_N_UNARY];    \
+  extern const sumi_binary_fn sumi_binary_##suffix[SUMI_N_BINARY]; \
+  extern const sumi_select_fn sumi_select_##suffix[SUMI_N_SELECT];
 #include "kernel/eltwise/eltwise.def"
 #undef ELTWISE
 
 static const struct sumi_eltwise_kernel table[] = {
 #define ELTWISE(level, suffix, what) \
-  {"eltwise/" #suffix, level, what, sumi_unary_##suffix, sumi_binary_##suffix},
+  {"eltwise/" #suffix, level, what, sumi_unary_##suffix, sumi_binary_##suffix, sumi_select_##suffix},
 #include "kernel/eltwise/eltwise.def"
 #undef ELTWISE
 };

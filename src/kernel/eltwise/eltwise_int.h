@@ -58,11 +58,44 @@ static inline float eltwise_mish(float x) {
 #undef UNARY
 #undef BINARY
 
+/* Both words are read before one is chosen: a vector can do that. */
+#define SELECT_LOOP(T, from_a, from_b)           \
+  ELTWISE_LOOP for (int64_t i = 0; i < n; i++) { \
+    const T one = from_a, other = from_b;        \
+    z[i] = c[i] ? one : other;                   \
+  }
+#define SELECT(T)                                                                                        \
+  static void select_##T(const uint8_t *c, int64_t c_step, const void *p, int64_t p_step, const void *q, \
+                         int64_t q_step, void *to, int64_t n) {                                          \
+    const T *a = p, *b = q;                                                                              \
+    T *z = to;                                                                                           \
+    if (n && !c_step) {                                                                                  \
+      const T *chosen = *c ? a : b;                                                                      \
+      const int64_t step = *c ? p_step : q_step;                                                         \
+      for (int64_t i = 0; i < n; i++) z[i] = chosen[i * step];                                           \
+    } else if (p_step && q_step) {                                                                       \
+      SELECT_LOOP(T, a[i], b[i])                                                                         \
+    } else if (p_step) {                                                                                 \
+      SELECT_LOOP(T, a[i], *b)                                                                           \
+    } else if (q_step) {                                                                                 \
+      SELECT_LOOP(T, *a, b[i])                                                                           \
+    } else {                                                                                             \
+      SELECT_LOOP(T, *a, *b)                                                                             \
+    }                                                                                                    \
+  }
+SELECT(uint8_t)
+SELECT(uint16_t)
+SELECT(uint32_t)
+SELECT(uint64_t)
+#undef SELECT
+#undef SELECT_LOOP
+
 #define ELTWISE_PASTE(a, b) a##b
 #define ELTWISE_NAME(a, b) ELTWISE_PASTE(a, b)
-#define ELTWISE(level, suffix, ...)                             \
-  extern const sumi_unary_fn sumi_unary_##suffix[SUMI_N_UNARY]; \
-  extern const sumi_binary_fn sumi_binary_##suffix[SUMI_N_BINARY];
+#define ELTWISE(level, suffix, ...)                                \
+  extern const sumi_unary_fn sumi_unary_##suffix[SUMI_N_UNARY];    \
+  extern const sumi_binary_fn sumi_binary_##suffix[SUMI_N_BINARY]; \
+  extern const sumi_select_fn sumi_select_##suffix[SUMI_N_SELECT];
 #include "kernel/eltwise/eltwise.def"
 #undef ELTWISE
 
@@ -80,5 +113,7 @@ const sumi_binary_fn ELTWISE_NAME(sumi_binary_, LEAF)[SUMI_N_BINARY] = {
 #undef UNARY
 #undef BINARY
 };
+const sumi_select_fn ELTWISE_NAME(sumi_select_, LEAF)[SUMI_N_SELECT] = {select_uint8_t, select_uint16_t,
+                                                                        select_uint32_t, select_uint64_t};
 
 #endif

@@ -169,6 +169,7 @@ struct chunk {
   const float *x;    /* [n][vectors * LANES] */
   const float *tail; /* [n][TAIL] */
   int64_t n;
+  const int64_t *kept; /* [n] which entries of the chunk these are; NULL = the first n */
   int n_tail;
   float *sums;      /* [rows][vectors * LANES], tail [TAIL][MOST_ROWS] */
   const char *next; /* what is needed after this: the next block's weights, or a part of the next strip */
@@ -236,8 +237,8 @@ INLINE void chunk_start(const int rows, const int vectors, const int tail, const
 }
 
 /* Constants: rows, vectors; tail: 0, or for 8 rows whose weights lie together up to so many pixels more; far: what is
- * needed next goes to the second-level cache, being more than the first one holds. */
-INLINE void chunk_tile(const int rows, const int vectors, const int tail, const bool far,
+ * needed next goes to the second-level cache, being more than the first one holds; kept: c->kept is given. */
+INLINE void chunk_tile(const int rows, const int vectors, const int tail, const bool far, const bool kept,
                        const struct sumi_spmm_f32 *s, const struct spmm_tile *t, const struct chunk *c) {
   __m512 sum[MOST_ROWS][WIDE];
   __m256 side[TAIL];
@@ -247,9 +248,11 @@ INLINE void chunk_tile(const int rows, const int vectors, const int tail, const 
   const char *next = c->next;
   const int64_t step = c->step;
   const float *z = c->tail;
+  const int64_t *number = c->kept;
   for (const float *x = c->x, *end = x + c->n * vectors * LANES; x < end;
        x += vectors * LANES, w += w_entry, z += TAIL, next += step) {
     __m512 v[WIDE];
+    if (kept) w = (const char *)t->w + *number++ * w_entry;
     UNROLL for (int u = 0; u < vectors; u++) v[u] = _mm512_loadu_ps(x + LANES * u);
     if (far)
       _mm_prefetch(next, _MM_HINT_T1);
@@ -281,7 +284,11 @@ INLINE void chunk_tile(const int rows, const int vectors, const int tail, const 
 #define DEFINE_CHUNK(rows, vectors, tail)                                                                 \
   static void chunk_##rows##_##vectors##_##tail(const struct sumi_spmm_f32 *s, const struct spmm_tile *t, \
                                                 const struct chunk *c) {                                  \
-    chunk_tile(rows, vectors, tail, false, s, t, c);                                                      \
+    chunk_tile(rows, vectors, tail, false, false, s, t, c);                                               \
+  }                                                                                                       \
+  static void kept_##rows##_##vectors##_##tail(const struct sumi_spmm_f32 *s, const struct spmm_tile *t,  \
+                                               const struct chunk *c) {                                   \
+    chunk_tile(rows, vectors, tail, false, true, s, t, c);                                                \
   }
 CHUNKS(DEFINE_CHUNK, 1)
 CHUNKS(DEFINE_CHUNK, 2)
@@ -289,12 +296,15 @@ CHUNKS(DEFINE_CHUNK, 3)
 DEFINE_CHUNK(8, 2, 4)
 DEFINE_CHUNK(8, 3, 1)
 static void chunk_8_3_far(const struct sumi_spmm_f32 *s, const struct spmm_tile *t, const struct chunk *c) {
-  chunk_tile(8, 3, 0, true, s, t, c);
+  chunk_tile(8, 3, 0, true, false, s, t, c);
 }
 #define CHUNK_ENTRY(rows, vectors, tail) [rows] = chunk_##rows##_##vectors##_##tail,
+#define KEPT_ENTRY(rows, vectors, tail) [rows] = kept_##rows##_##vectors##_##tail,
 typedef void (*chunk_fn)(const struct sumi_spmm_f32 *, const struct spmm_tile *, const struct chunk *);
 static const chunk_fn chunks[WIDE + 1][MOST_ROWS + 1] = {
     [1] = {CHUNKS(CHUNK_ENTRY, 1)}, [2] = {CHUNKS(CHUNK_ENTRY, 2)}, [3] = {CHUNKS(CHUNK_ENTRY, 3)}};
+static const chunk_fn kept_chunks[WIDE + 1][MOST_ROWS + 1] = {
+    [1] = {CHUNKS(KEPT_ENTRY, 1)}, [2] = {CHUNKS(KEPT_ENTRY, 2)}, [3] = {CHUNKS(KEPT_ENTRY, 3)}};
 
 /* The next strip of pixels [p, end). Four vectors are two strips of two; a tail goes with two vectors, a tail of one
  * pixel with three. */
@@ -323,10 +333,12 @@ static void run_tile(const struct sumi_spmm_f32 *s, int64_t b, int64_t first, co
     expect_rows(s->y + t.m * s->y_row + at, s->y_row, rows, WIDE);
     if (s->add) expect_rows(s->add + t.m * s->add_row + at, s->add_row, rows, WIDE);
   }
-  const chunk_fn with_tail = strip->vectors == 2 ? chunk_8_2_4 : chunk_8_3_1;
-  const chunk_fn whole =
-      s->strip && strip->vectors == WIDE && rows == MOST_ROWS ? chunk_8_3_far : chunks[strip->vectors][rows];
-  (strip->tail ? with_tail : whole)(s, &t, c);
+  chunk_fn run = (c->kept ? kept_chunks : chunks)[strip->vectors][rows];
+  if (strip->tail)
+    run = strip->vectors == 2 ? (c->kept ? kept_8_2_4 : chunk_8_2_4) : (c->kept ? kept_8_3_1 : chunk_8_3_1);
+  else if (s->strip && strip->vectors == WIDE && rows == MOST_ROWS)
+    run = chunk_8_3_far;
+  run(s, &t, c);
 }
 
 /* A short list over blocks [b0, b1) and the n strips of a panel: block by block, so that each row is written in one
@@ -336,7 +348,7 @@ static void run_short(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, con
   float *const x = s->scratch, *const tail = x + STRIPS * STRIP_X;
   struct chunk c = {
       .n = s->n_list, .tail = tail, .first = true, .last = true, .plain = plain, .step = 4 * s->w_entry};
-  for (int k = 0; k < n; k++) copy_chunk(s, 0, c.n, &strips[k], x + k * c.n * STRIP, tail);
+  for (int k = 0; k < n; k++) copy_chunk(s, 0, c.n, &strips[k], x + k * c.n * STRIP, tail, NULL);
   for (int64_t b = b0; b < b1; b++) {
     c.next = (const char *)(s->w + (b + 1 < b1 ? b + 1 : b) * s->w_block);
     for (int k = 0; k < n; k++) {
@@ -350,16 +362,17 @@ static void run_short(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, con
 static void run_long(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, const struct strip *strips, int n,
                      bool plain, struct pieces *pieces) {
   float *const x = s->scratch, *const tail = x + STRIPS * STRIP_X, *const sums = tail + CHUNK * TAIL;
+  int64_t kept[STRIPS][CHUNK], n_kept[STRIPS];
   for (int64_t e = 0; e < s->n_list; e += CHUNK) {
-    struct chunk c = {.n = spmm_min(CHUNK, s->n_list - e),
-                      .tail = tail,
-                      .first = e == 0,
-                      .plain = plain,
-                      .step = 4 * s->w_entry};
-    c.last = e + c.n == s->n_list;
-    for (int k = 0; k < n; k++) copy_chunk(s, e, c.n, &strips[k], x + k * STRIP_X, tail);
+    const int64_t n_chunk = spmm_min(CHUNK, s->n_list - e);
+    struct chunk c = {.tail = tail, .first = e == 0, .plain = plain, .step = 4 * s->w_entry};
+    c.last = e + n_chunk == s->n_list;
+    for (int k = 0; k < n; k++)
+      n_kept[k] = copy_chunk(s, e, n_chunk, &strips[k], x + k * STRIP_X, tail, s->window ? kept[k] : NULL);
     for (int k = 0; k < n; k++)
       for (int64_t b = b0; b < b1; b++) {
+        c.n = n_kept[k];
+        c.kept = c.n < n_chunk ? kept[k] : NULL;
         c.x = x + k * STRIP_X;
         c.next = (const char *)(s->w + (b + 1 < b1 ? b + 1 : b) * s->w_block + e * s->w_entry);
         c.sums = sums + k * STRIP_SUMS + (b - b0) * BLOCK_SUMS;

@@ -109,17 +109,29 @@ static void find_masks(const struct sumi_spmm_window *win, const struct strip *s
   }
 }
 
-/* Entries [e, e + n) of the list for a strip: to [n][vectors * LANES], tail [n][TAIL]. */
-static __attribute__((unused)) void copy_chunk(const struct sumi_spmm_f32 *s, int64_t e, int64_t n,
-                                               const struct strip *strip, float *to, float *tail) {
+/* Entries [e, e + n) of the list for a strip: to [n][vectors * LANES], tail [n][TAIL]. With kept [n], entries whose tap
+ * finds all of the strip outside the image are left out, and kept receives the others' numbers from e on. How many there
+ * are then. */
+static __attribute__((unused)) int64_t copy_chunk(const struct sumi_spmm_f32 *s, int64_t e, int64_t n,
+                                                  const struct strip *strip, float *to, float *tail,
+                                                  int64_t *kept) {
   const struct sumi_spmm_window *win = s->window;
   __mmask16 mask[SUMI_SPMM_TAPS][STRIP_VECTORS + 1];
   int64_t at[SUMI_SPMM_TAPS]; /* bytes from a plane's start to where a tap finds the strip's first pixel */
   find_masks(win, strip, mask);
   const int taps = win ? win->taps : 1, vectors = strip->vectors;
   for (int t = 0; t < taps; t++) at[t] = 4 * (strip->p + (win ? win->dy[t] * win->w + win->dx[t] : 0));
+  bool live[SUMI_SPMM_TAPS];
+  for (int t = 0; t < taps; t++) {
+    live[t] = !kept;
+    for (int u = 0; u <= vectors; u++) live[t] |= mask[t][u] != 0;
+  }
+  int64_t n_kept = 0;
   int t = (int)(e % taps);
-  for (int64_t i = 0; i < n; i++, to += vectors * LANES, tail += TAIL, t = t + 1 < taps ? t + 1 : 0) {
+  for (int64_t i = 0; i < n; i++, t = t + 1 < taps ? t + 1 : 0) {
+    if (!live[t]) continue;
+    if (kept) kept[n_kept] = i;
+    n_kept++;
     /* as a number: lanes outside the image, which are not read, may lie outside the tensor */
     const uintptr_t from = (uintptr_t)s->x + (uintptr_t)(int64_t)s->off[e + i] + (uintptr_t)at[t];
 #define FROM(u) ((const void *)(from + 4 * LANES * (unsigned)(u)))
@@ -127,7 +139,10 @@ static __attribute__((unused)) void copy_chunk(const struct sumi_spmm_f32 *s, in
       _mm512_store_ps(to + LANES * u, _mm512_maskz_loadu_ps(mask[t][u], FROM(u)));
     if (strip->tail) _mm_store_ps(tail, _mm_maskz_loadu_ps((__mmask8)mask[t][vectors], FROM(vectors)));
 #undef FROM
+    to += vectors * LANES;
+    tail += TAIL;
   }
+  return n_kept;
 }
 
 /* Asks for the lines of a tile's rows, which are stored to or added from when its sums are done. */
