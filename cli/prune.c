@@ -10,10 +10,10 @@
 struct prune_options {
   struct cli_samples_options samples;
   struct cli_list layers, skip;
-  const char *output, *pattern, *method, *budget, *resume, *report;
-  double sparsity, speedup;
-  int64_t threads, max_bytes;
-  bool ends;
+  const char *output, *pattern, *method, *budget, *resume, *report, *loss;
+  double sparsity, speedup, rate;
+  int64_t threads, max_bytes, reconstruct, finetune;
+  bool ends, augment;
 };
 
 /* ---- stopping and progress ---- */
@@ -72,7 +72,9 @@ static json_t *report_of(const struct sumi_prune_info *i, const char *pattern, j
   json_object_set_new(j, "pattern", json_string(pattern));
   json_object_set_new(j, "sparsity", cli_json_number(i->sparsity));
   json_object_set_new(j, "loss", known(i->loss));
+  json_object_set_new(j, "loss_before_tuning", known(i->pruned_loss));
   json_object_set_new(j, "seconds", cli_json_number(i->seconds));
+  json_object_set_new(j, "tuning_seconds", cli_json_number(i->tuning_s));
   json_object_set_new(j, "method", json_string(i->method));
   json_object_set_new(j, "budget", json_string(i->budget));
   json_object_set_new(j, "calibration", json_string(i->calibration));
@@ -116,8 +118,12 @@ static void print_report(const json_t *j, const char *path) {
   printf("%s: %s, %.2f %% of the weights of %lld layers are zero, %s, budget %s\n", path, text(j, "pattern"),
          100 * number(j, "sparsity"), (long long)json_integer_value(json_object_get(j, "pruned")),
          text(j, "method"), text(j, "budget"));
-  printf("loss of the outputs %s; one run %s ms dense, %s ms sparse", figure(number(j, "loss"), "%.5f", a),
-         figure(number(j, "dense_ms"), "%.3f", b), figure(number(j, "sparse_ms"), "%.3f", c));
+  printf("loss of the outputs %s", figure(number(j, "loss"), "%.5f", a));
+  if (number(j, "loss_before_tuning") >= 0)
+    printf(", %.5f before tuning, which took %.1f s", number(j, "loss_before_tuning"),
+           number(j, "tuning_seconds"));
+  printf("; one run %s ms dense, %s ms sparse", figure(number(j, "dense_ms"), "%.3f", b),
+         figure(number(j, "sparse_ms"), "%.3f", c));
   if (number(j, "speedup") > 0) printf(", %.2f times as fast", number(j, "speedup"));
   printf("; %.1f s\n", number(j, "seconds"));
 }
@@ -168,24 +174,26 @@ static void put_charts(struct cli_page *page, const json_t *layers) {
 
 static int write_page(const char *path, const char *model, const json_t *j) {
   struct cli_page page;
-  char sparsity[32], loss[32], dense[32], sparse[32], seconds[32];
+  char sparsity[32], loss[32], before[32], dense[32], sparse[32], seconds[32];
   char *title = cli_printf("%s, pruned", model);
   int status = cli_page_open(&page, path, title);
   free(title);
   if (status != CLI_GO_ON) return status;
   snprintf(sparsity, sizeof sparsity, "%.2f %%", 100 * number(j, "sparsity"));
   snprintf(seconds, sizeof seconds, "%.1f s", number(j, "seconds"));
-  const char *const fact[][2] = {{"pattern", text(j, "pattern")},
-                                 {"zeros in the pruned layers", sparsity},
-                                 {"loss of the network's outputs", figure(number(j, "loss"), "%.5f", loss)},
-                                 {"one run, dense", figure(number(j, "dense_ms"), "%.3f ms", dense)},
-                                 {"one run, sparse", figure(number(j, "sparse_ms"), "%.3f ms", sparse)},
-                                 {"method", text(j, "method")},
-                                 {"budget", text(j, "budget")},
-                                 {"calibration data", text(j, "calibration")},
-                                 {"pruning took", seconds},
-                                 {"machine", sumi_machine()},
-                                 {"Sumi", sumi_version()}};
+  const char *const fact[][2] = {
+      {"pattern", text(j, "pattern")},
+      {"zeros in the pruned layers", sparsity},
+      {"loss of the network's outputs", figure(number(j, "loss"), "%.5f", loss)},
+      {"loss before tuning", figure(number(j, "loss_before_tuning"), "%.5f", before)},
+      {"one run, dense", figure(number(j, "dense_ms"), "%.3f ms", dense)},
+      {"one run, sparse", figure(number(j, "sparse_ms"), "%.3f ms", sparse)},
+      {"method", text(j, "method")},
+      {"budget", text(j, "budget")},
+      {"calibration data", text(j, "calibration")},
+      {"pruning took", seconds},
+      {"machine", sumi_machine()},
+      {"Sumi", sumi_version()}};
   cli_page_facts(&page, fact, CLI_COUNT(fact));
   put_charts(&page, json_object_get(j, "layers"));
   return cli_page_close(&page);
@@ -227,7 +235,12 @@ static int prune_model(const struct sumi_model *model, const char *path, const s
                                              .resume = o->resume != NULL,
                                              .on_progress = on_progress,
                                              .on_layer = on_layer,
-                                             .user = &run};
+                                             .user = &run,
+                                             .reconstruct = (size_t)o->reconstruct,
+                                             .finetune = (size_t)o->finetune,
+                                             .tune_loss = o->loss,
+                                             .tune_rate = o->rate,
+                                             .augment = o->augment};
   catch_interrupts();
   const sumi_status s = sumi_model_prune_file(model, o->output, &options, &info, &err);
   signal(SIGINT, SIG_DFL);
@@ -268,7 +281,7 @@ static int prune(const char *path, const struct prune_options *o) {
 }
 
 int cli_prune(int argc, char **argv) {
-  struct prune_options o = {0};
+  struct prune_options o = {.samples.limit = CLI_SAMPLES_LIMIT};
   struct cli_list arguments = {0};
   const struct cli_option options[] = {
       {"output", 'o', CLI_TEXT, &o.output, "OUT.onnx", "the file to write", 0, 0},
@@ -284,6 +297,14 @@ int cli_prune(int argc, char **argv) {
       {"skip", 0, CLI_LIST, &o.skip, "NAME", "not these", 0, 0},
       {"ends", 0, CLI_FLAG, &o.ends, NULL, "also the first and the last layer", 0, 0},
       CLI_SAMPLES_OPTIONS(o.samples),
+      {"reconstruct", 0, CLI_WHOLE, &o.reconstruct, "EPOCHS",
+       "tune what is left, block by block, in so many passes over the samples (0)", 0, 1e6},
+      {"finetune", 0, CLI_WHOLE, &o.finetune, "EPOCHS",
+       "then tune the whole network towards the dense one's outputs (0)", 0, 1e6},
+      {"loss", 0, CLI_TEXT, &o.loss, "L", "of finetune: mse (default), or kl where the outputs are logits", 0,
+       0},
+      {"rate", 0, CLI_NUMBER, &o.rate, "R", "highest learning rate of tuning, 0.001", 1e-9, 1},
+      {"augment", 0, CLI_FLAG, &o.augment, NULL, "shift and mirror pictures while tuning", 0, 0},
       {"threads", 't', CLI_WHOLE, &o.threads, "N", "threads (1)", 1, 1024},
       {"memory", 0, CLI_WHOLE, &o.max_bytes, "MIB", "for the statistics of a group of layers (1024)", 1,
        1 << 20},
@@ -296,15 +317,19 @@ int cli_prune(int argc, char **argv) {
       .arguments = "MODEL",
       .min_arguments = 1,
       .max_arguments = 1,
-      .summary = "Makes a network sparse: layer by layer, weights are taken out in a pattern and the others "
-                 "fitted to "
-                 "what the\nlayer gave for the calibration data. OUT.onnx is an ordinary ONNX file with "
-                 "zeros in it. "
-                 "Interrupted, it\ngoes on where it was when it is called again.",
+      .summary =
+          "Makes a network sparse: layer by layer, weights are taken out in a pattern and the others "
+          "fitted to "
+          "what the\nlayer gave for the calibration data. OUT.onnx is an ordinary ONNX file with "
+          "zeros in it. "
+          "Interrupted, it\ngoes on where it was when it is called again; tuning begins anew, on layers "
+          "that are kept.",
       .example =
           "  sumi prune model.onnx -o sparse.onnx --pattern 1x4 --sparsity 0.5 --calib images/ --crop 224\n"
           "  sumi prune model.onnx -o fast.onnx --pattern 4x4 --speedup 4 --calib tokens.npz --report "
-          "fast.html",
+          "fast.html\n"
+          "  sumi prune model.onnx -o tuned.onnx --pattern 1x4 -s 0.9 --calib train/ -n 0 --finetune 5 "
+          "--augment",
       .options = options};
   int status = cli_parse(&usage, argc, argv, &arguments);
   if (status == CLI_GO_ON) status = prune(arguments.item[0], &o);

@@ -148,7 +148,7 @@ static int quantize(const char *path, const struct quantize_options *o) {
 }
 
 int cli_quantize(int argc, char **argv) {
-  struct quantize_options o = {0};
+  struct quantize_options o = {.samples.limit = CLI_SAMPLES_LIMIT};
   struct cli_list arguments = {0};
   const struct cli_option options[] = {
       {"output", 'o', CLI_TEXT, &o.output, "OUT.onnx", "the file to write", 0, 0},

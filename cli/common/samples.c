@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SAMPLES = 512, WHOLE_BYTES = 1 << 30 };
+enum { WHOLE_BYTES = 1 << 30 };
 
 static size_t bytes_of(const struct sumi_view *v) {
   const int64_t count = sumi_view_count(v);
@@ -93,7 +93,7 @@ int cli_samples_open(const struct cli_samples_options *o, const struct sumi_mode
   int status = cli_picture_check(&o->picture);
   if (status == CLI_GO_ON) status = cli_dataset_open(o->data, model, &s->data);
   if (status == CLI_GO_ON) {
-    s->index = cli_dataset_spread(&s->data, o->limit ? o->limit : SAMPLES, &s->samples.n);
+    s->index = cli_dataset_spread(&s->data, o->limit, &s->samples.n);
     if (o->trim) status = sort_rows(s);
   }
   if (status == CLI_GO_ON) status = load_all(s);

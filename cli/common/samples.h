@@ -6,21 +6,24 @@
 
 #include "common/dataset.h"
 
+enum { CLI_SAMPLES_LIMIT = 512 };
+
 struct cli_samples_options {
   struct cli_picture_options picture;
   const char *data, *trim;
-  int64_t limit, batch; /* 0 = 512 and 8 */
+  int64_t limit; /* CLI_SAMPLES_LIMIT unless given; 0 = all */
+  int64_t batch; /* 0 = 8 */
 };
 
 /* Rows of an option table; s is a struct cli_samples_options. */
-#define CLI_SAMPLES_OPTIONS(s)                                                                             \
-  {"calib", 0, CLI_TEXT, &(s).data, "DATA", "calibration: a folder of pictures, or an .npz, as sumi eval", \
-   0,       0},                                                                                            \
-      {"samples", 'n', CLI_WHOLE, &(s).limit, "N", "so many of them, spread evenly (512)", 1, 1e9},        \
-      {"batch", 'b', CLI_WHOLE, &(s).batch, "N", "samples per run (8)", 1, 65536},                         \
-      {"trim",    0,      CLI_TEXT,                                                                        \
-       &(s).trim, "MASK", "leave out columns in which input MASK is zero in a whole batch",                \
-       0,         0},                                                                                      \
+#define CLI_SAMPLES_OPTIONS(s)                                                                              \
+  {"calib", 0, CLI_TEXT, &(s).data, "DATA", "calibration: a folder of pictures, or an .npz, as sumi eval",  \
+   0,       0},                                                                                             \
+      {"samples", 'n', CLI_WHOLE, &(s).limit, "N", "so many of them, spread evenly (512; 0: all)", 0, 1e9}, \
+      {"batch", 'b', CLI_WHOLE, &(s).batch, "N", "samples per run (8)", 1, 65536},                          \
+      {"trim",    0,      CLI_TEXT,                                                                         \
+       &(s).trim, "MASK", "leave out columns in which input MASK is zero in a whole batch",                 \
+       0,         0},                                                                                       \
       CLI_PICTURE_OPTIONS((s).picture)
 
 struct cli_samples {

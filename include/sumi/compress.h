@@ -23,7 +23,7 @@ struct sumi_samples {
  * live during the call. */
 struct sumi_progress {
   size_t size;
-  const char *what;    /* "measure", "calibrate", "alps", "tune" */
+  const char *what;    /* "measure", "calibrate", "alps", "reconstruct", "finetune" */
   const char *layer;   /* "" = none in particular */
   double done;         /* share of the whole, 0..1 */
   double seconds_left; /* < 0: not known yet */
@@ -119,6 +119,14 @@ struct sumi_prune_options {
   void (*on_layer)(
       void *user, const struct sumi_pruned_layer_info *layer); /* at the end, for every layer; NULL allowed */
   void *user;
+  /* Tuning of what is left by gradient descent towards the dense network's outputs for the samples; zeros stay zeros. Epochs: passes
+   * over all samples; 0 = none. */
+  size_t reconstruct; /* epochs for every block of the network, one after the other */
+  size_t finetune;    /* epochs for the whole network, after that */
+  const char
+      *tune_loss;   /* of finetune, on the first output: "mse" (NULL), or "kl": it holds logits of classes */
+  double tune_rate; /* the highest rate of Adam; 0 = 1e-3 */
+  bool augment;     /* pictures are shifted by up to 4 pixels and mirrored at random while tuning */
 };
 
 struct sumi_prune_info {
@@ -130,13 +138,17 @@ struct sumi_prune_info {
   double seconds;              /* the job took */
   char method[32], budget[32]; /* in force */
   char calibration[32];        /* a hash of the samples, "" = none */
+  double pruned_loss;          /* loss before tuning; < 0: not tuned */
+  double tuning_s;             /* seconds of the job */
 };
 
 /* Makes a network sparse, layer by layer, each calibrated on what those before it have become, and writes it as an ONNX
  * file: every byte that is not changed stays; pattern, sparsity, method and the samples' hash stand in its metadata_props.
  * The model is one that was loaded from an ONNX file; it does not change. path appears whole or not at all. info may be
- * NULL. Refused, with a sentence: samples that are too few, of the wrong shape or not finite, a network that is sparse
- * already or quantised, a pattern that no layer can have, a speed-up that cannot be reached. */
+ * NULL. Stopped while it tunes, it keeps the pruned layers in the state, and the same job tunes anew; without epochs it then gives the
+ * pruned network at once. Refused, with a sentence: samples that are too few, of the wrong shape or not finite, a network that is sparse
+ * already or quantised, a pattern that no layer can have, a speed-up that cannot be reached; and before anything is pruned, tuning through
+ * an operator without a gradient, or of weights that are not float32. */
 SUMI_API sumi_status sumi_model_prune_file(const struct sumi_model *model, const char *path,
                                            const struct sumi_prune_options *options,
                                            struct sumi_prune_info *info, struct sumi_err *err);

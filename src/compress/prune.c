@@ -122,7 +122,7 @@ static size_t fixed_batch(const struct sumi_graph *g) {
 
 static sumi_status check_samples(struct sumi_prune_job *job) {
   const struct sumi_samples *s = job->o->samples;
-  const size_t fixed = fixed_batch(job->graph);
+  const size_t fixed = job->fixed = fixed_batch(job->graph);
   job->one = fixed ? fixed : 1;
   if (!s) return SUMI_OK;
   if (!s->get || !s->n) SUMI_FAIL(job->err, SUMI_E_ARG, "there is no sample to calibrate on");
@@ -266,7 +266,7 @@ static sumi_status prune_layers(struct sumi_prune_job *job) {
 
 static sumi_status add_metadata(const struct sumi_prune_job *job, struct sumi_changes *changes,
                                 const struct sumi_prune_info *info) {
-  char pattern[SUMI_PATTERN_NAME], sparsity[32];
+  char pattern[SUMI_PATTERN_NAME], sparsity[32], tuning[96];
   sumi_pattern_print(job->pattern, pattern);
   snprintf(sparsity, sizeof sparsity, "%.4f", info->sparsity);
   const char *const entry[][2] = {{"sumi.prune.pattern", pattern},
@@ -274,8 +274,11 @@ static sumi_status add_metadata(const struct sumi_prune_job *job, struct sumi_ch
                                   {"sumi.prune.method", job->method},
                                   {"sumi.prune.budget", job->budget},
                                   {"sumi.prune.calibration", info->calibration},
-                                  {"sumi.prune.version", SUMI_VERSION}};
-  for (size_t i = 0; i < SUMI_COUNT(entry); i++) {
+                                  {"sumi.prune.version", SUMI_VERSION},
+                                  {"sumi.prune.tuning", tuning}};
+  snprintf(tuning, sizeof tuning, "reconstruct %zu, finetune %zu, %s", job->o->reconstruct, job->o->finetune,
+           job->o->tune_loss ? job->o->tune_loss : "mse");
+  for (size_t i = 0; i < SUMI_COUNT(entry) - !sumi_prune_tunes(job); i++) {
     const struct sumi_change c = {.kind = SUMI_CHANGE_METADATA, .name = entry[i][0], .text = entry[i][1]};
     SUMI_TRY(sumi_changes_add(changes, &c, job->err));
   }
@@ -358,10 +361,21 @@ static sumi_status change(struct sumi_prune_job *job, uint64_t key, struct sumi_
   SUMI_TRY(sumi_prune_allot(job));
   for (size_t i = 0; i < job->n; i++)
     if (!job->plan[i].why) job->work += work_of(job, i);
+  job->work += sumi_prune_tuning_work(job);
   SUMI_TRY(go_on(job, &info->resumed));
   job->work -= job->worked; /* what is left to do, for the time left */
   job->worked = 0;
   return prune_layers(job);
+}
+
+/* What was lost by pruning, then what is after tuning. */
+static sumi_status tune(struct sumi_prune_job *job, struct sumi_outputs *outputs,
+                        struct sumi_prune_info *info) {
+  const double start = sumi_clock_seconds();
+  info->pruned_loss = info->loss;
+  SUMI_TRY(sumi_prune_tune(job));
+  info->tuning_s = sumi_clock_seconds() - start;
+  return sumi_outputs_compare(outputs, &job->calibrate, &info->loss, job->err);
 }
 
 static sumi_status prune(struct sumi_prune_job *job, uint64_t model_hash, struct sumi_outputs *outputs,
@@ -373,9 +387,9 @@ static sumi_status prune(struct sumi_prune_job *job, uint64_t model_hash, struct
   SUMI_TRY(sumi_prune_choose(job));
   job->what = "measure";
   job->where = "";
+  if (measured && !(job->dense = sumi_graph_clone(job->graph, job->err))) return job->err->status;
+  SUMI_TRY(sumi_prune_check_tuning(job));
   if (measured) {
-    job->dense = sumi_graph_clone(job->graph, job->err);
-    if (!job->dense) return job->err->status;
     SUMI_TRY(sumi_samples_hash(&job->watched, job->calibrate.batch, &hash, job->err));
     snprintf(info->calibration, sizeof info->calibration, "%016" PRIx64, hash);
     SUMI_TRY(sumi_outputs_keep(outputs, &job->calibrate, LOSS_SAMPLES, job->err));
@@ -385,8 +399,9 @@ static sumi_status prune(struct sumi_prune_job *job, uint64_t model_hash, struct
   SUMI_TRY(key_of(job, model_hash, hash, &key));
   SUMI_TRY(change(job, key, info));
   if (measured) {
-    SUMI_TRY(time_layers(job, false, &info->sparse_s));
     SUMI_TRY(sumi_outputs_compare(outputs, &job->calibrate, &info->loss, job->err));
+    if (sumi_prune_tunes(job)) SUMI_TRY(tune(job, outputs, info));
+    SUMI_TRY(time_layers(job, false, &info->sparse_s));
   }
   return SUMI_OK;
 }
@@ -397,12 +412,14 @@ sumi_status sumi_prune(struct sumi_graph *g, uint64_t model_hash, const struct s
   struct sumi_outputs outputs = {0};
   struct sumi_prune_job job = {.o = o, .err = err ? err : &own, .graph = g, .state.fd = -1};
   const double start = sumi_clock_seconds();
-  *info = (struct sumi_prune_info){.size = sizeof *info, .loss = -1, .dense_s = -1, .sparse_s = -1};
+  *info = (struct sumi_prune_info){
+      .size = sizeof *info, .loss = -1, .dense_s = -1, .sparse_s = -1, .pruned_loss = -1};
   sumi_arena_init(&job.arena, g->allocator);
   sumi_status status = prune(&job, model_hash, &outputs, info);
   if (status == SUMI_OK) {
     sum_up(&job, info);
     status = add_weights(&job, changes);
+    if (status == SUMI_OK && sumi_prune_tunes(&job)) status = sumi_prune_add_tuned(&job, changes);
   }
   if (status == SUMI_OK) status = add_metadata(&job, changes, info);
   info->seconds = sumi_clock_seconds() - start;

@@ -6,6 +6,7 @@
 #include "compress/prune.h"
 #include "compress/solve.h"
 #include "compress/state.h"
+#include "compress/tune.h"
 
 struct sumi_prune_layer {
   size_t at;                                /* its number among all layers */
@@ -25,6 +26,7 @@ struct sumi_prune_job {
   const char *method, *budget;
   struct sumi_samples watched; /* o->samples, with a look at whether to stop before each batch */
   struct sumi_calibrate calibrate;
+  size_t fixed; /* samples of a run where the model fixes it; else 0 */
   size_t one,
       typical; /* samples of the smallest run, and at which one it is measured: they may be sorted by length */
   struct sumi_arena arena;       /* of the job */
@@ -32,6 +34,9 @@ struct sumi_prune_job {
   struct sumi_prune_layer *plan; /* [n] */
   size_t n;
   struct sumi_state state;
+  struct sumi_tune tune;        /* what both kinds of tuning share */
+  struct sumi_block_part *part; /* [n_part] to reconstruct */
+  size_t n_part;
   const char *what, *where;      /* what is being done, for progress */
   double run_s;                  /* one run of the dense network */
   double layers_s, work, worked; /* when the layers began (0: not yet); estimated seconds: all, done */
@@ -75,6 +80,19 @@ sumi_status sumi_prune_correct(const struct sumi_prune_job *job, const struct su
 
 /* Gives every pruned layer its density, from the state where that has it. */
 sumi_status sumi_prune_allot(struct sumi_prune_job *job);
+
+/* ---- prune_tune.c ---- */
+
+/* Whether anything is asked for. */
+bool sumi_prune_tunes(const struct sumi_prune_job *job);
+/* Before pruning, the dense network at hand: whether it can be tuned as asked, and in which parts. */
+sumi_status sumi_prune_check_tuning(struct sumi_prune_job *job);
+/* Estimated seconds. */
+double sumi_prune_tuning_work(const struct sumi_prune_job *job);
+/* Tunes the graph, whose zeros stay. */
+sumi_status sumi_prune_tune(struct sumi_prune_job *job);
+/* Adds what tuning changed and is not among the changes yet: biases, scales, weights of layers that were not pruned. */
+sumi_status sumi_prune_add_tuned(const struct sumi_prune_job *job, struct sumi_changes *changes);
 
 /* ---- prune.c ---- */
 

@@ -375,11 +375,137 @@ static void test_search(void **state) {
   }
 }
 
+/* ---- tuning ----------------------------------------------------------------------------------------------------- */
+
+static bool stop_tuning(void *user, const struct sumi_progress *p) { return !sumi_streq(p->what, user); }
+
+static sumi_status tune(struct sumi_graph *g, const struct sumi_prune_options *o,
+                        struct sumi_prune_info *info, size_t *constants, struct sumi_err *err) {
+  struct sumi_changes changes;
+  sumi_changes_init(&changes, sumi_allocator_default());
+  const sumi_status status = sumi_prune(g, 1, o, &changes, info, err);
+  *constants = 0;
+  for (size_t k = 0; k < changes.n; k++) {
+    const struct sumi_change *c = &changes.change[k];
+    *constants += c->kind == SUMI_CHANGE_CONSTANT;
+    if (c->kind == SUMI_CHANGE_CONSTANT) /* what is written is what the graph holds */
+      assert_ptr_equal(c->tensor, sumi_graph_find_value(g, c->name)->constant);
+  }
+  sumi_changes_fini(&changes);
+  return status;
+}
+
+/* The zeros of the pruned layers, and no others; whether what is kept has moved. */
+static bool same_zeros(struct sumi_graph *a, struct sumi_graph *b, const char *weight) {
+  struct layer_of_weight x, y;
+  read_layer(a, weight, &x);
+  read_layer(b, weight, &y);
+  for (int64_t k = 0; k < x.rows * x.cols; k++) assert_int_equal(x.keep[k], y.keep[k]);
+  return memcmp(x.w, y.w, (size_t)(x.rows * x.cols) * sizeof *x.w) == 0;
+}
+
+/* Both kinds of tuning, one by one and together: the loss falls, zeros stay, layers that were not pruned are written too. */
+static void test_tuning(void **state) {
+  (void)state;
+  struct data d;
+  struct sumi_prune_info info;
+  struct sumi_err err = SUMI_ERR_INIT;
+  size_t n;
+  fill(&d);
+  struct sumi_prune_options o = options_of(&d);
+  o.pattern = "1x4";
+  o.batch = 16;
+  struct sumi_graph *untuned = network();
+  assert_int_equal(tune(untuned, &o, &info, &n, &err), SUMI_OK);
+  assert_true(info.pruned_loss < 0 && info.tuning_s == 0 && n == 2);
+  const double before = info.loss;
+  for (int kinds = 1; kinds < 4; kinds++) {
+    struct sumi_graph *g = network();
+    o.reconstruct = kinds & 1 ? 40 : 0;
+    o.finetune = kinds & 2 ? 40 : 0;
+    o.tune_rate = 3e-3;
+    if (tune(g, &o, &info, &n, &err) != SUMI_OK) fail_msg("%s", err.text);
+    assert_true(info.pruned_loss == before && info.tuning_s > 0);
+    if (!(info.loss < 0.7 * before)) fail_msg("the loss was %g, and is %g", before, info.loss);
+    assert_int_equal(n, 4);
+    for (int i = 0; i < 4; i++) assert_false(same_zeros(untuned, g, (char[]){'w', (char)('0' + i), 0}));
+    sumi_graph_free(g);
+  }
+  sumi_graph_free(untuned);
+}
+
+/* Stopped while it tunes, a job has all its layers, and ends as if it had not been stopped. */
+static void test_tuning_stopped(void **state) {
+  (void)state;
+  struct data d;
+  struct sumi_prune_info info;
+  struct sumi_err err = SUMI_ERR_INIT;
+  size_t n;
+  fill(&d);
+  struct sumi_graph *whole = network(), *stopped = network(), *resumed = network(), *layers = network();
+  struct sumi_prune_options o = options_of(&d);
+  o.reconstruct = o.finetune = 2;
+  assert_int_equal(tune(whole, &o, &info, &n, &err), SUMI_OK);
+  o.state = state_path;
+  o.on_progress = stop_tuning;
+  o.user = (void *)"finetune";
+  assert_int_equal(tune(stopped, &o, &info, &n, &err), SUMI_E_STATE);
+  o.on_progress = NULL;
+  o.resume = true;
+  assert_int_equal(tune(resumed, &o, &info, &n, &err), SUMI_OK);
+  assert_int_equal(info.resumed, 2);
+  for (int i = 0; i < 4; i++) assert_true(same_zeros(whole, resumed, (char[]){'w', (char)('0' + i), 0}));
+  o.reconstruct = o.finetune = 0; /* the pruned network alone can be had from there, too */
+  assert_int_equal(tune(layers, &o, &info, &n, &err), SUMI_OK);
+  assert_int_equal(info.resumed, 2);
+  assert_false(same_zeros(whole, layers, "w1"));
+  struct sumi_graph *const all[] = {whole, stopped, resumed, layers};
+  for (size_t i = 0; i < SUMI_COUNT(all); i++) sumi_graph_free(all[i]);
+}
+
+/* Before anything is pruned. */
+static void test_refused_tuning(void **state) {
+  (void)state;
+  static const char hard[] = "<opset_import: [\"\": 17]> g (float[N,16] x) => (float[N,2] y) <float[16,2] w "
+                             "= {1, 2, 3, 4, 5, 6, 7, 8, "
+                             "9, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5}> "
+                             "{ [only] a = MatMul (x, w) [h] y = Hardmax (a) }";
+  struct data d;
+  fill(&d);
+  struct sumi_prune_options o = options_of(&d);
+  o.on_progress = stop_tuning;
+  o.user = (void *)"alps"; /* it would be said that it was stopped */
+  o.ends = true;
+  for (int i = 0; i < 6; i++) {
+    static const char *const says[] = {"node 'h' (Hardmax): the operator has no gradient",
+                                       "node 'h' (Hardmax): the operator has no gradient",
+                                       "tuning needs calibration data",
+                                       "the loss 'hinge'",
+                                       "one picture",
+                                       "no epochs"};
+    struct sumi_prune_options p = o;
+    struct sumi_graph *g = NULL;
+    p.finetune = i != 1 && i != 5;
+    p.reconstruct = i == 1;
+    if (i == 2) p.samples = NULL;
+    if (i == 3) p.tune_loss = "hinge";
+    p.augment = i >= 4;
+    if (i < 2) {
+      assert_int_equal(sumi_graph_parse(hard, strlen(hard), sumi_op_find, sumi_allocator_default(), &g, NULL),
+                       SUMI_OK);
+      assert_int_equal(sumi_pass_infer(g, NULL, NULL, NULL), SUMI_OK);
+    }
+    check_refusal(&p, g ? g : network(), says[i]);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_patterns),         cmocka_unit_test(test_resume),
       cmocka_unit_test(test_refused_options),  cmocka_unit_test(test_refused_data),
       cmocka_unit_test(test_refused_networks), cmocka_unit_test(test_search),
+      cmocka_unit_test(test_tuning),           cmocka_unit_test(test_tuning_stopped),
+      cmocka_unit_test(test_refused_tuning),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

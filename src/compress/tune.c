@@ -3,8 +3,8 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/random.h"
 #include "base/size.h"
 #include "compress/layer.h"
@@ -321,19 +321,13 @@ static sumi_status run_step(struct sumi_tuner *u, double *loss, struct sumi_err 
   return SUMI_OK;
 }
 
-static double now(void) {
-  struct timespec t;
-  timespec_get(&t, TIME_UTC);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 sumi_status sumi_tuner_step(struct sumi_tuner *u, double *loss, struct sumi_err *err) {
   if (u->at >= u->steps) SUMI_FAIL(err, SUMI_E_STATE, "all %zu steps are done", u->steps);
-  const double start = now();
+  const double start = sumi_clock_seconds();
   SUMI_TRY(run_step(u, loss, err));
   u->loss = loss_decay * u->loss + (1 - loss_decay) * *loss;
   u->weight = loss_decay * u->weight + (1 - loss_decay);
-  u->seconds += now() - start;
+  u->seconds += sumi_clock_seconds() - start;
   u->timed++;
   return SUMI_OK;
 }

@@ -1,0 +1,186 @@
+/* Tuning of a pruned network towards the dense one, with masks fixed: block by block, then as a whole. Whether it can be done is
+ * known before anything is pruned. Nothing of it is in the state: a job that was stopped begins to tune anew. */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/size.h"
+#include "compress/layer.h"
+#include "compress/prune_int.h"
+
+/* A step is a run of the dense network, one of the pruned one and one backwards, which costs two. */
+enum { RUNS_OF_STEP = 4 };
+
+bool sumi_prune_tunes(const struct sumi_prune_job *job) { return job->o->reconstruct || job->o->finetune; }
+
+/* ---- before pruning --------------------------------------------------------------------------------------------- */
+
+/* What a sample looks like, without its numbers. */
+static uint64_t look_of(const struct sumi_view *v, size_t n) {
+  uint64_t look = 0;
+  for (size_t i = 0; i < n; i++) {
+    look = sumi_hash(v[i].name, strlen(v[i].name), look);
+    look = sumi_hash(&v[i].dtype, sizeof v[i].dtype, look);
+    look = sumi_hash(v[i].dims, (size_t)v[i].rank * sizeof *v[i].dims, look);
+  }
+  return look;
+}
+
+/* Samples that look alike are shuffled one by one; others come in runs of neighbours, which whoever gives them pads. */
+static sumi_status look_at_samples(struct sumi_prune_job *job) {
+  const struct sumi_samples *s = &job->watched;
+  bool alike = job->one == 1, pictures = false;
+  uint64_t first = 0;
+  for (size_t i = 0; i < s->n && alike; i++) {
+    const struct sumi_view *v;
+    size_t n;
+    SUMI_TRY(s->get(s->user, i, 1, &v, &n, job->err));
+    for (size_t k = 0; k < n; k++) {
+      pictures |= v[k].rank == 4;
+      alike &= v[k].kind == SUMI_TENSOR && v[k].dtype != SUMI_STRING && v[k].rank > 0 && v[k].dims[0] == 1;
+    }
+    const uint64_t look = look_of(v, n);
+    if (!i) first = look;
+    alike &= look == first;
+  }
+  job->tune.consecutive = !alike;
+  if (job->o->augment && !(alike && pictures))
+    SUMI_FAIL(job->err, SUMI_E_ARG,
+              "samples are shifted and mirrored only where each is one picture, all of one size");
+  return SUMI_OK;
+}
+
+/* Every operator on the way has a gradient, every weight is float32, options are good. */
+static sumi_status try_part(const struct sumi_prune_job *job, const struct sumi_block_part *part) {
+  struct sumi_tune t = job->tune;
+  struct sumi_tuner *tuner;
+  if (part) {
+    t.from = part->from;
+    t.n_from = part->n_from;
+    t.to = part->to;
+  }
+  SUMI_TRY(sumi_tuner_new(&t, job->graph->allocator, &tuner, job->err));
+  sumi_tuner_free(tuner);
+  return SUMI_OK;
+}
+
+sumi_status sumi_prune_check_tuning(struct sumi_prune_job *job) {
+  const struct sumi_prune_options *o = job->o;
+  if (!sumi_prune_tunes(job)) {
+    if (o->augment || o->tune_loss || o->tune_rate != 0)
+      SUMI_FAIL(job->err, SUMI_E_ARG, "options of tuning are given, but no epochs of it");
+    return SUMI_OK;
+  }
+  if (!o->samples) SUMI_FAIL(job->err, SUMI_E_ARG, "tuning needs calibration data");
+  if (!(o->tune_rate >= 0)) SUMI_FAIL(job->err, SUMI_E_ARG, "a rate of %g", o->tune_rate);
+  job->tune = (struct sumi_tune){.graph = job->graph,
+                                 .dense = job->dense,
+                                 .samples = o->samples,
+                                 .loss = o->tune_loss,
+                                 .rate = o->tune_rate,
+                                 .batch = job->fixed ? job->fixed : o->batch,
+                                 .augment = o->augment,
+                                 .threads = job->calibrate.threads};
+  SUMI_TRY(look_at_samples(job));
+  if (o->finetune) {
+    job->tune.epochs = o->finetune;
+    SUMI_TRY(try_part(job, NULL));
+  }
+  if (!o->reconstruct) return SUMI_OK;
+  job->tune.epochs = o->reconstruct;
+  SUMI_TRY(sumi_tune_find_parts(job->graph, &job->arena, &job->part, &job->n_part, job->err));
+  if (!job->n_part)
+    SUMI_FAIL(job->err, SUMI_E_UNSUPPORTED, "the network has no blocks that can be reconstructed");
+  for (size_t i = 0; i < job->n_part; i++) SUMI_TRY(try_part(job, &job->part[i]));
+  return SUMI_OK;
+}
+
+/* ---- tuning ----------------------------------------------------------------------------------------------------- */
+
+/* Seconds, roughly. A part runs both networks up to its end: over all of them that is each as often as half the number of parts. */
+static double reconstruction_work(const struct sumi_prune_job *job) {
+  const double runs = (double)job->o->reconstruct * (double)(job->o->samples->n / job->one);
+  return job->o->reconstruct ? job->run_s * runs * (double)(job->n_part + RUNS_OF_STEP - 1) : 0;
+}
+
+static double finetuning_work(const struct sumi_prune_job *job) {
+  const double runs = (double)job->o->finetune * (double)(job->o->samples->n / job->one);
+  return job->run_s * runs * RUNS_OF_STEP;
+}
+
+double sumi_prune_tuning_work(const struct sumi_prune_job *job) {
+  return sumi_prune_tunes(job) ? reconstruction_work(job) + finetuning_work(job) : 0;
+}
+
+struct stage {
+  const struct sumi_prune_job *job;
+  const char *what;
+  double work, behind, start_s; /* estimated seconds of this stage, of those behind it; when it began */
+};
+
+static bool on_step(void *user, const struct sumi_progress *p) {
+  const struct stage *s = user;
+  const struct sumi_prune_job *job = s->job;
+  if (!job->o->on_progress) return true;
+  const double spent = sumi_clock_seconds() - s->start_s;
+  const struct sumi_progress all = {
+      .size = sizeof all,
+      .what = s->what,
+      .layer = p->layer,
+      .done = job->work > 0 ? (job->worked + p->done * s->work) / job->work : 0,
+      .seconds_left = p->done > 0 ? spent / p->done * (1 - p->done) + s->behind : -1};
+  return job->o->on_progress(job->o->user, &all);
+}
+
+static sumi_status finetune(const struct sumi_tune *t, struct sumi_prune_job *job) {
+  struct sumi_tuner *tuner;
+  SUMI_TRY(sumi_tuner_new(t, job->graph->allocator, &tuner, job->err));
+  sumi_status status = sumi_tuner_run(tuner, job->err);
+  if (status == SUMI_OK) status = sumi_tuner_write(tuner, job->graph, job->err);
+  sumi_tuner_free(tuner);
+  return status;
+}
+
+sumi_status sumi_prune_tune(struct sumi_prune_job *job) {
+  struct stage stage = {job, "reconstruct", reconstruction_work(job), finetuning_work(job),
+                        sumi_clock_seconds()};
+  struct sumi_tune t = job->tune;
+  t.progress = on_step;
+  t.user = &stage;
+  t.epochs = job->o->reconstruct;
+  if (t.epochs) SUMI_TRY(sumi_tune_parts(&t, job->graph, job->part, job->n_part, NULL, job->err));
+  job->worked += stage.work;
+  stage = (struct stage){job, "finetune", finetuning_work(job), 0, sumi_clock_seconds()};
+  t.epochs = job->o->finetune;
+  if (t.epochs) SUMI_TRY(finetune(&t, job));
+  job->worked += stage.work;
+  return SUMI_OK;
+}
+
+/* ---- what has changed ------------------------------------------------------------------------------------------- */
+
+static bool is_among(const struct sumi_changes *changes, const char *name) {
+  for (size_t i = 0; i < changes->n; i++)
+    if (changes->change[i].kind == SUMI_CHANGE_CONSTANT && sumi_streq(changes->change[i].name, name))
+      return true;
+  return false;
+}
+
+/* Whether v's constant holds other numbers than that of the dense network. A constant that was changed has memory of its own. */
+static bool has_changed(const struct sumi_prune_job *job, const struct sumi_value *v) {
+  const struct sumi_value *d = sumi_graph_find_value(job->dense, v->name);
+  if (!v->constant || !d || !d->constant || v->constant->data == d->constant->data) return false;
+  if (v->constant->dtype != SUMI_FLOAT32) return false;
+  return memcmp(v->constant->data, d->constant->data,
+                (size_t)sumi_tensor_count(v->constant) * sizeof(float)) != 0;
+}
+
+sumi_status sumi_prune_add_tuned(const struct sumi_prune_job *job, struct sumi_changes *changes) {
+  for (size_t i = 0; i < job->graph->n_value; i++) {
+    const struct sumi_value *v = job->graph->value[i];
+    if (!has_changed(job, v) || is_among(changes, v->name)) continue;
+    const struct sumi_change c = {
+        .kind = SUMI_CHANGE_CONSTANT, .name = v->name, .tensor = v->constant, .axis = INT64_MIN};
+    SUMI_TRY(sumi_changes_add(changes, &c, job->err));
+  }
+  return SUMI_OK;
+}
