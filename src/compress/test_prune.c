@@ -45,12 +45,13 @@ static void add_weights(struct sumi_text *t, const char *name, int k, int n, uin
   sumi_text_add(t, "}");
 }
 
-static struct sumi_graph *network(void) {
+/* batch: "N", or the only one it takes */
+static struct sumi_graph *network_of(const char *batch) {
   struct sumi_text t;
   struct sumi_graph *g = NULL;
   struct sumi_err err = SUMI_ERR_INIT;
   sumi_text_init(&t, sumi_allocator_default());
-  sumi_text_add(&t, "<opset_import: [\"\": 17]> g (float[N,16] x) => (float[N,4] y) <");
+  sumi_text_add(&t, "<opset_import: [\"\": 17]> g (float[%s,16] x) => (float[%s,4] y) <", batch, batch);
   add_weights(&t, "w0", 16, 24, 1);
   add_weights(&t, "w1", 24, 16, 2);
   add_weights(&t, "w2", 16, 8, 3);
@@ -64,6 +65,8 @@ static struct sumi_graph *network(void) {
   sumi_text_fini(&t);
   return g;
 }
+
+static struct sumi_graph *network(void) { return network_of("N"); }
 
 struct data {
   float x[DATA];
@@ -419,10 +422,10 @@ static void test_tuning(void **state) {
   assert_int_equal(tune(untuned, &o, &info, &n, &err), SUMI_OK);
   assert_true(info.pruned_loss < 0 && info.tuning_s == 0 && n == 2);
   const double before = info.loss;
-  for (int kinds = 1; kinds < 4; kinds++) {
-    struct sumi_graph *g = network();
+  for (int kinds = 1; kinds < 5; kinds++) {
+    struct sumi_graph *g = network_of(kinds < 4 ? "N" : "16"); /* runs of neighbours then */
     o.reconstruct = kinds & 1 ? 40 : 0;
-    o.finetune = kinds & 2 ? 40 : 0;
+    o.finetune = kinds & 6 ? 40 : 0;
     o.tune_rate = 3e-3;
     if (tune(g, &o, &info, &n, &err) != SUMI_OK) fail_msg("%s", err.text);
     assert_true(info.pruned_loss == before && info.tuning_s > 0);
