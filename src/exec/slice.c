@@ -8,7 +8,7 @@
 
 /* The largest values between two steps that a run of a slice may touch: some second-level caches' worth. More spills into
  * memory that other cores share; less reads the weights again for fewer items. docs/kernels.md has the measurement. */
-enum { CACHES = 16, CACHE_BYTES = 1 << 20 };
+enum { CACHES = 8, CACHE_BYTES = 1 << 20 };
 
 struct finder {
   struct sumi_session *s;
