@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/reread.h"
 #include "base/size.h"
 #include "compress/profile.h"
 #include "compress/prune_data.h"
@@ -383,7 +382,7 @@ static sumi_status prune(struct sumi_prune_job *job, uint64_t model_hash, struct
   const bool measured = job->o->samples;
   uint64_t hash = 0, key;
   SUMI_TRY(check_options(job));
-  for (size_t i = 0; i < job->graph->n_value; i++) sumi_reread_fill(job->graph->value[i]->blob, true);
+  sumi_constants_keep(job->graph);
   SUMI_TRY(sumi_prune_choose(job));
   job->what = "measure";
   job->where = "";

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "base/reread.h"
 #include "base/size.h"
 #include "compress/quantize_int.h"
 
@@ -112,8 +111,7 @@ static double total_error(const struct quant_job *j) {
 
 static sumi_status open_job(struct quant_job *j, const struct sumi_graph *g, struct sumi_err *err) {
   if (!(j->g = sumi_graph_clone(g, err))) return err ? err->status : SUMI_E_MEMORY;
-  /* runs in between would give back what their kernels have packed */
-  for (size_t i = 0; i < j->g->n_value; i++) sumi_reread_fill(j->g->value[i]->blob, true);
+  sumi_constants_keep(j->g);
   j->value = SUMI_NEW_ARRAY(j->arena, j->g->n_value, struct quant_value);
   j->like = SUMI_NEW_ARRAY(j->arena, j->g->n_value, bool);
   j->spread = SUMI_NEW_ARRAY(j->arena, j->g->n_node, bool);

@@ -409,13 +409,12 @@ static sumi_status make_whole(struct sumi_session *s, const struct sumi_slicing 
   return SUMI_OK;
 }
 
-/* Decides how the inputs are run, and plans for it. */
-static sumi_status prepare(struct sumi_session *s, const struct sumi_slicing **slicing,
+/* Plans for the inputs as they are going to be run. */
+static sumi_status prepare(struct sumi_session *s, const struct sumi_slicing *slicing,
                            struct sumi_stage **stage, struct sumi_err *err) {
-  SUMI_TRY(sumi_slicing_find(s, slicing, err));
-  SUMI_TRY(sumi_exec_prepare(s->execs, inputs_from(s, *slicing, 0), stage, err));
+  SUMI_TRY(sumi_exec_prepare(s->execs, inputs_from(s, slicing, 0), stage, err));
   s->is_static = (*stage)->last && !(*stage)->n_dynamic;
-  return (*slicing)->each == (*slicing)->items ? SUMI_OK : make_whole(s, *slicing, *stage, err);
+  return slicing->each == slicing->items ? SUMI_OK : make_whole(s, slicing, *stage, err);
 }
 
 static const struct sumi_tensor *output_of(const struct sumi_session *s, const struct sumi_slicing *slicing,
@@ -441,7 +440,8 @@ sumi_status sumi_session_plan(struct sumi_session *s, const struct sumi_view *in
                               struct sumi_stage **stage, struct sumi_err *err) {
   const struct sumi_slicing *slicing;
   SUMI_TRY(set_inputs(s, inputs, n_inputs, false, err));
-  return prepare(s, &slicing, stage, err);
+  SUMI_TRY(sumi_slicing_find(s, &slicing, err));
+  return prepare(s, slicing, stage, err);
 }
 
 sumi_status sumi_session_execute(struct sumi_session *s, const struct sumi_view *inputs, size_t n_inputs,
@@ -456,7 +456,7 @@ sumi_status sumi_session_execute(struct sumi_session *s, const struct sumi_view 
     SUMI_TRY(sumi_exec_run(s->execs, s->input_at, err));
     s->is_static = s->execs->stages->last && !s->execs->stages->n_dynamic;
   } else {
-    SUMI_TRY(prepare(s, &slicing, &stage, err));
+    SUMI_TRY(prepare(s, slicing, &stage, err));
     SUMI_TRY(run_slices(s, slicing, err));
   }
   for (size_t k = 0; k < n_outputs; k++) {

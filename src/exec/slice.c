@@ -19,7 +19,6 @@ struct finder {
   int64_t items, each;
   bool *carries;
   bool *differs; /* [n_value] known contents that depend on the number of items */
-  struct sumi_err *err;
 };
 
 static bool is_batch(const struct sumi_value *v, sumi_dim symbol) {
@@ -220,7 +219,7 @@ static sumi_status make(struct sumi_session *s, struct sumi_slicing **out, struc
   p->carries = sumi_alloc(a, (s->graph->n_value + 1) * sizeof *p->carries);
   if (!p->key || !p->carries) SUMI_FAIL_MEMORY(err);
   memcpy(p->key, exec->key, p->n_key * sizeof *p->key);
-  struct finder f = {.s = s, .g = s->graph, .carries = p->carries, .err = err};
+  struct finder f = {.s = s, .g = s->graph, .carries = p->carries};
   sumi_arena_init(&f.arena, a);
   f.differs = SUMI_NEW_ARRAY(&f.arena, s->graph->n_value, bool);
   if (f.differs) decide(&f);
