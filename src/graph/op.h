@@ -7,6 +7,7 @@
 #include "tensor/layout.h"
 
 struct sumi_lower; /* plan/lower.h */
+struct sumi_cells; /* plan/cell.h */
 struct sumi_call;
 struct sumi_infer;
 struct sumi_random; /* base/random.h */
@@ -115,6 +116,9 @@ struct sumi_op {
 
   /* Emits steps of kernel families on device cpu. SUMI_E_UNSUPPORTED (after sumi_lower_refuse) = use ref. NULL = use ref. */
   sumi_status (*lower)(struct sumi_lower *l);
+
+  /* Describes the node as cells, for the card. SUMI_E_UNSUPPORTED (after sumi_cells_refuse) = the host does it. NULL = the host. */
+  sumi_status (*cells)(struct sumi_cells *c);
 
   /* Device cpu: which inputs lower can read, and which outputs it can write, in lanes (tensor/layout.h). Shapes are
    * numbers, data is there where constant. All wishes come in zero, but for the outputs' axis: the one their readers want

@@ -1,0 +1,103 @@
+/* Words of all cores of a program, written as if one ran after the other; what may run side by side follows from the bytes
+ * they touch: a word waits, by a token, for the last word of another engine that wrote what it touches or read what it writes.
+ *
+ * All cores run the same words, each on its own items: addresses of DRAM may differ by a step a core. What all need alike
+ * (weights) the first core loads once for all between two SYNCs: antoum_load_shared. */
+#ifndef SUMI_DEVICE_ANTOUM_WORDS_H
+#define SUMI_DEVICE_ANTOUM_WORDS_H
+
+#include "base/mem.h"
+#include "card/profile.h"
+#include "card/word.h"
+
+/* What words touch, as far as order matters. */
+enum antoum_space {
+  ANTOUM_SRAM, /* of a core */
+  ANTOUM_ACC,
+  ANTOUM_DRAM, /* by word.base: lo = 0 of each base is its own; told apart by the upper bits, see antoum_dram */
+  ANTOUM_N_SPACES
+};
+
+struct antoum_touch {
+  uint8_t space; /* enum antoum_space */
+  bool write;
+  uint64_t lo, hi; /* bytes [lo, hi) */
+};
+
+/* DRAM of a base as one space of addresses for touches. */
+static inline uint64_t antoum_dram(unsigned base, uint64_t at) { return (uint64_t)base << 60 | at; }
+
+/* The bases that words add to DRAM addresses, struct sumi_card_command.base. */
+enum antoum_base {
+  ANTOUM_BASE_CODE, /* weights, tables, programs: one image for all runs */
+  ANTOUM_BASE_IN,   /* inputs of the segment */
+  ANTOUM_BASE_OUT,  /* its outputs */
+  ANTOUM_BASE_SPILL /* values that do not fit into SRAM */
+};
+
+enum { ANTOUM_MOST_TOUCHES = 8 };
+
+struct antoum_word {
+  union sumi_card_word word;
+  uint64_t core_step; /* LOAD, STORE: core c adds c * core_step to its DRAM address */
+  bool first_only;    /* the first core's alone */
+};
+
+struct antoum_access; /* words.c */
+
+struct antoum_words {
+  const struct sumi_card_profile *profile;
+  struct sumi_arena *arena; /* of the words; those who compile reset it */
+  int cores;                /* that run this program, the first ones of the chip: 1..profile cores */
+  struct antoum_word *word;
+  size_t n_word, cap_word;
+  uint32_t tag; /* given to every word from now on */
+  /* Bytes behind ANTOUM_BASE_CODE: weights, channel parameters, tables. */
+  uint8_t *image;
+  size_t image_bytes, cap_image;
+  /* Free for cells while they are compiled; what is longer than half of weights is cut. Bytes [lo, hi) of SRAM. */
+  struct {
+    uint32_t lo, hi;
+  } weights, scratch;
+  uint32_t weights_turn, scratch_turn; /* halves used last */
+  uint32_t sync;                       /* id of the last SYNC */
+  /* private to words.c */
+  struct antoum_access *access;
+  size_t n_access, cap_access;
+  uint64_t known[SUMI_CARD_ENGINES]
+                [SUMI_CARD_ENGINES]; /* [of][by]: index + 1 of the last word of `of` that `by` waited for */
+  uint16_t program_at;               /* VPU: where the next program goes */
+  struct antoum_program {
+    uint64_t hash;
+    uint16_t at, n;
+  } program[64];
+  int n_program;
+  struct sumi_err *err;
+};
+
+/* Every profile's own limits apply: sram_bytes, acc_bytes. */
+void antoum_words_init(struct antoum_words *w, const struct sumi_card_profile *profile, int cores,
+                       struct sumi_arena *arena, struct sumi_err *err);
+
+/* Appends a word (opcode set; version, tag, wait and signal are filled in) that touches what touch says. core_step: see above. */
+sumi_status antoum_emit(struct antoum_words *w, const union sumi_card_word *word,
+                        const struct antoum_touch *touch, int n_touch, uint64_t core_step);
+
+/* Room for bytes in the image, 64-byte aligned; *at is their place behind ANTOUM_BASE_CODE. The pointer holds until the next call. */
+sumi_status antoum_image(struct antoum_words *w, size_t bytes, uint8_t **p, uint64_t *at);
+
+/* Contiguous bytes of the image into SRAM of every core, one read of DRAM for all. */
+sumi_status antoum_load_shared(struct antoum_words *w, uint64_t image_at, uint32_t sram, uint32_t bytes);
+
+/* Contiguous bytes between DRAM and each core's own SRAM. */
+sumi_status antoum_move(struct antoum_words *w, enum sumi_card_opcode load_or_store, enum antoum_base base,
+                        uint64_t dram, uint64_t core_step, uint32_t sram, uint32_t bytes);
+
+/* The VPU program op[n], n <= 256, in program memory; *at is its first operation. Loaded unless it is there. */
+sumi_status antoum_program(struct antoum_words *w, const struct sumi_card_vop *op, int n, uint16_t *at);
+
+/* The words of one core, of w->cores. *words: in the arena. */
+sumi_status antoum_core_words(const struct antoum_words *w, int core, struct sumi_arena *arena,
+                              union sumi_card_word **words, size_t *n);
+
+#endif

@@ -1,0 +1,207 @@
+/* Making cells: operands, their forms, the list. */
+#include "plan/cell.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/size.h"
+
+enum sumi_card_dtype sumi_cells_type(sumi_dtype dtype) {
+  switch (dtype) {
+    case SUMI_INT8: return SUMI_CARD_I8;
+    case SUMI_UINT8:
+    case SUMI_BOOL: return SUMI_CARD_U8;
+    case SUMI_INT32: return SUMI_CARD_I32;
+    case SUMI_BFLOAT16: return SUMI_CARD_BF16;
+    case SUMI_FLOAT32: return SUMI_CARD_F32;
+    default: return SUMI_CARD_N_DTYPES;
+  }
+}
+
+/* Steps with axis last; axis -1 = row-major. */
+static void set_steps(struct sumi_cell_operand *o, int axis) {
+  int64_t step = 1;
+  if (axis >= 0) {
+    o->step[axis] = 1;
+    step = o->dim[axis];
+  }
+  for (int i = o->rank - 1; i >= 0; i--) {
+    if (i == axis) continue;
+    o->step[i] = step;
+    step *= o->dim[i];
+  }
+}
+
+static bool same_steps(const struct sumi_cell_operand *a, const struct sumi_cell_operand *b) {
+  for (int i = 0; i < a->rank; i++)
+    if (a->dim[i] != 1 && a->step[i] != b->step[i]) return false;
+  return true;
+}
+
+static int add_operand(struct sumi_cells *c, const struct sumi_cell_operand *o) {
+  if (c->n_operand == c->cap_operand) {
+    const size_t cap = c->cap_operand ? 2 * c->cap_operand : 16;
+    struct sumi_cell_operand *more = SUMI_NEW_ARRAY(c->arena, cap, struct sumi_cell_operand);
+    if (!more) return sumi_err_set(c->err, SUMI_E_MEMORY, "out of memory"), -1;
+    if (c->n_operand) memcpy(more, c->operand, c->n_operand * sizeof *more);
+    c->operand = more;
+    c->cap_operand = cap;
+  }
+  c->operand[c->n_operand] = *o;
+  return (int)c->n_operand++;
+}
+
+static int make_operand(struct sumi_cells *c, sumi_dtype dtype, int rank, const int64_t *dim,
+                        const void *data) {
+  struct sumi_cell_operand o = {.dtype = dtype, .rank = rank, .data = data};
+  if (sumi_shape_bytes(dtype, dim, rank, &o.bytes, c->err) != SUMI_OK) return -1;
+  for (int i = 0; i < rank; i++) o.dim[i] = dim[i];
+  set_steps(&o, -1);
+  return add_operand(c, &o);
+}
+
+int sumi_cells_temp(struct sumi_cells *c, sumi_dtype dtype, int rank, const int64_t *dim) {
+  return make_operand(c, dtype, rank, dim, NULL);
+}
+
+int sumi_cells_constant(struct sumi_cells *c, sumi_dtype dtype, int rank, const int64_t *dim,
+                        const void *data) {
+  return make_operand(c, dtype, rank, dim, data);
+}
+
+/* Whether a cell writes or reads it already: then its form is fixed. */
+static bool views(const struct sumi_cell_view *v, int operand) { return v->operand == operand; }
+
+static bool is_used(const struct sumi_cells *c, int operand) {
+  for (size_t i = 0; i < c->n_cell; i++) {
+    const struct sumi_cell *cell = &c->cell[i];
+    bool used = false;
+    switch (cell->kind) {
+      case SUMI_CELL_VECTOR:
+        for (int k = 0; k < SUMI_CARD_VPU_VIEWS; k++) used |= views(&cell->u.vector.view[k], operand);
+        break;
+      case SUMI_CELL_COPY:
+        used = views(&cell->u.copy.to, operand) || views(&cell->u.copy.from, operand);
+        break;
+      case SUMI_CELL_LOOKUP:
+        used =
+            cell->u.lookup.table == operand || cell->u.lookup.ids == operand || cell->u.lookup.out == operand;
+        break;
+      case SUMI_CELL_PRODUCT:
+        used = views(&cell->u.product.x, operand) || views(&cell->u.product.w, operand) ||
+               views(&cell->u.product.y, operand) || views(&cell->u.product.residual, operand);
+        break;
+    }
+    if (used) return true;
+  }
+  return false;
+}
+
+/* A constant in another order of its elements. */
+static int reorder(struct sumi_cells *c, const struct sumi_cell_operand *from, struct sumi_cell_operand *to) {
+  const size_t elem = (size_t)sumi_dtype_bits(from->dtype) / 8;
+  char *data = sumi_arena_alloc(c->arena, SUMI_MAX(to->bytes, (size_t)1));
+  if (!data) return sumi_err_set(c->err, SUMI_E_MEMORY, "out of memory"), -1;
+  int64_t i[SUMI_MAX_RANK] = {0}, count = 1;
+  for (int d = 0; d < from->rank; d++) count *= from->dim[d];
+  for (int64_t k = 0; k < count; k++) {
+    int64_t a = 0, b = 0;
+    for (int d = 0; d < from->rank; d++) {
+      a += i[d] * from->step[d];
+      b += i[d] * to->step[d];
+    }
+    memcpy(data + (size_t)b * elem, (const char *)from->data + (size_t)a * elem, elem);
+    for (int d = from->rank - 1; d >= 0 && ++i[d] == from->dim[d]; d--) i[d] = 0;
+  }
+  to->data = data;
+  return add_operand(c, to);
+}
+
+static int with_form(struct sumi_cells *c, int operand, int axis) {
+  const struct sumi_cell_operand from = c->operand[operand];
+  struct sumi_cell_operand to = from;
+  set_steps(&to, axis);
+  if (same_steps(&from, &to)) return operand;
+  if (from.data) return reorder(c, &from, &to);
+  if (operand >= c->n_in && !is_used(c, operand)) {
+    c->operand[operand] = to;
+    return operand;
+  }
+  const int made = add_operand(c, &to);
+  if (made < 0) return -1;
+  struct sumi_cell_copy copy = {.rank = from.rank, .to = {.operand = made}, .from = {.operand = operand}};
+  for (int i = 0; i < from.rank; i++) {
+    copy.n[i] = from.dim[i];
+    copy.to.step[i] = to.step[i];
+    copy.from.step[i] = from.step[i];
+  }
+  return sumi_cells_copy(c, &copy) == SUMI_OK ? made : -1;
+}
+
+int sumi_cells_neighbours(struct sumi_cells *c, int operand, int axis) { return with_form(c, operand, axis); }
+
+int sumi_cells_row_major(struct sumi_cells *c, int operand) { return with_form(c, operand, -1); }
+
+void sumi_cells_same_form(struct sumi_cells *c, int output, int input) {
+  struct sumi_cell_operand *to = &c->operand[output];
+  const struct sumi_cell_operand *from = &c->operand[input];
+  if (to->rank != from->rank || memcmp(to->dim, from->dim, (size_t)to->rank * sizeof *to->dim)) return;
+  memcpy(to->step, from->step, sizeof to->step);
+}
+
+static struct sumi_cell *new_cell(struct sumi_cells *c, enum sumi_cell_kind kind) {
+  if (c->n_cell == c->cap_cell) {
+    const size_t cap = c->cap_cell ? 2 * c->cap_cell : 8;
+    struct sumi_cell *more = SUMI_NEW_ARRAY(c->arena, cap, struct sumi_cell);
+    if (!more) return sumi_err_set(c->err, SUMI_E_MEMORY, "out of memory"), NULL;
+    if (c->n_cell) memcpy(more, c->cell, c->n_cell * sizeof *more);
+    c->cell = more;
+    c->cap_cell = cap;
+  }
+  c->cell[c->n_cell].kind = kind;
+  return &c->cell[c->n_cell++];
+}
+
+sumi_status sumi_cells_vector(struct sumi_cells *c, const struct sumi_cell_vector *cell) {
+  const size_t n = (size_t)(cell->body + cell->tail);
+  struct sumi_card_vop *op = SUMI_NEW_ARRAY(c->arena, n, struct sumi_card_vop);
+  struct sumi_cell *to = new_cell(c, SUMI_CELL_VECTOR);
+  if (!op || !to) SUMI_FAIL_MEMORY(c->err);
+  memcpy(op, cell->op, n * sizeof *op);
+  to->u.vector = *cell;
+  to->u.vector.op = op;
+  return SUMI_OK;
+}
+
+sumi_status sumi_cells_copy(struct sumi_cells *c, const struct sumi_cell_copy *cell) {
+  struct sumi_cell *to = new_cell(c, SUMI_CELL_COPY);
+  if (!to) SUMI_FAIL_MEMORY(c->err);
+  to->u.copy = *cell;
+  return SUMI_OK;
+}
+
+sumi_status sumi_cells_lookup(struct sumi_cells *c, const struct sumi_cell_lookup *cell) {
+  struct sumi_cell *to = new_cell(c, SUMI_CELL_LOOKUP);
+  if (!to) SUMI_FAIL_MEMORY(c->err);
+  to->u.lookup = *cell;
+  return SUMI_OK;
+}
+
+sumi_status sumi_cells_product(struct sumi_cells *c, const struct sumi_cell_product *cell) {
+  struct sumi_cell *to = new_cell(c, SUMI_CELL_PRODUCT);
+  if (!to) SUMI_FAIL_MEMORY(c->err);
+  to->u.product = *cell;
+  return SUMI_OK;
+}
+
+sumi_status sumi_cells_refuse(struct sumi_cells *c, const char *format, ...) {
+  if (!c->refusals) return SUMI_E_UNSUPPORTED;
+  char reason[256];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(reason, sizeof reason, format, args);
+  va_end(args);
+  sumi_text_add(c->refusals, "%scard: %s", c->refusals->size ? "\n" : "", reason);
+  return SUMI_E_UNSUPPORTED;
+}
