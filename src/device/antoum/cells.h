@@ -39,8 +39,8 @@ struct antoum_cell_job {
   struct sumi_text *refusals;
 };
 
-/* Appends the words of a cell. SUMI_E_UNSUPPORTED with a refusal where the card cannot: words may have been appended; who calls
- * goes back to where it was. */
+/* Appends the words of a cell. SUMI_E_UNSUPPORTED with a refusal where the card cannot: words may have been appended, the
+ * program is good for nothing then and is made again without the node. */
 sumi_status antoum_cell(const struct antoum_cell_job *job, const struct sumi_cell *cell);
 
 /* One kind each. */

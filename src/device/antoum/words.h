@@ -39,16 +39,23 @@ enum { ANTOUM_MOST_TOUCHES = 8 };
 
 struct antoum_word {
   union sumi_card_word word;
-  uint64_t core_step; /* LOAD, STORE: core c adds c * core_step to its DRAM address */
-  bool first_only;    /* the first core's alone */
+  uint64_t core_step;         /* LOAD, STORE: core c adds c * core_step to its DRAM address */
+  bool first_only;            /* the first core's alone */
+  uint8_t wait[2], signal[2]; /* the tokens of the first core and of the others, who lack some words */
 };
 
-struct antoum_access; /* words.c */
+/* Who touched bytes [lo, hi) last, as reader or writer; pieces that were overwritten since are cut out. */
+struct antoum_access {
+  struct antoum_touch touch;
+  uint8_t engine;
+  bool first_only;
+  size_t word;
+};
 
 struct antoum_words {
   const struct sumi_card_profile *profile;
-  struct sumi_arena *arena; /* of the words; those who compile reset it */
-  int cores;                /* that run this program, the first ones of the chip: 1..profile cores */
+  const struct sumi_allocator *allocator;
+  int cores; /* that run this program, the first ones of the chip: 1..profile cores */
   struct antoum_word *word;
   size_t n_word, cap_word;
   uint32_t tag; /* given to every word from now on */
@@ -62,28 +69,30 @@ struct antoum_words {
   uint32_t weights_turn, scratch_turn; /* halves used last */
   uint32_t sync;                       /* id of the last SYNC */
   /* private to words.c */
-  struct antoum_access *access;
-  size_t n_access, cap_access;
-  uint64_t known[SUMI_CARD_ENGINES]
-                [SUMI_CARD_ENGINES]; /* [of][by]: index + 1 of the last word of `of` that `by` waited for */
-  uint16_t program_at;               /* VPU: where the next program goes */
+  struct {
+    struct antoum_access *item;
+    size_t n, cap;
+  } access[ANTOUM_N_SPACES];
+  /* [core is not the first][by][of]: index + 1 of the last word of engine `of` that `by` waited for */
+  size_t known[2][SUMI_CARD_ENGINES][SUMI_CARD_ENGINES];
+  struct sumi_card_vop vpu[SUMI_CARD_VPU_OPS]; /* what program memory holds */
+  uint16_t program_at;                         /* where the next program goes */
   struct antoum_program {
-    uint64_t hash;
     uint16_t at, n;
-  } program[64];
+  } program[SUMI_CARD_VPU_OPS / 2];
   int n_program;
   struct sumi_err *err;
 };
 
-/* Every profile's own limits apply: sram_bytes, acc_bytes. */
 void antoum_words_init(struct antoum_words *w, const struct sumi_card_profile *profile, int cores,
-                       struct sumi_arena *arena, struct sumi_err *err);
+                       const struct sumi_allocator *a, struct sumi_err *err);
+void antoum_words_fini(struct antoum_words *w);
 
 /* Appends a word (opcode set; version, tag, wait and signal are filled in) that touches what touch says. core_step: see above. */
 sumi_status antoum_emit(struct antoum_words *w, const union sumi_card_word *word,
                         const struct antoum_touch *touch, int n_touch, uint64_t core_step);
 
-/* Room for bytes in the image, 64-byte aligned; *at is their place behind ANTOUM_BASE_CODE. The pointer holds until the next call. */
+/* Zeroed room for bytes in the image, 64-byte aligned; *at is their place behind ANTOUM_BASE_CODE. The pointer holds until the next call. */
 sumi_status antoum_image(struct antoum_words *w, size_t bytes, uint8_t **p, uint64_t *at);
 
 /* Contiguous bytes of the image into SRAM of every core, one read of DRAM for all. */
@@ -96,8 +105,7 @@ sumi_status antoum_move(struct antoum_words *w, enum sumi_card_opcode load_or_st
 /* The VPU program op[n], n <= 256, in program memory; *at is its first operation. Loaded unless it is there. */
 sumi_status antoum_program(struct antoum_words *w, const struct sumi_card_vop *op, int n, uint16_t *at);
 
-/* The words of one core, of w->cores. *words: in the arena. */
-sumi_status antoum_core_words(const struct antoum_words *w, int core, struct sumi_arena *arena,
-                              union sumi_card_word **words, size_t *n);
+/* The words of one core of w->cores into to[w->n_word]; how many there are. */
+size_t antoum_core_words(const struct antoum_words *w, int core, union sumi_card_word *to);
 
 #endif

@@ -1,0 +1,206 @@
+/* Words and their tokens. Every space of addresses keeps who touched what last; a new word depends on the last words of the other
+ * engines that conflict with it. Engines take their words in order, so the newest of each engine is enough, and pairs of
+ * (signalling word, waiting word) of two engines follow each other in both: the n-th signal is the n-th wait's.
+ *
+ * The first core has words that the others lack, so its tokens are worked out apart from theirs. */
+#include "device/antoum/words.h"
+
+#include <string.h>
+
+#include "base/size.h"
+
+void antoum_words_init(struct antoum_words *w, const struct sumi_card_profile *profile, int cores,
+                       const struct sumi_allocator *a, struct sumi_err *err) {
+  *w = (struct antoum_words){.profile = profile, .cores = cores, .allocator = a, .err = err};
+}
+
+void antoum_words_fini(struct antoum_words *w) {
+  for (int s = 0; s < ANTOUM_N_SPACES; s++)
+    sumi_free(w->allocator, w->access[s].item, w->access[s].cap * sizeof *w->access[s].item);
+  sumi_free(w->allocator, w->word, w->cap_word * sizeof *w->word);
+  sumi_free(w->allocator, w->image, w->cap_image);
+  *w = (struct antoum_words){0};
+}
+
+/* ---- who touched what ------------------------------------------------------------------------------------------- */
+
+static bool conflict(const struct antoum_touch *a, const struct antoum_touch *b) {
+  return (a->write || b->write) && a->lo < b->hi && b->lo < a->hi;
+}
+
+/* need[engine] = index + 1 of its newest word that touch has to wait for, of words that core `other` has. */
+static void find_needs(const struct antoum_words *w, const struct antoum_touch *touch, bool other,
+                       size_t need[SUMI_CARD_ENGINES]) {
+  for (size_t i = 0; i < w->access[touch->space].n; i++) {
+    const struct antoum_access *a = &w->access[touch->space].item[i];
+    if (!(other && a->first_only) && conflict(&a->touch, touch))
+      need[a->engine] = SUMI_MAX(need[a->engine], a->word + 1);
+  }
+}
+
+static sumi_status add_access(struct antoum_words *w, const struct antoum_access *a) {
+  void *p = w->access[a->touch.space].item;
+  if (!sumi_grow(w->allocator, &p, &w->access[a->touch.space].cap, w->access[a->touch.space].n + 1,
+                 sizeof *a))
+    SUMI_FAIL_MEMORY(w->err);
+  w->access[a->touch.space].item = p;
+  w->access[a->touch.space].item[w->access[a->touch.space].n++] = *a;
+  return SUMI_OK;
+}
+
+/* Whether everything that waits for the new word is later than the old one too. */
+static bool replaces(const struct antoum_access *now, const struct antoum_access *old) {
+  if (now->first_only && !old->first_only) return false;
+  return now->touch.write || (!old->touch.write && old->engine == now->engine);
+}
+
+static sumi_status note(struct antoum_words *w, const struct antoum_access *now) {
+  for (size_t i = 0; i < w->access[now->touch.space].n; i++) {
+    struct antoum_access *old = &w->access[now->touch.space].item[i];
+    const uint64_t lo = now->touch.lo, hi = now->touch.hi;
+    if (old->touch.lo >= hi || lo >= old->touch.hi || !replaces(now, old)) continue;
+    const bool before = old->touch.lo<lo, behind = old->touch.hi> hi;
+    if (before && behind) {
+      struct antoum_access rest = *old;
+      rest.touch.lo = hi;
+      old->touch.hi = lo;
+      SUMI_TRY(add_access(w, &rest));
+    } else if (before) {
+      old->touch.hi = lo;
+    } else if (behind) {
+      old->touch.lo = hi;
+    } else {
+      *old = w->access[now->touch.space].item[--w->access[now->touch.space].n];
+      i--;
+    }
+  }
+  return add_access(w, now);
+}
+
+/* ---- words ------------------------------------------------------------------------------------------------------ */
+
+static void wait_for(struct antoum_words *w, struct antoum_word *word, bool other, unsigned by,
+                     const size_t need[SUMI_CARD_ENGINES]) {
+  for (unsigned of = 0; of < SUMI_CARD_ENGINES; of++) {
+    if (of == by || need[of] <= w->known[other][by][of]) continue;
+    w->word[need[of] - 1].signal[other] |= (uint8_t)(1u << by);
+    word->wait[other] |= (uint8_t)(1u << of);
+    w->known[other][by][of] = need[of];
+  }
+}
+
+static sumi_status append(struct antoum_words *w, const union sumi_card_word *word,
+                          const struct antoum_touch *touch, int n_touch, uint64_t core_step,
+                          bool first_only) {
+  void *p = w->word;
+  if (!sumi_grow(w->allocator, &p, &w->cap_word, w->n_word + 1, sizeof *w->word)) SUMI_FAIL_MEMORY(w->err);
+  w->word = p;
+  struct antoum_word *to = &w->word[w->n_word];
+  *to = (struct antoum_word){.word = *word, .core_step = core_step, .first_only = first_only};
+  to->word.h.version = SUMI_CARD_MAJOR;
+  to->word.h.tag = w->tag;
+  const unsigned by = sumi_card_engine_of(word->h.opcode);
+  for (int other = 0; other < (first_only ? 1 : 2); other++) {
+    size_t need[SUMI_CARD_ENGINES] = {0};
+    for (int i = 0; i < n_touch; i++) find_needs(w, &touch[i], other, need);
+    wait_for(w, to, other, by, need);
+  }
+  const size_t index = w->n_word++;
+  for (int i = 0; i < n_touch; i++)
+    if (touch[i].lo < touch[i].hi)
+      SUMI_TRY(note(w, &(struct antoum_access){touch[i], (uint8_t)by, first_only, index}));
+  return SUMI_OK;
+}
+
+sumi_status antoum_emit(struct antoum_words *w, const union sumi_card_word *word,
+                        const struct antoum_touch *touch, int n_touch, uint64_t core_step) {
+  return append(w, word, touch, n_touch, core_step, false);
+}
+
+sumi_status antoum_move(struct antoum_words *w, enum sumi_card_opcode load_or_store, enum antoum_base base,
+                        uint64_t dram, uint64_t core_step, uint32_t sram, uint32_t bytes) {
+  const bool load = load_or_store == SUMI_CARD_OP_LOAD;
+  const union sumi_card_word word = {.move = {.h = {.opcode = (uint8_t)load_or_store, .base = (uint8_t)base},
+                                              .dram = dram,
+                                              .sram = SUMI_CARD_AT(SUMI_CARD_HERE, sram),
+                                              .row_bytes = bytes,
+                                              .n = {1, 1}}};
+  const struct antoum_touch touch[2] = {
+      {ANTOUM_SRAM, load, sram, (uint64_t)sram + bytes},
+      {ANTOUM_DRAM, !load, antoum_dram(base, dram), antoum_dram(base, dram) + bytes}};
+  return antoum_emit(w, &word, touch, base == ANTOUM_BASE_CODE ? 1 : 2, core_step);
+}
+
+static sumi_status sync_all(struct antoum_words *w, const struct antoum_touch *touch) {
+  const union sumi_card_word word = {
+      .sync = {.h = {.opcode = SUMI_CARD_OP_SYNC}, .cores = (1u << w->cores) - 1, .id = ++w->sync}};
+  return append(w, &word, touch, 1, 0, false);
+}
+
+sumi_status antoum_load_shared(struct antoum_words *w, uint64_t image_at, uint32_t sram, uint32_t bytes) {
+  if (w->cores == 1) return antoum_move(w, SUMI_CARD_OP_LOAD, ANTOUM_BASE_CODE, image_at, 0, sram, bytes);
+  const struct antoum_touch touch = {ANTOUM_SRAM, true, sram, (uint64_t)sram + bytes};
+  const union sumi_card_word word = {.move = {.h = {.opcode = SUMI_CARD_OP_LOAD, .base = ANTOUM_BASE_CODE},
+                                              .dram = image_at,
+                                              .sram = SUMI_CARD_AT(SUMI_CARD_HERE, sram),
+                                              .cores = (1u << w->cores) - 1,
+                                              .row_bytes = bytes,
+                                              .n = {1, 1}}};
+  SUMI_TRY(sync_all(w, &touch)); /* nobody needs what lay there */
+  SUMI_TRY(append(w, &word, &touch, 1, 0, true));
+  return sync_all(w, &touch); /* it is there */
+}
+
+size_t antoum_core_words(const struct antoum_words *w, int core, union sumi_card_word *to) {
+  size_t n = 0;
+  for (size_t i = 0; i < w->n_word; i++) {
+    const struct antoum_word *from = &w->word[i];
+    if (from->first_only && core) continue;
+    to[n] = from->word;
+    to[n].h.wait = from->wait[core != 0];
+    to[n].h.signal = from->signal[core != 0];
+    if (from->core_step) to[n].move.dram += (uint64_t)core * from->core_step;
+    n++;
+  }
+  return n;
+}
+
+/* ---- image and programs ----------------------------------------------------------------------------------------- */
+
+sumi_status antoum_image(struct antoum_words *w, size_t bytes, uint8_t **p, uint64_t *at) {
+  size_t start, end;
+  if (!sumi_size_align(w->image_bytes, SUMI_ALIGN, &start) || !sumi_size_add(start, bytes, &end))
+    SUMI_FAIL(w->err, SUMI_E_LIMIT, "the weights take more than memory can hold");
+  void *image = w->image;
+  if (!sumi_grow(w->allocator, &image, &w->cap_image, end, 1)) SUMI_FAIL_MEMORY(w->err);
+  w->image = image;
+  w->image_bytes = end;
+  *p = w->image + start;
+  *at = start;
+  return SUMI_OK;
+}
+
+sumi_status antoum_program(struct antoum_words *w, const struct sumi_card_vop *op, int n, uint16_t *at) {
+  for (int i = 0; i < w->n_program; i++)
+    if (w->program[i].n == n && !memcmp(w->vpu + w->program[i].at, op, (size_t)n * sizeof *op)) {
+      *at = w->program[i].at;
+      return SUMI_OK;
+    }
+  if (w->program_at + n > SUMI_CARD_VPU_OPS || w->n_program == (int)SUMI_COUNT(w->program)) {
+    w->program_at = 0; /* full: begins anew */
+    w->n_program = 0;
+  }
+  const int most = (int)SUMI_COUNT(((struct sumi_card_vector_program *)0)->op);
+  for (int i = 0; i < n; i += most) {
+    union sumi_card_word word = {.program = {.h = {.opcode = SUMI_CARD_OP_PROGRAM},
+                                             .at = (uint16_t)(w->program_at + i),
+                                             .n = (uint16_t)SUMI_MIN(n - i, most)}};
+    memcpy(word.program.op, op + i, word.program.n * sizeof *op);
+    SUMI_TRY(antoum_emit(w, &word, NULL, 0, 0));
+  }
+  *at = w->program_at;
+  memcpy(w->vpu + w->program_at, op, (size_t)n * sizeof *op);
+  w->program[w->n_program++] = (struct antoum_program){w->program_at, (uint16_t)n};
+  w->program_at = (uint16_t)(w->program_at + n);
+  return SUMI_OK;
+}
