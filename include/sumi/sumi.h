@@ -151,6 +151,7 @@ struct sumi_session_options {
   size_t max_arena_bytes; /* of one plan; 0 = three quarters of the machine's memory */
   const char *
       precision; /* of what the file computes in float32, on device cpu: "file" (NULL), "int8-dynamic", "bf16" */
+  struct sumi_card *card; /* of device "antoum" (sumi/card.h), which must live longer; NULL = none */
 };
 
 SUMI_API sumi_status sumi_session_new(struct sumi_model *model, const struct sumi_session_options *options,

@@ -1,7 +1,7 @@
 /* Device cpu: kernel families where an operator lowers to them, its reference function elsewhere. */
 #include "device/device.h"
 
-static sumi_status cpu_lower(struct sumi_lower *l) {
+sumi_status sumi_cpu_lower(struct sumi_lower *l) {
   if (!l->node->op->lower) return sumi_ref_lower(l);
   const size_t n_step = l->plan->n_step, n_buffer = l->plan->n_buffer;
   struct sumi_err own = SUMI_ERR_INIT, *outer = l->err;
@@ -21,7 +21,7 @@ const struct sumi_device sumi_device_cpu = {
     .what = "kernels for this processor on the machine graph",
     .machine_passes = true,
     .flushes = true,
-    .lower = cpu_lower,
+    .lower = sumi_cpu_lower,
 };
 
 const struct sumi_device sumi_device_audit = {
@@ -30,5 +30,5 @@ const struct sumi_device sumi_device_audit = {
     .machine_passes = true,
     .flushes = true,
     .guarded = true,
-    .lower = cpu_lower,
+    .lower = sumi_cpu_lower,
 };

@@ -29,9 +29,10 @@ struct sumi_stage {
   size_t n_dynamic;
   struct sumi_value **computed; /* values that have their shape and data from this stage's plan */
   size_t n_computed;
-  struct sumi_timing *timing; /* [plan.n_step + n_dynamic]; NULL without profile */
-  struct sumi_guard *guard;   /* [plan.n_buffer], guarded devices only */
-  bool last;                  /* nothing is left to do after it */
+  struct sumi_timing *timing;    /* [plan.n_step + n_dynamic]; NULL without profile */
+  struct sumi_guard *guard;      /* [plan.n_buffer], guarded devices only */
+  struct sumi_device_code *code; /* of devices that look at more than one node; NULL = of none */
+  bool last;                     /* nothing is left to do after it */
 };
 
 struct sumi_block {
@@ -67,6 +68,7 @@ struct sumi_session {
   enum sumi_isa isa;
   enum sumi_precision precision;
   enum sumi_lists lists;
+  struct sumi_card *card; /* of device antoum; the caller's */
   struct sumi_par *par;
   int threads, max_plans;
   bool profile, is_static;

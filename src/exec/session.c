@@ -41,6 +41,8 @@ static sumi_status apply_options(struct sumi_session *s, const struct sumi_sessi
   const char *precision = o && o->precision ? o->precision : sumi_precision_label(SUMI_PRECISION_FILE);
   if (!sumi_precision_from_label(precision, &s->precision))
     SUMI_FAIL(err, SUMI_E_ARG, "there is no precision '%s'", precision);
+  s->card = o ? o->card : NULL;
+  if (s->device->begin && !s->card) SUMI_FAIL(err, SUMI_E_ARG, "device '%s' needs a card", device);
   s->threads = o && o->threads ? o->threads : 1;
   if (s->threads < 1 || s->threads > 1024) SUMI_FAIL(err, SUMI_E_ARG, "%d threads", s->threads);
   s->lists = lists_wanted();

@@ -38,9 +38,9 @@ static sumi_dim batch_symbol(const struct sumi_graph *g) {
 }
 
 /* Infos of all values where the batch has so many items; false: it cannot have so few. */
-static bool infer(struct finder *f, int64_t items, struct sumi_info **out) {
-  struct sumi_info *in = SUMI_NEW_ARRAY(&f->arena, f->g->n_input, struct sumi_info);
-  *out = SUMI_NEW_ARRAY(&f->arena, f->g->n_value, struct sumi_info);
+static bool infer(struct finder *f, int64_t items, struct sumi_arena *arena, struct sumi_info **out) {
+  struct sumi_info *in = SUMI_NEW_ARRAY(arena, f->g->n_input, struct sumi_info);
+  *out = SUMI_NEW_ARRAY(arena, f->g->n_value, struct sumi_info);
   if (!in || !*out) return false;
   for (size_t i = 0; i < f->g->n_input; i++) {
     const struct sumi_value *v = f->g->input[i];
@@ -51,7 +51,7 @@ static bool infer(struct finder *f, int64_t items, struct sumi_info **out) {
     if (v->constant && t->data == v->constant->data) in[i].data = v->constant;
   }
   const struct sumi_infer_job job = {
-      .graph = f->g, .in = in, .arena = &f->arena, .fold_bytes = 64 << 10, .info = *out};
+      .graph = f->g, .in = in, .arena = arena, .fold_bytes = 64 << 10, .info = *out};
   return sumi_graph_infer(&job, NULL) == SUMI_OK;
 }
 
@@ -162,26 +162,51 @@ static int64_t choose(const struct finder *f) {
   return each;
 }
 
+/* The number of items of the batch, whose inputs carry them; 1 = none, or they differ. */
+static int64_t find_items(const struct sumi_session *s, bool *carries) {
+  const struct sumi_graph *g = s->graph;
+  const sumi_dim symbol = batch_symbol(g);
+  if (symbol == SUMI_DIM_UNKNOWN) return 1;
+  int64_t items = -1;
+  for (size_t i = 0; i < g->n_input; i++) {
+    const struct sumi_value *v = g->input[i];
+    if (!is_batch(v, symbol)) continue;
+    if (items >= 0 && items != s->input_at[i]->dim[0]) return 1;
+    items = s->input_at[i]->dim[0];
+    if (carries) carries[v->id] = true;
+  }
+  return SUMI_MAX(items, 1);
+}
+
 /* The number of items, and how many a run takes; the same where the batch stays whole. */
 static void decide(struct finder *f) {
-  const sumi_dim symbol = batch_symbol(f->g);
   f->items = f->each = 1;
-  if (symbol == SUMI_DIM_UNKNOWN || !f->s->device->machine_passes) return;
-  int64_t items = -1;
-  for (size_t i = 0; i < f->g->n_input; i++) {
-    const struct sumi_value *v = f->g->input[i];
-    if (!is_batch(v, symbol)) continue;
-    if (items >= 0 && items != f->s->input_at[i]->dim[0]) return;
-    items = f->s->input_at[i]->dim[0];
-    f->carries[v->id] = true;
-  }
+  if (!f->s->device->machine_passes || f->s->device->begin) return;
+  const int64_t items = find_items(f->s, f->carries);
   if (items < 2) return;
   f->items = f->each = items;
-  if (!infer(f, items, &f->info)) return;
+  if (!infer(f, items, &f->arena, &f->info)) return;
   const int64_t each = choose(f);
-  if (each == items || !infer(f, each, &f->part)) return;
+  if (each == items || !infer(f, each, &f->arena, &f->part)) return;
   f->each = each;
   if (!follow(f)) f->each = items;
+}
+
+int64_t sumi_items(const struct sumi_session *s) { return find_items(s, NULL); }
+
+bool sumi_items_part(struct sumi_session *s, int64_t each, struct sumi_arena *arena,
+                     const struct sumi_info **info, const bool **carries) {
+  struct finder f = {.s = s, .g = s->graph, .each = each};
+  sumi_arena_init(&f.arena, &s->allocator);
+  f.carries = SUMI_NEW_ARRAY(arena, s->graph->n_value, bool);
+  f.differs = SUMI_NEW_ARRAY(&f.arena, s->graph->n_value, bool);
+  bool good = f.carries && f.differs;
+  if (good) f.items = find_items(s, f.carries);
+  good = good && infer(&f, f.items, &f.arena, &f.info) && infer(&f, each, arena, &f.part) && follow(&f);
+  sumi_arena_fini(&f.arena);
+  *info = f.part;
+  *carries = f.carries;
+  return good;
 }
 
 /* ---- what is remembered ------------------------------------------------------------------------------------------- */

@@ -16,6 +16,13 @@ struct sumi_slicing {
       carries; /* [graph->n_value] dimension 0 is the items; inputs and outputs are looked at after planning */
 };
 
+/* For devices that take items apart themselves: how many items the session's inputs of the call under way have (1 where they do
+ * not say), and the infos of all values where there are `each` of them, with who carries items. False: items depend on each
+ * other, or the graph's shapes on data. */
+int64_t sumi_items(const struct sumi_session *s);
+bool sumi_items_part(struct sumi_session *s, int64_t each, struct sumi_arena *arena,
+                     const struct sumi_info **info, const bool **carries);
+
 /* How the session's inputs of the call under way are run, decided once for their shapes and remembered. */
 sumi_status sumi_slicing_find(struct sumi_session *s, const struct sumi_slicing **out, struct sumi_err *err);
 void sumi_slicing_free_all(struct sumi_session *s);

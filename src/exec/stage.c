@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/size.h"
-#include "exec/exec.h"
+#include "exec/slice.h"
 
 /* What depends on shapes only is computed when preparing and lies in the plan. Small results always: shape arithmetic;
  * larger ones, position by position tables of attention, up to a total that bounds what each plan holds. */
@@ -111,6 +111,11 @@ static void set_given_buffer(struct builder *b, size_t id) {
     buffer->bytes = 0;
 }
 
+/* Known to the device only. */
+static bool is_inside(const struct sumi_stage *s, const struct sumi_value *v) {
+  return s->code && s->code->inside[v->id];
+}
+
 static sumi_status lower_node(struct builder *b, const struct sumi_node *node) {
   struct sumi_stage *s = b->stage;
   struct sumi_arena *arena = &s->plan.arena;
@@ -129,7 +134,7 @@ static sumi_status lower_node(struct builder *b, const struct sumi_node *node) {
     t[i] = sumi_info_tensor(&s->info[v->id]);
     in[i] = &t[i];
     layout[i] = s->layout[v->id];
-    if (i < n_in) set_given_buffer(b, v->id);
+    if (i < n_in && !is_inside(s, v)) set_given_buffer(b, v->id);
   }
   const struct sumi_session *session = b->exec->session;
   const struct sumi_packs packs = sumi_model_packs(session->model);
@@ -146,6 +151,7 @@ static sumi_status lower_node(struct builder *b, const struct sumi_node *node) {
                          .threads = session->threads,
                          .lists = session->lists,
                          .packs = &packs,
+                         .code = s->code,
                          .spent = SUMI_NEW_ARRAY(arena, n_in, bool),
                          .arena = arena,
                          .plan = &s->plan,
@@ -204,11 +210,13 @@ static bool share_in_place(struct builder *b, const struct sumi_node *node) {
 static sumi_status plan_node(struct builder *b, const struct sumi_node *node) {
   struct sumi_stage *s = b->stage;
   for (int i = 0; i < node->n_out; i++)
-    if (node->out[i]) {
+    if (node->out[i] && !is_inside(s, node->out[i])) {
       const sumi_status status = set_value_buffer(b, node->out[i]);
       if (status != SUMI_OK) return sumi_node_fail(node, b->err, status);
     }
-  if (share_view(b, node)) {
+  if (s->code && s->code->taken[node->id]) {
+    SUMI_TRY(lower_node(b, node));
+  } else if (share_view(b, node)) {
     sumi_model_need(b->exec->session->model, node, true);
   } else {
     share_in_place(b, node);
@@ -274,7 +282,7 @@ static sumi_status take_node(struct builder *b, const struct sumi_node *node, en
     s->dynamic[s->n_dynamic++] = node;
   }
   for (int k = 0; k < node->n_out && (turn == FOLDED || turn == PLANNED); k++) {
-    if (!node->out[k]) continue;
+    if (!node->out[k] || is_inside(s, node->out[k])) continue;
     if (turn == FOLDED) set_given_buffer(b, node->out[k]->id);
     s->computed[s->n_computed++] = node->out[k];
   }
@@ -282,6 +290,33 @@ static sumi_status take_node(struct builder *b, const struct sumi_node *node, en
     if (node->in[k] && b->available[node->in[k]->id])
       sumi_plan_keep(&s->plan, root(&s->plan, node->in[k]->id));
   return SUMI_OK;
+}
+
+/* ---- devices that look at more than one node ----------------------------------------------------------------------- */
+
+static bool part_of_batch(void *self, int64_t each, const struct sumi_info **info, const bool **carries) {
+  struct builder *b = self;
+  return sumi_items_part(b->exec->session, each, &b->stage->plan.arena, info, carries);
+}
+
+static sumi_status begin_device(struct builder *b, const bool *planned) {
+  struct sumi_session *session = b->exec->session;
+  const struct sumi_graph *g = b->exec->graph;
+  for (size_t i = 0; i < g->n_node; i++)
+    if (planned[i]) sumi_model_need(session->model, g->node[i], true);
+  const bool whole = b->exec == session->execs && !b->parent;
+  const struct sumi_device_stage s = {.graph = g,
+                                      .planned = planned,
+                                      .info = b->stage->info,
+                                      .card = session->card,
+                                      .arena = &b->stage->plan.arena,
+                                      .allocator = &session->allocator,
+                                      .narrow = session->precision == SUMI_PRECISION_BF16,
+                                      .items = whole ? sumi_items(session) : 1,
+                                      .part = part_of_batch,
+                                      .self = b,
+                                      .err = b->err};
+  return session->device->begin(&s, &b->stage->code);
 }
 
 static sumi_status sort_nodes(struct builder *b) {
@@ -295,9 +330,15 @@ static sumi_status sort_nodes(struct builder *b) {
   s->last = true;
   find_turns(b, turn);
   for (size_t i = 0; i < g->n_node; i++) planned[i] = turn[i] == PLANNED;
-  if (b->exec->session->device->machine_passes)
+  const struct sumi_device *device = b->exec->session->device;
+  if (device->begin)
+    SUMI_TRY(begin_device(b, planned));
+  else if (device->machine_passes)
     SUMI_TRY(sumi_stage_assign_layouts(b->exec, s, planned, b->err));
-  for (size_t i = 0; i < g->n_node; i++) SUMI_TRY(take_node(b, g->node[i], turn[i]));
+  for (size_t i = 0; i < g->n_node; i++) {
+    const size_t id = s->code ? s->code->order[i] : i;
+    SUMI_TRY(take_node(b, g->node[id], turn[id]));
+  }
   if (!s->last && !s->n_dynamic) SUMI_FAIL(b->err, SUMI_E_INTERNAL, "nothing can run, but nodes are left");
   for (size_t i = 0; i < g->n_output; i++) {
     const size_t id = g->output[i]->id;
@@ -357,6 +398,7 @@ void sumi_stage_free(struct sumi_exec *exec, struct sumi_stage *stage) {
     sumi_stage_free(exec, child);
   }
   for (size_t i = 0; stage->guard && i < stage->plan.n_buffer; i++) sumi_guard_fini(&stage->guard[i]);
+  if (stage->code) exec->session->device->end(stage->code);
   sumi_plan_fini(&stage->plan);
   sumi_free(a, stage->key, stage->n_key * sizeof *stage->key);
   sumi_free(a, stage, sizeof *stage);

@@ -54,7 +54,7 @@ static int add_operand(struct sumi_cells *c, const struct sumi_cell_operand *o) 
 
 static int make_operand(struct sumi_cells *c, sumi_dtype dtype, int rank, const int64_t *dim,
                         const void *data) {
-  struct sumi_cell_operand o = {.dtype = dtype, .rank = rank, .data = data};
+  struct sumi_cell_operand o = {.dtype = dtype, .rank = rank, .data = data, .free = !data};
   if (sumi_shape_bytes(dtype, dim, rank, &o.bytes, c->err) != SUMI_OK) return -1;
   for (int i = 0; i < rank; i++) o.dim[i] = dim[i];
   set_steps(&o, -1);
@@ -124,10 +124,11 @@ static int with_form(struct sumi_cells *c, int operand, int axis) {
   set_steps(&to, axis);
   if (same_steps(&from, &to)) return operand;
   if (from.data) return reorder(c, &from, &to);
-  if (operand >= c->n_in && !is_used(c, operand)) {
+  if (from.free && !is_used(c, operand)) {
     c->operand[operand] = to;
     return operand;
   }
+  to.free = false;
   const int made = add_operand(c, &to);
   if (made < 0) return -1;
   struct sumi_cell_copy copy = {.rank = from.rank, .to = {.operand = made}, .from = {.operand = operand}};

@@ -19,6 +19,7 @@ struct sumi_cell_operand {
   int rank;
   int64_t dim[SUMI_MAX_RANK], step[SUMI_MAX_RANK]; /* elements; step[i] where dim[i] is 1 says nothing */
   const void *data; /* contents where constant, in the order of step; else NULL */
+  bool free;        /* its form may still be chosen: an output, or an input that nobody has read yet */
   size_t bytes;
 };
 
@@ -132,8 +133,7 @@ int sumi_cells_constant(struct sumi_cells *c, sumi_dtype dtype, int rank, const 
                         const void *data);
 
 /* An operand with the same elements whose axis has step 1 (row-major otherwise, in the order of the other axes): the operand
- * itself where it lies so. An input that does not is copied, a constant reordered; an output, and a temporary nobody has used
- * yet, takes the form. To be called before its steps are used. -1: out of memory. */
+ * itself where it lies so. What is free and not yet used takes the form, another is copied, a constant reordered. To be called before its steps are used. -1: out of memory. */
 int sumi_cells_neighbours(struct sumi_cells *c, int operand, int axis);
 /* The same for row-major. */
 int sumi_cells_row_major(struct sumi_cells *c, int operand);

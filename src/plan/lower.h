@@ -58,6 +58,7 @@ struct sumi_packs {
 };
 
 struct sumi_plan;
+struct sumi_device_code; /* device/device.h */
 
 /* Lists of constant weights: as predicted to be faster, or as the knob SUMI_LISTS says. */
 enum sumi_lists { SUMI_LISTS_FASTER = 0, SUMI_LISTS_DENSE, SUMI_LISTS_SPARSE };
@@ -74,6 +75,7 @@ struct sumi_lower {
   int threads;
   enum sumi_lists lists;
   const struct sumi_packs *packs;
+  struct sumi_device_code *code; /* of the stage; NULL where the device lowers node by node */
   bool *
       spent; /* [n_in] set for a constant that was packed: nothing in the plan refers to its own bytes any more */
   struct sumi_arena *arena; /* lives as long as the plan */
