@@ -1,6 +1,6 @@
 """Networks of published structure with seeded weights, in ONNX.
 
-    build/venv/bin/python bench/networks.py NAME OUT.onnx      NAME: resnet50, mobilenetv2 or bert_base
+    build/venv/bin/python bench/networks.py NAME OUT.onnx      NAME: one of those below
 
 Weights are normal numbers from a generator seeded by the CRC-32 of their name, of the standard deviation
 that keeps the variance of activations (He); what is added to a residual is damped, so that it stays there
@@ -10,6 +10,7 @@ symbolic, "N".
 resnet50     He et al. 2015, arXiv 1512.03385, v1.5: the stride is in the 3x3 convolution
 mobilenetv2  Sandler et al. 2018, arXiv 1801.04381, width 1
 bert_base    Devlin et al. 2018, arXiv 1810.04805: 12 layers of 768 with 12 heads, as PyTorch exports it
+bert_large   the same: 24 layers of 1024 with 16 heads, over 384 tokens
 """
 
 import sys
@@ -213,7 +214,11 @@ def bert_base():
     return Bert().build("bert_base")
 
 
-GENERATED = {"resnet50": resnet50, "mobilenetv2": mobilenetv2, "bert_base": bert_base}
+def bert_large():
+    return Bert(layers=24, width=1024, heads=16, inner=4096, sequence=384).build("bert_large")
+
+
+GENERATED = {"resnet50": resnet50, "mobilenetv2": mobilenetv2, "bert_base": bert_base, "bert_large": bert_large}
 
 if __name__ == "__main__":
     if len(sys.argv) != 3 or sys.argv[1] not in GENERATED:
