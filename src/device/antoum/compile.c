@@ -1,0 +1,220 @@
+/* The words of a segment, and what of it lies in the card's DRAM: one block of weights, words and the table of programs, two of
+ * inputs and of outputs (a copy goes on beside a run), one of values that do not fit into SRAM. */
+#include <string.h>
+
+#include "base/size.h"
+#include "device/antoum/antoum.h"
+
+struct antoum_areas antoum_areas(const struct sumi_card *card) {
+  const uint32_t sram = (uint32_t)SUMI_CARD_VALUE(&card->profile, sram_bytes);
+  return (struct antoum_areas){.values = sram / 8 * 5, .weights = sram / 8 * 7, .scratch = sram, .end = sram};
+}
+
+struct compiler {
+  const struct sumi_device_stage *s;
+  struct antoum_segment *g;
+  struct antoum_words w;
+  bool *loaded; /* [n_in] */
+  size_t spill_step;
+};
+
+/* ---- one node --------------------------------------------------------------------------------------------------- */
+
+static struct antoum_place place_of(const struct compiler *c, const struct antoum_local *l) {
+  if (!l->dram) return (struct antoum_place){.at = l->at};
+  const struct antoum_port *port = l->in >= 0 ? &c->g->in[l->in] : l->out >= 0 ? &c->g->out[l->out] : NULL;
+  if (port)
+    return (struct antoum_place){.dram = true,
+                                 .base = l->in >= 0 ? ANTOUM_BASE_IN : ANTOUM_BASE_OUT,
+                                 .at = port->at,
+                                 .core_step = port->core_step};
+  return (struct antoum_place){
+      .dram = true, .base = ANTOUM_BASE_SPILL, .at = l->at, .core_step = c->spill_step};
+}
+
+static bool reads(const struct sumi_cell_view *v, int operand) { return v->operand == operand; }
+
+/* Whether a constant is read as it is; weights of products are packed. */
+static bool read_plain(const struct sumi_cells *cells, int operand) {
+  for (size_t i = 0; i < cells->n_cell; i++) {
+    const struct sumi_cell *cell = &cells->cell[i];
+    bool yes = false;
+    switch (cell->kind) {
+      case SUMI_CELL_VECTOR:
+        for (int k = 0; k < SUMI_CARD_VPU_VIEWS; k++) yes |= reads(&cell->u.vector.view[k], operand);
+        break;
+      case SUMI_CELL_COPY: yes = reads(&cell->u.copy.from, operand); break;
+      case SUMI_CELL_LOOKUP: yes = cell->u.lookup.table == operand || cell->u.lookup.ids == operand; break;
+      case SUMI_CELL_PRODUCT:
+        yes = reads(&cell->u.product.x, operand) || reads(&cell->u.product.residual, operand);
+        break;
+    }
+    if (yes) return true;
+  }
+  return false;
+}
+
+static sumi_status place_constant(struct compiler *c, const struct sumi_cells *cells, size_t i,
+                                  struct antoum_place *place) {
+  const struct sumi_cell_operand *o = &cells->operand[i];
+  *place = (struct antoum_place){.dram = true, .base = ANTOUM_BASE_CODE};
+  if (!o->data || !o->bytes || !read_plain(cells, (int)i)) return SUMI_OK;
+  uint8_t *p;
+  SUMI_TRY(antoum_image(&c->w, o->bytes, &p, &place->at));
+  memcpy(p, o->data, o->bytes);
+  return SUMI_OK;
+}
+
+/* Bytes between DRAM and SRAM in pieces that a word can move. */
+static sumi_status move_port(struct compiler *c, enum sumi_card_opcode opcode, enum antoum_base base,
+                             const struct antoum_port *p, uint64_t sram) {
+  for (size_t done = 0; done < p->bytes; done += SUMI_CARD_MOST_BYTES)
+    SUMI_TRY(antoum_move(&c->w, opcode, base, p->at + done, p->core_step, (uint32_t)(sram + done),
+                         (uint32_t)SUMI_MIN(p->bytes - done, (size_t)SUMI_CARD_MOST_BYTES)));
+  return SUMI_OK;
+}
+
+static sumi_status load_inputs(struct compiler *c, size_t k) {
+  const struct antoum_segment *g = c->g;
+  for (int i = 0; i < g->cells[k].n_in; i++) {
+    const struct antoum_local *l = g->operand[k][i] >= 0 ? &g->local[g->operand[k][i]] : NULL;
+    if (!l || l->in < 0 || l->dram || c->loaded[l->in]) continue;
+    c->loaded[l->in] = true;
+    SUMI_TRY(move_port(c, SUMI_CARD_OP_LOAD, ANTOUM_BASE_IN, &g->in[l->in], l->at));
+  }
+  return SUMI_OK;
+}
+
+static sumi_status store_outputs(struct compiler *c, size_t k) {
+  const struct antoum_segment *g = c->g;
+  for (int i = 0; i < g->cells[k].n_out; i++) {
+    const int at = g->operand[k][g->cells[k].n_in + i];
+    const struct antoum_local *l = at >= 0 ? &g->local[at] : NULL;
+    if (l && l->out >= 0 && !l->dram)
+      SUMI_TRY(move_port(c, SUMI_CARD_OP_STORE, ANTOUM_BASE_OUT, &g->out[l->out], l->at));
+  }
+  return SUMI_OK;
+}
+
+static sumi_status compile_node(struct compiler *c, size_t k, struct sumi_text *refusals) {
+  struct antoum_segment *g = c->g;
+  const struct sumi_cells *cells = &g->cells[k];
+  struct antoum_place *place = SUMI_NEW_ARRAY(c->s->arena, cells->n_operand, struct antoum_place);
+  if (!place) SUMI_FAIL_MEMORY(c->s->err);
+  c->w.tag = (uint32_t)g->node[k]->id + 1;
+  for (size_t i = 0; i < cells->n_operand; i++) {
+    if (g->operand[k][i] >= 0)
+      place[i] = place_of(c, &g->local[g->operand[k][i]]);
+    else
+      SUMI_TRY(place_constant(c, cells, i, &place[i]));
+  }
+  SUMI_TRY(load_inputs(c, k));
+  const struct antoum_cell_job job = {.w = &c->w,
+                                      .options = &c->s->card->options,
+                                      .operand = cells->operand,
+                                      .place = place,
+                                      .facts = &g->facts[k],
+                                      .refusals = refusals};
+  for (size_t i = 0; i < cells->n_cell; i++) SUMI_TRY(antoum_cell(&job, &cells->cell[i]));
+  return store_outputs(c, k);
+}
+
+static sumi_status compile_nodes(struct compiler *c, struct antoum_stop *stop) {
+  struct sumi_text refusals;
+  sumi_text_init(&refusals, c->s->allocator);
+  sumi_status status = SUMI_OK;
+  for (size_t k = 0; k < c->g->n_node && status == SUMI_OK; k++) {
+    refusals.size = 0;
+    status = compile_node(c, k, &refusals);
+    if (status != SUMI_E_UNSUPPORTED) continue;
+    *stop = (struct antoum_stop){c->g->node[k], sumi_arena_strdup(c->s->arena, sumi_text_str(&refusals))};
+    if (!stop->why) status = sumi_err_set(c->s->err, SUMI_E_MEMORY, "out of memory");
+  }
+  sumi_text_fini(&refusals);
+  return status;
+}
+
+/* ---- what lies in DRAM ------------------------------------------------------------------------------------------ */
+
+/* The image, the words of every core, the table of programs. */
+static sumi_status put_code(struct compiler *c, struct antoum_driver *d) {
+  struct antoum_segment *g = c->g;
+  uint8_t *p;
+  uint64_t words[16], table;
+  const size_t most = c->w.n_word * sizeof(union sumi_card_word);
+  struct sumi_card_program program[16] = {0};
+  for (int core = 0; core < g->cores; core++) {
+    SUMI_TRY(antoum_image(&c->w, most, &p, &words[core]));
+    const size_t n = antoum_core_words(&c->w, core, (union sumi_card_word *)(void *)p);
+    if (!core) g->n_word = n;
+    program[core].words = (uint32_t)n;
+  }
+  const size_t bytes = (size_t)SUMI_CARD_VALUE(&c->s->card->profile, cores) * sizeof *program;
+  SUMI_TRY(antoum_image(&c->w, bytes, &p, &table));
+  g->code_bytes = c->w.image_bytes;
+  SUMI_TRY(antoum_dram_alloc(d, g->code_bytes, &g->code_at, c->s->err));
+  for (int core = 0; core < g->cores; core++) program[core].at = g->code_at + words[core];
+  memcpy(c->w.image + table, program, bytes);
+  g->programs_at = g->code_at + table;
+  return antoum_copy_in(d, g->code_at, c->w.image, g->code_bytes, c->s->err);
+}
+
+static sumi_status reserve(struct compiler *c, struct antoum_driver *d) {
+  struct antoum_segment *g = c->g;
+  struct sumi_err *err = c->s->err;
+  for (int i = 0; i < 2; i++) {
+    SUMI_TRY(antoum_dram_alloc(d, SUMI_MAX(g->in_bytes, (size_t)1), &g->in_at[i], err));
+    SUMI_TRY(antoum_dram_alloc(d, SUMI_MAX(g->out_bytes, (size_t)1), &g->out_at[i], err));
+  }
+  if (g->spill_bytes) SUMI_TRY(antoum_dram_alloc(d, g->spill_bytes * (size_t)g->cores, &g->spill_at, err));
+  return SUMI_OK;
+}
+
+/* What a run of the segment gives the driver. */
+static sumi_status make_items(struct compiler *c) {
+  struct antoum_segment *g = c->g;
+  g->in_host = sumi_arena_array(c->s->arena, g->runs, SUMI_MAX(g->in_bytes, (size_t)1));
+  g->out_host = sumi_arena_array(c->s->arena, g->runs, SUMI_MAX(g->out_bytes, (size_t)1));
+  g->item = SUMI_NEW_ARRAY(c->s->arena, g->runs, struct antoum_item);
+  g->piece = SUMI_NEW_ARRAY(c->s->arena, 2 * g->runs, struct antoum_piece);
+  if (!g->in_host || !g->out_host || !g->item || !g->piece) SUMI_FAIL_MEMORY(c->s->err);
+  for (size_t r = 0; r < g->runs; r++) {
+    struct antoum_piece *in = &g->piece[2 * r], *out = in + 1;
+    *in = (struct antoum_piece){g->in_host + r * g->in_bytes, g->in_at[r % 2], g->in_bytes};
+    *out = (struct antoum_piece){g->out_host + r * g->out_bytes, g->out_at[r % 2], g->out_bytes};
+    g->item[r] = (struct antoum_item){.in = in,
+                                      .out = out,
+                                      .n_in = g->in_bytes != 0,
+                                      .n_out = g->out_bytes != 0,
+                                      .programs = g->programs_at,
+                                      .cores = (uint16_t)((1u << g->cores) - 1),
+                                      .base = {g->code_at, g->in_at[r % 2], g->out_at[r % 2], g->spill_at}};
+  }
+  return SUMI_OK;
+}
+
+void antoum_release_segment(struct sumi_card *card, struct antoum_segment *g) {
+  const uint64_t at[] = {g->code_at, g->in_at[0], g->in_at[1], g->out_at[0], g->out_at[1], g->spill_at};
+  for (size_t i = 0; i < SUMI_COUNT(at); i++)
+    if (at[i]) antoum_dram_free(card->driver, at[i]);
+  g->code_at = g->in_at[0] = g->in_at[1] = g->out_at[0] = g->out_at[1] = g->spill_at = 0;
+}
+
+sumi_status antoum_compile_segment(const struct sumi_device_stage *s, struct antoum_segment *g,
+                                   struct antoum_stop *stop) {
+  struct compiler c = {.s = s, .g = g, .loaded = SUMI_NEW_ARRAY(s->arena, g->n_in, bool)};
+  const struct antoum_areas areas = antoum_areas(s->card);
+  g->facts = SUMI_NEW_ARRAY(s->arena, g->n_node, struct antoum_facts);
+  if (!c.loaded || !g->facts) SUMI_FAIL_MEMORY(s->err);
+  c.spill_step = g->spill_bytes;
+  antoum_words_init(&c.w, &s->card->profile, g->cores, s->allocator, s->err);
+  c.w.weights.lo = areas.values;
+  c.w.weights.hi = c.w.scratch.lo = areas.weights;
+  c.w.scratch.hi = areas.scratch;
+  sumi_status status = compile_nodes(&c, stop);
+  if (status == SUMI_OK) status = put_code(&c, s->card->driver);
+  if (status == SUMI_OK) status = reserve(&c, s->card->driver);
+  if (status == SUMI_OK) status = make_items(&c);
+  antoum_words_fini(&c.w);
+  return status;
+}

@@ -1,0 +1,169 @@
+/* Tokens of words: random programs whose words touch the same few bytes over and over give what they would give one after the
+ * other, on one core and on four that share loads, and no two words that conflict are ever at work at once. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+
+#include "base/random.h"
+#include "device/antoum/antoum_test.h"
+
+enum { BYTES = 4096, WORDS = 400, IMAGE = 1024, CORES = 4 };
+
+struct model { /* what the words would do one after the other */
+  uint8_t sram[CORES][BYTES], in[CORES][BYTES], out[CORES][BYTES], spill[CORES][BYTES];
+};
+
+static uint32_t below(struct sumi_random *r, uint32_t n) { return (uint32_t)(sumi_random_uniform(r) * n); }
+
+struct span {
+  uint32_t at, bytes;
+};
+
+static struct span random_span(struct sumi_random *r, uint32_t room) {
+  const struct span s = {below(r, room - 64), 1 + below(r, 63)};
+  return s;
+}
+
+static bool apart(struct span a, struct span b) { return a.at + a.bytes <= b.at || b.at + b.bytes <= a.at; }
+
+static void reshape(struct antoum_rig *r, struct model *m, struct span from, uint32_t to) {
+  const union sumi_card_word word = {.reshape = {.h = {.opcode = SUMI_CARD_OP_RESHAPE},
+                                                 .from = SUMI_CARD_AT(SUMI_CARD_HERE, from.at),
+                                                 .to = SUMI_CARD_AT(SUMI_CARD_HERE, to),
+                                                 .n = {1, 1, 1, from.bytes},
+                                                 .from_step = {0, 0, 0, 1},
+                                                 .to_step = {0, 0, 0, 1},
+                                                 .elem_bytes = 1}};
+  const struct antoum_touch touch[2] = {{ANTOUM_SRAM, false, from.at, from.at + from.bytes},
+                                        {ANTOUM_SRAM, true, to, to + from.bytes}};
+  assert_int_equal(antoum_emit(&r->w, &word, touch, 2, 0), SUMI_OK);
+  for (int c = 0; c < CORES; c++) memcpy(m->sram[c] + to, m->sram[c] + from.at, from.bytes);
+}
+
+/* y = x + 3 on bytes. */
+static void vector(struct antoum_rig *r, struct model *m, struct span from, uint32_t to) {
+  static const struct sumi_card_vop op[] = {{SUMI_CARD_V_LD, 0, 0, 0, 0},   {SUMI_CARD_V_IMM, 1, 0, 0, 3},
+                                            {SUMI_CARD_V_IADD, 0, 0, 1, 0}, {SUMI_CARD_V_IMM, 1, 0, 0, 255},
+                                            {SUMI_CARD_V_AND, 0, 0, 1, 0},  {SUMI_CARD_V_ST, 0, 1, 0, 0}};
+  union sumi_card_word word = {
+      .vector = {.h = {.opcode = SUMI_CARD_OP_VPU},
+                 .body = SUMI_COUNT(op),
+                 .n = {1, 1, from.bytes},
+                 .view = {{SUMI_CARD_AT(SUMI_CARD_HERE, from.at), {0, 0, 1}, SUMI_CARD_U8, {0}},
+                          {SUMI_CARD_AT(SUMI_CARD_HERE, to), {0, 0, 1}, SUMI_CARD_U8, {0}}}}};
+  assert_int_equal(antoum_program(&r->w, op, (int)SUMI_COUNT(op), &word.vector.start), SUMI_OK);
+  const struct antoum_touch touch[2] = {{ANTOUM_SRAM, false, from.at, from.at + from.bytes},
+                                        {ANTOUM_SRAM, true, to, to + from.bytes}};
+  assert_int_equal(antoum_emit(&r->w, &word, touch, 2, 0), SUMI_OK);
+  for (int c = 0; c < CORES; c++)
+    for (uint32_t i = 0; i < from.bytes; i++) m->sram[c][to + i] = (uint8_t)(m->sram[c][from.at + i] + 3);
+}
+
+static void add_word(struct antoum_rig *r, struct model *m, struct sumi_random *random) {
+  const struct span a = random_span(random, BYTES), b = random_span(random, BYTES);
+  const struct span other = {b.at, a.bytes};
+  switch (below(random, 7)) {
+    case 0:
+      assert_int_equal(antoum_move(&r->w, SUMI_CARD_OP_LOAD, ANTOUM_BASE_IN, a.at, BYTES, b.at, a.bytes),
+                       SUMI_OK);
+      for (int c = 0; c < CORES; c++) memcpy(m->sram[c] + b.at, m->in[c] + a.at, a.bytes);
+      break;
+    case 1:
+      assert_int_equal(antoum_move(&r->w, SUMI_CARD_OP_STORE, ANTOUM_BASE_OUT, a.at, BYTES, b.at, a.bytes),
+                       SUMI_OK);
+      for (int c = 0; c < CORES; c++) memcpy(m->out[c] + a.at, m->sram[c] + b.at, a.bytes);
+      break;
+    case 2:
+      assert_int_equal(antoum_move(&r->w, SUMI_CARD_OP_STORE, ANTOUM_BASE_SPILL, a.at, BYTES, b.at, a.bytes),
+                       SUMI_OK);
+      for (int c = 0; c < CORES; c++) memcpy(m->spill[c] + a.at, m->sram[c] + b.at, a.bytes);
+      break;
+    case 3:
+      assert_int_equal(antoum_move(&r->w, SUMI_CARD_OP_LOAD, ANTOUM_BASE_SPILL, a.at, BYTES, b.at, a.bytes),
+                       SUMI_OK);
+      for (int c = 0; c < CORES; c++) memcpy(m->sram[c] + b.at, m->spill[c] + a.at, a.bytes);
+      break;
+    case 4: {
+      const struct span part = random_span(random, IMAGE);
+      assert_int_equal(antoum_load_shared(&r->w, part.at, b.at, part.bytes), SUMI_OK);
+      for (int c = 0; c < CORES; c++) memcpy(m->sram[c] + b.at, r->w.image + part.at, part.bytes);
+      break;
+    }
+    case 5:
+      if (apart(a, other)) reshape(r, m, a, b.at);
+      break;
+    default:
+      if (apart(a, other)) vector(r, m, a, b.at);
+  }
+}
+
+static void run_random(uint64_t seed, int cores) {
+  static struct antoum_rig r;
+  static struct model m, got;
+  struct sumi_random random;
+  uint8_t *image;
+  uint64_t at;
+  sumi_random_init(&random, seed);
+  memset(&m, 0, sizeof m);
+  assert_true(antoum_rig_open(&r, cores, NULL, NULL));
+  assert_int_equal(antoum_image(&r.w, IMAGE, &image, &at), SUMI_OK);
+  for (int i = 0; i < IMAGE; i++) image[i] = (uint8_t)below(&random, 256);
+  for (int c = 0; c < CORES; c++)
+    for (int i = 0; i < BYTES; i++) m.in[c][i] = (uint8_t)below(&random, 256);
+  assert_int_equal(antoum_rig_put(&r, ANTOUM_BASE_IN, 0, m.in, sizeof m.in), 0);
+  /* all of SRAM, of what is spilled and of the outputs is known at first */
+  const uint32_t zeros = 0;
+  assert_int_equal(antoum_move(&r.w, SUMI_CARD_OP_LOAD, ANTOUM_BASE_OUT, 0, BYTES, zeros, BYTES), SUMI_OK);
+  for (int i = 0; i < WORDS; i++) add_word(&r, &m, &random);
+  assert_int_equal(antoum_move(&r.w, SUMI_CARD_OP_STORE, ANTOUM_BASE_IN, 0, BYTES, 0, BYTES), SUMI_OK);
+  const struct sumi_card_completion done = antoum_rig_run(&r);
+  if (done.error) fail_msg("seed %d: %s, word %u", (int)seed, sumi_card_error_text(done.error), done.word);
+  assert_int_equal(antoum_rig_get(&r, ANTOUM_BASE_IN, 0, got.sram, sizeof got.sram), 0);
+  assert_int_equal(antoum_rig_get(&r, ANTOUM_BASE_OUT, 0, got.out, sizeof got.out), 0);
+  assert_int_equal(antoum_rig_get(&r, ANTOUM_BASE_SPILL, 0, got.spill, sizeof got.spill), 0);
+  assert_memory_equal(got.sram, m.sram, (size_t)cores * BYTES);
+  assert_memory_equal(got.out, m.out, (size_t)cores * BYTES);
+  assert_memory_equal(got.spill, m.spill, (size_t)cores * BYTES);
+  assert_int_equal(sumi_sim_hazards(r.rig.sim), 0);
+  antoum_rig_close(&r);
+}
+
+static void one_core(void **state) {
+  (void)state;
+  for (uint64_t seed = 1; seed <= 20; seed++) run_random(seed, 1);
+}
+
+static void four_cores(void **state) {
+  (void)state;
+  for (uint64_t seed = 1; seed <= 20; seed++) run_random(seed, 4);
+}
+
+/* More programs than program memory holds. */
+static void programs(void **state) {
+  (void)state;
+  static struct antoum_rig r;
+  assert_true(antoum_rig_open(&r, 1, NULL, NULL));
+  uint16_t at, again;
+  struct sumi_card_vop op[100] = {{SUMI_CARD_V_IMM, 0, 0, 0, 0}};
+  for (uint32_t i = 0; i < 99; i++) op[i + 1] = (struct sumi_card_vop){SUMI_CARD_V_IMM, 1, 0, 0, i};
+  for (uint32_t i = 0; i < 5; i++) {
+    op[0].c = i;
+    assert_int_equal(antoum_program(&r.w, op, 100, &at), SUMI_OK);
+    const size_t n = r.w.n_word;
+    assert_int_equal(antoum_program(&r.w, op, 100, &again), SUMI_OK);
+    assert_int_equal(again, at);
+    assert_int_equal(r.w.n_word, n);
+    assert_true(at + 100 <= SUMI_CARD_VPU_OPS);
+  }
+  assert_int_equal(antoum_rig_run(&r).error, 0);
+  antoum_rig_close(&r);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {cmocka_unit_test(one_core), cmocka_unit_test(four_cores),
+                                     cmocka_unit_test(programs)};
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
