@@ -22,7 +22,7 @@ static void print_help(FILE *to) {
   for (size_t i = 0; i < CLI_COUNT(commands); i++)
     fprintf(to, "  %-9s %s\n", commands[i].name, commands[i].help);
   fputs("\nsumi COMMAND --help says more, with an example. Exit status: 0 done, 1 ran but the answer is no,\n"
-        "2 wrong usage, 3 the input was refused, 4 out of memory or disk.\n\n"
+        "2 wrong usage, 3 the input was refused, 4 out of memory or disk, or a card failed.\n\n"
         "example:\n  sumi run model.onnx --random 1 --json\n",
         to);
 }

@@ -55,7 +55,7 @@ static int refuse(sumi_status status, const char *key, json_t *take_value, const
   }
   json_decref(take_value);
   free(text);
-  return status == SUMI_E_MEMORY ? CLI_RESOURCE : CLI_REFUSED;
+  return status == SUMI_E_MEMORY || status == SUMI_E_DEVICE ? CLI_RESOURCE : CLI_REFUSED;
 }
 
 int cli_refuse(sumi_status status, const char *format, ...) {

@@ -16,7 +16,7 @@ enum {
   CLI_NO = 1,       /* ran, but the answer is no */
   CLI_WRONG = 2,    /* wrong usage */
   CLI_REFUSED = 3,  /* the input was refused */
-  CLI_RESOURCE = 4, /* out of memory, of disk, ... */
+  CLI_RESOURCE = 4, /* out of memory, of disk, a card that failed, ... */
   CLI_GO_ON = -1    /* not an exit status: nothing happened yet */
 };
 

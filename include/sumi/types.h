@@ -29,7 +29,8 @@ typedef enum sumi_status {
   SUMI_E_SHAPE,       /* shapes do not fit */
   SUMI_E_VALUE,       /* a value (attribute, index, input) is out of range */
   SUMI_E_STATE,       /* calls in the wrong order */
-  SUMI_E_INTERNAL     /* our own mistake: please report it */
+  SUMI_E_INTERNAL,    /* our own mistake: please report it */
+  SUMI_E_DEVICE       /* an accelerator card failed or does not answer */
 } sumi_status;
 
 enum { SUMI_ERR_TEXT = 2032 };

@@ -13,7 +13,7 @@ static const struct {
 #undef SUMI_STATUS
 };
 
-_Static_assert(sizeof codes / sizeof codes[0] == SUMI_E_INTERNAL + 1, "status.def has a row for every code");
+_Static_assert(sizeof codes / sizeof codes[0] == SUMI_E_DEVICE + 1, "status.def has a row for every code");
 
 sumi_status sumi_err_set(struct sumi_err *err, sumi_status status, const char *format, ...) {
   if (err && err->status == SUMI_OK) {

@@ -187,7 +187,7 @@ static void test_status(void **state) {
   assert_int_equal(sumi_err_set(NULL, SUMI_E_IO, "x"), SUMI_E_IO);
   assert_int_equal(sumi_err_prefix(NULL, SUMI_E_IO, "x"), SUMI_E_IO);
   sumi_err_clear(NULL);
-  for (int s = SUMI_OK; s <= SUMI_E_INTERNAL; s++) {
+  for (int s = SUMI_OK; s <= SUMI_E_DEVICE; s++) {
     assert_string_not_equal(sumi_status_label((sumi_status)s), "?");
     assert_string_not_equal(sumi_status_sentence((sumi_status)s), sumi_status_sentence((sumi_status)99));
   }

@@ -14,7 +14,15 @@ sumi_status antoum_driver_open(struct sumi_card_bus *bus, const struct sumi_allo
                                struct antoum_driver **out, struct sumi_err *err);
 void antoum_driver_close(struct antoum_driver *d); /* NULL allowed */
 
-/* Bytes of DRAM, 4096-byte aligned. SUMI_E_LIMIT: the card's memory is used up. */
+/* What the chip's registers said when it was opened. */
+struct antoum_chip {
+  uint64_t caps; /* SUMI_CARD_CAP_* */
+  int cores;
+  uint64_t clock_hz, dram_bytes, sram_bytes, acc_bytes; /* SRAM and accumulators of one core */
+};
+const struct antoum_chip *antoum_driver_chip(const struct antoum_driver *d);
+
+/* Bytes of DRAM, 4096-byte aligned, never at 0. SUMI_E_LIMIT: the card's memory is used up. */
 sumi_status antoum_dram_alloc(struct antoum_driver *d, uint64_t bytes, uint64_t *at, struct sumi_err *err);
 void antoum_dram_free(struct antoum_driver *d, uint64_t at);
 
@@ -25,7 +33,7 @@ sumi_status antoum_copy_out(struct antoum_driver *d, void *to, uint64_t at, size
                             struct sumi_err *err);
 
 /* One step of a pipeline: what goes in, runs, comes out. Copies and runs of neighbouring items overlap: the copy in of item i + 1 and
- * the copy out of item i - 1 run beside run i; with `buffers` sets of bases item i uses set i % buffers. */
+ * the copy out of item i - 1 run beside run i; with `buffers` sets of bases (more than 16 count as 16) item i uses set i % buffers. */
 struct antoum_piece {
   void *host;
   uint64_t card;
@@ -39,7 +47,8 @@ struct antoum_item {
   uint64_t base[4];
 };
 /* Runs items in order; ends when all are done. The first error ends it: what ran is in the sentence (node by tag through name,
- * which may be NULL), the chip has been reset and is ready for more. */
+ * which may be NULL), the chip has been reset and is ready for more. SUMI_E_DEVICE: the card failed, or a command did not end.
+ * SUMI_E_VALUE: a look-up's id is out of range. SUMI_E_INTERNAL: the chip refused a word or command. */
 sumi_status antoum_run_items(struct antoum_driver *d, const struct antoum_item *item, size_t n,
                              size_t buffers, const char *(*name)(void *user, uint32_t tag), void *user,
                              struct sumi_err *err);
