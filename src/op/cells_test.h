@@ -90,9 +90,10 @@ static inline bool cells_vector(struct cells_run *r, const struct sumi_cell_vect
   const int last = v->rank - 1;
   int64_t i[SUMI_CELL_LOOPS] = {0};
   if (v->rank < 1 || v->rank > SUMI_CELL_LOOPS || !cells_some(v->n, v->rank) || v->body < 1 || v->tail < 0 ||
-      v->body + v->tail > SUMI_CARD_VPU_OPS)
+      v->body > UINT8_MAX || v->tail > UINT8_MAX || v->body + v->tail > SUMI_CARD_VPU_OPS)
     return CELLS_WRONG(r, "rank %d, body %d, tail %d, or an empty loop", v->rank, v->body, v->tail);
-  struct sumi_card_vector w = {.n = {1, 1, (uint32_t)v->n[last]}};
+  struct sumi_card_vector w = {
+      .body = (uint8_t)v->body, .tail = (uint8_t)v->tail, .n = {1, 1, (uint32_t)v->n[last]}};
   struct vpu unit;
   struct sim_failure f;
   memcpy(w.param, v->param, sizeof w.param);
