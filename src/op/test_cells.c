@@ -136,7 +136,8 @@ static void run_cells(const struct node_run *n, const struct variant *v, struct 
   } else if (status == SUMI_E_UNSUPPORTED && refusals.size) {
     n->tally->refused++;
     snprintf(n->tally->why, sizeof n->tally->why, "%s", sumi_text_str(&refusals));
-    if (verbose) printf("refused: %s\n  %s\n", n->tally->why, n->c->text);
+    if (verbose)
+      printf("refused%s: %s\n  %.100s\n", v->constants ? ", constants" : "", n->tally->why, n->c->text);
   } else {
     fail(n, v, status == SUMI_E_UNSUPPORTED ? "refused without a reason" : c->err->text);
   }
