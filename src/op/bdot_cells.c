@@ -9,7 +9,7 @@ static sumi_status resolve(struct sumi_cells *c, struct sumi_dot_operands *o, st
                                   sumi_cells_has(c, SUMI_BDOT_R) ? SUMI_BDOT_R : -1};
   *e = (struct sumi_dot_real){.scale = 1, .bias_mul = 1, .r_mul = 1};
   SUMI_TRY(sumi_activation_resolve(c->node, &e->activation, c->err));
-  return sumi_dot_constant(c, SUMI_BDOT_B, "B", &e->bias);
+  return sumi_dot_bias(c, SUMI_BDOT_B, e);
 }
 
 sumi_status sumi_bconv_cells(struct sumi_cells *c) {
@@ -28,6 +28,6 @@ sumi_status sumi_bmatmul_cells(struct sumi_cells *c) {
   struct sumi_dot_real e;
   struct sumi_cell_product p;
   SUMI_TRY(resolve(c, &o, &e));
-  SUMI_TRY(sumi_dot_lines(c, &o, sumi_attr_int(c->node, "transB", 0) != 0, &p));
+  SUMI_TRY(sumi_dot_matmul(c, &o, &p));
   return sumi_dot_real(c, &p, &e, p.outputs);
 }

@@ -5,6 +5,7 @@
 
 #include "base/half.h"
 #include "base/size.h"
+#include "op/matmul.h"
 #include "op/vector_cells.h"
 
 enum { MOST_STEP = 255, MOST_PAD = INT16_MAX }; /* of a word's kernel, stride and dilation; of its pads */
@@ -149,27 +150,92 @@ sumi_status sumi_dot_conv(struct sumi_cells *c, const struct sumi_conv *v, const
   return conv_loops(c, v, &s, p);
 }
 
-/* ---- lines --------------------------------------------------------------------------------------------------------- */
+/* ---- matrix products ----------------------------------------------------------------------------------------------- */
 
-sumi_status sumi_dot_lines(struct sumi_cells *c, const struct sumi_dot_operands *o, bool transposed,
-                           struct sumi_cell_product *p) {
+static struct sumi_tensor shape_of(const struct sumi_cell_operand *o) {
+  struct sumi_tensor t = {.kind = SUMI_TENSOR, .dtype = o->dtype, .rank = o->rank};
+  memcpy(t.dim, o->dim, sizeof t.dim);
+  return t;
+}
+
+static sumi_status resolve_matmul(struct sumi_cells *c, int x, int w, struct sumi_matmul *mm) {
+  const struct sumi_tensor a = shape_of(&c->operand[x]), b = shape_of(&c->operand[w]);
+  return sumi_matmul_resolve_strided(c->node, &a, c->operand[x].step, &b, c->operand[w].step, mm, c->err);
+}
+
+/* Loops over matrices, the innermost last; those of one element are left out, neighbours that every operand walks as one are
+ * joined. */
+struct loops {
+  int n;
+  int64_t count[SUMI_MAX_RANK + 1], x[SUMI_MAX_RANK + 1], w[SUMI_MAX_RANK + 1], y[SUMI_MAX_RANK + 1];
+};
+
+static void add_loop(struct loops *l, int64_t count, int64_t x, int64_t w, int64_t y) {
+  const int k = l->n - 1;
+  if (count == 1) return;
+  if (k >= 0 && l->x[k] == x * count && l->w[k] == w * count && l->y[k] == y * count) {
+    l->count[k] *= count;
+    l->x[k] = x;
+    l->w[k] = w;
+    l->y[k] = y;
+    return;
+  }
+  l->count[l->n] = count;
+  l->x[l->n] = x;
+  l->w[l->n] = w;
+  l->y[l->n++] = y;
+}
+
+/* Loops become pixels where they leave w where it is, others outer loops. */
+static bool set_loops(const struct loops *l, struct sumi_cell_product *p) {
+  int pixels = 0;
+  for (int k = l->n - 1; k >= 0; k--) {
+    if (l->w[k] || pixels == 3) continue;
+    int64_t *const count[] = {&p->cols, &p->rows, &p->images},
+                   *const x[] = {&p->x_pixel, &p->x_row, &p->x_image},
+                   *const y[] = {&p->y_pixel, &p->y_row, &p->y_image};
+    *count[pixels] = l->count[k];
+    *x[pixels] = l->x[k];
+    *y[pixels++] = l->y[k];
+  }
+  p->in_cols = p->cols;
+  p->in_rows = p->rows;
+  for (int k = 0, left = pixels; k < l->n; k++) {
+    int behind = 0; /* loops from k on that may be pixels */
+    for (int i = k; i < l->n; i++) behind += !l->w[i];
+    if (!l->w[k] && behind <= left) continue;
+    if (p->n_outer == SUMI_CELL_OUTER) return false;
+    add_outer(p, l->count[k], l->x[k], l->w[k], l->y[k]);
+  }
+  return true;
+}
+
+sumi_status sumi_dot_matmul(struct sumi_cells *c, const struct sumi_dot_operands *o,
+                            struct sumi_cell_product *p) {
+  struct sumi_matmul mm;
+  struct loops l = {0};
   SUMI_TRY(begin(c, o, p));
-  const int k_axis = transposed ? 1 : 0;
-  p->x.operand = sumi_cells_row_major(c, o->x);
+  SUMI_TRY(resolve_matmul(c, o->x, o->w, &mm));
+  p->x.operand = sumi_cells_neighbours(c, o->x, mm.a_k);
   p->y.operand = sumi_cells_row_major(c, o->y);
-  if (!c->operand[o->w].data) p->w.operand = sumi_cells_neighbours(c, o->w, k_axis);
+  if (!c->operand[o->w].data) p->w.operand = sumi_cells_neighbours(c, o->w, mm.b_k);
   if (o->residual >= 0) p->residual.operand = sumi_cells_row_major(c, o->residual);
   if (p->x.operand < 0 || p->y.operand < 0 || p->w.operand < 0 ||
       (o->residual >= 0 && p->residual.operand < 0))
     SUMI_FAIL_MEMORY(c->err);
-  const struct sumi_cell_operand *x = &c->operand[p->x.operand], *w = &c->operand[p->w.operand];
-  p->channels = w->dim[k_axis];
-  p->outputs = w->dim[!k_axis];
-  p->cols = p->in_cols = sumi_dims_count(x->dim, 0, x->rank - 1);
-  p->x_pixel = p->channels;
-  p->y_pixel = p->outputs;
-  p->w_output = step(w, !k_axis);
-  p->w_channel = p->channels > 1 ? w->step[k_axis] : 1;
+  SUMI_TRY(resolve_matmul(c, p->x.operand, p->w.operand, &mm));
+  p->channels = mm.k;
+  p->outputs = mm.n;
+  p->w_output = mm.b_col;
+  p->w_channel = mm.k > 1 ? mm.b_row : 1;
+  int64_t y = mm.m * mm.n * sumi_dims_count(mm.batch, 0, mm.n_batch);
+  for (int i = 0; i < mm.n_batch; i++) {
+    y /= mm.batch[i];
+    add_loop(&l, mm.batch[i], mm.a_batch[i], mm.b_batch[i], y);
+  }
+  add_loop(&l, mm.m, mm.a_row, 0, mm.n);
+  if (!set_loops(&l, p))
+    return sumi_cells_refuse(c, "a product of matrices over more than %d dimensions", SUMI_CELL_OUTER);
   return SUMI_OK;
 }
 
@@ -182,12 +248,25 @@ int sumi_dot_temp_like(struct sumi_cells *c, sumi_dtype dtype, int like) {
   return made;
 }
 
-static sumi_status narrow_constant(struct sumi_cells *c, int operand, int *out) {
+/* Whether the type can be multiplied, perhaps narrowed. */
+static sumi_status check_type(struct sumi_cells *c, sumi_dtype dtype) {
+  if (dtype == SUMI_BFLOAT16 || (dtype == SUMI_FLOAT32 && c->narrow)) return SUMI_OK;
+  return sumi_cells_refuse(c, "%s product: the card multiplies INT8 and BF16%s", sumi_dtype_label(dtype),
+                           dtype == SUMI_FLOAT32 ? " (precision bf16 narrows it)" : "");
+}
+
+sumi_status sumi_dot_narrow_scaled(struct sumi_cells *c, int operand, const double *factor, int *out) {
   const struct sumi_cell_operand from = c->operand[operand];
+  SUMI_TRY(check_type(c, from.dtype));
+  if (!from.data) return sumi_cells_refuse(c, "the weights are no constants");
   const size_t n = from.bytes / sizeof(float);
+  const int64_t outer = factor ? from.step[0] : 1; /* elements of an item of dimension 0 */
   uint16_t *data = SUMI_NEW_ARRAY(c->arena, n, uint16_t);
   if (!data) SUMI_FAIL_MEMORY(c->err);
-  for (size_t i = 0; i < n; i++) data[i] = sumi_bf16_from_f32(((const float *)from.data)[i]);
+  for (size_t i = 0; i < n; i++) {
+    const float x = ((const float *)from.data)[i];
+    data[i] = sumi_bf16_from_f32(factor ? (float)((double)x * factor[(int64_t)i / outer]) : x);
+  }
   *out = sumi_cells_constant(c, SUMI_BFLOAT16, from.rank, from.dim, data);
   if (*out < 0) return SUMI_E_MEMORY;
   sumi_cells_same_form(c, *out, operand);
@@ -196,14 +275,9 @@ static sumi_status narrow_constant(struct sumi_cells *c, int operand, int *out) 
 
 sumi_status sumi_dot_narrow(struct sumi_cells *c, int operand, int *out) {
   *out = operand;
-  const sumi_dtype dtype = c->operand[operand].dtype;
-  if (dtype == SUMI_BFLOAT16) return SUMI_OK;
-  if (dtype != SUMI_FLOAT32)
-    return sumi_cells_refuse(c, "%s product: the card multiplies INT8 and BF16", sumi_dtype_label(dtype));
-  if (!c->narrow)
-    return sumi_cells_refuse(
-        c, "float32 product: the card multiplies INT8 and BF16 (precision bf16 narrows it)");
-  if (c->operand[operand].data) return narrow_constant(c, operand, out);
+  SUMI_TRY(check_type(c, c->operand[operand].dtype));
+  if (c->operand[operand].dtype == SUMI_BFLOAT16) return SUMI_OK;
+  if (c->operand[operand].data) return sumi_dot_narrow_scaled(c, operand, NULL, out);
   *out = sumi_dot_temp_like(c, SUMI_BFLOAT16, operand);
   if (*out < 0) return SUMI_E_MEMORY;
   struct sumi_vector p;
@@ -214,11 +288,19 @@ sumi_status sumi_dot_narrow(struct sumi_cells *c, int operand, int *out) {
   return sumi_vector_end(&p);
 }
 
-sumi_status sumi_dot_constant(struct sumi_cells *c, int i, const char *name, const float **data) {
-  *data = NULL;
+sumi_status sumi_dot_bias(struct sumi_cells *c, int i, struct sumi_dot_real *e) {
   if (!sumi_cells_has(c, i)) return SUMI_OK;
-  if (!c->operand[i].data) return sumi_cells_refuse(c, "'%s' is no constant", name);
-  *data = c->operand[i].data;
+  const struct sumi_cell_operand *o = &c->operand[i];
+  if (o->dtype != SUMI_FLOAT32 && o->dtype != SUMI_BFLOAT16)
+    return sumi_cells_refuse(c, "a bias of %s", sumi_dtype_label(o->dtype));
+  if (!o->data) return sumi_cells_refuse(c, "the bias is no constant");
+  e->bias = o->data;
+  if (o->dtype == SUMI_FLOAT32) return SUMI_OK;
+  const int64_t n = (int64_t)(o->bytes / sizeof(uint16_t));
+  float *wide = SUMI_NEW_ARRAY(c->arena, (size_t)n, float);
+  if (!wide) SUMI_FAIL_MEMORY(c->err);
+  sumi_to_f32(o->dtype, o->data, 0, n, wide);
+  e->bias = wide;
   return SUMI_OK;
 }
 

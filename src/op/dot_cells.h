@@ -16,9 +16,10 @@ struct sumi_dot_operands {
 sumi_status sumi_dot_conv(struct sumi_cells *c, const struct sumi_conv *v, const struct sumi_dot_operands *o,
                           struct sumi_cell_product *p);
 
-/* The same for y[.., n] = sum over k of x[.., k] * w[k, n]; transposed: w[n, k]. Channel parameters are [n]. */
-sumi_status sumi_dot_lines(struct sumi_cells *c, const struct sumi_dot_operands *o, bool transposed,
-                           struct sumi_cell_product *p);
+/* The same for a matrix product of the node's attributes (op/matmul.h), times alpha; y is [batch..., m, n]. Channel
+ * parameters are [n]. */
+sumi_status sumi_dot_matmul(struct sumi_cells *c, const struct sumi_dot_operands *o,
+                            struct sumi_cell_product *p);
 
 /* ACT's function for an activation; false: it has none. */
 bool sumi_dot_function(struct sumi_activation act, struct sumi_cell_product *p);
@@ -30,9 +31,11 @@ int sumi_dot_activation(struct sumi_vector *v, struct sumi_activation act, int x
 /* An operand of another element type, of the form of `like`. -1: out of memory. */
 int sumi_dot_temp_like(struct sumi_cells *c, sumi_dtype dtype, int like);
 
-/* A float32 or bfloat16 operand as bfloat16: constants are rounded at once, others by a cell where products may be narrowed.
- * Other types are refused. */
+/* A float32 or bfloat16 operand as bfloat16, where products may be narrowed: constants are rounded at once, others by a
+ * cell. Other types are refused. */
 sumi_status sumi_dot_narrow(struct sumi_cells *c, int operand, int *out);
+/* The same for a constant whose item i of dimension 0 is multiplied by factor[i], rounded to float32 first. */
+sumi_status sumi_dot_narrow_scaled(struct sumi_cells *c, int operand, const double *factor, int *out);
 
 /* What follows a float sum: y = act(sum * scale + bias + r * residual). */
 struct sumi_dot_real {
@@ -47,7 +50,7 @@ struct sumi_dot_real {
 sumi_status sumi_dot_real(struct sumi_cells *c, struct sumi_cell_product *p, const struct sumi_dot_real *e,
                           int64_t n);
 
-/* The contents of optional input i: NULL where it is not given. Refused where it is no constant. */
-sumi_status sumi_dot_constant(struct sumi_cells *c, int i, const char *name, const float **data);
+/* e->bias: the contents of optional input i, float32. Refused where it is no constant. */
+sumi_status sumi_dot_bias(struct sumi_cells *c, int i, struct sumi_dot_real *e);
 
 #endif

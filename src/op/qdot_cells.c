@@ -158,6 +158,6 @@ sumi_status sumi_qmatmul_cells(struct sumi_cells *c) {
   struct sumi_qdot q;
   struct sumi_cell_product p;
   SUMI_TRY(resolve(c, c->in[SUMI_QDOT_W]->dim[!transposed], &q));
-  SUMI_TRY(sumi_dot_lines(c, &o, transposed, &p));
+  SUMI_TRY(sumi_dot_matmul(c, &o, &p));
   return add_product(c, &q, &p, c->operand[o.y].rank - 1);
 }
