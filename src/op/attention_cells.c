@@ -4,6 +4,8 @@
 #include <float.h>
 #include <math.h>
 
+#include "base/half.h"
+#include "base/size.h"
 #include "op/vector_cells.h"
 
 struct sumi_heads sumi_heads_of(const struct sumi_cells *c, int operand, int64_t heads) {
@@ -17,7 +19,8 @@ struct sumi_heads sumi_heads_of(const struct sumi_cells *c, int operand, int64_t
 }
 
 static struct sumi_cell_view view(const struct sumi_heads *h, int64_t per_kv) {
-  return (struct sumi_cell_view){.operand = h->operand, .step = {h->batch, h->head * per_kv, h->head}};
+  return (struct sumi_cell_view){
+      .operand = h->operand, .at = h->at, .step = {h->batch, h->head * per_kv, h->head}};
 }
 
 /* Batches, heads of k and v, heads of q for each of them. */
@@ -72,11 +75,12 @@ sumi_status sumi_attention_values(struct sumi_cells *c, const struct sumi_attent
                             .token = 1,
                             .feature = a->keys};
     if (v.operand < 0) return SUMI_E_MEMORY;
-    struct sumi_cell_copy copy = {
-        .rank = 4,
-        .n = {a->batch, a->kv_heads, a->v_size, a->keys},
-        .to = {.operand = v.operand, .step = {v.batch, v.head, v.feature, v.token}},
-        .from = {.operand = a->v.operand, .step = {a->v.batch, a->v.head, a->v.feature, a->v.token}}};
+    struct sumi_cell_copy copy = {.rank = 4,
+                                  .n = {a->batch, a->kv_heads, a->v_size, a->keys},
+                                  .to = {.operand = v.operand, .step = {v.batch, v.head, v.feature, v.token}},
+                                  .from = {.operand = a->v.operand,
+                                           .at = a->v.at,
+                                           .step = {a->v.batch, a->v.head, a->v.feature, a->v.token}}};
     SUMI_TRY(sumi_cells_copy(c, &copy));
   }
   start(a, &x, &v, &a->y, product);
@@ -109,31 +113,48 @@ static int score(struct sumi_vector *v, const struct sumi_attention_softmax *f, 
   return s;
 }
 
-static int add_mask(struct sumi_vector *v, const struct sumi_attention_softmax *f, int u) {
-  const int view = sumi_vector_view_plain(v, f->mask);
+static int add_mask(struct sumi_vector *v, const struct sumi_attention_mask *m, int u) {
+  const int view = sumi_vector_view_plain(v, m->operand);
   if (view < 0) return -1;
-  for (int d = 0; d < 4; d++) v->view[view].step[v->loop[d]] = f->mask_step[d];
-  const int m = sumi_vector_load(v, view);
-  if (v->c->operand[f->mask].dtype != SUMI_BOOL) return SUMI_VECTOR(v, "a + b", u, m);
-  return SUMI_VECTOR(v, "b != 0 ? a : c", u, m, sumi_vector_float(v, -INFINITY));
+  v->view[view].at = m->at;
+  for (int d = 0; d < 4; d++) v->view[view].step[v->loop[d]] = m->step[d];
+  const int x = sumi_vector_load(v, view);
+  if (sumi_dtype_is_float(v->c->operand[m->operand].dtype)) return SUMI_VECTOR(v, "a + b", u, x);
+  return SUMI_VECTOR(v, "b > 0 ? a : a + c", u, x, sumi_vector_float(v, m->filter));
 }
 
 enum { OVER_KEYS = 1 << 3 };
 
-/* u, stored where there is a mask (else s is read once more), and its largest of each query. */
+/* u from s, with mask k; from the first mask on u is stored, in a new operand each time. */
+static sumi_status masked(struct sumi_cells *c, const struct sumi_attention_softmax *f, int k, int *s) {
+  struct sumi_vector v;
+  const int u = sumi_cells_temp(c, SUMI_FLOAT32, 4, c->operand[*s].dim);
+  if (u < 0) return SUMI_E_MEMORY;
+  sumi_vector_start(&v, c);
+  sumi_vector_over(&v, *s, 0);
+  int x = sumi_vector_load(&v, sumi_vector_view(&v, *s));
+  if (!k) x = score(&v, f, x);
+  x = add_mask(&v, &f->mask[k], x);
+  sumi_vector_store(&v, sumi_vector_view(&v, u), x);
+  *s = u;
+  return sumi_vector_end(&v);
+}
+
+/* The largest u of each query; with the last mask, if there is one, and then u is stored. */
 static sumi_status largest(struct sumi_cells *c, const struct sumi_attention_softmax *f, int s, int u,
                            int most) {
   struct sumi_vector v;
   sumi_vector_start(&v, c);
   sumi_vector_over(&v, s, OVER_KEYS);
-  int x = score(&v, f, sumi_vector_load(&v, sumi_vector_view(&v, s)));
-  if (f->mask >= 0) {
-    x = add_mask(&v, f, x);
+  int x = sumi_vector_load(&v, sumi_vector_view(&v, s));
+  if (f->n_mask < 2) x = score(&v, f, x);
+  if (f->n_mask) {
+    x = add_mask(&v, &f->mask[f->n_mask - 1], x);
     sumi_vector_store(&v, sumi_vector_view(&v, u), x);
   }
   int m = sumi_vector_reduce(&v, SUMI_CARD_V_RMAX, x);
   sumi_vector_tail(&v);
-  if (f->mask >= 0) m = sumi_vector_op(&v, SUMI_CARD_V_MAX, m, sumi_vector_float(&v, -FLT_MAX), 0);
+  if (f->n_mask) m = sumi_vector_op(&v, SUMI_CARD_V_MAX, m, sumi_vector_float(&v, -FLT_MAX), 0);
   sumi_vector_store(&v, sumi_vector_view_at(&v, most, 0), m);
   return sumi_vector_end(&v);
 }
@@ -145,7 +166,7 @@ static sumi_status powers(struct sumi_cells *c, const struct sumi_attention_soft
   sumi_vector_start(&v, c);
   sumi_vector_over(&v, from, OVER_KEYS);
   int x = sumi_vector_load(&v, sumi_vector_view(&v, from));
-  if (f->mask < 0) x = score(&v, f, x);
+  if (!f->n_mask) x = score(&v, f, x);
   x = SUMI_VECTOR(&v, "sumi_exp_f32(a - b)", x, sumi_vector_load(&v, sumi_vector_view_at(&v, most, 0)));
   sumi_vector_store(&v, sumi_vector_view(&v, e), x);
   const int sum = sumi_vector_reduce(&v, SUMI_CARD_V_RSUM, x);
@@ -162,8 +183,9 @@ sumi_status sumi_attention_softmax(struct sumi_cells *c, const struct sumi_atten
   for (int d = 0; d < 4; d++) dim[d] = c->operand[s].dim[d];
   const int most = sumi_cells_temp(c, SUMI_FLOAT32, 3, dim),
             inverse = sumi_cells_temp(c, SUMI_FLOAT32, 3, dim), e = sumi_cells_temp(c, SUMI_FLOAT32, 4, dim),
-            u = f->mask >= 0 ? sumi_cells_temp(c, SUMI_FLOAT32, 4, dim) : s;
+            u = f->n_mask ? sumi_cells_temp(c, SUMI_FLOAT32, 4, dim) : s;
   if (most < 0 || inverse < 0 || e < 0 || u < 0) return SUMI_E_MEMORY;
+  for (int k = 0; k + 1 < f->n_mask; k++) SUMI_TRY(masked(c, f, k, &s));
   SUMI_TRY(largest(c, f, s, u, most));
   SUMI_TRY(powers(c, f, u, most, e, inverse));
   sumi_vector_start(&v, c);
@@ -176,4 +198,48 @@ sumi_status sumi_attention_softmax(struct sumi_cells *c, const struct sumi_atten
   }
   sumi_vector_store(&v, sumi_vector_view(&v, p), x);
   return sumi_vector_end(&v);
+}
+
+sumi_status sumi_attention_window(struct sumi_cells *c, const struct sumi_attention_cells *a, int64_t past,
+                                  int64_t left, int64_t right, struct sumi_attention_softmax *f) {
+  const int64_t dim[] = {a->queries, a->keys};
+  size_t n;
+  if (!sumi_size_mul((size_t)a->queries, (size_t)a->keys, &n))
+    SUMI_FAIL(c->err, SUMI_E_LIMIT, "a mask is too large");
+  uint16_t *data = SUMI_NEW_ARRAY(c->arena, n, uint16_t);
+  if (!data) SUMI_FAIL_MEMORY(c->err);
+  for (int64_t i = 0; i < a->queries; i++)
+    for (int64_t t = 0; t < a->keys; t++) {
+      const int64_t ahead = t - (i + past);
+      const bool hidden = (left >= 0 && ahead < -left) || (right >= 0 && ahead > right);
+      data[i * a->keys + t] = hidden ? sumi_bf16_from_f32(-INFINITY) : 0;
+    }
+  const int operand = sumi_cells_constant(c, SUMI_BFLOAT16, 2, dim, data);
+  if (operand < 0) return SUMI_E_MEMORY;
+  f->mask[f->n_mask++] = (struct sumi_attention_mask){.operand = operand, .step = {0, 0, a->keys, 1}};
+  return SUMI_OK;
+}
+
+/* REAL, times scale. */
+static sumi_status add_real(struct sumi_cells *c, float scale, struct sumi_cell_product *p) {
+  float *all = SUMI_NEW_ARRAY(c->arena, (size_t)p->outputs, float);
+  if (!all) SUMI_FAIL_MEMORY(c->err);
+  for (int64_t i = 0; i < p->outputs; i++) all[i] = scale;
+  p->scale = all;
+  p->flags = SUMI_CARD_ACT_REAL | SUMI_CARD_ACT_CHANNEL;
+  p->c = (struct sumi_card_stage){.mul = 1, .out_mul = 1};
+  return sumi_cells_product(c, p);
+}
+
+sumi_status sumi_attention_real(struct sumi_cells *c, const struct sumi_attention_cells *a, float scale,
+                                const struct sumi_attention_softmax *f) {
+  const int64_t dim[] = {a->batch, a->heads, a->queries, a->keys};
+  const int s = sumi_cells_temp(c, SUMI_FLOAT32, 4, dim), p = sumi_cells_temp(c, SUMI_BFLOAT16, 4, dim);
+  struct sumi_cell_product product;
+  if (s < 0 || p < 0) return SUMI_E_MEMORY;
+  sumi_attention_scores(a, s, &product);
+  SUMI_TRY(add_real(c, scale, &product));
+  SUMI_TRY(sumi_attention_softmax(c, f, s, p));
+  SUMI_TRY(sumi_attention_values(c, a, p, &product));
+  return add_real(c, 1, &product);
 }

@@ -248,8 +248,7 @@ int sumi_dot_temp_like(struct sumi_cells *c, sumi_dtype dtype, int like) {
   return made;
 }
 
-/* Whether the type can be multiplied, perhaps narrowed. */
-static sumi_status check_type(struct sumi_cells *c, sumi_dtype dtype) {
+sumi_status sumi_dot_check_type(struct sumi_cells *c, sumi_dtype dtype) {
   if (dtype == SUMI_BFLOAT16 || (dtype == SUMI_FLOAT32 && c->narrow)) return SUMI_OK;
   return sumi_cells_refuse(c, "%s product: the card multiplies INT8 and BF16%s", sumi_dtype_label(dtype),
                            dtype == SUMI_FLOAT32 ? " (precision bf16 narrows it)" : "");
@@ -257,7 +256,7 @@ static sumi_status check_type(struct sumi_cells *c, sumi_dtype dtype) {
 
 sumi_status sumi_dot_narrow_scaled(struct sumi_cells *c, int operand, const double *factor, int *out) {
   const struct sumi_cell_operand from = c->operand[operand];
-  SUMI_TRY(check_type(c, from.dtype));
+  SUMI_TRY(sumi_dot_check_type(c, from.dtype));
   if (!from.data) return sumi_cells_refuse(c, "the weights are no constants");
   const size_t n = from.bytes / sizeof(float);
   const int64_t outer = factor ? from.step[0] : 1; /* elements of an item of dimension 0 */
@@ -275,7 +274,7 @@ sumi_status sumi_dot_narrow_scaled(struct sumi_cells *c, int operand, const doub
 
 sumi_status sumi_dot_narrow(struct sumi_cells *c, int operand, int *out) {
   *out = operand;
-  SUMI_TRY(check_type(c, c->operand[operand].dtype));
+  SUMI_TRY(sumi_dot_check_type(c, c->operand[operand].dtype));
   if (c->operand[operand].dtype == SUMI_BFLOAT16) return SUMI_OK;
   if (c->operand[operand].data) return sumi_dot_narrow_scaled(c, operand, NULL, out);
   *out = sumi_dot_temp_like(c, SUMI_BFLOAT16, operand);

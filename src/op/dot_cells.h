@@ -31,6 +31,9 @@ int sumi_dot_activation(struct sumi_vector *v, struct sumi_activation act, int x
 /* An operand of another element type, of the form of `like`. -1: out of memory. */
 int sumi_dot_temp_like(struct sumi_cells *c, sumi_dtype dtype, int like);
 
+/* Refuses element types that cannot be multiplied, nor narrowed. */
+sumi_status sumi_dot_check_type(struct sumi_cells *c, sumi_dtype dtype);
+
 /* A float32 or bfloat16 operand as bfloat16, where products may be narrowed: constants are rounded at once, others by a
  * cell. Other types are refused. */
 sumi_status sumi_dot_narrow(struct sumi_cells *c, int operand, int *out);

@@ -74,16 +74,15 @@ static sumi_status weights(struct sumi_cells *c, const struct sumi_qattention *a
   struct sumi_attention_softmax f = {.factor = a->factor,
                                      .divide = a->divide,
                                      .p_scale = scale_of(c, SUMI_QATTENTION_P_SCALE),
-                                     .p_zero = zero_of(c, SUMI_QATTENTION_P_ZERO),
-                                     .mask = -1};
+                                     .p_zero = zero_of(c, SUMI_QATTENTION_P_ZERO)};
   if (a->quantised) {
     f.s_zero = (float)zero_of(c, SUMI_QATTENTION_S_ZERO);
     f.s_scale = scale_of(c, SUMI_QATTENTION_S_SCALE);
   }
   if (a->masked) {
-    f.mask = sumi_cells_row_major(c, MASK);
-    if (f.mask < 0) return SUMI_E_MEMORY;
-    for (int d = 0; d < 4; d++) f.mask_step[d] = a->mask_stride[d];
+    struct sumi_attention_mask *m = &f.mask[f.n_mask++];
+    if ((m->operand = sumi_cells_row_major(c, MASK)) < 0) return SUMI_E_MEMORY;
+    for (int d = 0; d < 4; d++) m->step[d] = a->mask_stride[d];
   }
   *p = sumi_cells_temp(c, c->in[SUMI_QATTENTION_P_ZERO]->dtype, 4, c->operand[s].dim);
   return *p < 0 ? SUMI_E_MEMORY : sumi_attention_softmax(c, &f, s, *p);
