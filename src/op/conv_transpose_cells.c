@@ -129,8 +129,8 @@ sumi_status sumi_conv_transpose_cells(struct sumi_cells *c) {
     return sumi_cells_refuse(c, "an empty product");
   if (!c->operand[1].data) return sumi_cells_refuse(c, "the weights are no constants");
   SUMI_TRY(sumi_dot_bias(c, 2, &e));
-  SUMI_TRY(sumi_dot_narrow(c, 0, &o.x));
-  SUMI_TRY(sumi_dot_narrow(c, 1, &o.w));
+  SUMI_TRY(sumi_dot_narrow(c, 0, 1, &o.x));
+  SUMI_TRY(sumi_dot_narrow(c, 1, -1, &o.w));
   o.x = sumi_cells_neighbours(c, o.x, 1);
   o.y = sumi_cells_neighbours(c, o.y, 1);
   if (o.x < 0 || o.y < 0) return SUMI_E_MEMORY;

@@ -272,11 +272,14 @@ sumi_status sumi_dot_narrow_scaled(struct sumi_cells *c, int operand, const doub
   return SUMI_OK;
 }
 
-sumi_status sumi_dot_narrow(struct sumi_cells *c, int operand, int *out) {
+sumi_status sumi_dot_narrow(struct sumi_cells *c, int operand, int axis, int *out) {
   *out = operand;
   SUMI_TRY(sumi_dot_check_type(c, c->operand[operand].dtype));
   if (c->operand[operand].dtype == SUMI_BFLOAT16) return SUMI_OK;
   if (c->operand[operand].data) return sumi_dot_narrow_scaled(c, operand, NULL, out);
+  if (c->operand[operand].free) /* the narrowed one lies like it: chosen here, no copy is needed */
+    operand = axis < 0 ? sumi_cells_row_major(c, operand) : sumi_cells_neighbours(c, operand, axis);
+  if (operand < 0) return SUMI_E_MEMORY;
   *out = sumi_dot_temp_like(c, SUMI_BFLOAT16, operand);
   if (*out < 0) return SUMI_E_MEMORY;
   struct sumi_vector p;

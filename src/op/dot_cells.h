@@ -35,8 +35,9 @@ int sumi_dot_temp_like(struct sumi_cells *c, sumi_dtype dtype, int like);
 sumi_status sumi_dot_check_type(struct sumi_cells *c, sumi_dtype dtype);
 
 /* A float32 or bfloat16 operand as bfloat16, where products may be narrowed: constants are rounded at once, others by a
- * cell. Other types are refused. */
-sumi_status sumi_dot_narrow(struct sumi_cells *c, int operand, int *out);
+ * cell. Other types are refused. axis: whose elements shall be neighbours in the end (-1 = row-major), for operands whose form
+ * may still be chosen. */
+sumi_status sumi_dot_narrow(struct sumi_cells *c, int operand, int axis, int *out);
 /* The same for a constant whose item i of dimension 0 is multiplied by factor[i], rounded to float32 first. */
 sumi_status sumi_dot_narrow_scaled(struct sumi_cells *c, int operand, const double *factor, int *out);
 

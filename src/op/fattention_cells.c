@@ -25,7 +25,7 @@ static sumi_status take(struct sumi_cells *c, int i, const char *heads_attr, str
                         int64_t *heads) {
   int operand;
   *heads = c->in[i]->rank == 4 ? c->in[i]->dim[1] : sumi_attr_int(c->node, heads_attr, 0);
-  SUMI_TRY(sumi_dot_narrow(c, i, &operand));
+  SUMI_TRY(sumi_dot_narrow(c, i, -1, &operand));
   operand = sumi_cells_row_major(c, operand);
   if (operand < 0) return SUMI_E_MEMORY;
   *h = sumi_heads_of(c, operand, *heads);

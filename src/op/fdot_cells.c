@@ -4,12 +4,19 @@
 
 #include "op/dot_cells.h"
 #include "op/gemm.h"
+#include "op/matmul.h"
 
-/* The operands of inputs x and w, narrowed; residual: an input, -1 = none. */
+/* The operands of inputs 0 and 1, narrowed; x and w: the axes of their channels. residual: an input, -1 = none. */
 static sumi_status operands(struct sumi_cells *c, int x, int w, int residual, struct sumi_dot_operands *o) {
   *o = (struct sumi_dot_operands){.y = sumi_cells_out(c, 0), .residual = residual};
-  SUMI_TRY(sumi_dot_narrow(c, x, &o->x));
-  return sumi_dot_narrow(c, w, &o->w);
+  SUMI_TRY(sumi_dot_narrow(c, 0, x, &o->x));
+  return sumi_dot_narrow(c, 1, w, &o->w);
+}
+
+static sumi_status matmul_operands(struct sumi_cells *c, int residual, struct sumi_dot_operands *o) {
+  struct sumi_matmul mm;
+  SUMI_TRY(sumi_matmul_resolve(c->node, c->in[0], c->in[1], &mm, c->err));
+  return operands(c, mm.a_k, mm.b_k, residual, o);
 }
 
 static sumi_status add_conv(struct sumi_cells *c, const struct sumi_conv *v,
@@ -25,7 +32,7 @@ sumi_status sumi_conv_cells(struct sumi_cells *c) {
   struct sumi_conv v;
   struct sumi_dot_operands o;
   SUMI_TRY(sumi_conv_resolve(c->node, c->in[0], c->in[1], &v, c->err));
-  SUMI_TRY(operands(c, 0, 1, sumi_cells_has(c, 3) ? 3 : -1, &o));
+  SUMI_TRY(operands(c, 1, 1, sumi_cells_has(c, 3) ? 3 : -1, &o));
   return add_conv(c, &v, &o);
 }
 
@@ -36,7 +43,7 @@ sumi_status sumi_fconv_cells(struct sumi_cells *c) {
   SUMI_TRY(sumi_conv_resolve(c->node, c->in[X], c->in[W], &v, c->err));
   if (!c->operand[S].data) return sumi_cells_refuse(c, "the factors are no constants");
   SUMI_TRY(sumi_dot_narrow_scaled(c, W, c->operand[S].data, &o.w));
-  SUMI_TRY(sumi_dot_narrow(c, X, &o.x));
+  SUMI_TRY(sumi_dot_narrow(c, X, 1, &o.x));
   return add_conv(c, &v, &o);
 }
 
@@ -44,7 +51,7 @@ sumi_status sumi_matmul_cells(struct sumi_cells *c) {
   struct sumi_dot_operands o;
   struct sumi_cell_product p;
   const struct sumi_dot_real e = {.scale = sumi_attr_float(c->node, "alpha", 1)};
-  SUMI_TRY(operands(c, 0, 1, -1, &o));
+  SUMI_TRY(matmul_operands(c, -1, &o));
   SUMI_TRY(sumi_dot_matmul(c, &o, &p));
   return sumi_dot_real(c, &p, &e, p.outputs);
 }
@@ -54,7 +61,7 @@ sumi_status sumi_fmatmul_cells(struct sumi_cells *c) {
   struct sumi_cell_product p;
   struct sumi_dot_real e = {.scale = 1, .bias_mul = 1};
   SUMI_TRY(sumi_activation_resolve(c->node, &e.activation, c->err));
-  SUMI_TRY(operands(c, 0, 1, -1, &o));
+  SUMI_TRY(matmul_operands(c, -1, &o));
   SUMI_TRY(sumi_dot_bias(c, 2, &e));
   SUMI_TRY(sumi_dot_matmul(c, &o, &p));
   return sumi_dot_real(c, &p, &e, p.outputs);
@@ -80,7 +87,7 @@ sumi_status sumi_gemm_cells(struct sumi_cells *c) {
       .scale = g.alpha, .bias_mul = g.beta, .r_mul = g.beta, .activation = g.activation};
   const bool whole = add && add->rank == 2 && add->dim[0] == g.m && add->dim[1] == g.n &&
                      (g.c_row || !c->operand[2].data); /* C is added like a residual */
-  SUMI_TRY(operands(c, 0, 1, whole ? 2 : -1, &o));
+  SUMI_TRY(matmul_operands(c, whole ? 2 : -1, &o));
   if (add && g.c_row && !whole) return sumi_cells_refuse(c, "C has a number for each row");
   if (add && !whole) {
     SUMI_TRY(sumi_dot_bias(c, 2, &e));

@@ -65,8 +65,8 @@ static sumi_status project(struct sumi_cells *c, int *qkv) {
   struct sumi_dot_operands o = {.residual = -1};
   struct sumi_dot_real e = {.scale = 1, .bias_mul = 1};
   struct sumi_cell_product p;
-  SUMI_TRY(sumi_dot_narrow(c, INPUT, &o.x));
-  SUMI_TRY(sumi_dot_narrow(c, WEIGHTS, &o.w));
+  SUMI_TRY(sumi_dot_narrow(c, INPUT, -1, &o.x));
+  SUMI_TRY(sumi_dot_narrow(c, WEIGHTS, 0, &o.w));
   SUMI_TRY(sumi_dot_bias(c, BIAS, &e));
   *qkv = o.y = sumi_cells_temp(c, SUMI_BFLOAT16, 3, dim);
   if (o.y < 0) return SUMI_E_MEMORY;
@@ -105,7 +105,7 @@ static sumi_status take(struct sumi_cells *c, int i, bool biased, int64_t first,
                         int *out) {
   struct sumi_vector v;
   if (!biased) {
-    SUMI_TRY(sumi_dot_narrow(c, i, out));
+    SUMI_TRY(sumi_dot_narrow(c, i, -1, out));
     *out = sumi_cells_row_major(c, *out);
     return *out < 0 ? SUMI_E_MEMORY : SUMI_OK;
   }

@@ -1,6 +1,6 @@
 /* Every case of every operator that describes itself as cells: each such node, computed by its reference function, once more by
  * its cells over host memory (cells_test.h). With what the case has as constants, and with everything but its first input
- * constant; inputs row-major, and with axis 1 as neighbours; products of float32 refused, and on bfloat16.
+ * constant; inputs row-major, with axis 1 as neighbours, and as the operator likes; products of float32 refused, and on bfloat16.
  *   op_cells [-s SEED] [NAME]     with a name, every refusal is printed; exit 1 on any failure */
 #include "op/cells_test.h"
 
@@ -38,9 +38,12 @@ struct node_run {
   struct tally *tally;
 };
 
+enum form { ROW_MAJOR, NEIGHBOURS, FREE, N_FORMS };
+
 struct variant {
   int constants; /* which of value.constant */
-  bool channels_last, narrow;
+  enum form form;
+  bool narrow;
 };
 
 static size_t bytes_of(const struct sumi_tensor *t) {
@@ -51,12 +54,13 @@ static size_t bytes_of(const struct sumi_tensor *t) {
 
 /* ---- one node by cells --------------------------------------------------------------------------------------------- */
 
-static struct sumi_cell_operand operand_of(const struct sumi_tensor *t, bool constant, bool channels_last) {
+static struct sumi_cell_operand operand_of(const struct sumi_tensor *t, bool constant, enum form form) {
   struct sumi_cell_operand o = {.dtype = t->dtype, .rank = t->rank, .bytes = bytes_of(t)};
   memcpy(o.dim, t->dim, sizeof o.dim);
   sumi_strides(t->dim, t->rank, o.step);
   if (constant) o.data = t->data;
-  if (constant || !channels_last || t->rank < 3) return o;
+  o.free = !constant && form == FREE;
+  if (constant || form != NEIGHBOURS || t->rank < 3) return o;
   int64_t step = 1;
   o.step[1] = step;
   step = t->dim[1];
@@ -115,8 +119,9 @@ static bool same_outputs(const struct node_run *n, const struct sumi_cells *c, u
 }
 
 static void fail(const struct node_run *n, const struct variant *v, const char *why) {
-  printf("FAIL %s%s%s%s: %s\n  %s\n", n->op->name, v->constants ? ", constants" : "",
-         v->channels_last ? ", axis 1 as neighbours" : "", v->narrow ? ", narrow" : "", why, n->c->text);
+  static const char *const label[] = {"", ", axis 1 as neighbours", ", free"};
+  printf("FAIL %s%s%s%s: %s\n  %s\n", n->op->name, v->constants ? ", constants" : "", label[v->form],
+         v->narrow ? ", narrow" : "", why, n->c->text);
   n->tally->failed++;
 }
 
@@ -168,7 +173,7 @@ static void check_variant(const struct node_run *n, const struct variant *v) {
     if (!from) continue;
     t[i] = from->t;
     if (!constant) t[i].data = NULL;
-    c.operand[i] = operand_of(&from->t, constant, v->channels_last && i < c.n_in);
+    c.operand[i] = operand_of(&from->t, constant, i < c.n_in ? v->form : FREE);
   }
   run_cells(n, v, &c);
   sumi_arena_fini(&arena);
@@ -186,11 +191,12 @@ static void check_node(const struct node_run *n) {
   }
   for (int i = 0; i < n_out; i++)
     if (!has_operand(n->out[i])) return;
-  for (int k = 0; k < 8; k++) {
-    const struct variant v = {.constants = k & 1, .channels_last = k & 2, .narrow = k & 4};
+  for (int k = 0; k < 4 * N_FORMS; k++) {
+    const struct variant v = {.constants = k & 1, .form = (enum form)(k / 4), .narrow = k & 2};
     bool all = true;
     for (int i = 0; i < n_in; i++) all = all && (!n->in[i] || n->in[i]->constant[v.constants]);
-    if (all || (v.constants && !differs) || (v.channels_last && !deep) || (v.narrow && !narrow)) continue;
+    if (all || (v.constants && !differs) || (v.form == NEIGHBOURS && !deep) || (v.narrow && !narrow))
+      continue;
     check_variant(n, &v);
   }
 }
