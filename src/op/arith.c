@@ -6,6 +6,7 @@
 #include "op/grad.h"
 #include "op/lane.h"
 #include "op/ops.h"
+#include "op/vector_cells.h"
 
 /* a / b where b may be 0 and the quotient may not fit: INT64_MIN / -1 wraps. */
 static inline int64_t quotient_i64(int64_t a, int64_t b) {
@@ -46,6 +47,9 @@ static sumi_status run(const struct sumi_call *c, const sumi_loop *loop) {
   static const sumi_loop symbol##_loops[] = {symbol##_f32, symbol##_f64, symbol##_i64, symbol##_u64}; \
   static sumi_status symbol##_infer(struct sumi_infer *ctx) { return infer(ctx, dim_op); }            \
   static sumi_status symbol##_ref(const struct sumi_call *c) { return run(c, symbol##_loops); }       \
+  static sumi_status symbol##_cells(struct sumi_cells *c) {                                           \
+    return sumi_binary_cells(c, "a " #op " b", #i64);                                                 \
+  }                                                                                                   \
   const struct sumi_op sumi_op_##symbol = {                                                           \
       .name = label,                                                                                  \
       .formula = text,                                                                                \
@@ -58,6 +62,7 @@ static sumi_status run(const struct sumi_call *c, const sumi_loop *loop) {
       .by_item = sumi_by_item_elements,                                                               \
       .ref = symbol##_ref,                                                                            \
       .lower = sumi_binary_lower,                                                                     \
+      .cells = symbol##_cells,                                                                        \
       .grad = sumi_##symbol##_grad,                                                                   \
       .cases = case_list,                                                                             \
   };

@@ -10,6 +10,7 @@
 #include <math.h>
 
 #include "base/size.h"
+#include "op/fattention_cells.h"
 #include "op/op_util.h"
 #include "op/widen.h"
 
@@ -371,6 +372,13 @@ static const struct sumi_case cases[] = {
      "qk_matmul_output_mode = 3> "
      "(q, k, v, , pk, pv) }",
      .rtol = 1e-5, .why = "flat heads, a past, the probabilities"},
+    {"g (float[2,3,5,8] q, float[2,3,6,8] k, float[2,3,6,4] v, bool[2,1,5,6] m) => (y) "
+     "{ y = Attention <is_causal = 1, softcap = 3.0> (q, k, v, m) }",
+     .rtol = 1e-5, .why = "causal and a mask: some queries may see nothing"},
+    {"g (float[1,7,12] q, float[1,7,12] k, float[1,7,12] v) => (y) "
+     "{ y = Attention <q_num_heads = 3, kv_num_heads = 3, left_window_size = 2, right_window_size = 1, "
+     "scale = 0.5> (q, k, v) }",
+     .rtol = 1e-5, .why = "a window, flat heads"},
     {NULL},
 };
 
@@ -383,6 +391,7 @@ const struct sumi_op sumi_op_attention = {
     .out = out,
     .infer = attention_infer,
     .ref = attention_ref,
+    .cells = sumi_attention_cells,
     .scratch = attention_scratch,
     .cost = attention_cost,
     .cases = cases,

@@ -2,6 +2,7 @@
  *   y[b, m, o] = act(bias[m] + sum over taps k, channels c of w[m, c, k] * x[b, c, o * stride + k * dilation - begin] + r[b, m, o])
  * x, w, r are bfloat16, bias and all sums float32; y is bfloat16, or float32 with to = 1. */
 #include "op/bdot.h"
+#include "op/bdot_cells.h"
 #include "op/bdot_lower.h"
 #include "op/by_item.h"
 #include "op/conv.h"
@@ -84,6 +85,7 @@ const struct sumi_op sumi_op_bconv = {
     .by_item = bconv_by_item,
     .ref = sumi_conv_ref,
     .lower = sumi_bconv_lower,
+    .cells = sumi_bconv_cells,
     .lanes = sumi_bconv_lanes,
     .scratch = sumi_widen_scratch,
     .cost = bconv_cost,

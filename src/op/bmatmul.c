@@ -4,6 +4,7 @@
 #include "base/size.h"
 #include "op/activation.h"
 #include "op/bdot.h"
+#include "op/bdot_cells.h"
 #include "op/bdot_lower.h"
 #include "op/by_item.h"
 #include "op/conv.h"
@@ -93,6 +94,7 @@ const struct sumi_op sumi_op_bmatmul = {
     .by_item = bmatmul_by_item,
     .ref = bmatmul_ref,
     .lower = sumi_bmatmul_lower,
+    .cells = sumi_bmatmul_cells,
     .lanes = sumi_bmatmul_lanes,
     .scratch = sumi_widen_scratch,
     .cost = bmatmul_cost,

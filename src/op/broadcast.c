@@ -88,6 +88,10 @@ struct sumi_tensor sumi_second_operand(const struct sumi_call *c) {
   return b;
 }
 
+int sumi_second_axis(const struct sumi_node *node, int rank_a, int rank_b, int rank_out) {
+  return node->version >= 7 || rank_b >= rank_a ? rank_out - rank_b : (int)old_axis(node, rank_a, rank_b);
+}
+
 /* ---- types and contents -------------------------------------------------------------------------------- */
 
 sumi_dtype sumi_infer_dtype(const struct sumi_infer *ctx, int first, int last) {

@@ -42,6 +42,9 @@ sumi_status sumi_infer_binary(struct sumi_infer *ctx, sumi_dtype dtype);
  * for. */
 struct sumi_tensor sumi_second_operand(const struct sumi_call *c);
 
+/* The output's dimension at which the second input's dimension 0 lies. */
+int sumi_second_axis(const struct sumi_node *node, int rank_a, int rank_b, int rank_out);
+
 /* The first input that has an element type gives it. */
 sumi_dtype sumi_infer_dtype(const struct sumi_infer *ctx, int first, int last);
 

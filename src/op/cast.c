@@ -19,6 +19,7 @@
 #include "op/lane_steps.h"
 #include "op/ops.h"
 #include "op/quant_lower.h"
+#include "op/vector_cells.h"
 #include "plan/lower.h"
 
 /* ---- plain loops for the pairs that networks use ------------------------------------------------------- */
@@ -286,6 +287,27 @@ static sumi_status cast_lower(struct sumi_lower *l) {
   return sumi_lower_emit(l, run_convert, a, kernel->name, &a->x, 1, &a->y, 1);
 }
 
+/* Cut toward zero, held to 32 bits, NaN as the lowest number. */
+static int cut(struct sumi_vector *p, int x) {
+  const int whole = sumi_vector_op(p, SUMI_CARD_V_F2I,
+                                   SUMI_VECTOR(p, "a < 0 ? sumi_ceil_f32(a) : sumi_floor_f32(a)", x), 0, 0);
+  return SUMI_VECTOR(p, "a == a ? b : c", x, whole, sumi_vector_int(p, INT32_MIN));
+}
+
+static sumi_status cast_cells(struct sumi_cells *c) {
+  const sumi_dtype from = c->in[0]->dtype, to = c->out[0]->dtype;
+  if (from == to) return sumi_copy_cells(c, sumi_cells_out(c, 0), 0);
+  struct sumi_vector p;
+  const int y = sumi_eltwise_begin(&p, c, 1), x = sumi_vector_load(&p, sumi_vector_view(&p, 0));
+  const int view = sumi_vector_view(&p, y);
+  if (sumi_vector_bad(&p)) return sumi_vector_end(&p);
+  int v = from == SUMI_BOOL || to == SUMI_BOOL ? SUMI_VECTOR(&p, "a != 0", x) : x;
+  if (v >= 0 && to != SUMI_BOOL && sumi_dtype_is_float(to)) v = SUMI_VECTOR(&p, "(float)a", v);
+  if (v >= 0 && p.value[v].real && !sumi_dtype_is_float(to)) v = cut(&p, v);
+  sumi_vector_store_wrapped(&p, view, v);
+  return sumi_vector_end(&p);
+}
+
 static sumi_status cast_ref(const struct sumi_call *c) {
   const struct sumi_tensor *x = c->in[0];
   struct sumi_tensor *y = c->out[0];
@@ -322,6 +344,11 @@ static const struct sumi_case cast_cases[] = {
     {"g (float[37] x) => (y) { y = Cast <to = 17> (x) }", .low = -600, .high = 600,
      .why = "to float8: saturates"},
     {"g (bool[37] x) => (y) { y = Cast <to = 1> (x) }"},
+    {"g (float[3,37] x) => (y) { y = Cast <to = 3> (x) }", .low = -600, .high = 600, .why = "to int8: wraps"},
+    {"g (int32[37] x) => (y) { y = Cast <to = 2> (x) }", .low = -600, .high = 600, .why = "to uint8: wraps"},
+    {"g (float[3,37] x) => (y) { y = Cast <to = 16> (x) }", .why = "to bfloat16"},
+    {"g (float[3,37] x) => (y) { h = Cast <to = 16> (x) y = Cast <to = 6> (h) }", .low = -9, .high = 9},
+    {"g (int32[37] x) => (y) { y = Cast <to = 9> (x) }", .low = -2, .high = 2, .why = "to bool"},
     {NULL},
 };
 static const struct sumi_case like_cases[] = {
@@ -340,6 +367,7 @@ const struct sumi_op sumi_op_cast = {
     .infer = cast_infer,
     .by_item = sumi_by_item_first,
     .ref = cast_ref,
+    .cells = cast_cells,
     .lower = cast_lower,
     .lanes = cast_lanes,
     .grad = sumi_cast_grad,
@@ -355,6 +383,7 @@ const struct sumi_op sumi_op_cast_like = {
     .out = out,
     .infer = cast_like_infer,
     .ref = cast_ref,
+    .cells = cast_cells,
     .grad = sumi_cast_grad,
     .cases = like_cases,
 };

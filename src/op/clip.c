@@ -8,6 +8,7 @@
 #include "op/grad.h"
 #include "op/lane.h"
 #include "op/ops.h"
+#include "op/vector_cells.h"
 
 /* low and high as the lane has them. */
 union limits {
@@ -75,6 +76,30 @@ static sumi_status clip_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
+/* Limits that are inputs are read where they lie. */
+static sumi_status clip_cells(struct sumi_cells *c) {
+  static const char *const name[] = {"min", "max"}, *const formula[] = {"a < b ? b : a", "a > b ? b : a"};
+  struct sumi_vector p;
+  const int y = sumi_eltwise_begin(&p, c, 1);
+  int v = sumi_vector_load(&p, sumi_vector_view(&p, 0));
+  const bool real = v >= 0 && p.value[v].real;
+  for (int i = 0; i < 2; i++) {
+    const struct sumi_attr *attr = sumi_node_attr(c->node, name[i]);
+    int limit = -1;
+    if (sumi_cells_has(c, 1 + i))
+      limit = sumi_vector_load(&p, sumi_vector_view_plain(&p, 1 + i));
+    else if (real)
+      limit = sumi_vector_float(&p, attr ? attr->u.f : i ? FLT_MAX : -FLT_MAX);
+    else if (attr)
+      return sumi_cells_refuse(c, "integers with limits that are floats");
+    else
+      continue;
+    v = SUMI_VECTOR(&p, formula[i], v, limit);
+  }
+  sumi_vector_store(&p, sumi_vector_view(&p, y), v);
+  return sumi_vector_end(&p);
+}
+
 static const struct sumi_attr_spec attrs[] = {{"min", SUMI_ATTR_FLOAT, false, 11},
                                               {"max", SUMI_ATTR_FLOAT, false, 11},
                                               {"consumed_inputs", SUMI_ATTR_INTS, false, 6},
@@ -106,6 +131,7 @@ const struct sumi_op sumi_op_clip = {
     .by_item = sumi_by_item_elements,
     .ref = clip_ref,
     .lower = sumi_unary_lower,
+    .cells = clip_cells,
     .grad = sumi_clip_grad,
     .cases = cases,
 };

@@ -4,6 +4,7 @@
 
 #include "op/lane.h"
 #include "op/ops.h"
+#include "op/vector_cells.h"
 
 static const struct sumi_attr_spec old_attrs[] = {
     {"axis", SUMI_ATTR_INT, false, 7}, {"broadcast", SUMI_ATTR_INT, false, 7}, {NULL}};
@@ -68,6 +69,9 @@ static void run_strings(const struct sumi_call *c) {
   SUMI_BINARY_LOOP(symbol##_u64, uint64_t, uint8_t, a op b)                                           \
   static const sumi_loop symbol##_loops[] = {symbol##_f32, symbol##_f64, symbol##_i64, symbol##_u64}; \
   static sumi_status symbol##_ref(const struct sumi_call *c) { ref_fn(c, symbol##_loops); }           \
+  static sumi_status symbol##_cells(struct sumi_cells *c) {                                           \
+    return sumi_binary_cells(c, "a " #op " b", "a " #op " b");                                        \
+  }                                                                                                   \
   static const struct sumi_port symbol##_in[] = {{"A", types, 'T'}, {"B", types, 'T'}, {NULL}};       \
   static const struct sumi_case symbol##_cases[] = {                                                  \
       {"g (int32[3,1,9] x, int32[4,1] y) => (z) { z = " label " (x, y) }"},                           \
@@ -83,6 +87,7 @@ static void run_strings(const struct sumi_call *c) {
       .out = out,                                                                                     \
       .infer = infer_fn,                                                                              \
       .ref = symbol##_ref,                                                                            \
+      .cells = symbol##_cells,                                                                        \
       .cases = symbol##_cases,                                                                        \
   };
 

@@ -10,6 +10,7 @@
 
 #include "base/size.h"
 #include "op/conv_lower.h"
+#include "op/fdot_cells.h"
 #include "op/grad.h"
 #include "op/widen.h"
 
@@ -203,6 +204,7 @@ const struct sumi_op sumi_op_conv = {
     .by_item = conv_by_item,
     .ref = sumi_conv_ref,
     .lower = sumi_conv_lower,
+    .cells = sumi_conv_cells,
     .scratch = sumi_widen_scratch,
     .cost = conv_cost,
     .grad = sumi_conv_grad,
@@ -221,6 +223,7 @@ const struct sumi_op sumi_op_fused_conv = {
     .by_item = conv_by_item,
     .ref = sumi_conv_ref,
     .lower = sumi_conv_lower,
+    .cells = sumi_conv_cells,
     .scratch = sumi_widen_scratch,
     .cost = conv_cost,
     .product = sumi_conv_product,

@@ -6,6 +6,7 @@
 
 #include "base/size.h"
 #include "op/conv.h"
+#include "op/integer_dot_cells.h"
 #include "op/requantize.h"
 
 /* Input i, where given, has one element, or one per output channel where channels says so. */
@@ -210,6 +211,7 @@ const struct sumi_op sumi_op_conv_integer = {
     .out = integer_out,
     .infer = integer_infer,
     .ref = integer_ref,
+    .cells = sumi_conv_integer_cells,
     .cost = integer_cost,
     .cases = integer_cases,
 };
@@ -223,6 +225,7 @@ const struct sumi_op sumi_op_qlinear_conv = {
     .out = qlinear_out,
     .infer = qlinear_infer,
     .ref = qlinear_ref,
+    .cells = sumi_qlinear_conv_cells,
     .cost = qlinear_cost,
     .cases = qlinear_cases,
 };

@@ -10,6 +10,7 @@
 #include "op/by_item.h"
 #include "op/conv.h"
 #include "op/conv_transpose_lower.h"
+#include "op/fdot_cells.h"
 #include "op/widen.h"
 
 /* The figures of output_padding or output_shape; the latter may also be written with batch and channels in
@@ -302,6 +303,7 @@ const struct sumi_op sumi_op_conv_transpose = {
     .by_item = sumi_by_item_first,
     .ref = transpose_ref,
     .lower = sumi_conv_transpose_lower,
+    .cells = sumi_conv_transpose_cells,
     .scratch = sumi_widen_scratch,
     .cost = transpose_cost,
     .cases = cases,

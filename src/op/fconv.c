@@ -6,6 +6,7 @@
 #include "op/by_item.h"
 #include "op/conv.h"
 #include "op/conv_lower.h"
+#include "op/fdot_cells.h"
 
 enum { X, W, B, Z, S };
 
@@ -99,6 +100,7 @@ const struct sumi_op sumi_op_fconv = {
     .by_item = fconv_by_item,
     .ref = fconv_ref,
     .lower = sumi_conv_lower,
+    .cells = sumi_fconv_cells,
     .scratch = fconv_scratch,
     .cost = fconv_cost,
     .cases = cases,

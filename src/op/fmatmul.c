@@ -4,6 +4,7 @@
 #include "op/activation.h"
 #include "op/by_item.h"
 #include "op/conv.h"
+#include "op/fdot_cells.h"
 #include "op/matmul_lower.h"
 
 enum { A, B, C };
@@ -78,6 +79,7 @@ const struct sumi_op sumi_op_fmatmul = {
     .by_item = fmatmul_by_item,
     .ref = fmatmul_ref,
     .lower = sumi_fmatmul_lower,
+    .cells = sumi_fmatmul_cells,
     .cost = fmatmul_cost,
     .cases = cases,
 };

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 
 #include "base/size.h"
+#include "op/fdot_cells.h"
 #include "op/grad.h"
 #include "op/matmul.h"
 #include "op/matmul_lower.h"
@@ -238,6 +239,7 @@ const struct sumi_op sumi_op_gemm = {
     .by_item = gemm_by_item,
     .ref = gemm_ref,
     .lower = sumi_gemm_lower,
+    .cells = sumi_gemm_cells,
     .scratch = sumi_widen_scratch,
     .cost = gemm_cost,
     .grad = sumi_gemm_grad,
@@ -256,6 +258,7 @@ const struct sumi_op sumi_op_fused_gemm = {
     .by_item = gemm_by_item,
     .ref = gemm_ref,
     .lower = sumi_gemm_lower,
+    .cells = sumi_gemm_cells,
     .scratch = sumi_widen_scratch,
     .cost = gemm_cost,
     .product = gemm_product,

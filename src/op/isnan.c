@@ -4,6 +4,7 @@
 
 #include "op/lane.h"
 #include "op/ops.h"
+#include "op/vector_cells.h"
 
 SUMI_UNARY_LOOP(nan_f32, float, uint8_t, a != a)
 SUMI_UNARY_LOOP(nan_f64, double, uint8_t, a != a)
@@ -27,6 +28,19 @@ static sumi_status run(const struct sumi_call *c, sumi_loop f32, sumi_loop f64) 
   map.loop = map.lane == SUMI_LANE_F64 ? f64 : f32;
   sumi_map_run(&map);
   return SUMI_OK;
+}
+
+static sumi_status is_nan_cells(struct sumi_cells *c) {
+  return sumi_eltwise_cells(c, &(const struct sumi_eltwise_formula){.real = "a != a"});
+}
+
+/* alpha: infinity. */
+static sumi_status is_inf_cells(struct sumi_cells *c) {
+  static const char *const formula[] = {"a != a && a == a", "a == -alpha", "a == alpha", "fabsf(a) == alpha"};
+  const int which = (sumi_attr_int(c->node, "detect_positive", 1) ? 2 : 0) +
+                    (sumi_attr_int(c->node, "detect_negative", 1) ? 1 : 0);
+  return sumi_eltwise_cells(c,
+                            &(const struct sumi_eltwise_formula){.real = formula[which], .alpha = INFINITY});
 }
 
 static sumi_status is_nan_ref(const struct sumi_call *c) { return run(c, nan_f32, nan_f64); }
@@ -61,6 +75,7 @@ const struct sumi_op sumi_op_is_nan = {
     .out = out,
     .infer = infer,
     .ref = is_nan_ref,
+    .cells = is_nan_cells,
     .cases = is_nan_cases,
 };
 
@@ -73,5 +88,6 @@ const struct sumi_op sumi_op_is_inf = {
     .out = out,
     .infer = infer,
     .ref = is_inf_ref,
+    .cells = is_inf_cells,
     .cases = is_inf_cases,
 };

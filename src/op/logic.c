@@ -2,6 +2,7 @@
  * bool read from outside counts as true whatever its bits. */
 #include "op/lane.h"
 #include "op/ops.h"
+#include "op/vector_cells.h"
 
 static const struct sumi_attr_spec old_attrs[] = {
     {"axis", SUMI_ATTR_INT, false, 7}, {"broadcast", SUMI_ATTR_INT, false, 7}, {NULL}};
@@ -31,24 +32,26 @@ static sumi_status run(const struct sumi_call *c, sumi_loop loop, enum sumi_lane
  * output type) */
 #define LIST(...) \
   { __VA_ARGS__ }
-#define BINARY(symbol, label, text, versions, attr_list, in_ports, out_ports, type, expr, O) \
-  SUMI_BINARY_LOOP(symbol##_loop, uint64_t, O, expr)                                         \
-  static sumi_status symbol##_ref(const struct sumi_call *c) {                               \
-    return run(c, symbol##_loop, SUMI_LANE_U64);                                             \
-  }                                                                                          \
-  static const struct sumi_case symbol##_cases[] = {                                         \
-      {"g (" type "[3,1,9] x, " type "[4,1] y) => (z) { z = " label " (x, y) }"}, {NULL}};   \
-  const struct sumi_op sumi_op_##symbol = {                                                  \
-      .name = label,                                                                         \
-      .formula = text,                                                                       \
-      .known_as = {{"", label, LIST versions}},                                              \
-      .attrs = attr_list,                                                                    \
-      .in = in_ports,                                                                        \
-      .out = out_ports,                                                                      \
-      .flags = SUMI_OP_IN_PLACE,                                                             \
-      .infer = infer,                                                                        \
-      .ref = symbol##_ref,                                                                   \
-      .cases = symbol##_cases,                                                               \
+#define BINARY(symbol, label, text, versions, attr_list, in_ports, out_ports, type, expr, O)            \
+  SUMI_BINARY_LOOP(symbol##_loop, uint64_t, O, expr)                                                    \
+  static sumi_status symbol##_ref(const struct sumi_call *c) {                                          \
+    return run(c, symbol##_loop, SUMI_LANE_U64);                                                        \
+  }                                                                                                     \
+  static sumi_status symbol##_cells(struct sumi_cells *c) { return sumi_binary_cells(c, NULL, #expr); } \
+  static const struct sumi_case symbol##_cases[] = {                                                    \
+      {"g (" type "[3,1,9] x, " type "[4,1] y) => (z) { z = " label " (x, y) }"}, {NULL}};              \
+  const struct sumi_op sumi_op_##symbol = {                                                             \
+      .name = label,                                                                                    \
+      .formula = text,                                                                                  \
+      .known_as = {{"", label, LIST versions}},                                                         \
+      .attrs = attr_list,                                                                               \
+      .in = in_ports,                                                                                   \
+      .out = out_ports,                                                                                 \
+      .flags = SUMI_OP_IN_PLACE,                                                                        \
+      .infer = infer,                                                                                   \
+      .ref = symbol##_ref,                                                                              \
+      .cells = symbol##_cells,                                                                          \
+      .cases = symbol##_cases,                                                                          \
   };
 
 BINARY(and, "And", "a and b", (1, 7), old_attrs, bool_in, bool_out, "bool", a &&b, uint8_t)
@@ -56,7 +59,7 @@ BINARY(or, "Or", "a or b", (1, 7), old_attrs, bool_in, bool_out, "bool", a || b,
 BINARY(xor, "Xor", "a differs from b", (1, 7), old_attrs, bool_in, bool_out, "bool", !a != !b, uint8_t)
 BINARY(bitwise_and, "BitwiseAnd", "a & b", (18), NULL, int_in, int_out, "int32", a &b, uint64_t)
 BINARY(bitwise_or, "BitwiseOr", "a | b", (18), NULL, int_in, int_out, "uint8", a | b, uint64_t)
-BINARY(bitwise_xor, "BitwiseXor", "a ^ b", (18), NULL, int_in, int_out, "int16", a ^ b, uint64_t)
+BINARY(bitwise_xor, "BitwiseXor", "a ^ b", (18), NULL, int_in, int_out, "int8", a ^ b, uint64_t)
 
 /* ---- one input ----------------------------------------------------------------------------------------- */
 
@@ -73,11 +76,19 @@ static sumi_status run_one(const struct sumi_call *c, sumi_loop loop) {
   sumi_map_run(&map);
   return SUMI_OK;
 }
+static sumi_status not_cells(struct sumi_cells *c) {
+  return sumi_eltwise_cells(c, &(const struct sumi_eltwise_formula){.whole = "!a"});
+}
+static sumi_status bitwise_not_cells(struct sumi_cells *c) {
+  return sumi_eltwise_cells(c, &(const struct sumi_eltwise_formula){.whole = "~a"});
+}
+
 static sumi_status not_ref(const struct sumi_call *c) { return run_one(c, not_loop); }
 static sumi_status bitwise_not_ref(const struct sumi_call *c) { return run_one(c, bitwise_not_loop); }
 
 static const struct sumi_case not_cases[] = {{"g (bool[3,9] x) => (y) { y = Not (x) }"}, {NULL}};
 static const struct sumi_case bitwise_not_cases[] = {{"g (int16[3,9] x) => (y) { y = BitwiseNot (x) }"},
+                                                     {"g (int8[3,9] x) => (y) { y = BitwiseNot (x) }"},
                                                      {NULL}};
 
 const struct sumi_op sumi_op_not = {
@@ -89,6 +100,7 @@ const struct sumi_op sumi_op_not = {
     .flags = SUMI_OP_IN_PLACE,
     .infer = sumi_infer_same,
     .ref = not_ref,
+    .cells = not_cells,
     .cases = not_cases,
 };
 
@@ -101,6 +113,7 @@ const struct sumi_op sumi_op_bitwise_not = {
     .flags = SUMI_OP_IN_PLACE,
     .infer = sumi_infer_same,
     .ref = bitwise_not_ref,
+    .cells = bitwise_not_cells,
     .cases = bitwise_not_cases,
 };
 

@@ -8,6 +8,7 @@
 #include "op/grad.h"
 
 #include "base/size.h"
+#include "op/fdot_cells.h"
 #include "op/matmul_lower.h"
 #include "op/widen.h"
 
@@ -149,6 +150,7 @@ const struct sumi_op sumi_op_matmul = {
     .by_item = sumi_by_item_first,
     .ref = matmul_ref,
     .lower = sumi_matmul_lower,
+    .cells = sumi_matmul_cells,
     .scratch = sumi_widen_scratch,
     .cost = matmul_cost,
     .grad = sumi_matmul_grad,
@@ -166,6 +168,7 @@ const struct sumi_op sumi_op_fused_matmul = {
     .infer = matmul_infer,
     .ref = matmul_ref,
     .lower = sumi_matmul_lower,
+    .cells = sumi_matmul_cells,
     .scratch = sumi_widen_scratch,
     .cost = matmul_cost,
     .cases = fused_cases,

@@ -15,12 +15,18 @@ struct sumi_matmul {
   int64_t a_batch[SUMI_MAX_RANK], b_batch[SUMI_MAX_RANK]; /* 0 where broadcast */
   int64_t a_row, a_col, b_row, b_col; /* a[i * a_row + k * a_col], b[k * b_row + j * b_col] */
   float alpha;                        /* FusedMatMul's; 1 otherwise */
+  int a_k, b_k;                       /* the dimensions of a and b that k runs over */
 };
 
 /* a and b are inputs of MatMul, FusedMatMul, MatMulInteger or QLinearMatMul; their data is not looked at.
  * Shapes must be concrete. Errors as in inference. */
 sumi_status sumi_matmul_resolve(const struct sumi_node *node, const struct sumi_tensor *a,
                                 const struct sumi_tensor *b, struct sumi_matmul *mm, struct sumi_err *err);
+
+/* The same for operands whose dimensions have strides sa and sb. */
+sumi_status sumi_matmul_resolve_strided(const struct sumi_node *node, const struct sumi_tensor *a,
+                                        const int64_t *sa, const struct sumi_tensor *b, const int64_t *sb,
+                                        struct sumi_matmul *mm, struct sumi_err *err);
 
 /* Sets output 0 of the product of inputs ia and ib. */
 sumi_status sumi_matmul_infer(struct sumi_infer *ctx, int ia, int ib, sumi_dtype dtype);

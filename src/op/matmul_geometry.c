@@ -85,11 +85,17 @@ sumi_status sumi_matmul_infer(struct sumi_infer *ctx, int ia, int ib, sumi_dtype
 
 sumi_status sumi_matmul_resolve(const struct sumi_node *node, const struct sumi_tensor *a,
                                 const struct sumi_tensor *b, struct sumi_matmul *mm, struct sumi_err *err) {
-  struct view va, vb;
-  SUMI_TRY(views(node, a->dim, a->rank, b->dim, b->rank, &va, &vb, err));
   int64_t sa[SUMI_MAX_RANK], sb[SUMI_MAX_RANK];
   sumi_strides(a->dim, a->rank, sa);
   sumi_strides(b->dim, b->rank, sb);
+  return sumi_matmul_resolve_strided(node, a, sa, b, sb, mm, err);
+}
+
+sumi_status sumi_matmul_resolve_strided(const struct sumi_node *node, const struct sumi_tensor *a,
+                                        const int64_t *sa, const struct sumi_tensor *b, const int64_t *sb,
+                                        struct sumi_matmul *mm, struct sumi_err *err) {
+  struct view va, vb;
+  SUMI_TRY(views(node, a->dim, a->rank, b->dim, b->rank, &va, &vb, err));
 #define STRIDE(v, s, i) ((v).axis[i] < 0 ? 0 : (s)[(v).axis[i]])
   *mm = (struct sumi_matmul){.m = va.dim[va.rank - 2],
                              .n = vb.dim[vb.rank - 1],
@@ -99,7 +105,9 @@ sumi_status sumi_matmul_resolve(const struct sumi_node *node, const struct sumi_
                              .a_col = STRIDE(va, sa, va.rank - 1),
                              .b_row = STRIDE(vb, sb, vb.rank - 2),
                              .b_col = STRIDE(vb, sb, vb.rank - 1),
-                             .alpha = sumi_attr_float(node, "alpha", 1)};
+                             .alpha = sumi_attr_float(node, "alpha", 1),
+                             .a_k = va.axis[va.rank - 1],
+                             .b_k = vb.axis[vb.rank - 2]};
   for (int i = 0; i < mm->n_batch; i++) {
     const int64_t da = batch_dim(&va, i, mm->n_batch), db = batch_dim(&vb, i, mm->n_batch);
     SUMI_TRY(batch_merge(da, db, &mm->batch[i], err));

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "base/size.h"
+#include "op/integer_dot_cells.h"
 #include "op/matmul.h"
 #include "op/requantize.h"
 
@@ -264,6 +265,7 @@ const struct sumi_op sumi_op_matmul_integer = {
     .out = integer_out,
     .infer = integer_infer,
     .ref = integer_ref,
+    .cells = sumi_matmul_integer_cells,
     .cost = integer_cost,
     .cases = integer_cases,
 };
@@ -276,6 +278,7 @@ const struct sumi_op sumi_op_qlinear_matmul = {
     .out = qlinear_out,
     .infer = qlinear_infer,
     .ref = qlinear_ref,
+    .cells = sumi_qlinear_matmul_cells,
     .cost = qlinear_cost,
     .cases = qlinear_cases,
 };

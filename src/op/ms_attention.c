@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "op/fattention_cells.h"
 #include "op/ms_attention_core.h"
 
 enum { INPUT, WEIGHTS, BIAS, MASK, PAST, ADD, PAST_LENGTH };
@@ -236,6 +237,10 @@ static const struct sumi_case cases[] = {
     {"g (float[1,2,4] x, float[4,12] w, int32[1,1,9,9] m, float[2,1,2,3,2] p) => (y, q) { y, q" MS_ATTENTION(
          "num_heads = 2", "x, w, , m, p"),
      .rtol = 1e-5, .low = -1, .high = 2, .why = "Megatron's mask, no bias"},
+    {"g (float[2,4,6] x, float[6,16] w, int32[2,4] m, float[2,1,1,4] r) => (y) { y" MS_ATTENTION(
+         "num_heads = 2, qkv_hidden_sizes = [4, 4, 8], unidirectional = 1, mask_filter_value = -5.0",
+         "x, w, , m, , r"),
+     .rtol = 1e-5, .low = -1, .high = 2, .why = "three masks, no state"},
     {"g (float16[2,3,6] x, float16[6,18] w, float16[18] b) => (y) { y" MS_ATTENTION("num_heads = 2",
                                                                                     "x, w, b"),
      .rtol = 2e-3, .why = "float16 result"},
@@ -251,6 +256,7 @@ const struct sumi_op sumi_op_ms_attention = {
     .out = out,
     .infer = attention_infer,
     .ref = attention_ref,
+    .cells = sumi_ms_attention_cells,
     .scratch = attention_scratch,
     .cost = attention_cost,
     .cases = cases,

@@ -7,6 +7,7 @@
 
 #include "base/size.h"
 #include "op/ms_util.h"
+#include "op/vector_cells.h"
 
 /* The formulas of t and alpha, in type T (<tgmath.h> picks the functions). */
 #define ERF_FORM(T) (t * (T)0.5 * (1 + erf(t * (T)0.70710678118654752)))
@@ -73,6 +74,27 @@ static sumi_status erf_ref(const struct sumi_call *c) { return gelu(c, f32_erf, 
 static sumi_status tanh_ref(const struct sumi_call *c) { return gelu(c, f32_tanh, f64_tanh); }
 static sumi_status quick_ref(const struct sumi_call *c) { return gelu(c, f32_quick, f64_quick); }
 
+/* The same formulas, of t and alpha, with the functions that the card has. */
+static sumi_status gelu_cells(struct sumi_cells *c, const char *formula) {
+  struct sumi_vector p;
+  const int y = sumi_eltwise_begin(&p, c, 1);
+  int t = sumi_vector_load(&p, sumi_vector_view(&p, 0));
+  if (sumi_cells_has(c, 1)) t = SUMI_VECTOR(&p, "a + b", t, sumi_vector_load(&p, sumi_vector_view(&p, 1)));
+  p.alpha = sumi_vector_float(&p, sumi_attr_float(c->node, "alpha", 1.702f));
+  sumi_vector_store(&p, sumi_vector_view(&p, y), SUMI_VECTOR(&p, formula, t));
+  return sumi_vector_end(&p);
+}
+
+static sumi_status erf_cells(struct sumi_cells *c) {
+  return gelu_cells(c, "a * 0.5f * (1 + sumi_erf_f32(a * 0.70710678f))");
+}
+static sumi_status tanh_cells(struct sumi_cells *c) {
+  return gelu_cells(c, "a * 0.5f * (1 + sumi_tanh_f32(0.79788456f * a * (1 + 0.044715f * a * a)))");
+}
+static sumi_status quick_cells(struct sumi_cells *c) {
+  return gelu_cells(c, "a * sumi_sigmoid_f32(alpha * a)");
+}
+
 static const struct sumi_attr_spec quick_attrs[] = {{"alpha", SUMI_ATTR_FLOAT}, {NULL}};
 static const struct sumi_port one_in[] = {{"X", SUMI_FLOATS, 'T'}, {NULL}};
 static const struct sumi_port bias_in[] = {{"A", SUMI_FLOATS, 'T'}, {"B", SUMI_FLOATS, 'T'}, {NULL}};
@@ -113,6 +135,7 @@ const struct sumi_op sumi_op_ms_bias_gelu = {
     .flags = SUMI_OP_IN_PLACE,
     .infer = gelu_infer,
     .ref = erf_ref,
+    .cells = erf_cells,
     .cases = bias_cases,
 };
 
@@ -125,6 +148,7 @@ const struct sumi_op sumi_op_ms_gelu = {
     .flags = SUMI_OP_IN_PLACE,
     .infer = gelu_infer,
     .ref = erf_ref,
+    .cells = erf_cells,
     .cases = gelu_cases,
 };
 
@@ -137,6 +161,7 @@ const struct sumi_op sumi_op_ms_fast_gelu = {
     .flags = SUMI_OP_IN_PLACE,
     .infer = gelu_infer,
     .ref = tanh_ref,
+    .cells = tanh_cells,
     .cases = fast_cases,
 };
 
@@ -150,5 +175,6 @@ const struct sumi_op sumi_op_ms_quick_gelu = {
     .flags = SUMI_OP_IN_PLACE,
     .infer = gelu_infer,
     .ref = quick_ref,
+    .cells = quick_cells,
     .cases = quick_cases,
 };

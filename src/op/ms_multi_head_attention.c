@@ -8,6 +8,7 @@
 #include <inttypes.h>
 
 #include "base/size.h"
+#include "op/fattention_cells.h"
 #include "op/ms_attention_core.h"
 
 enum { QUERY, KEY, VALUE, BIAS, MASK, ADD, PAST_KEY, PAST_VALUE, PAST_LENGTH, CACHE_INDIRECTION };
@@ -296,6 +297,11 @@ static const struct sumi_case cases[] = {
     {"g (float[2,3,8] q, float[2,3,8] k, float[2,3,8] v, int32[2,7] m, float[2,2,4,4] p, float[2,2,4,4] o) "
      "=> (y, r, s) { y, r, s" MHA("num_heads = 2, mask_filter_value = -7.0", "q, k, v, , m, , p, o"),
      .rtol = 1e-5, .low = -1, .high = 2, .why = "past"},
+    {"g (float[2,5,2,3,4] q, float[24] b, int32[2,5] m, float[1,2,5,5] r) => (y) { y" MHA(
+         "num_heads = 2, unidirectional = 1, mask_filter_value = -3.0", "q, , , b, m, r"),
+     .rtol = 1e-5, .low = -1, .high = 2, .why = "q, k, v in one with biases, three masks"},
+    {"g (float[2,3,8] q, float[2,5,2,2,4] k, int32[2,3,5] m) => (y) { y" MHA("num_heads = 2", "q, k, , , m"),
+     .rtol = 1e-5, .low = -1, .high = 2, .why = "k, v in one, a mask by query"},
     {"g (float16[2,3,8] q, float16[2,3,8] k, float16[2,3,8] v) => (y) { y" MHA("num_heads = 2", "q, k, v"),
      .rtol = 2e-3, .why = "float16 result"},
     {NULL},
@@ -310,6 +316,7 @@ const struct sumi_op sumi_op_ms_multi_head_attention = {
     .out = out,
     .infer = mha_infer,
     .ref = mha_ref,
+    .cells = sumi_ms_multi_head_attention_cells,
     .scratch = mha_scratch,
     .cost = mha_cost,
     .cases = cases,

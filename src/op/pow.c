@@ -8,6 +8,7 @@
 #include "op/grad.h"
 #include "op/lane.h"
 #include "op/ops.h"
+#include "op/vector_cells.h"
 
 static int64_t power_i64(int64_t base, int64_t exponent) {
   if (exponent < 0) return base == 1 ? 1 : base == -1 ? (exponent % 2 ? -1 : 1) : 0;
@@ -64,6 +65,40 @@ static sumi_status pow_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
+/* x to a whole power, by squares. */
+static int whole_power(struct sumi_vector *p, int x, int exponent) {
+  int y = -1;
+  for (int e = exponent; e; e >>= 1, x = SUMI_VECTOR(p, "a * a", x))
+    if (e & 1) y = y < 0 ? x : SUMI_VECTOR(p, "a * b", y, x);
+  return y;
+}
+
+static sumi_status pow_cells(struct sumi_cells *c) {
+  enum { MOST = 64 }; /* twelve products */
+  const struct sumi_tensor *exponent = c->in[1];
+  if (!exponent->data || sumi_tensor_count(exponent) != 1)
+    return sumi_cells_refuse(c, "the exponent is not one constant");
+  const double e = sumi_get_f64(exponent->dtype, exponent->data, 0);
+  const bool whole = e >= -MOST && e <= MOST && e == (int)e;
+  struct sumi_vector p;
+  const int y = sumi_eltwise_begin(&p, c, 1), x = sumi_vector_load(&p, sumi_vector_view(&p, 0));
+  if (x >= 0 && !p.value[x].real && !(whole && e >= 0))
+    return sumi_cells_refuse(c, "integers to a power that is no whole number");
+  int v = -1;
+  if (e == 0)
+    v = x >= 0 && p.value[x].real ? sumi_vector_float(&p, 1) : sumi_vector_int(&p, 1);
+  else if (whole)
+    v = whole_power(&p, x, (int)fabs(e));
+  else if (fabs(e) == 0.5)
+    /* of -infinity: infinity; of -0: 0 */
+    v = SUMI_VECTOR(&p, "sqrtf((fabsf(a) == b ? b : a) + 0)", x, sumi_vector_float(&p, INFINITY));
+  else
+    return sumi_cells_refuse(c, "an exponent of %g: the vector engine has no logarithm", e);
+  if (e < 0) v = SUMI_VECTOR(&p, "1 / a", v);
+  sumi_vector_store_wrapped(&p, sumi_vector_view(&p, y), v);
+  return sumi_vector_end(&p);
+}
+
 static const struct sumi_attr_spec attrs[] = {
     {"axis", SUMI_ATTR_INT, false, 7}, {"broadcast", SUMI_ATTR_INT, false, 7}, {NULL}};
 static const struct sumi_port in[] = {{"X", SUMI_NUMBERS, 'T'}, {"Y", SUMI_NUMBERS}, {NULL}};
@@ -78,6 +113,12 @@ static const struct sumi_case cases[] = {
      .why = "four squares or products, each rounded"},
     {"g (float[3,17] x) => (z) <float sixteenth = {0.0625}> { z = Pow (x, sixteenth) }", .rtol = 2e-7,
      .low = 0, .high = 3},
+    {"g (float[3,17] x) => (z) <float half = {-0.5}> { z = Pow (x, half) }", .rtol = 3e-7, .low = 0.1,
+     .high = 3},
+    {"g (float[3,17] x) => (z) <float minus = {-3}> { z = Pow (x, minus) }", .rtol = 3e-7, .low = 0.1,
+     .high = 3},
+    {"g (int32[3,17] x) => (z) <int32 six = {6}> { z = Pow (x, six) }", .low = -60, .high = 60,
+     .why = "wraps"},
     {"g (int32[3,17] x, int32[17] y) => (z) { z = Pow (x, y) }", .low = -3, .high = 40,
      .why = "wraps; negative exponents"},
     {"<opset_import: [\"\": 5]> g (float[2,3,4] x, float[3] y) => (z) { z = Pow <axis = 1, broadcast = 1> "
@@ -98,5 +139,6 @@ const struct sumi_op sumi_op_pow = {
     .ref = pow_ref,
     .grad = sumi_pow_grad,
     .lower = sumi_power_lower,
+    .cells = pow_cells,
     .cases = cases,
 };

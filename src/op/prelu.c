@@ -6,6 +6,7 @@
 #include "op/eltwise_lower.h"
 #include "op/lane.h"
 #include "op/ops.h"
+#include "op/vector_cells.h"
 
 SUMI_BINARY_LOOP(prelu_f32, float, float, a < 0 ? a * b : a)
 SUMI_BINARY_LOOP(prelu_f64, double, double, a < 0 ? a * b : a)
@@ -47,6 +48,13 @@ static sumi_status prelu_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
+static sumi_status prelu_cells(struct sumi_cells *c) {
+  const int rank = c->in[1]->rank, first = rank ? place(c->node, c->in[0]->rank, rank, 0) : 0;
+  return sumi_eltwise_cells(
+      c, &(const struct sumi_eltwise_formula){
+             .real = "a < 0 ? a * b : a", .whole = "a < 0 ? a * b : a", .second = first + 1});
+}
+
 #define TYPES (SUMI_FLOATS | SUMI_INDICES | SUMI_BIT(SUMI_UINT32) | SUMI_BIT(SUMI_UINT64))
 static const struct sumi_attr_spec attrs[] = {{"consumed_inputs", SUMI_ATTR_INTS, false, 6}, {NULL}};
 static const struct sumi_port in[] = {{"X", TYPES, 'T'}, {"slope", TYPES, 'T'}, {NULL}};
@@ -71,5 +79,6 @@ const struct sumi_op sumi_op_prelu = {
     .by_item = sumi_by_item_elements,
     .ref = prelu_ref,
     .lower = sumi_binary_lower,
+    .cells = prelu_cells,
     .cases = cases,
 };

@@ -314,6 +314,7 @@ const struct sumi_op sumi_op_qattention = {
     .ref = qattention_ref,
     .scratch = qattention_scratch,
     .lower = sumi_qattention_lower,
+    .cells = sumi_qattention_cells,
     .lanes = sumi_qattention_lanes,
     .cost = qattention_cost,
     .cases = cases,

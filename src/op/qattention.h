@@ -45,5 +45,6 @@ sumi_status sumi_qattention_resolve(const struct sumi_node *node, const struct s
 void sumi_qattention_lanes(const struct sumi_call *call, struct sumi_lane_wish *in,
                            struct sumi_lane_wish *out);
 sumi_status sumi_qattention_lower(struct sumi_lower *l);
+sumi_status sumi_qattention_cells(struct sumi_cells *c);
 
 #endif

@@ -5,6 +5,7 @@
 #include "op/by_item.h"
 #include "op/conv.h"
 #include "op/qdot.h"
+#include "op/qdot_cells.h"
 #include "op/qdot_lower.h"
 
 static sumi_status qconv_infer(struct sumi_infer *ctx) {
@@ -136,6 +137,7 @@ const struct sumi_op sumi_op_qconv = {
     .by_item = qconv_by_item,
     .ref = qconv_ref,
     .lower = sumi_qconv_lower,
+    .cells = sumi_qconv_cells,
     .lanes = sumi_qconv_lanes,
     .cost = qconv_cost,
     .cases = cases,

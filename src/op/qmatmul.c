@@ -6,6 +6,7 @@
 #include "op/by_item.h"
 #include "op/matmul.h"
 #include "op/qdot.h"
+#include "op/qdot_cells.h"
 #include "op/qdot_lower.h"
 
 static bool transposed(const struct sumi_node *node) { return sumi_attr_int(node, "transB", 0) != 0; }
@@ -118,6 +119,7 @@ const struct sumi_op sumi_op_qmatmul = {
     .by_item = qmatmul_by_item,
     .ref = qmatmul_ref,
     .lower = sumi_qmatmul_lower,
+    .cells = sumi_qmatmul_cells,
     .lanes = sumi_qmatmul_lanes,
     .cost = qmatmul_cost,
     .cases = cases,

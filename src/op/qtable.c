@@ -3,6 +3,7 @@
 #include "op/by_item.h"
 #include "op/op_util.h"
 #include "op/qeltwise_lower.h"
+#include "op/vector_cells.h"
 
 static sumi_status qtable_infer(struct sumi_infer *ctx) {
   const struct sumi_info *table = &ctx->in[1];
@@ -17,6 +18,14 @@ static sumi_status qtable_ref(const struct sumi_call *c) {
   uint8_t *y = c->out[0]->data;
   for (int64_t i = 0, n = sumi_tensor_count(c->in[0]); i < n; i++) y[i] = table[x[i]];
   return SUMI_OK;
+}
+
+static sumi_status qtable_cells(struct sumi_cells *c) {
+  struct sumi_vector p;
+  const int y = sumi_eltwise_begin(&p, c, 1), x = sumi_vector_load(&p, sumi_vector_view(&p, 0));
+  const int v = sumi_vector_gather(&p, sumi_vector_table(&p, 1), SUMI_VECTOR(&p, "a & 255", x), 256);
+  sumi_vector_store(&p, sumi_vector_view(&p, y), v);
+  return sumi_vector_end(&p);
 }
 
 #define BYTES (SUMI_BIT(SUMI_UINT8) | SUMI_BIT(SUMI_INT8))
@@ -52,6 +61,7 @@ const struct sumi_op sumi_op_qtable = {
     .by_item = sumi_by_item_first,
     .ref = qtable_ref,
     .lower = sumi_qtable_lower,
+    .cells = qtable_cells,
     .lanes = sumi_qtable_lanes,
     .cases = cases,
 };

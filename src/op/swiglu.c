@@ -5,6 +5,7 @@
 #include "base/fmath.h"
 #include "op/lane.h"
 #include "op/op_util.h"
+#include "op/vector_cells.h"
 
 static sumi_status swiglu_infer(struct sumi_infer *ctx) {
   const struct sumi_info *a = &ctx->in[0], *b = &ctx->in[1];
@@ -43,6 +44,12 @@ static sumi_status swiglu_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
+static sumi_status swiglu_cells(struct sumi_cells *c) {
+  return sumi_eltwise_cells(
+      c, &(const struct sumi_eltwise_formula){.real = "a * sumi_sigmoid_f32(alpha * a) * b",
+                                              .alpha = sumi_attr_float(c->node, "alpha", 1)});
+}
+
 static const struct sumi_attr_spec attrs[] = {{"alpha", SUMI_ATTR_FLOAT}, {NULL}};
 static const struct sumi_port in[] = {{"A", SUMI_FLOATS, 'T'}, {"B", SUMI_FLOATS, 'T'}, {NULL}};
 static const struct sumi_port out[] = {{"Y", SUMI_FLOATS, 'T'}, {NULL}};
@@ -66,5 +73,6 @@ const struct sumi_op sumi_op_swiglu = {
     .flags = SUMI_OP_IN_PLACE,
     .infer = swiglu_infer,
     .ref = swiglu_ref,
+    .cells = swiglu_cells,
     .cases = cases,
 };

@@ -10,6 +10,7 @@
 #include "op/grad.h"
 #include "op/lane.h"
 #include "op/ops.h"
+#include "op/vector_cells.h"
 
 #define SIGNED_NUMBERS (SUMI_FLOATS | SUMI_SIGNED)
 
@@ -36,8 +37,8 @@ static const struct sumi_attr_spec attrs[] = {{"consumed_inputs", SUMI_ATTR_INTS
 #define LIST(...) \
   { __VA_ARGS__ }
 
-/* The ports, loops and descriptor of one function. */
-#define DESCRIPTOR(symbol, label, text, versions, types, attr_list, tolerance, from, to, rule)               \
+/* The ports, loops and descriptor of one function; how: its cells. */
+#define DESCRIPTOR(symbol, label, text, versions, types, attr_list, tolerance, from, to, how, rule)          \
   static sumi_status symbol##_ref(const struct sumi_call *c) { return run(c, symbol##_loops); }              \
   static const struct sumi_port symbol##_in[] = {{"X", types, 'T'}, {NULL}};                                 \
   static const struct sumi_port symbol##_out[] = {{"Y", types, 'T'}, {NULL}};                                \
@@ -58,17 +59,31 @@ static const struct sumi_attr_spec attrs[] = {{"consumed_inputs", SUMI_ATTR_INTS
       .by_item = sumi_by_item_elements,                                                                      \
       .ref = symbol##_ref,                                                                                   \
       .lower = sumi_unary_lower,                                                                             \
+      .cells = how,                                                                                          \
       .grad = rule,                                                                                          \
       .cases = symbol##_cases,                                                                               \
   };
 
+/* Cells by the float32 and integer expressions as text. */
+#define CELLS(symbol, real_form, whole_form)                                                   \
+  static sumi_status symbol##_cells(struct sumi_cells *c) {                                    \
+    return sumi_eltwise_cells(c, &(const struct sumi_eltwise_formula){real_form, whole_form}); \
+  }
+
 /* FUNCTION(symbol, name, formula, versions, types, attributes, case tolerance and input range, float32 and
- * float64 expressions, gradient) */
+ * float64 expressions, gradient); HOST_FUNCTION: one that the card's vector engine has no operation for. */
+#define HOST_FUNCTION(symbol, label, text, versions, types, attr_list, tolerance, from, to, f32, f64, rule) \
+  SUMI_UNARY_LOOP(symbol##_f32_loop, float, float, f32)                                                     \
+  SUMI_UNARY_LOOP(symbol##_f64_loop, double, double, f64)                                                   \
+  static const sumi_loop symbol##_loops[SUMI_N_LANES] = {symbol##_f32_loop, symbol##_f64_loop};             \
+  DESCRIPTOR(symbol, label, text, versions, types, attr_list, tolerance, from, to, NULL, rule)
+
 #define FUNCTION(symbol, label, text, versions, types, attr_list, tolerance, from, to, f32, f64, rule) \
   SUMI_UNARY_LOOP(symbol##_f32_loop, float, float, f32)                                                \
   SUMI_UNARY_LOOP(symbol##_f64_loop, double, double, f64)                                              \
   static const sumi_loop symbol##_loops[SUMI_N_LANES] = {symbol##_f32_loop, symbol##_f64_loop};        \
-  DESCRIPTOR(symbol, label, text, versions, types, attr_list, tolerance, from, to, rule)
+  CELLS(symbol, #f32, NULL)                                                                            \
+  DESCRIPTOR(symbol, label, text, versions, types, attr_list, tolerance, from, to, symbol##_cells, rule)
 
 /* The same with an expression for integers, modulo 2^64. */
 #define NUMBER_FUNCTION(symbol, label, text, versions, types, attr_list, f32, f64, i64, u64, rule) \
@@ -78,7 +93,8 @@ static const struct sumi_attr_spec attrs[] = {{"consumed_inputs", SUMI_ATTR_INTS
   SUMI_UNARY_LOOP(symbol##_u64_loop, uint64_t, uint64_t, u64)                                      \
   static const sumi_loop symbol##_loops[SUMI_N_LANES] = {symbol##_f32_loop, symbol##_f64_loop,     \
                                                          symbol##_i64_loop, symbol##_u64_loop};    \
-  DESCRIPTOR(symbol, label, text, versions, types, attr_list, 0, -8, 8, rule)
+  CELLS(symbol, #f32, #i64)                                                                        \
+  DESCRIPTOR(symbol, label, text, versions, types, attr_list, 0, -8, 8, symbol##_cells, rule)
 
 /* Comparisons are written so that a NaN gives a NaN. Tolerances: 0 where the result is exact or correctly
  * rounded. */
@@ -100,7 +116,8 @@ FUNCTION(erf, "Erf", "2 / sqrt(pi) * integral from 0 to x of exp(-t^2)", (9, 13)
          -4, 4, sumi_erf_f32(a), erf(a), sumi_erf_grad)
 FUNCTION(exp, "Exp", "e^x", (1, 6, 13), SUMI_FLOATS, attrs, 2e-7, -9, 9, sumi_exp_f32(a), exp(a),
          sumi_exp_grad)
-FUNCTION(log, "Log", "ln(x)", (1, 6, 13), SUMI_FLOATS, attrs, 2e-7, 0.01, 9, logf(a), log(a), sumi_log_grad)
+HOST_FUNCTION(log, "Log", "ln(x)", (1, 6, 13), SUMI_FLOATS, attrs, 2e-7, 0.01, 9, logf(a), log(a),
+              sumi_log_grad)
 FUNCTION(sqrt, "Sqrt", "sqrt(x)", (1, 6, 13), SUMI_FLOATS, attrs, 0, 0, 9, sqrtf(a), sqrt(a), sumi_sqrt_grad)
 FUNCTION(reciprocal, "Reciprocal", "1 / x", (1, 6, 13), SUMI_FLOATS, attrs, 0, 0.1, 9, 1 / a, 1 / a,
          sumi_reciprocal_grad)
@@ -111,20 +128,21 @@ FUNCTION(floor, "Floor", "the largest integer <= x", (1, 6, 13), SUMI_FLOATS, at
 FUNCTION(ceil, "Ceil", "the smallest integer >= x", (1, 6, 13), SUMI_FLOATS, attrs, 0, -9, 9,
          sumi_ceil_f32(a), ceil(a), NULL)
 
-FUNCTION(sin, "Sin", "sin(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -9, 9, sinf(a), sin(a), sumi_sin_grad)
-FUNCTION(cos, "Cos", "cos(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -9, 9, cosf(a), cos(a), sumi_cos_grad)
-FUNCTION(tan, "Tan", "tan(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -1.5, 1.5, tanf(a), tan(a), NULL)
-FUNCTION(asin, "Asin", "arcsin(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -1, 1, asinf(a), asin(a), NULL)
-FUNCTION(acos, "Acos", "arccos(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -1, 1, acosf(a), acos(a), NULL)
-FUNCTION(atan, "Atan", "arctan(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -9, 9, atanf(a), atan(a), NULL)
-FUNCTION(sinh, "Sinh", "sinh(x)", (9, 22), SUMI_FLOATS, NULL, 2e-7, -5, 5, sinhf(a), sinh(a), NULL)
-FUNCTION(cosh, "Cosh", "cosh(x)", (9, 22), SUMI_FLOATS, NULL, 2e-7, -5, 5, coshf(a), cosh(a), NULL)
-FUNCTION(asinh, "Asinh", "arsinh(x)", (9, 22), SUMI_FLOATS, NULL, 2e-7, -9, 9, asinhf(a), asinh(a), NULL)
-FUNCTION(acosh, "Acosh", "arcosh(x)", (9, 22), SUMI_FLOATS, NULL, 2e-7, 1, 9, acoshf(a), acosh(a), NULL)
-FUNCTION(atanh, "Atanh", "artanh(x)", (9, 22), SUMI_FLOATS, NULL, 2e-7, -0.9, 0.9, atanhf(a), atanh(a), NULL)
+HOST_FUNCTION(sin, "Sin", "sin(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -9, 9, sinf(a), sin(a), sumi_sin_grad)
+HOST_FUNCTION(cos, "Cos", "cos(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -9, 9, cosf(a), cos(a), sumi_cos_grad)
+HOST_FUNCTION(tan, "Tan", "tan(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -1.5, 1.5, tanf(a), tan(a), NULL)
+HOST_FUNCTION(asin, "Asin", "arcsin(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -1, 1, asinf(a), asin(a), NULL)
+HOST_FUNCTION(acos, "Acos", "arccos(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -1, 1, acosf(a), acos(a), NULL)
+HOST_FUNCTION(atan, "Atan", "arctan(x)", (7, 22), SUMI_FLOATS, NULL, 2e-7, -9, 9, atanf(a), atan(a), NULL)
+HOST_FUNCTION(sinh, "Sinh", "sinh(x)", (9, 22), SUMI_FLOATS, NULL, 2e-7, -5, 5, sinhf(a), sinh(a), NULL)
+HOST_FUNCTION(cosh, "Cosh", "cosh(x)", (9, 22), SUMI_FLOATS, NULL, 2e-7, -5, 5, coshf(a), cosh(a), NULL)
+HOST_FUNCTION(asinh, "Asinh", "arsinh(x)", (9, 22), SUMI_FLOATS, NULL, 2e-7, -9, 9, asinhf(a), asinh(a), NULL)
+HOST_FUNCTION(acosh, "Acosh", "arcosh(x)", (9, 22), SUMI_FLOATS, NULL, 2e-7, 1, 9, acoshf(a), acosh(a), NULL)
+HOST_FUNCTION(atanh, "Atanh", "artanh(x)", (9, 22), SUMI_FLOATS, NULL, 2e-7, -0.9, 0.9, atanhf(a), atanh(a),
+              NULL)
 
-FUNCTION(softplus, "Softplus", "ln(1 + exp(x))", (1, 22), SUMI_FLOATS, NULL, 3e-7, -20, 20,
-         sumi_softplus_f32(a), softplus_f64(a), sumi_softplus_grad)
+HOST_FUNCTION(softplus, "Softplus", "ln(1 + exp(x))", (1, 22), SUMI_FLOATS, NULL, 3e-7, -20, 20,
+              sumi_softplus_f32(a), softplus_f64(a), sumi_softplus_grad)
 FUNCTION(softsign, "Softsign", "x / (1 + |x|)", (1, 22), SUMI_FLOATS, NULL, 0, -9, 9, a / (1 + fabsf(a)),
          a / (1 + fabs(a)), NULL)
 FUNCTION(mish, "Mish", "x * tanh(ln(1 + exp(x)))", (18, 22), SUMI_FLOATS, NULL, 5e-7, -20, 20, mish_f32(a),

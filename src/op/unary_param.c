@@ -9,6 +9,7 @@
 #include "op/grad.h"
 #include "op/lane.h"
 #include "op/ops.h"
+#include "op/vector_cells.h"
 
 /* An attribute that holds a constant, and its default; before version 6 another one may hold. */
 struct constant {
@@ -16,20 +17,31 @@ struct constant {
   float otherwise, before_6;
 };
 
+static void read_constants(const struct sumi_node *node, const struct constant *constants, float value[2]) {
+  value[0] = value[1] = 0;
+  for (int i = 0; i < 2 && constants[i].name; i++) {
+    const bool old = node->version < 6 && constants[i].before_6;
+    value[i] = sumi_attr_float(node, constants[i].name, old ? constants[i].before_6 : constants[i].otherwise);
+  }
+}
+
 static sumi_status run(const struct sumi_call *c, const struct constant *constants, const sumi_loop *loop) {
   const struct sumi_tensor *x = c->in[0];
-  float value[2] = {0, 0};
-  for (int i = 0; i < 2 && constants[i].name; i++) {
-    const bool old = c->node->version < 6 && constants[i].before_6;
-    value[i] =
-        sumi_attr_float(c->node, constants[i].name, old ? constants[i].before_6 : constants[i].otherwise);
-  }
+  float value[2];
+  read_constants(c->node, constants, value);
   struct sumi_map map = {
       .n_in = 1, .in = {x}, .out = c->out[0], .lane = sumi_lane_of(x->dtype), .param = value};
   if (map.lane > SUMI_LANE_F64) map.lane = SUMI_LANE_F64;
   map.loop = loop[map.lane];
   sumi_map_run(&map);
   return SUMI_OK;
+}
+
+static sumi_status run_cells(struct sumi_cells *c, const struct constant *constants, const char *formula) {
+  float value[2];
+  read_constants(c->node, constants, value);
+  const struct sumi_eltwise_formula f = {.real = formula, .alpha = value[0], .beta = value[1]};
+  return sumi_eltwise_cells(c, &f);
 }
 
 /* expr is in a (the element), alpha and beta. */
@@ -50,8 +62,8 @@ static sumi_status run(const struct sumi_call *c, const struct constant *constan
 
 /* ACTIVATION(symbol, name, formula, versions, types, constants, attributes, case, its tolerance, float32
  * and float64 expressions, gradient) */
-#define ACTIVATION(symbol, label, text, versions, types, constants, attr_list, case_text, tolerance, f32,  \
-                   f64, rule)                                                                              \
+#define DESCRIPTOR(symbol, label, text, versions, types, constants, attr_list, case_text, tolerance, f32,  \
+                   f64, how, rule)                                                                         \
   LOOP(symbol##_f32, float, f32)                                                                           \
   LOOP(symbol##_f64, double, f64)                                                                          \
   static const sumi_loop symbol##_loops[] = {symbol##_f32, symbol##_f64};                                  \
@@ -72,9 +84,21 @@ static sumi_status run(const struct sumi_call *c, const struct constant *constan
       .by_item = sumi_by_item_elements,                                                                    \
       .ref = symbol##_ref,                                                                                 \
       .lower = sumi_unary_lower,                                                                           \
+      .cells = how,                                                                                        \
       .grad = rule,                                                                                        \
       .cases = symbol##_cases,                                                                             \
   };
+
+/* HOST_ACTIVATION: one that the card's vector engine has no operation for. */
+#define ACTIVATION(symbol, label, text, versions, types, constants, attr_list, case_text, tolerance, f32, \
+                   f64, rule)                                                                             \
+  static sumi_status symbol##_cells(struct sumi_cells *c) { return run_cells(c, constants, #f32); }       \
+  DESCRIPTOR(symbol, label, text, versions, types, constants, attr_list, case_text, tolerance, f32, f64,  \
+             symbol##_cells, rule)
+#define HOST_ACTIVATION(symbol, label, text, versions, types, constants, attr_list, case_text, tolerance, \
+                        f32, f64, rule)                                                                   \
+  DESCRIPTOR(symbol, label, text, versions, types, constants, attr_list, case_text, tolerance, f32, f64,  \
+             NULL, rule)
 
 #define CONSUMED \
   { "consumed_inputs", SUMI_ATTR_INTS, false, 6 }
@@ -140,15 +164,17 @@ ACTIVATION(affine, "Affine", "alpha x + beta", (1), SUMI_FLOATS, line, alpha_bet
 ACTIVATION(scaled_tanh, "ScaledTanh", "alpha tanh(beta x)", (1), SUMI_FLOATS, scaled, alpha_beta_attrs,
            "ScaledTanh <alpha = 1.5, beta = 0.7> (x)", 3e-7, alpha *sumi_tanh_f32(beta *a),
            alpha *tanh(beta *a), NULL)
-ACTIVATION(parametric_softplus, "ParametricSoftplus", "alpha ln(1 + exp(beta x))", (1), SUMI_FLOATS, scaled,
-           alpha_beta_attrs, "ParametricSoftplus <alpha = 1.5, beta = 0.7> (x)", 3e-7,
-           alpha *(float)softplus(beta *a), alpha *softplus(beta *a), NULL)
+HOST_ACTIVATION(parametric_softplus, "ParametricSoftplus", "alpha ln(1 + exp(beta x))", (1), SUMI_FLOATS,
+                scaled, alpha_beta_attrs, "ParametricSoftplus <alpha = 1.5, beta = 0.7> (x)", 3e-7,
+                alpha *(float)softplus(beta *a), alpha *softplus(beta *a), NULL)
 
 /* ---- Gelu: attribute approximate chooses the formula --------------------------------------------------- */
 
-LOOP(gelu_erf_f32, float, 0.5f * a * (1.0f + sumi_erf_f32(a * (float)M_SQRT1_2)))
+#define GELU_ERF 0.5f * a *(1.0f + sumi_erf_f32(a * (float)M_SQRT1_2))
+#define GELU_TANH 0.5f * a *(1.0f + sumi_tanh_f32(0.797884561f * (a + 0.044715f * a * a * a)))
+LOOP(gelu_erf_f32, float, GELU_ERF)
 LOOP(gelu_erf_f64, double, 0.5 * a * (1 + erf(a * M_SQRT1_2)))
-LOOP(gelu_tanh_f32, float, 0.5f * a * (1.0f + sumi_tanh_f32(0.797884561f * (a + 0.044715f * a * a * a))))
+LOOP(gelu_tanh_f32, float, GELU_TANH)
 LOOP(gelu_tanh_f64, double, 0.5 * a * (1 + tanh(sqrt(2 / M_PI) * (a + 0.044715 * a * a * a))))
 
 static sumi_status gelu_infer(struct sumi_infer *ctx) {
@@ -156,6 +182,13 @@ static sumi_status gelu_infer(struct sumi_infer *ctx) {
   if (!sumi_streq(form, "none") && !sumi_streq(form, "tanh"))
     SUMI_FAIL(ctx->err, SUMI_E_VALUE, "approximate is '%s'", form);
   return sumi_infer_same(ctx);
+}
+
+static sumi_status gelu_cells(struct sumi_cells *c) {
+  const bool with_tanh = sumi_attr_is(c->node, "approximate", "none", "tanh");
+  const struct sumi_eltwise_formula f = {.real = with_tanh ? SUMI_FORMULA_TEXT(GELU_TANH)
+                                                           : SUMI_FORMULA_TEXT(GELU_ERF)};
+  return sumi_eltwise_cells(c, &f);
 }
 
 static sumi_status gelu_ref(const struct sumi_call *c) {
@@ -184,6 +217,7 @@ const struct sumi_op sumi_op_gelu = {
     .infer = gelu_infer,
     .ref = gelu_ref,
     .lower = sumi_unary_lower,
+    .cells = gelu_cells,
     .grad = sumi_gelu_grad,
     .cases = gelu_cases,
 };

@@ -6,6 +6,7 @@
 #include "op/eltwise_lower.h"
 #include "op/grad.h"
 #include "op/ops.h"
+#include "op/vector_cells.h"
 
 /* The chosen elements' contents, where the condition is known. */
 static sumi_status infer_content(struct sumi_infer *ctx) {
@@ -86,6 +87,11 @@ static sumi_status where_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
+static sumi_status where_cells(struct sumi_cells *c) {
+  return sumi_eltwise_cells(c,
+                            &(const struct sumi_eltwise_formula){.real = "a ? b : c", .whole = "a ? b : c"});
+}
+
 #define TYPES (SUMI_NUMBERS | SUMI_COMPLEX | SUMI_BIT(SUMI_BOOL) | SUMI_BIT(SUMI_STRING))
 static const struct sumi_port in[] = {
     {"condition", SUMI_BIT(SUMI_BOOL)}, {"X", TYPES, 'T'}, {"Y", TYPES, 'T'}, {NULL}};
@@ -113,6 +119,7 @@ const struct sumi_op sumi_op_where = {
     .infer = where_infer,
     .ref = where_ref,
     .lower = sumi_select_lower,
+    .cells = where_cells,
     .grad = sumi_where_grad,
     .cases = cases,
 };

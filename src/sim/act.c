@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/fmath.h"
+#include "sim/act.h"
 #include "sim/sim_int.h"
 
 struct act {
@@ -23,13 +24,12 @@ static bool stage_form(float zero, float lo, float hi, struct sim_failure *f) {
   return true;
 }
 
-static bool form(const struct act *a, struct sim_failure *f) {
-  const struct sumi_card_act *w = a->w;
-  const bool real = has(a, SUMI_CARD_ACT_REAL), first = has(a, SUMI_CARD_ACT_FIRST);
-  const bool c = has(a, SUMI_CARD_ACT_CHANNEL), r = has(a, SUMI_CARD_ACT_RESIDUAL);
+bool act_form(const struct sumi_card_act *w, struct sim_failure *f) {
+  const bool real = w->h.flags & SUMI_CARD_ACT_REAL, first = w->h.flags & SUMI_CARD_ACT_FIRST;
+  const bool c = w->h.flags & SUMI_CARD_ACT_CHANNEL, r = w->h.flags & SUMI_CARD_ACT_RESIDUAL;
   SIM_NEED(f, w->h.flags <= 31 && w->images && w->rows && w->cols && w->channels, FIELD, w->h.flags);
   SIM_NEED(f, first || c, FIELD, w->h.flags);
-  SIM_NEED(f, !real || (!first && !has(a, SUMI_CARD_ACT_TABLE)), FIELD, w->h.flags);
+  SIM_NEED(f, !real || (!first && !(w->h.flags & SUMI_CARD_ACT_TABLE)), FIELD, w->h.flags);
   SIM_NEED(f, w->acc_dtype == SUMI_CARD_I32 || w->acc_dtype == SUMI_CARD_F32, FIELD, w->acc_dtype);
   SIM_NEED(
       f,
@@ -78,7 +78,7 @@ static bool table_of(struct sumi_sim *sim, struct sim_job *job, uint32_t at, uin
 static bool resolve(struct sumi_sim *sim, struct sim_job *job, const struct sumi_card_act *w, struct act *a,
                     struct sim_failure *f) {
   *a = (struct act){.w = w, .pixels = (uint64_t)w->images * w->rows * w->cols};
-  SIM_DO(form(a, f));
+  SIM_DO(act_form(w, f));
   a->out_bytes = sumi_card_elem_bytes(w->out_dtype);
   a->residual_bytes = sumi_card_elem_bytes(w->residual_dtype);
   const uint64_t elements = a->pixels * w->channels;
@@ -139,22 +139,20 @@ static float read_element(const uint8_t *at, uint8_t dtype) {
   }
 }
 
-/* One element: the bits of acc, the residual's place. Returns v (REAL) or q. */
-static float element(const struct act *a, const struct sumi_card_channel *ch, int32_t bits,
-                     const uint8_t *residual) {
-  const struct sumi_card_act *w = a->w;
-  const bool real = has(a, SUMI_CARD_ACT_REAL), r = has(a, SUMI_CARD_ACT_RESIDUAL);
+float act_element(const struct sumi_card_act *w, const struct sumi_card_channel *ch, int32_t bits,
+                  const uint8_t *residual) {
+  const bool real = w->h.flags & SUMI_CARD_ACT_REAL, r = w->h.flags & SUMI_CARD_ACT_RESIDUAL;
   float dot, v, zero = w->first_zero;
   if (w->acc_dtype == SUMI_CARD_I32)
     dot = (float)(int32_t)((uint32_t)bits + (uint32_t)ch->bias);
   else
     dot = sumi_f32_from_bits((uint32_t)bits) + sumi_f32_from_bits((uint32_t)ch->bias);
-  if (has(a, SUMI_CARD_ACT_FIRST))
+  if (w->h.flags & SUMI_CARD_ACT_FIRST)
     v = rounded(dot * ch->scale, w->first_zero, w->first_lo, w->first_hi);
   else
     v = dot;
-  if (has(a, SUMI_CARD_ACT_CHANNEL)) {
-    v = has(a, SUMI_CARD_ACT_FIRST) ? fmaf(v, w->c.mul, ch->add) : fmaf(dot, ch->scale, ch->add);
+  if (w->h.flags & SUMI_CARD_ACT_CHANNEL) {
+    v = w->h.flags & SUMI_CARD_ACT_FIRST ? fmaf(v, w->c.mul, ch->add) : fmaf(dot, ch->scale, ch->add);
     v = (r ? v : function(w, v)) * w->c.out_mul;
     zero = w->c.zero;
     if (!real) v = rounded(v, w->c.zero, w->c.lo, w->c.hi);
@@ -168,8 +166,7 @@ static float element(const struct act *a, const struct sumi_card_channel *ch, in
   return real ? v : v + zero;
 }
 
-static void write_element(const struct act *a, uint8_t *to, float v) {
-  const struct sumi_card_act *w = a->w;
+void act_write(const struct sumi_card_act *w, const uint8_t *table, uint8_t *to, float v) {
   if (w->out_dtype == SUMI_CARD_F32) {
     memcpy(to, &v, 4);
   } else if (w->out_dtype == SUMI_CARD_BF16) {
@@ -180,7 +177,7 @@ static void write_element(const struct act *a, uint8_t *to, float v) {
                                                                      : v > lo + 255 ? lo + 255
                                                                                     : v;
     const uint8_t q = (uint8_t)(int32_t)held;
-    *to = a->table ? a->table[q] : q;
+    *to = table ? table[q] : q;
   }
 }
 
@@ -207,8 +204,8 @@ static bool act_run(struct sumi_sim *sim, struct sim_job *job, const union sumi_
         for (uint32_t x = 0; x < w->cols; x++, at += w->out_pixel, acc += 4) {
           int32_t bits;
           memcpy(&bits, acc, 4);
-          const float v = element(&a, &ch, bits, a.residual ? a.residual + at * a.residual_bytes : NULL);
-          write_element(&a, a.out + at * a.out_bytes, v);
+          const float v = act_element(w, &ch, bits, a.residual ? a.residual + at * a.residual_bytes : NULL);
+          act_write(w, a.table, a.out + at * a.out_bytes, v);
         }
       }
   }

@@ -128,8 +128,7 @@ static bool vector_plan(struct sumi_sim *sim, struct sim_job *job, const union s
   return true;
 }
 
-/* One (i0, i1). */
-static bool row(struct vpu *v, struct sim_failure *f) {
+bool vpu_row(struct vpu *v, struct sim_failure *f) {
   const struct sumi_card_vector *w = v->w;
   uint32_t bad;
   for (int i = 0; i < w->body; i++)
@@ -176,7 +175,7 @@ static bool vector_run(struct sumi_sim *sim, struct sim_job *job, const union su
     v.view[i] = memory && byte < size ? memory + byte : NULL;
   }
   for (v.i0 = 0; v.i0 < w->n[0]; v.i0++)
-    for (v.i1 = 0; v.i1 < w->n[1]; v.i1++) SIM_DO(row(&v, f));
+    for (v.i1 = 0; v.i1 < w->n[1]; v.i1++) SIM_DO(vpu_row(&v, f));
   return true;
 }
 

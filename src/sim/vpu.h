@@ -24,6 +24,8 @@ struct vpu {
 
 /* Runs one operation; false: GATHER's place is out of range (then *bad is it). */
 bool vpu_operation(struct vpu *v, const struct sumi_card_vop *op, uint32_t *bad);
+/* Body and tail of one (i0, i1); false: likewise, in *f. */
+bool vpu_row(struct vpu *v, struct sim_failure *f);
 /* What an R* operation begins with, and how two partial results become one. */
 union vpu_lane vpu_reduce_start(uint8_t op);
 union vpu_lane vpu_reduce(uint8_t op, union vpu_lane a, union vpu_lane b);

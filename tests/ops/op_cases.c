@@ -3,17 +3,15 @@
  * The reference itself is held against the ONNX standard's own tests (sumi check) and against another engine.
  *   op_cases [-s SEED] [NAME]     prints one line per failure, and the seed; exit 1 on any */
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/random.h"
 #include "base/size.h"
 #include "exec/session.h"
+#include "op/case_test.h"
 #include "op/ops.h"
-#include "op/parts.h"
 #include "pass/pass.h"
 
 enum { MAX_PORTS = 64, MAP_SIZE = 5 };
@@ -35,20 +33,6 @@ struct inputs {
 
 static uint64_t seed = 1;
 
-static void fill(struct sumi_random *r, const struct sumi_case *c, sumi_dtype type, void *data,
-                 int64_t n_elements) {
-  const sumi_dtype d = sumi_part_dtype(type);
-  const int64_t n = n_elements * sumi_n_parts(type);
-  const bool ranged = c->low != 0 || c->high != 0, whole = !sumi_dtype_is_float(d);
-  for (int64_t i = 0; i < n; i++) {
-    const double u = sumi_random_uniform(r);
-    double x = ranged ? c->low + u * (c->high - c->low) : whole ? floor(u * 8) : sumi_random_normal(r);
-    if (whole) x = ranged ? floor(c->low + u * (c->high - c->low + 1)) : x;
-    if (d == SUMI_BOOL) x = u < 0.5;
-    sumi_set_f64(d, data, i, x);
-  }
-}
-
 /* A map from 3, 0, 4, 1, 2 to numbers; strings spell whole ones. */
 static struct sumi_view make_map(struct sumi_random *r, const struct sumi_case *c, const struct sumi_value *v,
                                  struct pairs *p) {
@@ -58,7 +42,7 @@ static struct sumi_view make_map(struct sumi_random *r, const struct sumi_case *
   p->dim = MAP_SIZE;
   for (int k = 0; k < 2; k++) {
     const bool text = types[k] == SUMI_STRING;
-    if (k && !text) fill(r, c, types[k], p->number[k], MAP_SIZE);
+    if (k && !text) case_fill(r, c, types[k], p->number[k], MAP_SIZE);
     for (int i = 0; i < MAP_SIZE; i++) {
       if (!k && !text) sumi_set_i64(types[k], p->number[k], i, keys[i]);
       if (text) p->text[k][i] = (struct sumi_str){digits[k ? i : keys[i]], 1};
@@ -93,7 +77,7 @@ static bool make_inputs(const struct sumi_graph *g, const struct sumi_case *c, s
     if (info->rank < 0 || sumi_shape_bytes(info->dtype, in->dims[i], info->rank, &bytes, NULL) != SUMI_OK)
       return false;
     void *data = calloc(1, bytes + 64);
-    fill(&r, c, info->dtype, data, sumi_dims_count(in->dims[i], 0, info->rank));
+    case_fill(&r, c, info->dtype, data, sumi_dims_count(in->dims[i], 0, info->rank));
     in->view[i] = (struct sumi_view){.size = sizeof in->view[i],
                                      .name = g->input[i]->name,
                                      .data = data,
@@ -146,22 +130,7 @@ static bool agree(const struct sumi_case *c, const struct sumi_view *got, const 
     n *= want->dims[d];
   }
   if (want->dtype == SUMI_STRING) return same_text(n, got->data, want->data, why, size);
-  const sumi_dtype part = sumi_part_dtype(want->dtype);
-  n *= sumi_n_parts(want->dtype);
-  double most = 0;
-  for (int64_t i = 0; i < n; i++) {
-    const double w = fabs(sumi_get_f64(part, want->data, i));
-    if (isfinite(w)) most = fmax(most, w);
-  }
-  for (int64_t i = 0; i < n; i++) {
-    const double g = sumi_get_f64(part, got->data, i), w = sumi_get_f64(part, want->data, i);
-    if (g == w || (isnan(g) && isnan(w))) continue;
-    if (fabs(g - w) <= c->atol + c->rtol * most) continue;
-    snprintf(why, size, "element %" PRId64 " is %.9g, not %.9g (tolerance %.3g)", i, g, w,
-             c->atol + c->rtol * most);
-    return false;
-  }
-  return true;
+  return case_agree(c->rtol, c->atol, want->dtype, n, got->data, want->data, why, size);
 }
 
 static struct sumi_model *load(const struct sumi_case *c, struct sumi_err *err) {

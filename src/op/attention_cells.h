@@ -1,0 +1,58 @@
+/* Scaled dot-product attention as cells of the card: products with the heads as outer loops, and a softmax of vector cells.
+ *   s[b, h, i, t] = scores: sum over f of q[b, h, i, f] * k[b, kv, t, f], kv = h / (heads / kv_heads)
+ *   p[b, h, i, t] = softmax over t of what struct sumi_attention_softmax makes of s
+ *   y[b, h, i, f] = sum over t of p[b, h, i, t] * v[b, kv, t, f] */
+#ifndef SUMI_OP_ATTENTION_CELLS_H
+#define SUMI_OP_ATTENTION_CELLS_H
+
+#include "plan/cell.h"
+
+/* Where element (batch, head, token, feature) of an operand lies: at, and steps, elements. */
+struct sumi_heads {
+  int operand;
+  int64_t batch, head, token, feature, at;
+};
+
+struct sumi_attention_cells {
+  int64_t batch, heads, kv_heads, queries, keys, size, v_size;
+  struct sumi_heads q, k, v, y; /* feature steps of q, k and y are 1 */
+};
+
+/* Heads of an operand of rank 3 [batch, tokens, heads * size] or 4 [batch, heads, tokens, size] in the form in which it lies. */
+struct sumi_heads sumi_heads_of(const struct sumi_cells *c, int operand, int64_t heads);
+
+/* Operands, loops and steps of the product that gives s, an operand [batch, heads, queries, keys]. */
+void sumi_attention_scores(const struct sumi_attention_cells *a, int s, struct sumi_cell_product *p);
+/* The same for y from p; what v lacks to be multiplied, tokens as neighbours, is copied. */
+sumi_status sumi_attention_values(struct sumi_cells *c, const struct sumi_attention_cells *a, int p,
+                                  struct sumi_cell_product *product);
+
+/* What is added to the scores: numbers, or (filter) filter where a bool or integer is not above 0, and otherwise nothing. */
+struct sumi_attention_mask {
+  int operand;
+  float filter;
+  int64_t at, step[4]; /* by batch, head, query, key; 0 where it is broadcast */
+};
+
+/* What softmax is taken of: u = s, or (s - s_zero) * s_scale where s is 8-bit; u = u * factor or u / factor; softcap * tanh(u / softcap)
+ * unless it is 0; u + masks. A query that sees nothing gives zeros.
+ * What is made of it: p, or the integer round(p / p_scale) + p_zero where its operand is 8-bit. */
+struct sumi_attention_softmax {
+  float s_zero, s_scale, factor, softcap, p_scale;
+  int p_zero;
+  bool divide;
+  int n_mask;
+  struct sumi_attention_mask mask[3];
+};
+sumi_status sumi_attention_softmax(struct sumi_cells *c, const struct sumi_attention_softmax *f, int s,
+                                   int p);
+
+/* Appends the mask that hides key t from query i unless i + past - left <= t <= i + past + right; negative: no limit. */
+sumi_status sumi_attention_window(struct sumi_cells *c, const struct sumi_attention_cells *a, int64_t past,
+                                  int64_t left, int64_t right, struct sumi_attention_softmax *f);
+
+/* All of it for q, k and v of bfloat16: scores are multiplied by scale, y is float32 or bfloat16. */
+sumi_status sumi_attention_real(struct sumi_cells *c, const struct sumi_attention_cells *a, float scale,
+                                const struct sumi_attention_softmax *f);
+
+#endif
