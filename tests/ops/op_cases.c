@@ -32,6 +32,7 @@ struct inputs {
 };
 
 static uint64_t seed = 1;
+static struct sumi_card *card;
 
 /* A map from 3, 0, 4, 1, 2 to numbers; strings spell whole ones. */
 static struct sumi_view make_map(struct sumi_random *r, const struct sumi_case *c, const struct sumi_value *v,
@@ -91,7 +92,8 @@ static bool make_inputs(const struct sumi_graph *g, const struct sumi_case *c, s
 static sumi_status run(struct sumi_model *model, const char *device, const char *isa, int threads,
                        const struct inputs *in, struct sumi_session **session, struct sumi_view *out,
                        size_t n_out, struct sumi_err *err) {
-  const struct sumi_session_options o = {.size = sizeof o, .device = device, .isa = isa, .threads = threads};
+  const struct sumi_session_options o = {
+      .size = sizeof o, .device = device, .isa = isa, .threads = threads, .card = card};
   SUMI_TRY(sumi_session_init(model, &o, session, err));
   for (size_t i = 0; i < n_out; i++)
     out[i] = (struct sumi_view){.size = sizeof *out, .name = model->graph->output[i]->name};
@@ -219,7 +221,8 @@ static int check_variants(const struct sumi_op *op, const struct sumi_case *c, s
   for (int isa = 0; !failed && isa < SUMI_N_ISA; isa++) {
     if (!sumi_cpu_has((enum sumi_isa)isa)) continue;
     const char *label = sumi_isa_label((enum sumi_isa)isa);
-    const struct variant variants[] = {{"cpu", label, 1}, {"audit", label, 1}, {"cpu", label, 3}};
+    const struct variant variants[] = {
+        {"cpu", label, 1}, {"audit", label, 1}, {"cpu", label, 3}, {"antoum", label, 1}};
     for (size_t k = 0; k < SUMI_COUNT(variants); k++, ++*n)
       failed += check_variant(op, c, model, in, want, &variants[k]);
   }
@@ -273,6 +276,21 @@ static int check_case(const struct sumi_op *op, const struct sumi_case *c, int *
   return failed;
 }
 
+#include "device/antoum/antoum.h"
+#include "sim/sim.h"
+static bool open_card(void) {
+  static struct sumi_card c;
+  struct sumi_err err = SUMI_ERR_INIT;
+  struct sumi_sim *sim;
+  c.allocator = *sumi_allocator_default();
+  if (sumi_card_profile_find("SparseOne-S4", &c.profile, &err) != SUMI_OK ||
+      sumi_sim_open(&c.profile, NULL, NULL, &sim, &c.bus, &err) != SUMI_OK ||
+      antoum_driver_open(&c.bus, &c.allocator, &c.driver, &err) != SUMI_OK)
+    return printf("%s\n", err.text), false;
+  card = &c;
+  return true;
+}
+
 int main(int argc, char **argv) {
   const char *only = NULL;
   for (int i = 1; i < argc; i++)
@@ -280,6 +298,7 @@ int main(int argc, char **argv) {
       seed = strtoull(argv[++i], NULL, 0);
     else
       only = argv[i];
+  if (!open_card()) return 1;
   size_t n_ops;
   const struct sumi_op *const *ops = sumi_ops(&n_ops);
   int failed = 0, n = 0, without = 0;

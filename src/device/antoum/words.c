@@ -169,7 +169,7 @@ size_t antoum_core_words(const struct antoum_words *w, int core, union sumi_card
 
 sumi_status antoum_image(struct antoum_words *w, size_t bytes, uint8_t **p, uint64_t *at) {
   size_t start, end;
-  if (!sumi_size_align(w->image_bytes, SUMI_ALIGN, &start) || !sumi_size_add(start, bytes, &end))
+  if (!sumi_size_align(w->image_bytes, SUMI_CARD_WORD_BYTES, &start) || !sumi_size_add(start, bytes, &end))
     SUMI_FAIL(w->err, SUMI_E_LIMIT, "the weights take more than memory can hold");
   void *image = w->image;
   if (!sumi_grow(w->allocator, &image, &w->cap_image, end, 1)) SUMI_FAIL_MEMORY(w->err);

@@ -92,7 +92,7 @@ void antoum_words_fini(struct antoum_words *w);
 sumi_status antoum_emit(struct antoum_words *w, const union sumi_card_word *word,
                         const struct antoum_touch *touch, int n_touch, uint64_t core_step);
 
-/* Zeroed room for bytes in the image, 64-byte aligned; *at is their place behind ANTOUM_BASE_CODE. The pointer holds until the next call. */
+/* Zeroed room for bytes in the image, aligned as words are; *at is their place behind ANTOUM_BASE_CODE. The pointer holds until the next call. */
 sumi_status antoum_image(struct antoum_words *w, size_t bytes, uint8_t **p, uint64_t *at);
 
 /* Contiguous bytes of the image into SRAM of every core, one read of DRAM for all. */
