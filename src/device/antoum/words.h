@@ -66,8 +66,10 @@ struct antoum_words {
   struct {
     uint32_t lo, hi;
   } weights, scratch;
-  uint32_t weights_turn, scratch_turn; /* halves used last */
-  uint32_t sync;                       /* id of the last SYNC */
+  uint32_t weights_turn; /* where the next load goes, from weights.lo; it wraps where a load does not fit */
+  uint32_t scratch_turn; /* half used last */
+  uint32_t acc_turn;     /* where the next sums go, likewise */
+  uint32_t sync;         /* id of the last SYNC */
   /* private to words.c */
   struct {
     struct antoum_access *item;
