@@ -168,6 +168,7 @@ static void check_variant(const struct node_run *n, const struct variant *v) {
     t[i] = from->t;
     if (!constant) t[i].data = NULL;
     c.operand[i] = operand_of(&from->t, constant, v->channels_last && i < c.n_in);
+    c.operand[i].free = i >= c.n_in;
   }
   run_cells(n, v, &c);
   sumi_arena_fini(&arena);
