@@ -13,6 +13,7 @@
 #include "op/grad.h"
 #include "op/norm_lower.h"
 #include "op/op_util.h"
+#include "op/rows_cells.h"
 
 bool sumi_batch_norm_trains(const struct sumi_node *node) {
   if (node->version >= 14) return sumi_attr_int(node, "training_mode", 0) != 0;
@@ -123,6 +124,78 @@ static sumi_status batch_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
+/* The figures of every channel beside each other: mean, factor, shift; operand -1 (out of memory). */
+static struct sumi_seen figures(struct sumi_cells *c, const struct sumi_seen *channels) {
+  const struct sumi_call call = sumi_cells_call(c);
+  const double epsilon = sumi_attr_float(c->node, "epsilon", 1e-5f);
+  const int64_t n = sumi_tensor_count(c->in[1]), all = 3 * n;
+  struct sumi_seen s = *channels;
+  float *data = SUMI_NEW_ARRAY(c->arena, (size_t)all, float);
+  s.operand = data ? sumi_cells_constant(c, SUMI_FLOAT32, 1, &all, data) : -1;
+  for (int64_t k = 0; data && k < n; k++) {
+    data[3 * k] = (float)get(&call, 3, k);
+    data[3 * k + 1] = (float)(get(&call, 1, k) / sqrt(get(&call, 4, k) + epsilon));
+    data[3 * k + 2] = (float)get(&call, 2, k);
+  }
+  for (int i = 0; i < s.rank; i++) s.step[i] *= 3;
+  return s;
+}
+
+/* factor = scale / sqrt(var + epsilon) */
+static sumi_status factor_cell(struct sumi_cells *c, const struct sumi_seen *to) {
+  struct sumi_vector p;
+  sumi_vector_start(&p, c);
+  sumi_vector_over(&p, 1, 0);
+  const int scale = sumi_vector_load(&p, sumi_vector_view(&p, 1)),
+            var = sumi_vector_load(&p, sumi_vector_view(&p, 4)),
+            epsilon = sumi_vector_float(&p, sumi_attr_float(c->node, "epsilon", 1e-5f));
+  sumi_vector_store(&p, sumi_vector_see(&p, to), SUMI_VECTOR(&p, "a / sqrtf(b + c)", scale, var, epsilon));
+  return sumi_vector_end(&p);
+}
+
+static sumi_status batch_cells(struct sumi_cells *c) {
+  const int y = sumi_cells_out(c, 0), rank = c->in[0]->rank, first = SUMI_MIN(1, rank - 1);
+  if (sumi_batch_norm_trains(c->node)) return sumi_cells_refuse(c, "it is training");
+  sumi_cells_same_form(c, y, 0);
+  struct sumi_seen part[5]; /* x and the others along the channels */
+  for (int i = 0; i < 5; i++) part[i] = sumi_see_broadcast(c, i, rank, i ? first : 0);
+  const bool constant = c->in[1]->data && c->in[2]->data && c->in[3]->data && c->in[4]->data && rank > 1;
+  const struct sumi_seen own = sumi_see(c, 1),
+                         all = constant ? figures(c, &part[1]) : (struct sumi_seen){.operand = -1},
+                         factor = constant ? all : sumi_seen_temp(c, SUMI_FLOAT32, &own, 0, 0, 1);
+  if (factor.operand < 0) return SUMI_E_MEMORY;
+  if (!constant) SUMI_TRY(factor_cell(c, &factor));
+  const struct sumi_seen t = constant ? sumi_see(c, y) : sumi_seen_temp(c, SUMI_FLOAT32, &part[0], 0, 0, 1),
+                         to = sumi_see(c, y);
+  if (t.operand < 0) return SUMI_E_MEMORY;
+  struct sumi_vector p;
+  sumi_vector_start(&p, c);
+  sumi_vector_over_seen(&p, &part[0], 0);
+  const int x = sumi_vector_load(&p, sumi_vector_see(&p, &part[0]));
+  if (constant) {
+    const int view = sumi_vector_see(&p, &all);
+    const int mean = sumi_vector_load_at(&p, view, 0), by = sumi_vector_load_at(&p, view, 1),
+              shift = sumi_vector_load_at(&p, view, 2);
+    sumi_vector_store(&p, sumi_vector_see(&p, &t), SUMI_VECTOR(&p, "(a - b) * c + d", x, mean, by, shift));
+    return sumi_vector_end(&p);
+  }
+  struct sumi_seen spread = part[1]; /* factor along the channels */
+  spread.operand = factor.operand;
+  int64_t step = 1;
+  for (int i = rank - 1; i >= 0; i--)
+    if (spread.dim[i] != 1) spread.step[i] = step, step *= spread.dim[i];
+  const int mean = sumi_vector_load(&p, sumi_vector_see(&p, &part[3])),
+            by = sumi_vector_load(&p, sumi_vector_see(&p, &spread));
+  sumi_vector_store(&p, sumi_vector_see(&p, &t), SUMI_VECTOR(&p, "(a - b) * c", x, mean, by));
+  SUMI_TRY(sumi_vector_end(&p));
+  sumi_vector_start(&p, c);
+  sumi_vector_over_seen(&p, &t, 0);
+  const int v = sumi_vector_load(&p, sumi_vector_see(&p, &t)),
+            shift = sumi_vector_load(&p, sumi_vector_see(&p, &part[2]));
+  sumi_vector_store(&p, sumi_vector_see(&p, &to), SUMI_VECTOR(&p, "a + b", v, shift));
+  return sumi_vector_end(&p);
+}
+
 static const struct sumi_attr_spec attrs[] = {
     {"epsilon", SUMI_ATTR_FLOAT},
     {"momentum", SUMI_ATTR_FLOAT},
@@ -173,6 +246,7 @@ const struct sumi_op sumi_op_batch_normalization = {
     .infer = batch_infer,
     .by_item = batch_norm_by_item,
     .ref = batch_ref,
+    .cells = batch_cells,
     .lower = sumi_batch_norm_lower,
     .grad = sumi_batch_norm_grad,
     .cases = cases,

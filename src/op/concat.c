@@ -4,6 +4,7 @@
 #include "op/by_item.h"
 #include "op/dims.h"
 #include "op/grad.h"
+#include "op/move_cells.h"
 #include "op/move_lower.h"
 #include "op/op_util.h"
 #include "op/qeltwise_lower.h"
@@ -73,15 +74,12 @@ static sumi_status concat_moves(const struct sumi_call *c, struct sumi_moves *m)
   const struct sumi_tensor *y = c->out[0];
   int axis;
   SUMI_TRY(sumi_axis(sumi_attr_int(c->node, "axis", 1), y->rank, &axis, c->err));
-  /* y is [outer, row]; input k fills columns [at, at + part) */
-  const int64_t outer = sumi_dims_count(y->dim, 0, axis), row = sumi_dims_count(y->dim, axis, y->rank),
-                one = 1;
-  int64_t at = 0;
+  int64_t to[SUMI_MAX_RANK], from[SUMI_MAX_RANK], at = 0;
+  sumi_moves_out(m, 0, to);
   for (int k = 0; k < c->n_in; k++) {
-    const int64_t part = sumi_dims_count(c->in[k]->dim, axis, y->rank);
-    SUMI_TRY(sumi_moves_add(m, 2, (const int64_t[]){outer, part}, 0, at, (const int64_t[]){row, one}, k, 0,
-                            (const int64_t[]){part, one}));
-    at += part;
+    sumi_moves_in(m, k, from);
+    SUMI_TRY(sumi_moves_add(m, y->rank, c->in[k]->dim, 0, at, to, k, 0, from));
+    at += c->in[k]->dim[axis] * to[axis];
   }
   return SUMI_OK;
 }
@@ -90,6 +88,7 @@ static sumi_status concat_ref(const struct sumi_call *c) { return sumi_moves_run
 static sumi_status concat_lower(struct sumi_lower *l) {
   return sumi_concat_in_lanes(l) ? sumi_concat_lower(l) : sumi_moves_lower(l, concat_moves, l->n_in);
 }
+static sumi_status concat_cells(struct sumi_cells *c) { return sumi_moves_cells(c, concat_moves, c->n_in); }
 
 static const struct sumi_attr_spec attrs[] = {{"axis", SUMI_ATTR_INT}, {NULL}};
 static const struct sumi_port in[] = {{"inputs", SUMI_ANY, 'T', SUMI_PORT_VARIADIC}, {NULL}};
@@ -125,6 +124,7 @@ const struct sumi_op sumi_op_concat = {
     .flags = SUMI_OP_MOVES,
     .ref = concat_ref,
     .lower = concat_lower,
+    .cells = concat_cells,
     .lanes = sumi_concat_lanes,
     .grad = sumi_concat_grad,
     .cases = cases,

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "op/dims.h"
+#include "op/move_cells.h"
 #include "op/move_lower.h"
 #include "op/op_util.h"
 
@@ -33,17 +34,18 @@ static sumi_status crop_infer(struct sumi_infer *ctx) {
 }
 
 static sumi_status crop_moves(const struct sumi_call *c, struct sumi_moves *m) {
-  const struct sumi_tensor *x = c->in[0], *y = c->out[0];
+  const struct sumi_tensor *y = c->out[0];
   int n;
   const int64_t *border = sumi_attr_ints(c->node, "border", &n);
   int64_t from[4], to[4];
-  sumi_strides(x->dim, 4, from);
-  sumi_strides(y->dim, 4, to);
-  return sumi_moves_add(m, 4, y->dim, 0, 0, to, 0, border[1] * from[2] + border[0], from);
+  sumi_moves_in(m, 0, from);
+  sumi_moves_out(m, 0, to);
+  return sumi_moves_add(m, 4, y->dim, 0, 0, to, 0, border[1] * from[2] + border[0] * from[3], from);
 }
 
 static sumi_status crop_ref(const struct sumi_call *c) { return sumi_moves_run(c, crop_moves); }
 static sumi_status crop_lower(struct sumi_lower *l) { return sumi_moves_lower(l, crop_moves, 1); }
+static sumi_status crop_cells(struct sumi_cells *c) { return sumi_moves_cells(c, crop_moves, 1); }
 
 static const struct sumi_attr_spec attrs[] = {
     {"border", SUMI_ATTR_INTS, true}, {"scale", SUMI_ATTR_INTS}, {NULL}};
@@ -67,5 +69,6 @@ const struct sumi_op sumi_op_crop = {
     .flags = SUMI_OP_MOVES,
     .ref = crop_ref,
     .lower = crop_lower,
+    .cells = crop_cells,
     .cases = cases,
 };

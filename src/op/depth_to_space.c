@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "op/dims.h"
+#include "op/move_cells.h"
 #include "op/move_lower.h"
 #include "op/op_util.h"
 
@@ -39,21 +40,22 @@ static sumi_status moves(const struct sumi_call *c, struct sumi_moves *m) {
   const bool space = to_space(c->node), dcr = sumi_attr_is(c->node, "mode", "DCR", "DCR");
   const struct sumi_tensor *deep = space ? c->in[0] : c->out[0], *wide = space ? c->out[0] : c->in[0];
   const int64_t b = sumi_attr_int(c->node, "blocksize", 1);
-  const int64_t plane = deep->dim[2] * deep->dim[3], row = wide->dim[3], channels = wide->dim[1];
+  const int64_t channels = wide->dim[1];
+  int64_t from[4], to[4];
+  sumi_moves_in(m, 0, from);
+  sumi_moves_out(m, 0, to);
+  const int64_t *d = space ? from : to, *w = space ? to : from; /* strides of deep and wide */
   /* the dims n, c, h, i, w, j with the strides they have in either tensor */
   const int64_t dim[6] = {deep->dim[0], channels, deep->dim[2], b, deep->dim[3], b};
-  const int64_t in_deep[6] = {deep->dim[1] * plane,
-                              dcr ? plane : b * b * plane,
-                              deep->dim[3],
-                              (dcr ? channels * b : b) * plane,
-                              1,
-                              (dcr ? channels : 1) * plane};
-  const int64_t in_wide[6] = {channels * wide->dim[2] * row, wide->dim[2] * row, b * row, row, b, 1};
+  const int64_t in_deep[6] = {d[0], (dcr ? 1 : b * b) * d[1],   d[2], (dcr ? channels * b : b) * d[1],
+                              d[3], (dcr ? channels : 1) * d[1]};
+  const int64_t in_wide[6] = {w[0], w[1], b * w[2], w[2], b * w[3], w[3]};
   return sumi_moves_add(m, 6, dim, 0, 0, space ? in_wide : in_deep, 0, 0, space ? in_deep : in_wide);
 }
 
 static sumi_status ref(const struct sumi_call *c) { return sumi_moves_run(c, moves); }
 static sumi_status lower(struct sumi_lower *l) { return sumi_moves_lower(l, moves, 1); }
+static sumi_status cells(struct sumi_cells *c) { return sumi_moves_cells(c, moves, 1); }
 
 static const struct sumi_attr_spec attrs[] = {
     {"blocksize", SUMI_ATTR_INT, true}, {"mode", SUMI_ATTR_STRING}, {NULL}};
@@ -81,6 +83,7 @@ const struct sumi_op sumi_op_depth_to_space = {
     .flags = SUMI_OP_MOVES,
     .ref = ref,
     .lower = lower,
+    .cells = cells,
     .cases = depth_cases,
 };
 
@@ -95,5 +98,6 @@ const struct sumi_op sumi_op_space_to_depth = {
     .flags = SUMI_OP_MOVES,
     .ref = ref,
     .lower = lower,
+    .cells = cells,
     .cases = space_cases,
 };

@@ -6,6 +6,7 @@
 #include "op/lane.h"
 #include "op/ops.h"
 #include "op/quant.h"
+#include "op/quant_cells.h"
 #include "op/quant_lower.h"
 
 static sumi_dtype output_type(const struct sumi_node *node) {
@@ -87,6 +88,17 @@ static sumi_status dequantize_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
+static sumi_status dequantize_cells(struct sumi_cells *c) {
+  if (sumi_attr_int(c->node, "block_size", 0)) return sumi_cells_refuse(c, "scales of blocks");
+  struct sumi_vector p;
+  const int y = sumi_eltwise_begin(&p, c, 1);
+  int x = SUMI_VECTOR(&p, "(float)a", sumi_vector_load(&p, sumi_vector_view(&p, 0)));
+  const int scale = sumi_quant_operand(&p, c, 1);
+  if (sumi_cells_has(c, 2)) x = SUMI_VECTOR(&p, "a - (float)b", x, sumi_quant_operand(&p, c, 2));
+  sumi_vector_store(&p, sumi_vector_view(&p, y), SUMI_VECTOR(&p, "a * b", x, scale));
+  return sumi_vector_end(&p);
+}
+
 static const struct sumi_attr_spec attrs[] = {
     {"axis", SUMI_ATTR_INT}, {"output_dtype", SUMI_ATTR_INT}, {"block_size", SUMI_ATTR_INT}, {NULL}};
 static const struct sumi_port in[] = {
@@ -136,6 +148,7 @@ const struct sumi_op sumi_op_dequantize_linear = {
     .infer = dequantize_infer,
     .by_item = sumi_by_item_first,
     .ref = dequantize_ref,
+    .cells = dequantize_cells,
     .lower = sumi_dequantize_lower,
     .lanes = sumi_dequantize_lanes,
     .cases = cases,

@@ -7,6 +7,7 @@
 #include "op/lane.h"
 #include "op/ops.h"
 #include "op/quant.h"
+#include "op/quant_cells.h"
 
 static sumi_status dynamic_infer(struct sumi_infer *ctx) {
   sumi_infer_out_like(ctx, 0, &ctx->in[0], SUMI_UINT8);
@@ -47,6 +48,46 @@ static sumi_status dynamic_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
+/* The largest (smallest) of x and 0: rows first, then the rows' results. */
+static sumi_status extreme(struct sumi_cells *c, enum sumi_reduction_kind kind, struct sumi_seen *out) {
+  const char *last = kind == SUMI_REDUCTION_MAX ? "a > 0 ? a : 0" : "a < 0 ? a : 0";
+  const struct sumi_reduction rows = {kind, NULL, NULL}, all = {kind, NULL, last};
+  const struct sumi_seen x = sumi_see(c, 0);
+  const unsigned every = (1u << x.rank) - 1, inner = x.rank ? 1u << (x.rank - 1) : 0;
+  const struct sumi_seen part = sumi_seen_temp(c, SUMI_FLOAT32, &x, inner, 0, 1);
+  *out = sumi_seen_temp(c, SUMI_FLOAT32, &x, every, 0, 1);
+  if (part.operand < 0 || out->operand < 0) return SUMI_E_MEMORY;
+  SUMI_TRY(sumi_reduce_cells(c, &x, inner, &rows, &part));
+  return sumi_reduce_cells(c, &part, every, &all, out);
+}
+
+static sumi_status dynamic_cells(struct sumi_cells *c) {
+  const int out = sumi_cells_out(c, 0);
+  struct sumi_seen low, high;
+  struct sumi_vector p;
+  if (!sumi_tensor_count(c->in[0])) return sumi_cells_refuse(c, "an empty tensor");
+  SUMI_TRY(extreme(c, SUMI_REDUCTION_MIN, &low));
+  SUMI_TRY(extreme(c, SUMI_REDUCTION_MAX, &high));
+  const int scale = c->out[1] ? out + 1 : sumi_cells_temp(c, SUMI_FLOAT32, 0, NULL),
+            zero = c->out[2] ? out + 2 : sumi_cells_temp(c, SUMI_UINT8, 0, NULL);
+  if (scale < 0 || zero < 0) return SUMI_E_MEMORY;
+  sumi_vector_start(&p, c);
+  const int least = sumi_vector_load(&p, sumi_vector_view_plain(&p, low.operand)),
+            most = sumi_vector_load(&p, sumi_vector_view_plain(&p, high.operand));
+  const int s = SUMI_VECTOR(&p, "a == b ? 1 : (b - a) / 255.0f", least, most);
+  const int z = sumi_quant_round(&p, SUMI_VECTOR(&p, "-a / b", least, s), sumi_vector_int(&p, 0));
+  sumi_vector_store(&p, sumi_vector_view_plain(&p, scale), s);
+  sumi_vector_store(&p, sumi_vector_view_plain(&p, zero), z);
+  SUMI_TRY(sumi_vector_end(&p));
+  if (!c->out[0]) return SUMI_OK;
+  const int y = sumi_eltwise_begin(&p, c, 1), x = sumi_vector_load(&p, sumi_vector_view(&p, 0));
+  const int by = sumi_vector_load(&p, sumi_vector_view_plain(&p, scale)),
+            from = sumi_vector_load(&p, sumi_vector_view_plain(&p, zero));
+  const int q = sumi_quant_round(&p, SUMI_VECTOR(&p, "a / b", x, by), from);
+  sumi_vector_store(&p, sumi_vector_view(&p, y), q);
+  return sumi_vector_end(&p);
+}
+
 static const struct sumi_port in[] = {{"x", SUMI_BIT(SUMI_FLOAT32)}, {NULL}};
 static const struct sumi_port out[] = {{"y", SUMI_BIT(SUMI_UINT8)},
                                        {"y_scale", SUMI_BIT(SUMI_FLOAT32)},
@@ -67,5 +108,6 @@ const struct sumi_op sumi_op_dynamic_quantize_linear = {
     .out = out,
     .infer = dynamic_infer,
     .ref = dynamic_ref,
+    .cells = dynamic_cells,
     .cases = cases,
 };

@@ -6,6 +6,7 @@
 #include "base/size.h"
 #include "op/dims.h"
 #include "op/grad.h"
+#include "op/move_cells.h"
 #include "op/move_lower.h"
 #include "op/op_util.h"
 
@@ -64,13 +65,19 @@ static sumi_status expand_infer(struct sumi_infer *ctx) {
 static sumi_status expand_moves(const struct sumi_call *c, struct sumi_moves *m) {
   const struct sumi_tensor *x = c->in[0], *y = c->out[0];
   int64_t from[SUMI_MAX_RANK], to[SUMI_MAX_RANK];
-  sumi_broadcast_strides(x, y->rank, y->dim, from);
-  sumi_strides(y->dim, y->rank, to);
+  int64_t own[SUMI_MAX_RANK];
+  sumi_moves_in(m, 0, own);
+  sumi_moves_out(m, 0, to);
+  for (int i = 0; i < y->rank; i++) {
+    const int k = i - (y->rank - x->rank);
+    from[i] = k < 0 || x->dim[k] == 1 ? 0 : own[k];
+  }
   return sumi_moves_add(m, y->rank, y->dim, 0, 0, to, 0, 0, from);
 }
 
 static sumi_status expand_ref(const struct sumi_call *c) { return sumi_moves_run(c, expand_moves); }
 static sumi_status expand_lower(struct sumi_lower *l) { return sumi_moves_lower(l, expand_moves, 2); }
+static sumi_status expand_cells(struct sumi_cells *c) { return sumi_moves_cells(c, expand_moves, 2); }
 
 /* ---- Tile ---------------------------------------------------------------------------------------------- */
 
@@ -119,8 +126,8 @@ static sumi_status tile_infer(struct sumi_infer *ctx) {
 static sumi_status tile_moves(const struct sumi_call *c, struct sumi_moves *m) {
   const struct sumi_tensor *x = c->in[0], *y = c->out[0];
   int64_t own[SUMI_MAX_RANK], wide[SUMI_MAX_RANK];
-  sumi_strides(x->dim, x->rank, own);
-  sumi_strides(y->dim, y->rank, wide);
+  sumi_moves_in(m, 0, own);
+  sumi_moves_out(m, 0, wide);
   int64_t dim[SUMI_MOVE_RANK], from[SUMI_MOVE_RANK], to[SUMI_MOVE_RANK];
   for (int i = 0; i < x->rank; i++) { /* y's dim i is [times, x's dim i] */
     dim[2 * i] = x->dim[i] ? y->dim[i] / x->dim[i] : 0;
@@ -135,6 +142,7 @@ static sumi_status tile_moves(const struct sumi_call *c, struct sumi_moves *m) {
 
 static sumi_status tile_ref(const struct sumi_call *c) { return sumi_moves_run(c, tile_moves); }
 static sumi_status tile_lower(struct sumi_lower *l) { return sumi_moves_lower(l, tile_moves, l->n_in); }
+static sumi_status tile_cells(struct sumi_cells *c) { return sumi_moves_cells(c, tile_moves, c->n_in); }
 
 static const struct sumi_port expand_in[] = {
     {"input", SUMI_ANY, 'T'}, {"shape", SUMI_BIT(SUMI_INT64)}, {NULL}};
@@ -170,6 +178,7 @@ const struct sumi_op sumi_op_expand = {
     .flags = SUMI_OP_MOVES,
     .ref = expand_ref,
     .lower = expand_lower,
+    .cells = expand_cells,
     .grad = sumi_expand_grad,
     .cases = expand_cases,
 };
@@ -184,5 +193,6 @@ const struct sumi_op sumi_op_tile = {
     .flags = SUMI_OP_MOVES,
     .ref = tile_ref,
     .lower = tile_lower,
+    .cells = tile_cells,
     .cases = tile_cases,
 };

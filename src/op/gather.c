@@ -7,7 +7,7 @@
 #include "op/dims.h"
 #include "op/grad.h"
 #include "op/index_lower.h"
-#include "op/move.h"
+#include "op/move_cells.h"
 #include "op/op_util.h"
 
 static sumi_status gather_contents(struct sumi_infer *ctx) {
@@ -65,6 +65,60 @@ static sumi_status gather_ref(const struct sumi_call *c) {
       sumi_move(x->dtype, 2, box, y->data, j * inner, to, x->data, at * inner, from);
   }
   return SUMI_OK;
+}
+
+/* Constant indices: a copy for each stretch of them that are equally far apart, in the form in which x lies. */
+static sumi_status gather_constant(struct sumi_cells *c, int axis) {
+  enum { MOST = 64 };
+  const struct sumi_tensor *x = c->in[0], *index = c->in[1];
+  const int64_t n = sumi_tensor_count(index);
+  if (index->rank == 1) SUMI_TRY(sumi_cells_follow(c, 0));
+  const struct sumi_cell_operand *from = &c->operand[0], *to = &c->operand[sumi_cells_out(c, 0)];
+  int64_t dim[SUMI_MAX_RANK], steps[SUMI_MAX_RANK], out[SUMI_MAX_RANK];
+  for (int i = 0; i < x->rank; i++) {
+    const int k = i < axis ? i : i + index->rank - 1; /* of y; for the axis the index's last */
+    dim[i] = x->dim[i], steps[i] = from->step[i], out[i] = i == axis && !index->rank ? 0 : to->step[k];
+  }
+  if (index->rank && index->dim[index->rank - 1] == 1) /* its step says nothing */
+    out[axis] = sumi_dims_count(to->dim, axis + index->rank, to->rank);
+  int cells = 0;
+  for (int64_t j = 0; j < n; cells++) {
+    int64_t first, next = 0, k = j + 1;
+    SUMI_TRY(sumi_index(sumi_get_i64(index->dtype, index->data, j), x->dim[axis], &first, c->err));
+    if (k < n) SUMI_TRY(sumi_index(sumi_get_i64(index->dtype, index->data, k), x->dim[axis], &next, c->err));
+    const int64_t step = k < n ? next - first : 0;
+    for (int64_t at; k < n; k++) {
+      SUMI_TRY(sumi_index(sumi_get_i64(index->dtype, index->data, k), x->dim[axis], &at, c->err));
+      if (at != first + (k - j) * step) break;
+    }
+    if (cells == MOST) return sumi_cells_refuse(c, "more than %d copies", MOST);
+    dim[axis] = k - j;
+    steps[axis] = step * from->step[axis];
+    const struct sumi_box box = sumi_box_make(x->rank, dim, out, steps);
+    SUMI_TRY(sumi_box_cell(c, &box, sumi_cells_out(c, 0), j * out[axis], 0, first * from->step[axis], 0));
+    j = k;
+  }
+  return SUMI_OK;
+}
+
+static sumi_status gather_cells(struct sumi_cells *c) {
+  const struct sumi_tensor *x = c->in[0], *index = c->in[1];
+  int axis;
+  SUMI_TRY(sumi_axis(sumi_attr_int(c->node, "axis", 0), x->rank, &axis, c->err));
+  if (!sumi_tensor_count(c->out[0])) return sumi_cells_refuse(c, "an empty tensor");
+  if (index->data) return gather_constant(c, axis);
+  if (!x->data || sumi_dims_count(x->dim, 0, axis) != 1)
+    return sumi_cells_refuse(c,
+                             "rows of what is computed, or not of the first dimension, by computed indices");
+  const int table = sumi_cells_row_major(c, 0), ids = sumi_cells_row_major(c, 1);
+  if (table < 0 || ids < 0) return SUMI_E_MEMORY;
+  return sumi_cells_lookup(c,
+                           &(const struct sumi_cell_lookup){.table = table,
+                                                            .ids = ids,
+                                                            .out = sumi_cells_out(c, 0),
+                                                            .rows = x->dim[axis],
+                                                            .row = sumi_dims_count(x->dim, axis + 1, x->rank),
+                                                            .n = sumi_tensor_count(index)});
 }
 
 /* ---- GatherElements ------------------------------------------------------------------------------------ */
@@ -206,6 +260,7 @@ const struct sumi_op sumi_op_gather = {
     .ref = gather_ref,
     .grad = sumi_gather_grad,
     .lower = sumi_gather_lower,
+    .cells = gather_cells,
     .cases = gather_cases,
 };
 

@@ -8,6 +8,7 @@
 #include "op/grad.h"
 #include "op/pool.h"
 #include "op/pool_lower.h"
+#include "op/rows_cells.h"
 
 static sumi_status global_infer(struct sumi_infer *ctx) {
   const struct sumi_info *x = &ctx->in[0];
@@ -63,6 +64,18 @@ static sumi_status average_ref(const struct sumi_call *c) { return global_run(c,
 static sumi_status max_ref(const struct sumi_call *c) { return global_run(c, plane_max); }
 static sumi_status lp_ref(const struct sumi_call *c) { return global_run(c, plane_lp); }
 
+static sumi_status global_cells(struct sumi_cells *c, const struct sumi_reduction *r) {
+  const struct sumi_seen x = sumi_see(c, 0), y = sumi_see(c, sumi_cells_out(c, 0));
+  if (!sumi_tensor_count(c->in[0])) return sumi_cells_refuse(c, "an empty tensor");
+  return sumi_reduce_cells(c, &x, ((1u << x.rank) - 1) & ~3u, r, &y);
+}
+static sumi_status average_cells(struct sumi_cells *c) {
+  return global_cells(c, &(const struct sumi_reduction){SUMI_REDUCTION_SUM, .last = "a / b"});
+}
+static sumi_status max_cells(struct sumi_cells *c) {
+  return global_cells(c, &(const struct sumi_reduction){SUMI_REDUCTION_MAX});
+}
+
 static const struct sumi_attr_spec lp_attrs[] = {
     {"p", SUMI_ATTR_FLOAT, .until = 2}, {"p", SUMI_ATTR_INT}, {NULL}};
 static const struct sumi_port in[] = {{"X", SUMI_FLOATS, 'T'}, {NULL}};
@@ -95,6 +108,7 @@ const struct sumi_op sumi_op_global_average_pool = {
     .infer = global_infer,
     .by_item = sumi_by_item_first,
     .ref = average_ref,
+    .cells = average_cells,
     .lower = sumi_global_average_pool_lower,
     .grad = sumi_global_average_pool_grad,
     .cases = average_cases,
@@ -109,6 +123,7 @@ const struct sumi_op sumi_op_global_max_pool = {
     .infer = global_infer,
     .by_item = sumi_by_item_first,
     .ref = max_ref,
+    .cells = max_cells,
     .lower = sumi_global_max_pool_lower,
     .cases = max_cases,
 };

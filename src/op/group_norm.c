@@ -8,6 +8,7 @@
 #include "base/size.h"
 #include "op/norm_lower.h"
 #include "op/op_util.h"
+#include "op/rows_cells.h"
 
 /* The groups of a node; channels for InstanceNormalization, which has no such attribute. */
 static int64_t groups(const struct sumi_node *node, int64_t channels) {
@@ -67,6 +68,30 @@ static sumi_status group_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
+/* x as [n, groups, channels of a group, ...]. */
+static sumi_status group_cells(struct sumi_cells *c) {
+  const int y = sumi_cells_out(c, 0), rank = c->in[0]->rank + 1;
+  const int64_t g = groups(c->node, c->in[0]->dim[1]);
+  const bool per_group = grouped(c->node) && c->node->version < 21;
+  if (!sumi_tensor_count(c->in[0])) return sumi_cells_refuse(c, "an empty tensor");
+  sumi_cells_same_form(c, y, 0);
+  struct sumi_norm n = {.x = sumi_see(c, 0),
+                        .y = sumi_see(c, y),
+                        .scale = sumi_see_broadcast(c, 1, rank - 1, 1),
+                        .bias = sumi_see_broadcast(c, 2, rank - 1, 1),
+                        .mean = sumi_see(c, -1),
+                        .inverse = sumi_see(c, -1),
+                        .inner = ((1u << rank) - 1) & ~3u,
+                        .centred = true,
+                        .factor = SUMI_NORM_FACTOR,
+                        .epsilon = sumi_attr_float(c->node, "epsilon", 1e-5f)};
+  sumi_seen_split(&n.x, 1, g);
+  sumi_seen_split(&n.y, 1, g);
+  sumi_seen_split(&n.scale, 1, per_group ? n.scale.dim[1] : g);
+  sumi_seen_split(&n.bias, 1, per_group ? n.bias.dim[1] : g);
+  return sumi_norm_cells(c, &n);
+}
+
 static const struct sumi_attr_spec instance_attrs[] = {
     {"epsilon", SUMI_ATTR_FLOAT}, {"consumed_inputs", SUMI_ATTR_INTS, .until = 6}, {NULL}};
 static const struct sumi_attr_spec group_attrs[] = {
@@ -103,6 +128,7 @@ const struct sumi_op sumi_op_instance_normalization = {
     .infer = group_infer,
     .ref = group_ref,
     .lower = sumi_group_norm_lower,
+    .cells = group_cells,
     .cases = instance_cases,
 };
 
@@ -116,5 +142,6 @@ const struct sumi_op sumi_op_group_normalization = {
     .infer = group_infer,
     .ref = group_ref,
     .lower = sumi_group_norm_lower,
+    .cells = group_cells,
     .cases = group_cases,
 };

@@ -9,6 +9,7 @@
 #include "base/size.h"
 #include "op/grad.h"
 #include "op/op_util.h"
+#include "op/rows_cells.h"
 #include "op/rows_lower.h"
 
 /* stash_type is the element type of outputs 1 and 2, as a number of TensorProto.DataType. */
@@ -102,6 +103,27 @@ static sumi_status norm_run(const struct sumi_call *c, bool centred) {
 static sumi_status layer_ref(const struct sumi_call *c) { return norm_run(c, true); }
 static sumi_status rms_ref(const struct sumi_call *c) { return norm_run(c, false); }
 
+static sumi_status norm_cells(struct sumi_cells *c, bool centred) {
+  const int rank = c->in[0]->rank, y = sumi_cells_out(c, 0);
+  struct sumi_norm n = {.centred = centred, .factor = SUMI_NORM_FACTOR};
+  int axis;
+  SUMI_TRY(sumi_op_axis(c->node, -1, rank, &axis, c->err));
+  if (!c->out[0]) return sumi_cells_refuse(c, "only statistics are wanted");
+  sumi_cells_same_form(c, y, 0);
+  n.epsilon = sumi_attr_float(c->node, "epsilon", 1e-5f);
+  n.inner = ((1u << rank) - 1) & ~((1u << axis) - 1);
+  n.x = sumi_see(c, 0);
+  n.y = sumi_see(c, y);
+  n.scale = sumi_see_broadcast(c, 1, rank, rank - c->in[1]->rank);
+  n.bias = sumi_cells_has(c, 2) ? sumi_see_broadcast(c, 2, rank, rank - c->in[2]->rank) : sumi_see(c, -1);
+  n.mean = sumi_see(c, c->n_out > 1 && c->out[1] ? y + 1 : -1);
+  n.inverse = sumi_see(c, c->n_out > 2 && c->out[2] ? y + 2 : -1);
+  return sumi_norm_cells(c, &n);
+}
+
+static sumi_status layer_cells(struct sumi_cells *c) { return norm_cells(c, true); }
+static sumi_status rms_cells(struct sumi_cells *c) { return norm_cells(c, false); }
+
 /* "epsion" stands, misspelt, in files older than the standard's operator; every engine passes over it. */
 static const struct sumi_attr_spec attrs[] = {{"axis", SUMI_ATTR_INT},
                                               {"epsilon", SUMI_ATTR_FLOAT},
@@ -150,6 +172,7 @@ const struct sumi_op sumi_op_layer_normalization = {
     .out = layer_out,
     .infer = norm_infer,
     .ref = layer_ref,
+    .cells = layer_cells,
     .lower = sumi_layer_norm_lower,
     .grad = sumi_layer_norm_grad,
     .cases = layer_cases,
@@ -164,6 +187,7 @@ const struct sumi_op sumi_op_rms_normalization = {
     .out = rms_out,
     .infer = norm_infer,
     .ref = rms_ref,
+    .cells = rms_cells,
     .lower = sumi_layer_norm_lower,
     .cases = rms_cases,
 };

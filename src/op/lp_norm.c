@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "op/op_util.h"
+#include "op/rows_cells.h"
 
 static sumi_status lp_infer(struct sumi_infer *ctx) {
   const int64_t p = sumi_attr_int(ctx->node, "p", 2);
@@ -37,6 +38,37 @@ static sumi_status lp_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
+/* With m the largest |x| (1 where it is 0), t = x / m: y = t / ||t||, so that no square is too large or small. */
+static sumi_status lp_cells(struct sumi_cells *c) {
+  const int y = sumi_cells_out(c, 0), rank = c->in[0]->rank;
+  const bool squares = sumi_attr_int(c->node, "p", 2) == 2;
+  int axis;
+  SUMI_TRY(sumi_op_axis(c->node, -1, rank, &axis, c->err));
+  if (!rank) return sumi_cells_refuse(c, "a scalar");
+  sumi_cells_same_form(c, y, 0);
+  const struct sumi_seen x = sumi_see(c, 0), to = sumi_see(c, y);
+  const unsigned inner = 1u << axis;
+  const struct sumi_seen m = sumi_seen_temp(c, SUMI_FLOAT32, &x, inner, 0, 1),
+                         norm = sumi_seen_temp(c, SUMI_FLOAT32, &x, inner, 0, 1),
+                         t = sumi_seen_temp(c, SUMI_FLOAT32, &x, 0, inner, 1);
+  if (m.operand < 0 || norm.operand < 0 || t.operand < 0) return SUMI_E_MEMORY;
+  const struct sumi_reduction largest = {SUMI_REDUCTION_MAX, "fabsf(a)", "a == 0 ? 1 : a"},
+                              length = {SUMI_REDUCTION_SUM, squares ? "a * a" : "fabsf(a)",
+                                        squares ? "a == 0 ? 1 : sqrtf(a)" : "a == 0 ? 1 : a"};
+  struct sumi_vector p;
+  SUMI_TRY(sumi_reduce_cells(c, &x, inner, &largest, &m));
+  for (int pass = 0; pass < 2; pass++) {
+    sumi_vector_start(&p, c);
+    sumi_vector_over_seen(&p, pass ? &t : &x, 0);
+    const int a = sumi_vector_load(&p, sumi_vector_see(&p, pass ? &t : &x)),
+              b = sumi_vector_load(&p, sumi_vector_see(&p, pass ? &norm : &m));
+    sumi_vector_store(&p, sumi_vector_see(&p, pass ? &to : &t), SUMI_VECTOR(&p, "a / b", a, b));
+    SUMI_TRY(sumi_vector_end(&p));
+    if (!pass) SUMI_TRY(sumi_reduce_cells(c, &t, inner, &length, &norm));
+  }
+  return SUMI_OK;
+}
+
 static const struct sumi_attr_spec attrs[] = {{"axis", SUMI_ATTR_INT}, {"p", SUMI_ATTR_INT}, {NULL}};
 static const struct sumi_port in[] = {{"input", SUMI_FLOATS, 'T'}, {NULL}};
 static const struct sumi_port out[] = {{"output", SUMI_FLOATS, 'T'}, {NULL}};
@@ -58,5 +90,6 @@ const struct sumi_op sumi_op_lp_normalization = {
     .out = out,
     .infer = lp_infer,
     .ref = lp_ref,
+    .cells = lp_cells,
     .cases = cases,
 };

@@ -6,6 +6,7 @@
 #include "base/size.h"
 #include "op/dims.h"
 #include "op/op_util.h"
+#include "op/rows_cells.h"
 
 /* Marks the dimensions to normalise over. */
 static sumi_status reduced(const struct sumi_node *node, int rank, bool *marks, struct sumi_err *err) {
@@ -63,6 +64,24 @@ static sumi_status mvn_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
+static sumi_status mvn_cells(struct sumi_cells *c) {
+  const int y = sumi_cells_out(c, 0), rank = c->in[0]->rank;
+  bool marks[SUMI_MAX_RANK];
+  SUMI_TRY(reduced(c->node, rank, marks, c->err));
+  sumi_cells_same_form(c, y, 0);
+  const struct sumi_norm n = {.x = sumi_see(c, 0),
+                              .y = sumi_see(c, y),
+                              .scale = sumi_see(c, -1),
+                              .bias = sumi_see(c, -1),
+                              .mean = sumi_see(c, -1),
+                              .inverse = sumi_see(c, -1),
+                              .inner = sumi_seen_set(marks, rank),
+                              .centred = true,
+                              .factor = "1 / (sqrtf(a) + b)",
+                              .epsilon = 1e-9f};
+  return sumi_norm_cells(c, &n);
+}
+
 static const struct sumi_attr_spec attrs[] = {{"axes", SUMI_ATTR_INTS}, {NULL}};
 static const struct sumi_port in[] = {{"X", SUMI_FLOATS, 'T'}, {NULL}};
 static const struct sumi_port out[] = {{"Y", SUMI_FLOATS, 'T'}, {NULL}};
@@ -83,5 +102,6 @@ const struct sumi_op sumi_op_mean_variance_normalization = {
     .out = out,
     .infer = mvn_infer,
     .ref = mvn_ref,
+    .cells = mvn_cells,
     .cases = cases,
 };

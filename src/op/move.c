@@ -153,6 +153,22 @@ void sumi_box_move(sumi_dtype type, const struct sumi_box *b, void *dst, int64_t
   }
 }
 
+void sumi_moves_in(const struct sumi_moves *m, int k, int64_t *stride) {
+  const struct sumi_tensor *t = m->call->in[k];
+  if (m->in_strides)
+    m->in_strides(m, k, stride);
+  else
+    sumi_strides(t->dim, t->rank, stride);
+}
+
+void sumi_moves_out(const struct sumi_moves *m, int k, int64_t *stride) {
+  const struct sumi_tensor *t = m->call->out[k];
+  if (m->out_strides)
+    m->out_strides(m, k, stride);
+  else
+    sumi_strides(t->dim, t->rank, stride);
+}
+
 sumi_status sumi_moves_add(struct sumi_moves *m, int rank, const int64_t *dim, int out, int64_t to_first,
                            const int64_t *to, int in, int64_t from_first, const int64_t *from) {
   const struct sumi_box b = sumi_box_make(rank, dim, to, from);

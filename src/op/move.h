@@ -31,7 +31,13 @@ struct sumi_moves {
   sumi_status (*add)(struct sumi_moves *m, int out, int64_t to_first, const struct sumi_box *box, int in,
                      int64_t from_first);
   const struct sumi_call *call;
+  /* Strides of input (output) k as it lies; NULL = row-major. */
+  void (*in_strides)(const struct sumi_moves *m, int k, int64_t *stride);
+  void (*out_strides)(const struct sumi_moves *m, int k, int64_t *stride);
 };
+/* What the strides of the boxes are to be made of. */
+void sumi_moves_in(const struct sumi_moves *m, int k, int64_t *stride);
+void sumi_moves_out(const struct sumi_moves *m, int k, int64_t *stride);
 /* Tells all boxes of a call; dims and the contents of inputs that are lists are known, data may not be. */
 typedef sumi_status sumi_moves_fn(const struct sumi_call *c, struct sumi_moves *m);
 /* Output out's elements of a box from input in's; strides as in sumi_move. */

@@ -10,6 +10,7 @@
 #include "base/size.h"
 #include "op/ms_util.h"
 #include "op/norm_lower.h"
+#include "op/rows_cells.h"
 #include "op/rows_lower.h"
 
 /* The output with its last dims [axis, rank) made 1. */
@@ -154,6 +155,82 @@ static sumi_status simplified_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
+/* ---- cells -------------------------------------------------------------------------------------------------------- */
+
+/* s = input + (skip + bias) in float32. */
+static sumi_status sum_cell(struct sumi_cells *c, int bias, const struct sumi_seen *x,
+                            const struct sumi_seen *s) {
+  const struct sumi_seen skip = sumi_see_broadcast(c, 1, x->rank, x->rank - c->in[1]->rank);
+  struct sumi_vector p;
+  sumi_vector_start(&p, c);
+  sumi_vector_over_seen(&p, s, 0);
+  const int a = sumi_vector_load(&p, sumi_vector_see(&p, x));
+  int b = sumi_vector_load(&p, sumi_vector_see(&p, &skip));
+  if (bias >= 0) {
+    const struct sumi_seen by = sumi_see_broadcast(c, bias, x->rank, x->rank - 1);
+    b = SUMI_VECTOR(&p, "a + b", b, sumi_vector_load(&p, sumi_vector_see(&p, &by)));
+  }
+  sumi_vector_store(&p, sumi_vector_see(&p, s), SUMI_VECTOR(&p, "a + b", a, b));
+  return sumi_vector_end(&p);
+}
+
+static sumi_status round_cell(struct sumi_cells *c, const struct sumi_seen *s, const struct sumi_seen *to) {
+  struct sumi_vector p;
+  sumi_vector_start(&p, c);
+  sumi_vector_over_seen(&p, s, 0);
+  const int v = sumi_vector_load(&p, sumi_vector_see(&p, s));
+  sumi_vector_store(&p, sumi_vector_see(&p, to), v);
+  return sumi_vector_end(&p);
+}
+
+static sumi_status skip_norm_cells(struct sumi_cells *c, bool simplified) {
+  const int rank = c->in[0]->rank, y = sumi_cells_out(c, 0), beta = simplified ? -1 : 3,
+            bias = simplified ? 3 : 4;
+  if (!c->out[0]) return sumi_cells_refuse(c, "only statistics are wanted");
+  if (c->in[1]->dim[c->in[1]->rank - 1] != c->in[0]->dim[rank - 1])
+    return sumi_cells_refuse(c, "'skip' repeats over the rows");
+  sumi_cells_same_form(c, y, 0);
+  struct sumi_norm n = {.centred = !simplified,
+                        .factor = SUMI_NORM_FACTOR,
+                        .epsilon = sumi_attr_float(c->node, "epsilon", 1e-12f),
+                        .inner = 1u << (rank - 1)};
+  const struct sumi_seen x = sumi_see(c, 0), sum = sumi_see(c, c->n_out > 3 && c->out[3] ? y + 3 : -1);
+  const bool direct = sum.operand >= 0 && c->out[3]->dtype == SUMI_FLOAT32;
+  n.x = direct ? sum : sumi_seen_temp(c, SUMI_FLOAT32, &x, 0, n.inner, 1);
+  if (n.x.operand < 0) return SUMI_E_MEMORY;
+  SUMI_TRY(sum_cell(c, sumi_cells_has(c, bias) ? bias : -1, &x, &n.x));
+  if (sum.operand >= 0 && !direct) SUMI_TRY(round_cell(c, &n.x, &sum));
+  n.y = sumi_see(c, y);
+  n.scale = sumi_see_broadcast(c, 2, rank, rank - 1);
+  n.bias =
+      beta >= 0 && sumi_cells_has(c, beta) ? sumi_see_broadcast(c, beta, rank, rank - 1) : sumi_see(c, -1);
+  n.mean = sumi_see(c, c->n_out > 1 && c->out[1] ? y + 1 : -1);
+  n.inverse = sumi_see(c, c->n_out > 2 && c->out[2] ? y + 2 : -1);
+  return sumi_norm_cells(c, &n);
+}
+
+static sumi_status skip_cells(struct sumi_cells *c) { return skip_norm_cells(c, false); }
+static sumi_status skip_simplified_cells(struct sumi_cells *c) { return skip_norm_cells(c, true); }
+
+static sumi_status simplified_cells(struct sumi_cells *c) {
+  const int rank = c->in[0]->rank, y = sumi_cells_out(c, 0);
+  int axis;
+  SUMI_TRY(sumi_op_axis(c->node, -1, rank, &axis, c->err));
+  if (!c->out[0]) return sumi_cells_refuse(c, "only statistics are wanted");
+  if (c->in[1]->rank > rank) return sumi_cells_refuse(c, "'scale' has a larger rank than the input");
+  sumi_cells_same_form(c, y, 0);
+  const struct sumi_norm n = {.x = sumi_see(c, 0),
+                              .y = sumi_see(c, y),
+                              .scale = sumi_see_broadcast(c, 1, rank, rank - c->in[1]->rank),
+                              .bias = sumi_see(c, -1),
+                              .mean = sumi_see(c, -1),
+                              .inverse = sumi_see(c, c->n_out > 1 && c->out[1] ? y + 1 : -1),
+                              .inner = ((1u << rank) - 1) & ~((1u << axis) - 1),
+                              .factor = SUMI_NORM_FACTOR,
+                              .epsilon = sumi_attr_float(c->node, "epsilon", 1e-5f)};
+  return sumi_norm_cells(c, &n);
+}
+
 /* ---- descriptors
  * ------------------------------------------------------------------------------------------------ */
 
@@ -219,6 +296,7 @@ const struct sumi_op sumi_op_ms_skip_layer_normalization = {
     .out = skip_out,
     .infer = skip_infer,
     .ref = skip_ref,
+    .cells = skip_cells,
     .lower = sumi_skip_norm_lower,
     .scratch = skip_scratch,
     .cases = skip_cases,
@@ -233,6 +311,7 @@ const struct sumi_op sumi_op_ms_skip_simplified_layer_normalization = {
     .out = skip_out,
     .infer = skip_infer,
     .ref = skip_simplified_ref,
+    .cells = skip_simplified_cells,
     .lower = sumi_skip_norm_lower,
     .scratch = skip_scratch,
     .cases = skip_simplified_cases,
@@ -247,6 +326,7 @@ const struct sumi_op sumi_op_ms_simplified_layer_normalization = {
     .out = simplified_out,
     .infer = simplified_infer,
     .ref = simplified_ref,
+    .cells = simplified_cells,
     .lower = sumi_layer_norm_lower,
     .scratch = simplified_scratch,
     .cases = simplified_cases,

@@ -8,6 +8,7 @@
 #include "base/size.h"
 #include "op/dims.h"
 #include "op/move.h"
+#include "op/move_cells.h"
 #include "op/op_util.h"
 #include "op/pad.h"
 
@@ -173,6 +174,110 @@ static sumi_status pad_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
+/* ---- cells --------------------------------------------------------------------------------------------------------- */
+
+/* A stretch of an axis of y: elements [at, at + n) from source `from` on, `step` apart; from -1: filled. */
+struct stretch {
+  int64_t at, n, from, step;
+};
+enum { MOST_STRETCHES = 16 };
+
+struct pad_cells {
+  struct sumi_cells *c;
+  struct stretch part[SUMI_MAX_RANK][MOST_STRETCHES];
+  int parts[SUMI_MAX_RANK], rank;
+  uint32_t fill;
+};
+
+static bool add_stretch(struct pad_cells *p, int axis, int64_t at, int64_t n, int64_t from, int64_t step) {
+  if (n < 1) return true;
+  if (p->parts[axis] == MOST_STRETCHES) return false;
+  p->part[axis][p->parts[axis]++] = (struct stretch){at, n, from, step};
+  return true;
+}
+
+/* The stretches of an axis whose kept part is x's [first, first + n), at `begin` of y's `width`. False: too many. */
+static bool find_stretches(struct pad_cells *p, int axis, enum sumi_pad_mode mode, int64_t first, int64_t n,
+                           int64_t begin, int64_t width) {
+  if (mode == SUMI_PAD_CONSTANT)
+    return add_stretch(p, axis, 0, SUMI_MIN(begin, width), -1, 0) &&
+           add_stretch(p, axis, begin, n, first, 1) &&
+           add_stretch(p, axis, begin + n, width - begin - n, -1, 0);
+  for (int64_t i = 0; i < width;) {
+    const int64_t from = source(mode, i - begin, n),
+                  next = i + 1 < width ? source(mode, i + 1 - begin, n) : from;
+    const int64_t step = next - from;
+    int64_t k = i + 1;
+    while (k < width && source(mode, k - begin, n) == from + (k - i) * step) k++;
+    if (!add_stretch(p, axis, i, k - i, first + from, step)) return false;
+    i = k;
+  }
+  return true;
+}
+
+/* The combinations of stretches, from axis on; a filled one takes all of the axes behind it. box and firsts hold what was chosen
+ * before. */
+static sumi_status add_parts(const struct pad_cells *p, int axis, int64_t *dim, int64_t *from,
+                             int64_t to_first, int64_t from_first) {
+  struct sumi_cells *c = p->c;
+  const struct sumi_cell_operand *x = &c->operand[0], *y = &c->operand[sumi_cells_out(c, 0)];
+  if (axis == p->rank) {
+    const struct sumi_box box = sumi_box_make(p->rank, dim, y->step, from);
+    return sumi_box_cell(c, &box, sumi_cells_out(c, 0), to_first, 0, from_first, 0);
+  }
+  for (int k = 0; k < p->parts[axis]; k++) {
+    const struct stretch *s = &p->part[axis][k];
+    const int64_t to = to_first + s->at * y->step[axis];
+    dim[axis] = s->n;
+    if (s->from >= 0) {
+      from[axis] = s->step * x->step[axis];
+      SUMI_TRY(add_parts(p, axis + 1, dim, from, to, from_first + s->from * x->step[axis]));
+      continue;
+    }
+    for (int i = axis + 1; i < p->rank; i++) dim[i] = y->dim[i];
+    const struct sumi_box box = sumi_box_make(p->rank, dim, y->step, y->step);
+    SUMI_TRY(sumi_box_cell(c, &box, sumi_cells_out(c, 0), to, -1, 0, p->fill));
+  }
+  return SUMI_OK;
+}
+
+static sumi_status find_fill(struct pad_cells *p, enum sumi_pad_mode mode) {
+  const struct sumi_cells *c = p->c;
+  const sumi_dtype d = c->in[0]->dtype;
+  uint64_t word[2] = {0};
+  if (mode != SUMI_PAD_CONSTANT) return SUMI_OK;
+  if (sumi_cells_has(c, 2) && !c->in[2]->data) return sumi_cells_refuse(p->c, "the value is not constant");
+  if (sumi_cells_has(c, 2) && sumi_tensor_count(c->in[2]) == 1)
+    sumi_copy(d, word, 0, c->in[2]->data, 0, 1);
+  else
+    sumi_set_f64(d, word, 0, (double)sumi_attr_float(c->node, "value", 0));
+  if (sumi_dtype_bits(d) > 32) return sumi_cells_refuse(p->c, "elements of more than 4 bytes are filled");
+  memcpy(&p->fill, word, sizeof p->fill);
+  return SUMI_OK;
+}
+
+static sumi_status pad_cells(struct sumi_cells *c) {
+  const struct sumi_tensor *x = c->in[0], *y = c->out[0];
+  for (int i = 1; i < c->n_in; i++)
+    if (i != 2 && sumi_cells_has(c, i) && !c->in[i]->data)
+      return sumi_cells_refuse(c, "the pads are not constant");
+  const struct sumi_call call = sumi_cells_call(c);
+  struct pad_cells *p = SUMI_NEW(c->arena, struct pad_cells);
+  if (!p) SUMI_FAIL_MEMORY(c->err);
+  *p = (struct pad_cells){.c = c, .rank = x->rank};
+  enum sumi_pad_mode mode;
+  int64_t begin[SUMI_MAX_RANK], end[SUMI_MAX_RANK], dim[SUMI_MAX_RANK], from[SUMI_MAX_RANK] = {0};
+  SUMI_TRY(sumi_pad_resolve(&call, &mode, begin, end));
+  SUMI_TRY(find_fill(p, mode));
+  SUMI_TRY(sumi_cells_follow(c, 0));
+  for (int i = 0; i < x->rank; i++) {
+    const int64_t kept = x->dim[i] + SUMI_MIN(begin[i], 0) + SUMI_MIN(end[i], 0);
+    if (!find_stretches(p, i, mode, SUMI_MAX(-begin[i], 0), kept, SUMI_MAX(begin[i], 0), y->dim[i]))
+      return sumi_cells_refuse(c, "the pads of dimension %d repeat it too often", i);
+  }
+  return add_parts(p, 0, dim, from, 0, 0);
+}
+
 static const struct sumi_attr_spec attrs[] = {
     {"mode", SUMI_ATTR_STRING},
     {"pads", SUMI_ATTR_INTS, false, 11},
@@ -218,5 +323,6 @@ const struct sumi_op sumi_op_pad = {
     .infer = pad_infer,
     .ref = pad_ref,
     .lower = sumi_pad_lower,
+    .cells = pad_cells,
     .cases = cases,
 };

@@ -13,6 +13,7 @@
 #include "base/size.h"
 #include "op/op_util.h"
 #include "op/quant.h"
+#include "op/quant_cells.h"
 
 #define BYTES (SUMI_BIT(SUMI_UINT8) | SUMI_BIT(SUMI_INT8))
 #define FLOAT SUMI_BIT(SUMI_FLOAT32)
@@ -155,6 +156,61 @@ static sumi_status qnorm_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
+/* ---- cells --------------------------------------------------------------------------------------------------------- */
+
+/* Input i as a real value, of a program over y's dimensions; -1: its scale is not constant. */
+static int real_value(struct sumi_vector *p, const struct sumi_cells *c, int i) {
+  const int v = sumi_vector_load(p, sumi_vector_view(p, i));
+  double scale;
+  int32_t zero;
+  if (c->in[i]->dtype == SUMI_FLOAT32) return v;
+  if (!sumi_quant_constants(c, i + 1, i + 2, &scale, &zero))
+    return sumi_vector_fail(p, "a scale or zero point is not constant");
+  return SUMI_VECTOR(p, "a * b", sumi_quant_centred(p, v, zero), sumi_vector_float(p, (float)scale));
+}
+
+static int quantised(struct sumi_vector *p, const struct sumi_cells *c, int value) {
+  double scale;
+  int32_t zero;
+  if (!sumi_quant_constants(c, SUMI_QNORM_Y_SCALE, SUMI_QNORM_Y_ZERO, &scale, &zero))
+    return sumi_vector_fail(p, "a scale or zero point is not constant");
+  return sumi_quant_round(p, SUMI_VECTOR(p, "a / b", value, sumi_vector_float(p, (float)scale)),
+                          sumi_vector_int(p, zero));
+}
+
+/* v = x + c + r in float32. */
+static sumi_status sum_cell(struct sumi_cells *c, const struct sumi_seen *v) {
+  struct sumi_vector p;
+  sumi_vector_start(&p, c);
+  sumi_vector_over_seen(&p, v, 0);
+  int sum = real_value(&p, c, SUMI_QNORM_X);
+  if (sumi_cells_has(c, SUMI_QNORM_C))
+    sum = SUMI_VECTOR(&p, "a + b", sum, sumi_vector_load(&p, sumi_vector_view(&p, SUMI_QNORM_C)));
+  if (sumi_cells_has(c, SUMI_QNORM_R)) sum = SUMI_VECTOR(&p, "a + b", sum, real_value(&p, c, SUMI_QNORM_R));
+  sumi_vector_store(&p, sumi_vector_see(&p, v), sum);
+  return sumi_vector_end(&p);
+}
+
+static sumi_status qnorm_cells(struct sumi_cells *c) {
+  const int y = sumi_cells_out(c, 0), rank = c->out[0]->rank;
+  sumi_cells_same_form(c, y, SUMI_QNORM_X);
+  struct sumi_norm n = {.y = sumi_see(c, y),
+                        .scale = sumi_see_broadcast(c, SUMI_QNORM_SCALE, rank, rank - 1),
+                        .bias = sumi_see(c, -1),
+                        .mean = sumi_see(c, -1),
+                        .inverse = sumi_see(c, -1),
+                        .inner = 1u << (rank - 1),
+                        .centred = sumi_attr_int(c->node, "centred", 1) != 0,
+                        .factor = SUMI_NORM_FACTOR,
+                        .epsilon = sumi_attr_float(c->node, "epsilon", 1e-5f)};
+  if (sumi_cells_has(c, SUMI_QNORM_B)) n.bias = sumi_see_broadcast(c, SUMI_QNORM_B, rank, rank - 1);
+  if (sumi_cells_has(c, SUMI_QNORM_Y_SCALE)) n.finish = quantised;
+  n.x = sumi_seen_temp(c, SUMI_FLOAT32, &n.y, 0, n.inner, 1);
+  if (n.x.operand < 0) return SUMI_E_MEMORY;
+  SUMI_TRY(sum_cell(c, &n.x));
+  return sumi_norm_cells(c, &n);
+}
+
 /* ---- the descriptor ---------------------------------------------------------------------------------------------- */
 
 static const struct sumi_attr_spec attrs[] = {
@@ -194,6 +250,7 @@ const struct sumi_op sumi_op_qnorm = {
     .flags = SUMI_OP_INTERNAL,
     .infer = qnorm_infer,
     .ref = qnorm_ref,
+    .cells = qnorm_cells,
     .lower = sumi_qnorm_lower,
     .lanes = sumi_qnorm_lanes,
     .cases = cases,

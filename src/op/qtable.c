@@ -3,7 +3,7 @@
 #include "op/by_item.h"
 #include "op/op_util.h"
 #include "op/qeltwise_lower.h"
-#include "op/vector_cells.h"
+#include "op/quant_cells.h"
 
 static sumi_status qtable_infer(struct sumi_infer *ctx) {
   const struct sumi_info *table = &ctx->in[1];
@@ -21,11 +21,11 @@ static sumi_status qtable_ref(const struct sumi_call *c) {
 }
 
 static sumi_status qtable_cells(struct sumi_cells *c) {
-  struct sumi_vector p;
-  const int y = sumi_eltwise_begin(&p, c, 1), x = sumi_vector_load(&p, sumi_vector_view(&p, 0));
-  const int v = sumi_vector_gather(&p, sumi_vector_table(&p, 1), SUMI_VECTOR(&p, "a & 255", x), 256);
-  sumi_vector_store(&p, sumi_vector_view(&p, y), v);
-  return sumi_vector_end(&p);
+  const int y = sumi_cells_out(c, 0), table = sumi_cells_row_major(c, 1);
+  if (table < 0) return SUMI_E_MEMORY;
+  sumi_cells_same_form(c, y, 0);
+  const struct sumi_seen from = sumi_see(c, 0), to = sumi_see(c, y);
+  return sumi_table_cells(c, &from, &to, 0, table);
 }
 
 #define BYTES (SUMI_BIT(SUMI_UINT8) | SUMI_BIT(SUMI_INT8))

@@ -70,16 +70,20 @@ sumi_status sumi_quant_infer(struct sumi_infer *ctx) {
   return SUMI_OK;
 }
 
+int sumi_quant_axis(const struct sumi_node *node, int rank) {
+  const int64_t axis = rank == 1 ? 0 : sumi_attr_int(node, "axis", 1);
+  return (int)(axis < 0 ? axis + rank : axis);
+}
+
 struct sumi_quant_shape sumi_quant_shape_of(const struct sumi_call *c) {
   const struct sumi_tensor *x = c->in[0];
   const int64_t block = sumi_attr_int(c->node, "block_size", 0);
   if (!block && sumi_tensor_count(c->in[1]) == 1)
     return (struct sumi_quant_shape){1, 1, sumi_tensor_count(x), 0};
-  int64_t axis = x->rank == 1 ? 0 : sumi_attr_int(c->node, "axis", 1);
-  if (axis < 0) axis += x->rank;
-  return (struct sumi_quant_shape){.outer = sumi_dims_count(x->dim, 0, (int)axis),
+  const int axis = sumi_quant_axis(c->node, x->rank);
+  return (struct sumi_quant_shape){.outer = sumi_dims_count(x->dim, 0, axis),
                                    .n = x->dim[axis],
-                                   .inner = sumi_dims_count(x->dim, (int)axis + 1, x->rank),
+                                   .inner = sumi_dims_count(x->dim, axis + 1, x->rank),
                                    .block = block};
 }
 

@@ -17,6 +17,8 @@ struct sumi_quant_shape {
 /* The checks of inputs x, scale and zero point: shapes as one of the three kinds wants them. */
 sumi_status sumi_quant_infer(struct sumi_infer *ctx);
 struct sumi_quant_shape sumi_quant_shape_of(const struct sumi_call *c);
+/* The axis along which there is a scale for each entry. */
+int sumi_quant_axis(const struct sumi_node *node, int rank);
 
 /* Calls row for stretches of x[at .. at + n) whose scales lie at scale_at (step 0: one for all) or from
  * there on (step 1). */

@@ -9,6 +9,7 @@
 #include "op/lane.h"
 #include "op/ops.h"
 #include "op/quant.h"
+#include "op/quant_cells.h"
 #include "op/quant_lower.h"
 
 static sumi_dtype output_type(const struct sumi_node *node) {
@@ -97,6 +98,21 @@ static sumi_status quantize_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
+static sumi_status quantize_cells(struct sumi_cells *c) {
+  const int64_t precision = sumi_attr_int(c->node, "precision", 0);
+  if (sumi_attr_int(c->node, "block_size", 0)) return sumi_cells_refuse(c, "scales of blocks");
+  if (c->in[1]->dtype != SUMI_FLOAT32 || (precision && sumi_dtype_from_onnx(precision) != SUMI_FLOAT32))
+    return sumi_cells_refuse(c, "quotients that are not float32");
+  struct sumi_vector p;
+  const int y = sumi_eltwise_begin(&p, c, 1);
+  const int x = SUMI_VECTOR(&p, "(float)a", sumi_vector_load(&p, sumi_vector_view(&p, 0)));
+  const int scale = sumi_quant_operand(&p, c, 1),
+            zero = sumi_cells_has(c, 2) ? sumi_quant_operand(&p, c, 2) : sumi_vector_int(&p, 0);
+  const int q = sumi_quant_round(&p, SUMI_VECTOR(&p, "a / b", x, scale), zero);
+  sumi_vector_store(&p, sumi_vector_view(&p, y), q);
+  return sumi_vector_end(&p);
+}
+
 static const struct sumi_attr_spec attrs[] = {{"axis", SUMI_ATTR_INT},         {"saturate", SUMI_ATTR_INT},
                                               {"output_dtype", SUMI_ATTR_INT}, {"block_size", SUMI_ATTR_INT},
                                               {"precision", SUMI_ATTR_INT},    {NULL}};
@@ -136,6 +152,7 @@ const struct sumi_op sumi_op_quantize_linear = {
     .infer = quantize_infer,
     .by_item = sumi_by_item_first,
     .ref = quantize_ref,
+    .cells = quantize_cells,
     .lower = sumi_quantize_lower,
     .lanes = sumi_quantize_lanes,
     .cases = cases,

@@ -11,6 +11,7 @@
 #include "op/op_util.h"
 #include "op/reduce.h"
 #include "op/reduce_lower.h"
+#include "op/rows_cells.h"
 
 /* x seen as loops over kept dims and loops over reduced dims, neighbours of a kind joined. inner: the last
  * loop of either kind that is contiguous in memory; it is not among the others. */
@@ -356,6 +357,54 @@ static sumi_status log_sum_exp_ref(const struct sumi_call *c) {
 
 /* ---- descriptors --------------------------------------------------------------------------------------- */
 
+/* Whole numbers: the same formulas of integers, which wrap; NULL = the host's. */
+static sumi_status reduce_cells(struct sumi_cells *c, enum sumi_reduction_kind kind, const char *each,
+                                const char *last, bool whole) {
+  const struct sumi_tensor *x = c->in[0], *y = c->out[0];
+  if (sumi_cells_has(c, 1) && !c->in[1]->data) return sumi_cells_refuse(c, "the axes are not constant");
+  if (!whole && !sumi_dtype_is_float(x->dtype))
+    return sumi_cells_refuse(c, "integers are not combined like this");
+  if (!sumi_tensor_count(x)) return sumi_cells_refuse(c, "an empty tensor");
+  const struct sumi_call call = sumi_cells_call(c);
+  bool reduced[SUMI_MAX_RANK];
+  SUMI_TRY(sumi_reduce_axes(&call, reduced));
+  const struct sumi_seen from = sumi_see(c, 0), own = sumi_see(c, sumi_cells_out(c, 0));
+  struct sumi_seen to = {.operand = own.operand, .rank = x->rank};
+  for (int i = 0, k = 0; i < x->rank; i++) { /* y with its reduced dimensions */
+    to.dim[i] = reduced[i] ? 1 : x->dim[i];
+    if (y->rank < x->rank && reduced[i]) continue;
+    to.step[i] = own.step[k++];
+  }
+  const struct sumi_reduction r = {kind, each, last};
+  return sumi_reduce_cells(c, &from, sumi_seen_set(reduced, x->rank), &r, &to);
+}
+static sumi_status reduce_sum_cells(struct sumi_cells *c) {
+  return reduce_cells(c, SUMI_REDUCTION_SUM, NULL, NULL, true);
+}
+static sumi_status reduce_mean_cells(struct sumi_cells *c) {
+  return reduce_cells(c, SUMI_REDUCTION_SUM, NULL, "a / b", false);
+}
+static sumi_status reduce_max_cells(struct sumi_cells *c) {
+  return reduce_cells(c, SUMI_REDUCTION_MAX, NULL, NULL, true);
+}
+static sumi_status reduce_min_cells(struct sumi_cells *c) {
+  return reduce_cells(c, SUMI_REDUCTION_MIN, NULL, NULL, true);
+}
+static sumi_status reduce_l1_cells(struct sumi_cells *c) {
+  return reduce_cells(c, SUMI_REDUCTION_SUM,
+                      sumi_dtype_is_float(c->in[0]->dtype) ? "fabsf(a)" : "a < 0 ? -a : a", NULL, true);
+}
+static sumi_status reduce_l2_cells(struct sumi_cells *c) {
+  return reduce_cells(c, SUMI_REDUCTION_SUM, "a * a", "sqrtf(a)", false);
+}
+static sumi_status reduce_sum_square_cells(struct sumi_cells *c) {
+  return reduce_cells(c, SUMI_REDUCTION_SUM, "a * a", NULL, true);
+}
+/* Products and logarithms are no reductions of the card. */
+#define reduce_prod_cells NULL
+#define reduce_log_sum_cells NULL
+#define reduce_log_sum_exp_cells NULL
+
 static const struct sumi_attr_spec attrs_18[] = {{"axes", SUMI_ATTR_INTS, false, 18},
                                                  {"keepdims", SUMI_ATTR_INT},
                                                  {"noop_with_empty_axes", SUMI_ATTR_INT},
@@ -406,6 +455,7 @@ static bool reduce_by_item(const struct sumi_call *c, const bool *carries) {
       .by_item = reduce_by_item,                                                                       \
       .ref = symbol##_ref,                                                                             \
       .lower = sumi_reduce_lower,                                                                      \
+      .cells = symbol##_cells,                                                                         \
       .grad = rule,                                                                                    \
       .cases = symbol##_cases,                                                                         \
   };

@@ -7,6 +7,7 @@
 #include "base/size.h"
 #include "op/dims.h"
 #include "op/grad.h"
+#include "op/move_cells.h"
 #include "op/move_lower.h"
 #include "op/op_util.h"
 
@@ -142,8 +143,8 @@ static sumi_status slice_moves(const struct sumi_call *c, struct sumi_moves *m) 
   SUMI_TRY(sumi_call_ints_or_attr(c, 3, "axes", buf[2], &axes, &n_axes));
   SUMI_TRY(sumi_call_ints_or_attr(c, 4, "steps", buf[3], &steps, &n_steps));
   if (n_axes) SUMI_TRY(sumi_op_axes(axes, n_axes, x->rank, axis, c->err));
-  sumi_strides(x->dim, x->rank, from);
-  sumi_strides(y->dim, y->rank, to);
+  sumi_moves_in(m, 0, from);
+  sumi_moves_out(m, 0, to);
   for (int i = 0; i < n; i++) {
     const int a = n_axes ? axis[i] : i;
     const int64_t step = n_steps ? steps[i] : 1;
@@ -157,6 +158,7 @@ static sumi_status slice_moves(const struct sumi_call *c, struct sumi_moves *m) 
 
 static sumi_status slice_ref(const struct sumi_call *c) { return sumi_moves_run(c, slice_moves); }
 static sumi_status slice_lower(struct sumi_lower *l) { return sumi_moves_lower(l, slice_moves, 1); }
+static sumi_status slice_cells(struct sumi_cells *c) { return sumi_moves_cells(c, slice_moves, 1); }
 
 static const struct sumi_attr_spec attrs[] = {
     {"starts", SUMI_ATTR_INTS, false, 10},
@@ -202,6 +204,7 @@ const struct sumi_op sumi_op_slice = {
     .flags = SUMI_OP_MOVES,
     .ref = slice_ref,
     .lower = slice_lower,
+    .cells = slice_cells,
     .grad = sumi_slice_grad,
     .cases = cases,
 };

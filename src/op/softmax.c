@@ -10,6 +10,7 @@
 #include "op/by_item.h"
 #include "op/grad.h"
 #include "op/op_util.h"
+#include "op/rows_cells.h"
 #include "op/rows_lower.h"
 
 /* x is [outer, n, inner], along the middle. */
@@ -166,6 +167,18 @@ static sumi_status hardmax_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
+static sumi_status softmax_cells(struct sumi_cells *c) {
+  const bool before_13 = c->node->version < 13;
+  const int rank = c->in[0]->rank;
+  int axis;
+  SUMI_TRY(sumi_op_axis(c->node, before_13 ? 1 : -1, rank, &axis, c->err));
+  const int y = sumi_cells_out(c, 0);
+  sumi_cells_same_form(c, y, 0);
+  const struct sumi_seen from = sumi_see(c, 0), to = sumi_see(c, y);
+  const unsigned all = (1u << rank) - 1, behind = all & ~((1u << axis) - 1);
+  return sumi_softmax_cells(c, &from, before_13 ? behind : all & 1u << axis, &to);
+}
+
 static const struct sumi_attr_spec attrs[] = {{"axis", SUMI_ATTR_INT}, {NULL}};
 static const struct sumi_port in[] = {{"input", SUMI_FLOATS, 'T'}, {NULL}};
 static const struct sumi_port out[] = {{"output", SUMI_FLOATS, 'T'}, {NULL}};
@@ -182,25 +195,26 @@ static const struct sumi_port out[] = {{"output", SUMI_FLOATS, 'T'}, {NULL}};
       {"g (float16[4,33] x) => (y) { y = " label " (x) }", .rtol = 1e-3},                                  \
       {NULL},                                                                                              \
   };
-#define DESCRIPTOR(symbol, label, text, how, rule) \
-  CASES(symbol, label)                             \
-  const struct sumi_op sumi_op_##symbol = {        \
-      .name = label,                               \
-      .formula = text,                             \
-      .known_as = {{"", label, {1, 11, 13}}},      \
-      .attrs = attrs,                              \
-      .in = in,                                    \
-      .out = out,                                  \
-      .flags = SUMI_OP_IN_PLACE,                   \
-      .infer = softmax_infer,                      \
-      .by_item = sumi_by_item_elements,            \
-      .ref = symbol##_ref,                         \
-      .lower = how,                                \
-      .grad = rule,                                \
-      .cases = symbol##_cases,                     \
+#define DESCRIPTOR(symbol, label, text, how, in_cells, rule) \
+  CASES(symbol, label)                                       \
+  const struct sumi_op sumi_op_##symbol = {                  \
+      .name = label,                                         \
+      .formula = text,                                       \
+      .known_as = {{"", label, {1, 11, 13}}},                \
+      .attrs = attrs,                                        \
+      .in = in,                                              \
+      .out = out,                                            \
+      .flags = SUMI_OP_IN_PLACE,                             \
+      .infer = softmax_infer,                                \
+      .by_item = sumi_by_item_elements,                      \
+      .ref = symbol##_ref,                                   \
+      .lower = how,                                          \
+      .cells = in_cells,                                     \
+      .grad = rule,                                          \
+      .cases = symbol##_cases,                               \
   };
 DESCRIPTOR(softmax, "Softmax", "exp(x - max) / sum(exp(x - max)) along axis", sumi_softmax_lower,
-           sumi_softmax_grad)
-DESCRIPTOR(log_softmax, "LogSoftmax", "x - max - ln(sum(exp(x - max))) along axis", sumi_softmax_lower,
+           softmax_cells, sumi_softmax_grad)
+DESCRIPTOR(log_softmax, "LogSoftmax", "x - max - ln(sum(exp(x - max))) along axis", sumi_softmax_lower, NULL,
            sumi_log_softmax_grad)
-DESCRIPTOR(hardmax, "Hardmax", "1 at the first largest x along axis, else 0", NULL, NULL)
+DESCRIPTOR(hardmax, "Hardmax", "1 at the first largest x along axis, else 0", NULL, NULL, NULL)

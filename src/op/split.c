@@ -7,6 +7,7 @@
 #include "base/size.h"
 #include "op/dims.h"
 #include "op/grad.h"
+#include "op/move_cells.h"
 #include "op/move_lower.h"
 #include "op/op_util.h"
 #include "op/qeltwise_lower.h"
@@ -88,9 +89,8 @@ static sumi_status split_moves(const struct sumi_call *c, struct sumi_moves *m) 
   const struct sumi_tensor *x = c->in[0];
   int axis;
   SUMI_TRY(sumi_axis(sumi_attr_int(c->node, "axis", 0), x->rank, &axis, c->err));
-  /* x is [outer, row] */
-  const int64_t outer = sumi_dims_count(x->dim, 0, axis), row = sumi_dims_count(x->dim, axis, x->rank);
-  const int64_t inner = sumi_dims_count(x->dim, axis + 1, x->rank), one = 1;
+  int64_t from[SUMI_MAX_RANK], to[SUMI_MAX_RANK];
+  sumi_moves_in(m, 0, from);
   /* an output that nobody wants has no size here: equal parts are as large as the first, listed ones are
    * looked up */
   int64_t buf[4 * SUMI_MAX_RANK];
@@ -100,12 +100,11 @@ static sumi_status split_moves(const struct sumi_call *c, struct sumi_moves *m) 
   const int64_t equal = x->dim[axis] / c->n_out + (x->dim[axis] % c->n_out != 0);
   int64_t at = 0;
   for (int i = 0; i < c->n_out; i++) {
-    const int64_t part =
-        inner * (n ? v[i] : SUMI_MIN(equal, x->dim[axis] - SUMI_MIN(x->dim[axis], i * equal)));
-    if (sumi_call_wants(c, i))
-      SUMI_TRY(sumi_moves_add(m, 2, (const int64_t[]){outer, part}, i, 0, (const int64_t[]){part, one}, 0, at,
-                              (const int64_t[]){row, one}));
-    at += part;
+    if (sumi_call_wants(c, i)) {
+      sumi_moves_out(m, i, to);
+      SUMI_TRY(sumi_moves_add(m, x->rank, c->out[i]->dim, i, 0, to, 0, at * from[axis], from));
+    }
+    at += n ? v[i] : SUMI_MIN(equal, x->dim[axis] - SUMI_MIN(x->dim[axis], i * equal));
   }
   return SUMI_OK;
 }
@@ -114,6 +113,7 @@ static sumi_status split_ref(const struct sumi_call *c) { return sumi_moves_run(
 static sumi_status split_lower(struct sumi_lower *l) {
   return sumi_split_in_lanes(l) ? sumi_split_lower(l) : sumi_moves_lower(l, split_moves, 1);
 }
+static sumi_status split_cells(struct sumi_cells *c) { return sumi_moves_cells(c, split_moves, 1); }
 
 static const struct sumi_attr_spec attrs[] = {
     {"axis", SUMI_ATTR_INT},
@@ -154,6 +154,7 @@ const struct sumi_op sumi_op_split = {
     .flags = SUMI_OP_MOVES,
     .ref = split_ref,
     .lower = split_lower,
+    .cells = split_cells,
     .lanes = sumi_split_lanes,
     .grad = sumi_split_grad,
     .cases = cases,

@@ -2,6 +2,7 @@
 #include "op/by_item.h"
 #include "op/dims.h"
 #include "op/grad.h"
+#include "op/move_cells.h"
 #include "op/move_lower.h"
 #include "op/op_util.h"
 
@@ -38,14 +39,23 @@ static sumi_status transpose_moves(const struct sumi_call *c, struct sumi_moves 
   int perm[SUMI_MAX_RANK];
   SUMI_TRY(permutation(c->node, x->rank, perm, c->err));
   int64_t from[SUMI_MAX_RANK], own[SUMI_MAX_RANK], to[SUMI_MAX_RANK];
-  sumi_strides(x->dim, x->rank, own);
-  sumi_strides(y->dim, y->rank, to);
+  sumi_moves_in(m, 0, own);
+  sumi_moves_out(m, 0, to);
   for (int i = 0; i < x->rank; i++) from[i] = own[perm[i]];
   return sumi_moves_add(m, y->rank, y->dim, 0, 0, to, 0, 0, from);
 }
 
 static sumi_status transpose_ref(const struct sumi_call *c) { return sumi_moves_run(c, transpose_moves); }
 static sumi_status transpose_lower(struct sumi_lower *l) { return sumi_moves_lower(l, transpose_moves, 1); }
+/* The dimension whose elements are neighbours in x stays so in y: most transpositions are then plain copies. */
+static sumi_status transpose_cells(struct sumi_cells *c) {
+  const int rank = c->in[0]->rank;
+  int perm[SUMI_MAX_RANK], inner = sumi_cells_inner(c, 0), to = -1;
+  SUMI_TRY(permutation(c->node, rank, perm, c->err));
+  for (int i = 0; i < rank; i++)
+    if (perm[i] == (inner < 0 ? rank - 1 : inner)) to = i;
+  return sumi_moves_cells_inner(c, transpose_moves, 1, to);
+}
 
 static const struct sumi_attr_spec attrs[] = {{"perm", SUMI_ATTR_INTS}, {NULL}};
 static const struct sumi_port in[] = {{"data", SUMI_ANY, 'T'}, {NULL}};
@@ -79,6 +89,7 @@ const struct sumi_op sumi_op_transpose = {
     .flags = SUMI_OP_MOVES,
     .ref = transpose_ref,
     .lower = transpose_lower,
+    .cells = transpose_cells,
     .grad = sumi_transpose_grad,
     .cases = cases,
 };

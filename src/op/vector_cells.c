@@ -33,7 +33,7 @@ int sumi_vector_loop(struct sumi_vector *p, int64_t n) {
 }
 
 /* The dimensions of a set, the one with the largest step first. */
-static void add_loops(struct sumi_vector *p, const struct sumi_cell_operand *o, unsigned set) {
+static void add_loops(struct sumi_vector *p, const struct sumi_seen *o, unsigned set) {
   while (set) {
     int best = -1;
     for (int i = 0; i < o->rank; i++)
@@ -44,13 +44,20 @@ static void add_loops(struct sumi_vector *p, const struct sumi_cell_operand *o, 
   }
 }
 
+void sumi_vector_over_seen(struct sumi_vector *p, const struct sumi_seen *s, unsigned inner) {
+  p->dims = s->rank;
+  const unsigned all = (1u << s->rank) - 1;
+  add_loops(p, s, all & ~inner);
+  p->inner = p->rank;
+  add_loops(p, s, all & inner);
+}
+
 void sumi_vector_over(struct sumi_vector *p, int operand, unsigned inner) {
   const struct sumi_cell_operand *o = &p->c->operand[operand];
-  p->dims = o->rank;
-  const unsigned all = (1u << o->rank) - 1;
-  add_loops(p, o, all & ~inner);
-  p->inner = p->rank;
-  add_loops(p, o, all & inner);
+  struct sumi_seen s = {.operand = operand, .rank = o->rank};
+  memcpy(s.dim, o->dim, (size_t)o->rank * sizeof *s.dim);
+  memcpy(s.step, o->step, (size_t)o->rank * sizeof *s.step);
+  sumi_vector_over_seen(p, &s, inner);
 }
 
 int sumi_vector_view_plain(struct sumi_vector *p, int operand) {
@@ -61,6 +68,13 @@ int sumi_vector_view_plain(struct sumi_vector *p, int operand) {
     return sumi_vector_fail(p, "an element type that the vector engine does not have");
   p->view[p->views].operand = operand;
   return p->views++;
+}
+
+int sumi_vector_see(struct sumi_vector *p, const struct sumi_seen *s) {
+  const int view = sumi_vector_view_plain(p, s->operand);
+  for (int i = 0; view >= 0 && i < s->rank; i++)
+    if (s->dim[i] != 1) p->view[view].step[p->loop[i]] = s->step[i];
+  return view;
 }
 
 int sumi_vector_view_at(struct sumi_vector *p, int operand, int first) {
@@ -206,13 +220,15 @@ int sumi_vector_load_at(struct sumi_vector *p, int view, int64_t distance) {
 
 int sumi_vector_load(struct sumi_vector *p, int view) { return sumi_vector_load_at(p, view, 0); }
 
-void sumi_vector_store(struct sumi_vector *p, int view, int from) {
+void sumi_vector_store(struct sumi_vector *p, int view, int from) { sumi_vector_store_at(p, view, 0, from); }
+
+void sumi_vector_store_at(struct sumi_vector *p, int view, int64_t distance, int from) {
   if (view < 0 || from < 0 || sumi_vector_bad(p)) return;
   if (is_real(p, view) != p->value[from].real) {
     sumi_vector_fail(p, "integers stored as floats, or the other way");
     return;
   }
-  value(p, (struct sumi_vector_value){SUMI_CARD_V_ST, false, view, from, 0});
+  value(p, (struct sumi_vector_value){SUMI_CARD_V_ST, false, view, from, (int)distance});
 }
 
 void sumi_vector_store_wrapped(struct sumi_vector *p, int view, int from) {

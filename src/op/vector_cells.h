@@ -19,6 +19,13 @@
 
 enum { SUMI_VECTOR_LOOPS = 2 * SUMI_MAX_RANK, SUMI_VECTOR_VALUES = 320 };
 
+/* An operand seen with other dimensions than its own (split, broadcast: step 0). */
+struct sumi_seen {
+  int operand; /* -1: none */
+  int rank;
+  int64_t dim[SUMI_VECTOR_LOOPS], step[SUMI_VECTOR_LOOPS];
+};
+
 struct sumi_vector_value {
   uint8_t op;  /* enum sumi_card_vector_op */
   bool real;   /* float32; else int32 */
@@ -29,7 +36,7 @@ struct sumi_vector {
   struct sumi_cells *c;
   int rank, inner; /* loops; the first of those a tail runs after */
   int64_t n[SUMI_VECTOR_LOOPS];
-  int loop[SUMI_MAX_RANK]; /* of each dimension of what sumi_vector_over was given */
+  int loop[SUMI_VECTOR_LOOPS]; /* of each dimension of what sumi_vector_over was given */
   int dims;
   struct {
     int operand;
@@ -57,6 +64,9 @@ void sumi_vector_over(struct sumi_vector *p, int operand, unsigned inner);
  * to dimension `first`. */
 int sumi_vector_view(struct sumi_vector *p, int operand);
 int sumi_vector_view_at(struct sumi_vector *p, int operand, int first);
+/* The same for operands seen with the dimensions of what sumi_vector_over_seen was given. */
+void sumi_vector_over_seen(struct sumi_vector *p, const struct sumi_seen *s, unsigned inner);
+int sumi_vector_see(struct sumi_vector *p, const struct sumi_seen *s);
 /* A view with all steps 0; set them by p->view[v].step[loop]. */
 int sumi_vector_view_plain(struct sumi_vector *p, int operand);
 /* A table of `n` elements for SUMI_CARD_V_GATHER: operand of rank 1. */
@@ -68,6 +78,7 @@ int sumi_vector_load(struct sumi_vector *p, int view);
 int sumi_vector_load_at(struct sumi_vector *p, int view, int64_t distance);
 /* The value's kind must be the element type's; 8-bit integers are held to the type. */
 void sumi_vector_store(struct sumi_vector *p, int view, int value);
+void sumi_vector_store_at(struct sumi_vector *p, int view, int64_t distance, int value);
 /* 8-bit integers keep their lowest bits instead. */
 void sumi_vector_store_wrapped(struct sumi_vector *p, int view, int value);
 /* table[index], index < n. */
