@@ -4,6 +4,7 @@
  * dims behind the batch dims. Negative indices count from the back; each is checked. */
 #include <inttypes.h>
 
+#include "op/by_item.h"
 #include "op/dims.h"
 #include "op/grad.h"
 #include "op/index_lower.h"
@@ -249,6 +250,13 @@ static const struct sumi_case nd_cases[] = {
     {NULL},
 };
 
+/* Rows of x at other axes than 0, or of items' own indices. */
+static bool gather_by_item(const struct sumi_call *c, const bool *carries) {
+  const int64_t axis = sumi_attr_int(c->node, "axis", 0);
+  const bool first = axis == 0 || axis == -c->in[0]->rank;
+  return sumi_by_item_only(c, carries, first ? 1 << 1 : 1 << 0) && (!first || c->in[1]->rank > 0);
+}
+
 const struct sumi_op sumi_op_gather = {
     .name = "Gather",
     .formula = "x[index] along axis",
@@ -257,6 +265,7 @@ const struct sumi_op sumi_op_gather = {
     .in = in,
     .out = out,
     .infer = gather_infer,
+    .by_item = gather_by_item,
     .ref = gather_ref,
     .grad = sumi_gather_grad,
     .lower = sumi_gather_lower,

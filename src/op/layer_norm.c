@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "base/size.h"
+#include "op/by_item.h"
 #include "op/grad.h"
 #include "op/op_util.h"
 #include "op/rows_cells.h"
@@ -163,6 +164,12 @@ static const struct sumi_case rms_cases[] = {
     {NULL},
 };
 
+static bool norm_by_item(const struct sumi_call *c, const bool *carries) {
+  int axis;
+  return sumi_by_item_first(c, carries) &&
+         sumi_op_axis(c->node, -1, c->in[0]->rank, &axis, NULL) == SUMI_OK && axis > 0;
+}
+
 const struct sumi_op sumi_op_layer_normalization = {
     .name = "LayerNormalization",
     .formula = "(x - mean) / sqrt(var + epsilon) * scale + b over the dimensions from axis on",
@@ -171,6 +178,7 @@ const struct sumi_op sumi_op_layer_normalization = {
     .in = layer_in,
     .out = layer_out,
     .infer = norm_infer,
+    .by_item = norm_by_item,
     .ref = layer_ref,
     .cells = layer_cells,
     .lower = sumi_layer_norm_lower,
@@ -186,6 +194,7 @@ const struct sumi_op sumi_op_rms_normalization = {
     .in = rms_in,
     .out = rms_out,
     .infer = norm_infer,
+    .by_item = norm_by_item,
     .ref = rms_ref,
     .cells = rms_cells,
     .lower = sumi_layer_norm_lower,

@@ -140,6 +140,13 @@ static bool matmul_product(const struct sumi_node *node, int part, struct sumi_o
   return true;
 }
 
+/* Rows of a, or a product an item. */
+static bool matmul_by_item(const struct sumi_call *c, const bool *carries) {
+  if (!carries[1]) return sumi_by_item_first(c, carries);
+  const int rank = c->out[0]->rank;
+  return rank > 2 && c->in[1]->rank == rank && (!carries[0] || c->in[0]->rank == rank);
+}
+
 const struct sumi_op sumi_op_matmul = {
     .name = "MatMul",
     .formula = "sum of a[i, k] * b[k, j] over k",
@@ -147,7 +154,7 @@ const struct sumi_op sumi_op_matmul = {
     .in = in,
     .out = out,
     .infer = matmul_infer,
-    .by_item = sumi_by_item_first,
+    .by_item = matmul_by_item,
     .ref = matmul_ref,
     .lower = sumi_matmul_lower,
     .cells = sumi_matmul_cells,

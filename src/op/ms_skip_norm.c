@@ -8,6 +8,7 @@
 #include <math.h>
 
 #include "base/size.h"
+#include "op/by_item.h"
 #include "op/ms_util.h"
 #include "op/norm_lower.h"
 #include "op/rows_cells.h"
@@ -295,6 +296,7 @@ const struct sumi_op sumi_op_ms_skip_layer_normalization = {
     .in = skip_in,
     .out = skip_out,
     .infer = skip_infer,
+    .by_item = sumi_by_item_elements,
     .ref = skip_ref,
     .cells = skip_cells,
     .lower = sumi_skip_norm_lower,
@@ -310,6 +312,7 @@ const struct sumi_op sumi_op_ms_skip_simplified_layer_normalization = {
     .in = skip_simplified_in,
     .out = skip_out,
     .infer = skip_infer,
+    .by_item = sumi_by_item_elements,
     .ref = skip_simplified_ref,
     .cells = skip_simplified_cells,
     .lower = sumi_skip_norm_lower,

@@ -14,6 +14,7 @@
 #include <math.h>
 
 #include "base/size.h"
+#include "op/by_item.h"
 #include "op/op_util.h"
 #include "op/quant.h"
 
@@ -302,6 +303,15 @@ static const struct sumi_case cases[] = {
     {NULL},
 };
 
+/* Every item has queries, keys and values of its own, and its mask or the same. */
+static bool qattention_by_item(const struct sumi_call *c, const bool *carries) {
+  if (!sumi_by_item_only(c, carries, 1 << Q | 1 << K | 1 << V | 1 << MASK)) return false;
+  const bool masked = c->n_in > MASK && c->in[MASK];
+  return carries[Q] && carries[K] && carries[V] &&
+         (!masked ||
+          (carries[MASK] ? c->in[MASK]->rank == 4 : c->in[MASK]->rank < 4 || c->in[MASK]->dim[0] == 1));
+}
+
 const struct sumi_op sumi_op_qattention = {
     .name = "sumi.QAttention",
     .formula = "quantise(quantise(softmax(q * k * scale + mask)) * v) by heads",
@@ -311,6 +321,7 @@ const struct sumi_op sumi_op_qattention = {
     .out = ports_out,
     .flags = SUMI_OP_INTERNAL,
     .infer = qattention_infer,
+    .by_item = qattention_by_item,
     .ref = qattention_ref,
     .scratch = qattention_scratch,
     .lower = sumi_qattention_lower,

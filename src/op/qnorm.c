@@ -6,6 +6,7 @@
  * Statistics and t are in double precision, t is rounded to float32 once, as LayerNormalization's; kernels are within one step
  * of y. */
 #include "op/qnorm.h"
+#include "op/by_item.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -249,6 +250,7 @@ const struct sumi_op sumi_op_qnorm = {
     .out = ports_out,
     .flags = SUMI_OP_INTERNAL,
     .infer = qnorm_infer,
+    .by_item = sumi_by_item_elements,
     .ref = qnorm_ref,
     .cells = qnorm_cells,
     .lower = sumi_qnorm_lower,

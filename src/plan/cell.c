@@ -19,17 +19,16 @@ enum sumi_card_dtype sumi_cells_type(sumi_dtype dtype) {
   }
 }
 
-/* Steps with axis last; axis -1 = row-major. */
-static void set_steps(struct sumi_cell_operand *o, int axis) {
-  int64_t step = 1;
+void sumi_cells_steps(int rank, const int64_t *dim, int axis, int64_t *step) {
+  int64_t next = 1;
   if (axis >= 0) {
-    o->step[axis] = 1;
-    step = o->dim[axis];
+    step[axis] = 1;
+    next = dim[axis];
   }
-  for (int i = o->rank - 1; i >= 0; i--) {
+  for (int i = rank - 1; i >= 0; i--) {
     if (i == axis) continue;
-    o->step[i] = step;
-    step *= o->dim[i];
+    step[i] = next;
+    next *= dim[i];
   }
 }
 
@@ -57,7 +56,7 @@ static int make_operand(struct sumi_cells *c, sumi_dtype dtype, int rank, const 
   struct sumi_cell_operand o = {.dtype = dtype, .rank = rank, .data = data, .free = !data};
   if (sumi_shape_bytes(dtype, dim, rank, &o.bytes, c->err) != SUMI_OK) return -1;
   for (int i = 0; i < rank; i++) o.dim[i] = dim[i];
-  set_steps(&o, -1);
+  sumi_cells_steps(rank, o.dim, -1, o.step);
   return add_operand(c, &o);
 }
 
@@ -121,7 +120,7 @@ static int reorder(struct sumi_cells *c, const struct sumi_cell_operand *from, s
 static int with_form(struct sumi_cells *c, int operand, int axis) {
   const struct sumi_cell_operand from = c->operand[operand];
   struct sumi_cell_operand to = from;
-  set_steps(&to, axis);
+  sumi_cells_steps(to.rank, to.dim, axis, to.step);
   if (same_steps(&from, &to)) return operand;
   if (from.data) return reorder(c, &from, &to);
   if (from.free && !is_used(c, operand)) {
@@ -129,6 +128,7 @@ static int with_form(struct sumi_cells *c, int operand, int axis) {
     return operand;
   }
   to.free = false;
+  c->operand[operand].asked = axis + 1;
   const int made = add_operand(c, &to);
   if (made < 0) return -1;
   struct sumi_cell_copy copy = {.rank = from.rank, .to = {.operand = made}, .from = {.operand = operand}};

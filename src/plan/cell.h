@@ -21,6 +21,7 @@ struct sumi_cell_operand {
   const void *data; /* contents where constant, in the order of step; else NULL */
   bool free;        /* its form may still be chosen: an output, or an input that nobody has read yet */
   size_t bytes;
+  int asked; /* 1 + the axis whose elements somebody wanted as neighbours, where it had to be copied for that; 0 = nobody */
 };
 
 /* Element (i, j, ...) of a loop nest lies at element at + i * step[0] + j * step[1] + ... of the operand. */
@@ -137,6 +138,8 @@ int sumi_cells_constant(struct sumi_cells *c, sumi_dtype dtype, int rank, const 
 int sumi_cells_neighbours(struct sumi_cells *c, int operand, int axis);
 /* The same for row-major. */
 int sumi_cells_row_major(struct sumi_cells *c, int operand);
+/* Steps row-major, with axis behind all others where it is not -1. */
+void sumi_cells_steps(int rank, const int64_t *dim, int axis, int64_t *step);
 /* Output operand takes input's form where their shapes agree: what element-wise operators begin with. */
 void sumi_cells_same_form(struct sumi_cells *c, int output, int input);
 

@@ -39,6 +39,7 @@ struct antoum_port {
 struct antoum_local {
   const struct sumi_value *value; /* NULL: a temporary */
   bool fixed;                     /* its form is no longer open */
+  int asked;                      /* as in struct sumi_cell_operand */
   int64_t step[SUMI_MAX_RANK];
   int in, out; /* port, -1 = none */
   bool dram;

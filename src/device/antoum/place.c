@@ -160,6 +160,39 @@ static void take_forms(struct antoum_segment *g, struct sumi_cells *c) {
   }
 }
 
+/* Somebody had to copy a value to have an axis as neighbours: in the next turn it lies so from the start, if it comes from outside.
+ * Operators between follow the form of their input. */
+static void pass_wishes(struct antoum_segment *g, bool *again) {
+  for (size_t k = g->n_node; k-- > 0;) {
+    const struct sumi_cells *c = &g->cells[k];
+    for (int i = 0; i < c->n_in; i++)
+      if (c->operand[i].asked && g->operand[k][i] >= 0)
+        g->local[g->operand[k][i]].asked = c->operand[i].asked;
+    int asked = 0, rank = -1;
+    for (int i = c->n_in; i < c->n_in + c->n_out; i++)
+      if (g->operand[k][i] >= 0 && g->local[g->operand[k][i]].asked) {
+        asked = g->local[g->operand[k][i]].asked;
+        rank = c->operand[i].rank;
+      }
+    for (int i = 0; asked && i < c->n_in; i++)
+      if (g->operand[k][i] >= 0 && c->operand[i].rank == rank && !g->local[g->operand[k][i]].asked)
+        g->local[g->operand[k][i]].asked = asked;
+  }
+  for (size_t i = 0; i < g->n_in; i++) *again = *again || g->local[g->local_of[g->in[i].value->id]].asked;
+}
+
+/* The ports' forms of the next turn. */
+static void open_forms(struct antoum_segment *g) {
+  for (size_t i = 0; i < g->n_local; i++) g->local[i].fixed = false;
+  for (size_t i = 0; i < g->n_in; i++) {
+    const struct antoum_port *p = &g->in[i];
+    struct antoum_local *l = &g->local[g->local_of[p->value->id]];
+    if (!l->asked) continue;
+    sumi_cells_steps(p->rank, p->dim, l->asked - 1, l->step);
+    l->fixed = true;
+  }
+}
+
 static void keep_forms(struct antoum_segment *g, const struct sumi_cells *c) {
   for (int i = 0; i < c->n_in + c->n_out; i++) {
     const struct sumi_value *v = i < c->n_in ? c->node->in[i] : c->node->out[i - c->n_in];
@@ -211,10 +244,16 @@ static sumi_status describe_nodes(const struct sumi_device_stage *s, struct anto
   if (!g->cells || !g->alias || !g->operand) SUMI_FAIL_MEMORY(s->err);
   sumi_text_init(&refusals, s->allocator);
   sumi_status status = SUMI_OK;
-  for (size_t k = 0; k < g->n_node && status == SUMI_OK; k++) {
-    refusals.size = 0;
-    status = describe_node(s, g, k, &refusals);
-    if (status != SUMI_OK) status = stop_at(stop, s, g->node[k], &refusals, status);
+  bool again = true;
+  for (int turn = 0; turn < 2 && again && status == SUMI_OK; turn++) {
+    again = false;
+    for (size_t k = 0; k < g->n_node && status == SUMI_OK; k++) {
+      refusals.size = 0;
+      status = describe_node(s, g, k, &refusals);
+      if (status != SUMI_OK) status = stop_at(stop, s, g->node[k], &refusals, status);
+    }
+    if (status == SUMI_OK && !turn) pass_wishes(g, &again);
+    if (again) open_forms(g);
   }
   sumi_text_fini(&refusals);
   return status;

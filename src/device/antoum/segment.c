@@ -30,6 +30,16 @@ static bool values_fit(const struct sumi_device_stage *s, const struct sumi_node
   return true;
 }
 
+/* Fewer bytes cross the border where the host makes an input narrow, and a result wide. */
+static bool is_border(const struct sumi_device_stage *s, const struct sumi_node *node) {
+  const struct sumi_value *from = node->n_in ? node->in[0] : NULL, *to = node->out[0];
+  if (!from || !to || node->n_out != 1 || s->info[from->id].data) return false;
+  const int in = sumi_dtype_bits(s->info[from->id].dtype), out = sumi_dtype_bits(s->info[to->id].dtype);
+  for (int i = 1; i < node->n_in; i++)
+    if (node->in[i] && !s->info[node->in[i]->id].data) return false;
+  return (from->is_input && out < in && from->n_use == 1) || (to->is_output && to->n_use == 1 && out > in);
+}
+
 static sumi_status can(const struct sumi_device_stage *s, const struct sumi_node *node, bool *yes,
                        const char **why) {
   struct sumi_text refusals;
@@ -41,6 +51,10 @@ static sumi_status can(const struct sumi_device_stage *s, const struct sumi_node
   }
   if (is_view(node)) {
     *yes = true;
+    return SUMI_OK;
+  }
+  if (is_border(s, node)) {
+    *why = "fewer bytes cross the link so";
     return SUMI_OK;
   }
   if (!node->op->cells) {
