@@ -84,6 +84,9 @@ static const struct sumi_port out[] = {{"Y", SUMI_FLOATS, 'T'}, {NULL}};
 static const struct sumi_case average_cases[] = {
     {"g (float[2,3,7,7] x) => (y) { y = GlobalAveragePool (x) }", .rtol = 1e-6,
      .why = "49 elements in another order"},
+    {"g (float[2,16,7,5] x) => (y) { y = GlobalAveragePool (x) }", .rtol = 1e-6},
+    {"g (float[1,20,12,11] x) => (y) { y = GlobalAveragePool (x) }", .rtol = 3e-6,
+     .why = "132 elements in float32"},
     {"g (float16[2,3,50] x) => (y) { y = GlobalAveragePool (x) }", .rtol = 1e-3,
      .why = "rounded once to 11 bits"},
     {NULL},
@@ -91,6 +94,7 @@ static const struct sumi_case average_cases[] = {
 static const struct sumi_case max_cases[] = {
     {"g (float[2,3,7,5] x) => (y) { y = GlobalMaxPool (x) }"},
     {"g (double[2,3,2,2,2] x) => (y) { y = GlobalMaxPool (x) }"},
+    {"g (float[2,17,11,13] x) => (y) { y = GlobalMaxPool (x) }"},
     {NULL},
 };
 static const struct sumi_case lp_cases[] = {

@@ -2,6 +2,7 @@
  * as [batch, height, width, channels]; weights as in the standard. QLinearConv does where channels_last is 1.
  * Source: ONNX Runtime, the schemas of its contributed operators. */
 #include "op/ms_twin.h"
+#include "op/pool_cells.h"
 
 #define FORM(name, op, ver, inputs)                                                                      \
   static const struct sumi_nhwc name##_form = {&sumi_op_##op, ver, inputs};                              \
@@ -113,22 +114,24 @@ static const struct sumi_case qconv_cases[] = {
     {NULL},
 };
 
-#define DESCRIPTOR(symbol, label, text, part, attr_list) \
-  const struct sumi_op sumi_op_ms_##symbol = {           \
-      .name = "com.microsoft." label,                    \
-      .formula = text,                                   \
-      .known_as = {{"com.microsoft", label, {1}}},       \
-      .attrs = attr_list,                                \
-      .in = part##_in,                                   \
-      .out = part##_out,                                 \
-      .infer = part##_infer,                             \
-      .ref = part##_ref,                                 \
-      .scratch = part##_scratch,                         \
-      .cases = part##_cases,                             \
+#define DESCRIPTOR(symbol, label, text, part, attr_list, how) \
+  const struct sumi_op sumi_op_ms_##symbol = {                \
+      .name = "com.microsoft." label,                         \
+      .formula = text,                                        \
+      .known_as = {{"com.microsoft", label, {1}}},            \
+      .attrs = attr_list,                                     \
+      .in = part##_in,                                        \
+      .out = part##_out,                                      \
+      .infer = part##_infer,                                  \
+      .ref = part##_ref,                                      \
+      .scratch = part##_scratch,                              \
+      .cells = how,                                           \
+      .cases = part##_cases,                                  \
   };
 
 #define fused_out conv_out
-DESCRIPTOR(nhwc_conv, "NhwcConv", "Conv with channels last", conv, conv_attrs)
-DESCRIPTOR(nhwc_fused_conv, "NhwcFusedConv", "FusedConv with channels last", fused, fused_attrs)
-DESCRIPTOR(nhwc_max_pool, "NhwcMaxPool", "MaxPool with channels last", pool, pool_attrs)
-DESCRIPTOR(qlinear_conv, "QLinearConv", "QLinearConv with channels first or last", qconv, qconv_attrs)
+DESCRIPTOR(nhwc_conv, "NhwcConv", "Conv with channels last", conv, conv_attrs, NULL)
+DESCRIPTOR(nhwc_fused_conv, "NhwcFusedConv", "FusedConv with channels last", fused, fused_attrs, NULL)
+DESCRIPTOR(nhwc_max_pool, "NhwcMaxPool", "MaxPool with channels last", pool, pool_attrs,
+           sumi_nhwc_max_pool_cells)
+DESCRIPTOR(qlinear_conv, "QLinearConv", "QLinearConv with channels first or last", qconv, qconv_attrs, NULL)

@@ -8,6 +8,7 @@
 #include "base/size.h"
 #include "op/by_item.h"
 #include "op/ms_qlinear.h"
+#include "op/ms_qlinear_cells.h"
 #include "op/qeltwise_lower.h"
 #include "op/qpool_lower.h"
 
@@ -343,7 +344,7 @@ static const struct sumi_case concat_cases[] = {
 };
 
 #define QLINEAR(symbol, op_name, op_formula, attributes, inputs, infer_fn, ref_fn, op_cases, lower_fn, \
-                lanes_fn, op_by_item)                                                                  \
+                lanes_fn, op_by_item, cells_fn)                                                        \
   const struct sumi_op sumi_op_ms_##symbol = {.name = "com.microsoft." op_name,                        \
                                               .formula = op_formula,                                   \
                                               .known_as = {{"com.microsoft", op_name, {1}}},           \
@@ -354,20 +355,24 @@ static const struct sumi_case concat_cases[] = {
                                               .by_item = op_by_item,                                   \
                                               .ref = ref_fn,                                           \
                                               .lower = lower_fn,                                       \
+                                              .cells = cells_fn,                                       \
                                               .lanes = lanes_fn,                                       \
                                               .cases = op_cases};
 QLINEAR(qlinear_add, "QLinearAdd", "quantise(a + b)", NULL, binary_in, binary_infer, add_ref, add_cases,
-        sumi_qadd_lower, sumi_qbinary_lanes, sumi_by_item_elements)
+        sumi_qadd_lower, sumi_qbinary_lanes, sumi_by_item_elements, sumi_qlinear_add_cells)
 QLINEAR(qlinear_mul, "QLinearMul", "quantise(a * b)", NULL, binary_in, binary_infer, mul_ref, mul_cases,
-        sumi_qmul_lower, sumi_qbinary_lanes, sumi_by_item_elements)
+        sumi_qmul_lower, sumi_qbinary_lanes, sumi_by_item_elements, sumi_qlinear_mul_cells)
 QLINEAR(qlinear_sigmoid, "QLinearSigmoid", "quantise(1 / (1 + exp(-x)))", NULL, unary_in, unary_infer,
-        sigmoid_ref, sigmoid_cases, sumi_qunary_lower, sumi_qunary_lanes, sumi_by_item_elements)
+        sigmoid_ref, sigmoid_cases, sumi_qunary_lower, sumi_qunary_lanes, sumi_by_item_elements,
+        sumi_qlinear_table_cells)
 QLINEAR(qlinear_leaky_relu, "QLinearLeakyRelu", "quantise(x < 0 ? alpha x : x)", alpha_attrs, unary_in,
         unary_infer, leaky_relu_ref, leaky_relu_cases, sumi_qunary_lower, sumi_qunary_lanes,
-        sumi_by_item_elements)
+        sumi_by_item_elements, sumi_qlinear_table_cells)
 QLINEAR(qlinear_global_average_pool, "QLinearGlobalAveragePool", "quantise(mean of each channel)", pool_attrs,
-        unary_in, pool_infer, pool_ref, pool_cases, sumi_qmean_lower, sumi_qmean_lanes, sumi_by_item_first)
+        unary_in, pool_infer, pool_ref, pool_cases, sumi_qmean_lower, sumi_qmean_lanes, sumi_by_item_first,
+        sumi_qlinear_global_average_pool_cells)
 QLINEAR(qlinear_softmax, "QLinearSoftmax", "quantise(softmax(x))", softmax_attrs, unary_in, softmax_infer,
-        softmax_ref, softmax_cases, NULL, NULL, sumi_by_item_elements)
+        softmax_ref, softmax_cases, NULL, NULL, sumi_by_item_elements, sumi_qlinear_softmax_cells)
 QLINEAR(qlinear_concat, "QLinearConcat", "quantise(concatenated)", concat_attrs, concat_in, concat_infer,
-        concat_ref, concat_cases, sumi_qconcat_lower, sumi_qconcat_lanes, sumi_by_item_elements)
+        concat_ref, concat_cases, sumi_qconcat_lower, sumi_qconcat_lanes, sumi_by_item_elements,
+        sumi_qlinear_concat_cells)

@@ -1,7 +1,9 @@
 /* QLinearAveragePool, QLinearReduceMean, QLinearWhere (com.microsoft): AveragePool, ReduceMean and Where of the real values of
  * 8-bit tensors (ms_qlinear.h), quantised again. QLinearAveragePool reads and writes [batch, ..., channels] where
  * channels_last is 1. Source: ONNX Runtime, docs/ContribOperators.md. */
+#include "op/ms_qlinear_cells.h"
 #include "op/ms_twin.h"
+#include "op/pool_cells.h"
 
 #define BYTES (SUMI_BIT(SUMI_UINT8) | SUMI_BIT(SUMI_INT8))
 #define FLOAT SUMI_BIT(SUMI_FLOAT32)
@@ -104,20 +106,24 @@ static const struct sumi_case where_cases[] = {
     {NULL},
 };
 
-#define DESCRIPTOR(symbol, label, text, part, attr_list, ports) \
-  const struct sumi_op sumi_op_ms_##symbol = {                  \
-      .name = "com.microsoft." label,                           \
-      .formula = text,                                          \
-      .known_as = {{"com.microsoft", label, {1}}},              \
-      .attrs = attr_list,                                       \
-      .in = ports,                                              \
-      .out = out,                                               \
-      .infer = part##_infer,                                    \
-      .ref = part##_ref,                                        \
-      .scratch = part##_scratch,                                \
-      .cases = part##_cases,                                    \
+#define DESCRIPTOR(symbol, label, text, part, attr_list, ports, how) \
+  const struct sumi_op sumi_op_ms_##symbol = {                       \
+      .name = "com.microsoft." label,                                \
+      .formula = text,                                               \
+      .known_as = {{"com.microsoft", label, {1}}},                   \
+      .attrs = attr_list,                                            \
+      .in = ports,                                                   \
+      .out = out,                                                    \
+      .infer = part##_infer,                                         \
+      .ref = part##_ref,                                             \
+      .scratch = part##_scratch,                                     \
+      .cells = how,                                                  \
+      .cases = part##_cases,                                         \
   };
 
-DESCRIPTOR(qlinear_average_pool, "QLinearAveragePool", "quantise(AveragePool(x))", pool, pool_attrs, pool_in)
-DESCRIPTOR(qlinear_reduce_mean, "QLinearReduceMean", "quantise(ReduceMean(x))", mean, mean_attrs, pool_in)
-DESCRIPTOR(qlinear_where, "QLinearWhere", "quantise(Where(condition, x, y))", where, NULL, where_in)
+DESCRIPTOR(qlinear_average_pool, "QLinearAveragePool", "quantise(AveragePool(x))", pool, pool_attrs, pool_in,
+           sumi_qlinear_average_pool_cells)
+DESCRIPTOR(qlinear_reduce_mean, "QLinearReduceMean", "quantise(ReduceMean(x))", mean, mean_attrs, pool_in,
+           sumi_qlinear_reduce_mean_cells)
+DESCRIPTOR(qlinear_where, "QLinearWhere", "quantise(Where(condition, x, y))", where, NULL, where_in,
+           sumi_qlinear_where_cells)

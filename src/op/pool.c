@@ -10,6 +10,7 @@
 #include "op/by_item.h"
 #include "op/grad.h"
 #include "op/pool.h"
+#include "op/pool_cells.h"
 #include "op/pool_lower.h"
 #include "op/qpool_lower.h"
 
@@ -72,6 +73,13 @@ static int64_t taps_between(int64_t start, int64_t kernel, int64_t dilation, int
   *from = start < low ? (low - start + dilation - 1) / dilation : 0;
   const int64_t to = start >= high ? 0 : SUMI_MIN((high - start + dilation - 1) / dilation, kernel);
   return SUMI_MAX(to - *from, 0);
+}
+
+int64_t sumi_pool_taps(const struct sumi_pool *v, int d, int64_t o, bool padded) {
+  const struct sumi_window *w = &v->window;
+  int64_t from;
+  return taps_between(o * w->stride[d] - w->begin[d], w->kernel[d], w->dilation[d], padded ? -w->begin[d] : 0,
+                      padded ? v->in[d] + w->end[d] : v->in[d], &from);
 }
 
 static struct box box_at(const struct sumi_pool *v, const int64_t *o) {
@@ -201,6 +209,8 @@ static const struct sumi_case max_cases[] = {
     {"g (float[1,2,9] x) => (y) { y = MaxPool <kernel_shape = [3], dilations = [2], auto_pad = "
      "\"SAME_LOWER\"> (x) }"},
     {"g (uint8[1,2,5,5] x) => (y) { y = MaxPool <kernel_shape = [2, 2]> (x) }"},
+    {"g (float[1,6,11,9] x) => (y) { y = MaxPool <kernel_shape = [5, 5], pads = [2, 2, 2, 2]> (x) }",
+     .why = "large windows, as in spatial pyramids"},
     {"g (bfloat16[2,3,7,9] x) => (y) { y = MaxPool <kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, "
      "1, 1]> (x) }",
      .why = "an odd number of channels"},
@@ -232,6 +242,10 @@ static const struct sumi_case average_cases[] = {
      "\"SAME_UPPER\"> (x) "
      "}",
      .rtol = 1e-6},
+    {"g (float[1,10,11,9] x) => (y) { y = AveragePool <kernel_shape = [5, 4], strides = [3, 2], pads = [2, "
+     "2, 1, 1]> "
+     "(x) }",
+     .rtol = 1e-5, .why = "sums of 20 elements in float32"},
     {NULL},
 };
 static const struct sumi_case lp_cases[] = {
@@ -257,6 +271,7 @@ const struct sumi_op sumi_op_max_pool = {
     .by_item = pool_by_item,
     .ref = max_ref,
     .lower = sumi_max_pool_lower,
+    .cells = sumi_max_pool_cells,
     .lanes = sumi_qmax_pool_lanes,
     .grad = sumi_max_pool_grad,
     .cases = max_cases,
@@ -273,6 +288,7 @@ const struct sumi_op sumi_op_average_pool = {
     .by_item = pool_by_item,
     .ref = average_ref,
     .lower = sumi_average_pool_lower,
+    .cells = sumi_average_pool_cells,
     .grad = sumi_average_pool_grad,
     .cases = average_cases,
 };

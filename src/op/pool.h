@@ -22,6 +22,9 @@ struct sumi_pool {
 sumi_status sumi_pool_resolve(const struct sumi_node *node, const struct sumi_tensor *x,
                               struct sumi_pool *pool, struct sumi_err *err);
 
+/* Elements of the input (padded: and its padding) that the window of output o has along spatial dimension d. */
+int64_t sumi_pool_taps(const struct sumi_pool *pool, int d, int64_t o, bool padded);
+
 /* Attribute p of LpPool and GlobalLpPool, which was a float in operator set 1; SUMI_E_VALUE unless p > 0. */
 sumi_status sumi_pool_p(const struct sumi_node *node, double *p, struct sumi_err *err);
 

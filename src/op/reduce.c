@@ -360,7 +360,7 @@ static sumi_status log_sum_exp_ref(const struct sumi_call *c) {
 /* Whole numbers: the same formulas of integers, which wrap; NULL = the host's. */
 static sumi_status reduce_cells(struct sumi_cells *c, enum sumi_reduction_kind kind, const char *each,
                                 const char *last, bool whole) {
-  const struct sumi_tensor *x = c->in[0], *y = c->out[0];
+  const struct sumi_tensor *x = c->in[0];
   if (sumi_cells_has(c, 1) && !c->in[1]->data) return sumi_cells_refuse(c, "the axes are not constant");
   if (!whole && !sumi_dtype_is_float(x->dtype))
     return sumi_cells_refuse(c, "integers are not combined like this");
@@ -368,13 +368,7 @@ static sumi_status reduce_cells(struct sumi_cells *c, enum sumi_reduction_kind k
   const struct sumi_call call = sumi_cells_call(c);
   bool reduced[SUMI_MAX_RANK];
   SUMI_TRY(sumi_reduce_axes(&call, reduced));
-  const struct sumi_seen from = sumi_see(c, 0), own = sumi_see(c, sumi_cells_out(c, 0));
-  struct sumi_seen to = {.operand = own.operand, .rank = x->rank};
-  for (int i = 0, k = 0; i < x->rank; i++) { /* y with its reduced dimensions */
-    to.dim[i] = reduced[i] ? 1 : x->dim[i];
-    if (y->rank < x->rank && reduced[i]) continue;
-    to.step[i] = own.step[k++];
-  }
+  const struct sumi_seen from = sumi_see(c, 0), to = sumi_see_reduced(c, reduced);
   const struct sumi_reduction r = {kind, each, last};
   return sumi_reduce_cells(c, &from, sumi_seen_set(reduced, x->rank), &r, &to);
 }

@@ -31,6 +31,17 @@ struct sumi_seen sumi_see_broadcast(const struct sumi_cells *c, int operand, int
   return s;
 }
 
+struct sumi_seen sumi_see_reduced(const struct sumi_cells *c, const bool *reduced) {
+  const struct sumi_tensor *x = c->in[0];
+  const struct sumi_seen own = sumi_see(c, sumi_cells_out(c, 0));
+  struct sumi_seen s = {.operand = own.operand, .rank = x->rank};
+  for (int i = 0, k = 0; i < x->rank; i++) {
+    s.dim[i] = reduced[i] ? 1 : x->dim[i];
+    if (own.rank == x->rank || !reduced[i]) s.step[i] = own.step[k++];
+  }
+  return s;
+}
+
 void sumi_seen_split(struct sumi_seen *s, int axis, int64_t parts) {
   for (int i = s->rank; i > axis; i--) s->dim[i] = s->dim[i - 1], s->step[i] = s->step[i - 1];
   s->rank++;

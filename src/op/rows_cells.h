@@ -9,6 +9,8 @@
 struct sumi_seen sumi_see(const struct sumi_cells *c, int operand);
 /* Broadcast to rank dimensions, its last ones to the last ones or its dimension 0 to `first`. */
 struct sumi_seen sumi_see_broadcast(const struct sumi_cells *c, int operand, int rank, int first);
+/* Output 0 with the dimensions of input 0, those that are reduced as 1, whether the output has kept them or not. */
+struct sumi_seen sumi_see_reduced(const struct sumi_cells *c, const bool *reduced);
 /* Dimension axis becomes [parts, dim / parts]. */
 void sumi_seen_split(struct sumi_seen *s, int axis, int64_t parts);
 /* The bits of marks[rank]. */
