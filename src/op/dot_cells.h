@@ -9,12 +9,17 @@
 /* The operands of a product. */
 struct sumi_dot_operands {
   int x, w, y, residual; /* residual: -1 = none; of y's shape */
+  uint32_t blank;        /* the element of x that adds nothing: its zero point's bits */
 };
 
 /* Sets p's operands, loops and steps for a convolution: x [batch, c_in, in...], w [c_out, c_group, kernel...]. Channel
- * parameters are [c_out]. Windows over more than two dimensions are refused. */
+ * parameters are [c_out]. A window over three dimensions is one over two: copies make the first one's taps channels. */
 sumi_status sumi_dot_conv(struct sumi_cells *c, const struct sumi_conv *v, const struct sumi_dot_operands *o,
                           struct sumi_cell_product *p);
+
+/* Makes the taps of spatial dimension 0 of a convolution over three channels: *v, *o and their operands become those of one without
+ * a kernel there, over input channels [kernel, c_in]. */
+sumi_status sumi_dot_unfold(struct sumi_cells *c, struct sumi_conv *v, struct sumi_dot_operands *o);
 
 /* The same for a matrix product of the node's attributes (op/matmul.h), times alpha; y is [batch..., m, n]. Channel
  * parameters are [n]. */

@@ -55,13 +55,14 @@ static sumi_status scale_of(struct sumi_cells *c, int i, int64_t outputs, const 
 /* The product's loops and zero points; *n: channel parameters. */
 static sumi_status product(struct sumi_cells *c, const struct roles *r, struct sumi_cell_product *p,
                            int64_t *n) {
-  const struct sumi_dot_operands o = {r->x, r->w, sumi_cells_out(c, 0), -1};
+  struct sumi_dot_operands o = {.x = r->x, .w = r->w, .y = sumi_cells_out(c, 0), .residual = -1};
   int x_zero, w_zero;
   if (!is_byte(c->in[r->x]->dtype) || !is_byte(c->in[r->w]->dtype))
     return sumi_cells_refuse(c, "a product of %s and %s", sumi_dtype_label(c->in[r->x]->dtype),
                              sumi_dtype_label(c->in[r->w]->dtype));
   SUMI_TRY(zero_of(c, r->x_zero, &x_zero));
   SUMI_TRY(zero_of(c, r->w_zero, &w_zero));
+  o.blank = (uint8_t)x_zero;
   if (r->conv) {
     struct sumi_conv v;
     SUMI_TRY(sumi_conv_resolve(c->node, c->in[r->x], c->in[r->w], &v, c->err));

@@ -137,17 +137,20 @@ static sumi_status add_product(struct sumi_cells *c, const struct sumi_qdot *q, 
 }
 
 static struct sumi_dot_operands operands(const struct sumi_cells *c) {
-  return (struct sumi_dot_operands){SUMI_QDOT_X, SUMI_QDOT_W, sumi_cells_out(c, 0),
-                                    sumi_cells_has(c, SUMI_QDOT_R) ? SUMI_QDOT_R : -1};
+  return (struct sumi_dot_operands){.x = SUMI_QDOT_X,
+                                    .w = SUMI_QDOT_W,
+                                    .y = sumi_cells_out(c, 0),
+                                    .residual = sumi_cells_has(c, SUMI_QDOT_R) ? SUMI_QDOT_R : -1};
 }
 
 sumi_status sumi_qconv_cells(struct sumi_cells *c) {
-  const struct sumi_dot_operands o = operands(c);
+  struct sumi_dot_operands o = operands(c);
   struct sumi_conv v;
   struct sumi_qdot q;
   struct sumi_cell_product p;
   SUMI_TRY(sumi_conv_resolve(c->node, c->in[SUMI_QDOT_X], c->in[SUMI_QDOT_W], &v, c->err));
   SUMI_TRY(resolve(c, v.c_out, &q));
+  o.blank = (uint8_t)(q.x_zero ^ q.x_flip);
   SUMI_TRY(sumi_dot_conv(c, &v, &o, &p));
   return add_product(c, &q, &p, 1);
 }
