@@ -104,7 +104,7 @@ sumi_status sumi_attention_values(struct sumi_cells *c, const struct sumi_attent
   return SUMI_OK;
 }
 
-/* ---- softmax --------------------------------------------------------------------------------------------------------- */
+/* ---- softmax ----------------------------------------------------------------------------------------------- */
 
 static bool is_byte(const struct sumi_cells *c, int operand) {
   const sumi_dtype d = c->operand[operand].dtype;

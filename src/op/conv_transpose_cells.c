@@ -1,5 +1,5 @@
-/* ConvTranspose for the card. Outputs o = phase + stride * q of one phase are a convolution with stride 1 of the taps that reach
- * them, the last one first:
+/* ConvTranspose for the card. Outputs o = phase + stride * q of one phase are a convolution with stride 1 of
+ * the taps that reach them, the last one first:
  *   k = r + stride * j, r = (phase + begin) mod stride:   input i = q + (phase + begin - r) / stride - j * dilation
  * one product a phase. Dilated ones with strides are refused. */
 #include "op/dot_cells.h"

@@ -1,6 +1,8 @@
 /* Convolutions over three dimensions as convolutions over two, for the card:
- *   sum over k, c of w[m, c, k, ..] * x[b, c, o * stride + k * dilation - begin, ..] = sum over (k, c) of u[m, (k, c), ..] * t[b, (k, c), o, ..]
- * so t, a temporary, holds every plane of x once for each tap that reads it, and u is w with its channels ordered so. */
+ *   sum over k, c of w[m, c, k, ..] * x[b, c, o * stride + k * dilation - begin, ..]
+ *   = sum over (k, c) of u[m, (k, c), ..] * t[b, (k, c), o, ..]
+ * so t, a temporary, holds every plane of x once for each tap that reads it, and u is w with its channels
+ * ordered so. */
 #include <string.h>
 
 #include "op/dot_cells.h"

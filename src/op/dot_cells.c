@@ -42,7 +42,7 @@ static sumi_status begin(struct sumi_cells *c, const struct sumi_dot_operands *o
   return SUMI_OK;
 }
 
-/* ---- convolutions -------------------------------------------------------------------------------------------------- */
+/* ---- convolutions ---------------------------------------------------------------------------------------- */
 
 /* Whether dimension d needs a word's window; otherwise it is a plain loop with steps. */
 static bool has_window(const struct sumi_conv *v, int d) {
@@ -50,7 +50,8 @@ static bool has_window(const struct sumi_conv *v, int d) {
   return w->kernel[d] > 1 || w->begin[d] > 0 || (w->out[d] - 1) * w->stride[d] - w->begin[d] >= v->in[d];
 }
 
-/* Chooses the two spatial dimensions that become rows and columns, -1 = none: those with windows, then the last ones. */
+/* Chooses the two spatial dimensions that become rows and columns, -1 = none: those with windows, then the
+ * last ones. */
 static bool choose(const struct sumi_conv *v, int *rows, int *cols) {
   int chosen[2], n = 0;
   for (int d = v->n - 1; d >= 0; d--)
@@ -159,7 +160,7 @@ sumi_status sumi_dot_conv(struct sumi_cells *c, const struct sumi_conv *given,
   return conv_loops(c, &v, &s, p);
 }
 
-/* ---- matrix products ----------------------------------------------------------------------------------------------- */
+/* ---- matrix products ------------------------------------------------------------------------------------- */
 
 static struct sumi_tensor shape_of(const struct sumi_cell_operand *o) {
   struct sumi_tensor t = {.kind = SUMI_TENSOR, .dtype = o->dtype, .rank = o->rank};
@@ -172,8 +173,8 @@ static sumi_status resolve_matmul(struct sumi_cells *c, int x, int w, struct sum
   return sumi_matmul_resolve_strided(c->node, &a, c->operand[x].step, &b, c->operand[w].step, mm, c->err);
 }
 
-/* Loops over matrices, the innermost last; those of one element are left out, neighbours that every operand walks as one are
- * joined. */
+/* Loops over matrices, the innermost last; those of one element are left out, neighbours that every operand
+ * walks as one are joined. */
 struct loops {
   int n;
   int64_t count[SUMI_MAX_RANK + 1], x[SUMI_MAX_RANK + 1], w[SUMI_MAX_RANK + 1], y[SUMI_MAX_RANK + 1];
@@ -248,7 +249,7 @@ sumi_status sumi_dot_matmul(struct sumi_cells *c, const struct sumi_dot_operands
   return SUMI_OK;
 }
 
-/* ---- types --------------------------------------------------------------------------------------------------------- */
+/* ---- types ----------------------------------------------------------------------------------------------- */
 
 int sumi_dot_temp_like(struct sumi_cells *c, sumi_dtype dtype, int like) {
   const struct sumi_cell_operand o = c->operand[like];
@@ -315,7 +316,7 @@ sumi_status sumi_dot_bias(struct sumi_cells *c, int i, struct sumi_dot_real *e) 
   return SUMI_OK;
 }
 
-/* ---- what follows -------------------------------------------------------------------------------------------------- */
+/* ---- what follows ---------------------------------------------------------------------------------------- */
 
 bool sumi_dot_function(struct sumi_activation act, struct sumi_cell_product *p) {
   static const struct {

@@ -1,5 +1,6 @@
-/* ConvInteger, QLinearConv, MatMulInteger and QLinearMatMul for the card. Zero points are constants, one for all rows and columns. The
- * QLinear ones end as ACT rounds; the sums of the others leave the accumulators as float32, so they must be below 2^24. */
+/* ConvInteger, QLinearConv, MatMulInteger and QLinearMatMul for the card. Zero points are constants, one for
+ * all rows and columns. The QLinear ones end as ACT rounds; the sums of the others leave the accumulators as
+ * float32, so they must be below 2^24. */
 #include "op/integer_dot_cells.h"
 
 #include <inttypes.h>
@@ -77,7 +78,7 @@ static sumi_status product(struct sumi_cells *c, const struct roles *r, struct s
   return SUMI_OK;
 }
 
-/* ---- 8 bits --------------------------------------------------------------------------------------------------------- */
+/* ---- 8 bits ----------------------------------------------------------------------------------------------- */
 
 static sumi_status qlinear(struct sumi_cells *c, const struct roles *r) {
   struct sumi_cell_product p;
@@ -108,7 +109,7 @@ static sumi_status qlinear(struct sumi_cells *c, const struct roles *r) {
 sumi_status sumi_qlinear_conv_cells(struct sumi_cells *c) { return qlinear(c, &qlinear_conv); }
 sumi_status sumi_qlinear_matmul_cells(struct sumi_cells *c) { return qlinear(c, &qlinear_matmul); }
 
-/* ---- int32 ---------------------------------------------------------------------------------------------------------- */
+/* ---- int32 ------------------------------------------------------------------------------------------------ */
 
 enum { EXACT = 1 << 24 }; /* float32 has every integer up to here */
 

@@ -1,5 +1,6 @@
-/* sumi.QAttention for the card: both products are of 8 bits, the scores float32 unless they are quantised. Where float32 lies near the
- * middle of two bytes a score, weight or result may round the other way, as qattention.c allows. */
+/* sumi.QAttention for the card: both products are of 8 bits, the scores float32 unless they are quantised.
+ * Where float32 lies near the middle of two bytes a score, weight or result may round the other way, as
+ * qattention.c allows. */
 #include "op/attention_cells.h"
 #include "op/qattention.h"
 
