@@ -18,20 +18,38 @@ struct sumi_heads sumi_heads_of(const struct sumi_cells *c, int operand, int64_t
                              .feature = o->step[last]};
 }
 
-static struct sumi_cell_view view(const struct sumi_heads *h, int64_t per_kv) {
-  return (struct sumi_cell_view){
-      .operand = h->operand, .at = h->at, .step = {h->batch, h->head * per_kv, h->head}};
+static struct sumi_heads part(const struct sumi_heads *h, int64_t b, int64_t head) {
+  struct sumi_heads p = *h;
+  p.at += b * h->batch + head * h->head;
+  return p;
 }
 
-/* Batches, heads of k and v, heads of q for each of them. */
+struct sumi_attention_cells sumi_attention_part(const struct sumi_attention_cells *a, int64_t b, int64_t kv) {
+  const int64_t each = a->heads / a->kv_heads;
+  struct sumi_attention_cells p = *a;
+  p.batch = p.kv_heads = 1;
+  p.heads = each;
+  p.q = part(&a->q, b, kv * each);
+  p.k = part(&a->k, b, kv);
+  p.v = part(&a->v, b, kv);
+  p.y = part(&a->y, b, kv * each);
+  return p;
+}
+
+void sumi_attention_part_masks(const struct sumi_attention_cells *a, int64_t b, int64_t kv,
+                               struct sumi_attention_softmax *f) {
+  for (int k = 0; k < f->n_mask; k++)
+    f->mask[k].at += b * f->mask[k].step[0] + kv * (a->heads / a->kv_heads) * f->mask[k].step[1];
+}
+
+/* x: of the heads of q; w: of the one of k or v. */
 static void start(const struct sumi_attention_cells *a, const struct sumi_heads *x,
                   const struct sumi_heads *w, const struct sumi_heads *y, struct sumi_cell_product *p) {
-  const int64_t each = a->heads / a->kv_heads;
-  *p = (struct sumi_cell_product){.n_outer = 3,
-                                  .outer = {a->batch, a->kv_heads, each},
-                                  .x = view(x, each),
-                                  .w = view(w, 1),
-                                  .y = view(y, each),
+  *p = (struct sumi_cell_product){.n_outer = a->heads > 1,
+                                  .outer = {a->heads},
+                                  .x = {.operand = x->operand, .at = x->at, .step = {x->head}},
+                                  .w = {.operand = w->operand, .at = w->at},
+                                  .y = {.operand = y->operand, .at = y->at, .step = {y->head}},
                                   .residual = {.operand = -1},
                                   .images = 1,
                                   .in_rows = 1,
@@ -47,12 +65,11 @@ static void start(const struct sumi_attention_cells *a, const struct sumi_heads 
                                   .dilation_h = 1,
                                   .dilation_w = 1,
                                   .w_channel = 1};
-  p->w.step[2] = 0;
 }
 
-/* s or p: [batch, heads, queries, keys] */
+/* s or p: [1, heads, queries, keys] */
 static struct sumi_heads square(const struct sumi_attention_cells *a, int operand) {
-  return (struct sumi_heads){operand, a->heads * a->queries * a->keys, a->queries * a->keys, a->keys, 1};
+  return (struct sumi_heads){operand, 0, a->queries * a->keys, a->keys, 1, 0};
 }
 
 void sumi_attention_scores(const struct sumi_attention_cells *a, int s, struct sumi_cell_product *p) {
@@ -68,19 +85,16 @@ sumi_status sumi_attention_values(struct sumi_cells *c, const struct sumi_attent
   const struct sumi_heads x = square(a, p);
   struct sumi_heads v = a->v;
   if (v.token != 1) {
-    const int64_t dim[] = {a->batch, a->kv_heads, a->v_size, a->keys};
-    v = (struct sumi_heads){.operand = sumi_cells_temp(c, c->operand[a->v.operand].dtype, 4, dim),
-                            .batch = a->kv_heads * a->v_size * a->keys,
-                            .head = a->v_size * a->keys,
+    const int64_t dim[] = {a->v_size, a->keys};
+    v = (struct sumi_heads){.operand = sumi_cells_temp(c, c->operand[a->v.operand].dtype, 2, dim),
                             .token = 1,
                             .feature = a->keys};
     if (v.operand < 0) return SUMI_E_MEMORY;
-    struct sumi_cell_copy copy = {.rank = 4,
-                                  .n = {a->batch, a->kv_heads, a->v_size, a->keys},
-                                  .to = {.operand = v.operand, .step = {v.batch, v.head, v.feature, v.token}},
-                                  .from = {.operand = a->v.operand,
-                                           .at = a->v.at,
-                                           .step = {a->v.batch, a->v.head, a->v.feature, a->v.token}}};
+    const struct sumi_cell_copy copy = {
+        .rank = 2,
+        .n = {a->v_size, a->keys},
+        .to = {.operand = v.operand, .step = {v.feature, v.token}},
+        .from = {.operand = a->v.operand, .at = a->v.at, .step = {a->v.feature, a->v.token}}};
     SUMI_TRY(sumi_cells_copy(c, &copy));
   }
   start(a, &x, &v, &a->y, product);
@@ -90,7 +104,7 @@ sumi_status sumi_attention_values(struct sumi_cells *c, const struct sumi_attent
   return SUMI_OK;
 }
 
-/* ---- softmax --------------------------------------------------------------------------------------------------------- */
+/* ---- softmax ----------------------------------------------------------------------------------------------- */
 
 static bool is_byte(const struct sumi_cells *c, int operand) {
   const sumi_dtype d = c->operand[operand].dtype;
@@ -220,8 +234,7 @@ sumi_status sumi_attention_window(struct sumi_cells *c, const struct sumi_attent
   return SUMI_OK;
 }
 
-/* REAL, times scale. */
-static sumi_status add_real(struct sumi_cells *c, float scale, struct sumi_cell_product *p) {
+sumi_status sumi_attention_product(struct sumi_cells *c, float scale, struct sumi_cell_product *p) {
   float *all = SUMI_NEW_ARRAY(c->arena, (size_t)p->outputs, float);
   if (!all) SUMI_FAIL_MEMORY(c->err);
   for (int64_t i = 0; i < p->outputs; i++) all[i] = scale;
@@ -231,15 +244,27 @@ static sumi_status add_real(struct sumi_cells *c, float scale, struct sumi_cell_
   return sumi_cells_product(c, p);
 }
 
-sumi_status sumi_attention_real(struct sumi_cells *c, const struct sumi_attention_cells *a, float scale,
-                                const struct sumi_attention_softmax *f) {
-  const int64_t dim[] = {a->batch, a->heads, a->queries, a->keys};
+static sumi_status part_real(struct sumi_cells *c, const struct sumi_attention_cells *a, float scale,
+                             const struct sumi_attention_softmax *f) {
+  const int64_t dim[] = {1, a->heads, a->queries, a->keys};
   const int s = sumi_cells_temp(c, SUMI_FLOAT32, 4, dim), p = sumi_cells_temp(c, SUMI_BFLOAT16, 4, dim);
   struct sumi_cell_product product;
   if (s < 0 || p < 0) return SUMI_E_MEMORY;
   sumi_attention_scores(a, s, &product);
-  SUMI_TRY(add_real(c, scale, &product));
+  SUMI_TRY(sumi_attention_product(c, scale, &product));
   SUMI_TRY(sumi_attention_softmax(c, f, s, p));
   SUMI_TRY(sumi_attention_values(c, a, p, &product));
-  return add_real(c, 1, &product);
+  return sumi_attention_product(c, 1, &product);
+}
+
+sumi_status sumi_attention_real(struct sumi_cells *c, const struct sumi_attention_cells *a, float scale,
+                                const struct sumi_attention_softmax *f) {
+  for (int64_t b = 0; b < a->batch; b++)
+    for (int64_t kv = 0; kv < a->kv_heads; kv++) {
+      const struct sumi_attention_cells one = sumi_attention_part(a, b, kv);
+      struct sumi_attention_softmax masked = *f;
+      sumi_attention_part_masks(a, b, kv, &masked);
+      SUMI_TRY(part_real(c, &one, scale, &masked));
+    }
+  return SUMI_OK;
 }

@@ -5,8 +5,10 @@
 #include "op/dot_cells.h"
 
 static sumi_status resolve(struct sumi_cells *c, struct sumi_dot_operands *o, struct sumi_dot_real *e) {
-  *o = (struct sumi_dot_operands){SUMI_BDOT_X, SUMI_BDOT_W, sumi_cells_out(c, 0),
-                                  sumi_cells_has(c, SUMI_BDOT_R) ? SUMI_BDOT_R : -1};
+  *o = (struct sumi_dot_operands){.x = SUMI_BDOT_X,
+                                  .w = SUMI_BDOT_W,
+                                  .y = sumi_cells_out(c, 0),
+                                  .residual = sumi_cells_has(c, SUMI_BDOT_R) ? SUMI_BDOT_R : -1};
   *e = (struct sumi_dot_real){.scale = 1, .bias_mul = 1, .r_mul = 1};
   SUMI_TRY(sumi_activation_resolve(c->node, &e->activation, c->err));
   return sumi_dot_bias(c, SUMI_BDOT_B, e);

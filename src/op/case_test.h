@@ -25,8 +25,8 @@ static inline void case_fill(struct sumi_random *r, const struct sumi_case *c, s
   }
 }
 
-/* n_elements of type, no strings, within the tolerance against the largest finite magnitude wanted; NaN and infinity must
- * agree. */
+/* n_elements of type, no strings, within the tolerance against the largest finite magnitude wanted; NaN and
+ * infinity must agree. */
 static inline bool case_agree(double rtol, double atol, sumi_dtype type, int64_t n_elements, const void *got,
                               const void *want, char *why, size_t size) {
   const sumi_dtype d = sumi_part_dtype(type);

@@ -1,5 +1,5 @@
-/* For tests: carries cells (plan/cell.h) out over host memory, element by element, by the formulas of card/word.h. An element
- * outside its operand, or a cell no word could say, is an error. */
+/* For tests: carries cells (plan/cell.h) out over host memory, element by element, by the formulas of
+ * card/word.h. An element outside its operand, or a cell no word could say, is an error. */
 #ifndef SUMI_OP_CELLS_TEST_H
 #define SUMI_OP_CELLS_TEST_H
 
@@ -64,7 +64,7 @@ static inline bool cells_some(const int64_t *n, int rank) {
   return true;
 }
 
-/* ---- vectors ------------------------------------------------------------------------------------------------------- */
+/* ---- vectors --------------------------------------------------------------------------------------------- */
 
 /* What one operation touches in the row whose views begin at at[]. */
 static inline bool cells_touch(struct cells_run *r, const struct sumi_cell_vector *v, const int64_t *at,
@@ -118,7 +118,7 @@ static inline bool cells_vector(struct cells_run *r, const struct sumi_cell_vect
   return true;
 }
 
-/* ---- copies -------------------------------------------------------------------------------------------------------- */
+/* ---- copies ---------------------------------------------------------------------------------------------- */
 
 static inline bool cells_copy(struct cells_run *r, const struct sumi_cell_copy *v) {
   int64_t i[SUMI_CELL_LOOPS] = {0};
@@ -155,7 +155,7 @@ static inline bool cells_lookup(struct cells_run *r, const struct sumi_cell_look
   return true;
 }
 
-/* ---- products ------------------------------------------------------------------------------------------------------ */
+/* ---- products -------------------------------------------------------------------------------------------- */
 
 static inline float cells_bf16(const uint8_t *at) {
   uint16_t half;

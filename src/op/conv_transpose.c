@@ -275,6 +275,10 @@ static const struct sumi_case cases[] = {
     {"g (float[1,2,5] x, float[2,3,4] w) => (y) { y = ConvTranspose <strides = [3], auto_pad = "
      "\"SAME_UPPER\"> (x, w) }",
      .rtol = 1e-5},
+    {"g (float[1,2,5,4] x, float[2,3,2,3] w, float[3] b) => (y) { y = ConvTranspose <strides = [3, 2]> (x, "
+     "w, "
+     "b) }",
+     .rtol = 1e-5, .why = "rows that nothing reaches but the bias"},
     {"g (float[1,2,3,3] x, float[2,1,2,2] w) => (y) { y = ConvTranspose <dilations = [2, 2]> (x, w) }",
      .rtol = 1e-5},
     {"g (float[1,2,3,3,2] x, float[2,1,2,2,3] w) => (y) { y = ConvTranspose <strides = [1, 2, 1]> (x, w) }",

@@ -1,5 +1,5 @@
-/* ConvTranspose for the card. Outputs o = phase + stride * q of one phase are a convolution with stride 1 of the taps that reach
- * them, the last one first:
+/* ConvTranspose for the card. Outputs o = phase + stride * q of one phase are a convolution with stride 1 of
+ * the taps that reach them, the last one first:
  *   k = r + stride * j, r = (phase + begin) mod stride:   input i = q + (phase + begin - r) / stride - j * dilation
  * one product a phase. Dilated ones with strides are refused. */
 #include "op/dot_cells.h"
@@ -26,17 +26,17 @@ static struct phase phase_of(const struct sumi_conv *v, int d, int64_t first) {
   return p;
 }
 
-/* Dimension d of the product: counts in order kernel, stride, dilation, pad; steps of w between taps. */
+/* Dimension d of the product: counts in order kernel, dilation, pad; steps of w between taps. */
 static bool set_dimension(const struct sumi_conv *v, int d, const struct phase *f, int64_t w_step,
                           int *kernel, int *dilation, int *pad, int64_t *w_tap, int64_t *w_at) {
   const int64_t stride = v->window.stride[d];
   if (f->taps > 255 || v->window.dilation[d] > 255 || f->pad > INT16_MAX || f->pad < INT16_MIN) return false;
   *kernel = f->taps ? (int)f->taps : 1;
   *dilation = *kernel > 1 ? (int)v->window.dilation[d] : 1;
-  *pad = f->taps ? (int)f->pad : INT16_MAX; /* everything is outside */
+  *pad = f->taps ? (int)f->pad : 0;
   *w_tap = -stride * w_step;
   *w_at += f->taps ? (f->r + (f->taps - 1) * stride) * w_step : 0;
-  return f->taps || v->window.out[d] < INT16_MAX;
+  return true;
 }
 
 struct task {
@@ -103,6 +103,13 @@ static sumi_status add_phase(struct sumi_cells *c, const struct task *t, const s
   if ((rows && rows->outputs < 1) || cols->outputs < 1) return SUMI_OK;
   if (!set_phase(c, t, rows, cols, &p))
     return sumi_cells_refuse(c, "a kernel, dilation or pad beyond a word's");
+  if (!cols->taps || (rows && !rows->taps)) { /* a product with nothing but zeros */
+    static const uint16_t zero = 0;
+    p.w = (struct sumi_cell_view){.operand = sumi_cells_constant(c, SUMI_BFLOAT16, 0, NULL, &zero)};
+    if (p.w.operand < 0) return SUMI_E_MEMORY;
+    p.kernel_h = p.kernel_w = p.dilation_h = p.dilation_w = 1;
+    p.w_output = p.w_channel = p.w_row = p.w_col = 0;
+  }
   return sumi_dot_real(c, &p, t->e, t->v->c_out);
 }
 

@@ -42,7 +42,7 @@ static sumi_status begin(struct sumi_cells *c, const struct sumi_dot_operands *o
   return SUMI_OK;
 }
 
-/* ---- convolutions -------------------------------------------------------------------------------------------------- */
+/* ---- convolutions ---------------------------------------------------------------------------------------- */
 
 /* Whether dimension d needs a word's window; otherwise it is a plain loop with steps. */
 static bool has_window(const struct sumi_conv *v, int d) {
@@ -50,7 +50,8 @@ static bool has_window(const struct sumi_conv *v, int d) {
   return w->kernel[d] > 1 || w->begin[d] > 0 || (w->out[d] - 1) * w->stride[d] - w->begin[d] >= v->in[d];
 }
 
-/* Chooses the two spatial dimensions that become rows and columns, -1 = none: those with windows, then the last ones. */
+/* Chooses the two spatial dimensions that become rows and columns, -1 = none: those with windows, then the
+ * last ones. */
 static bool choose(const struct sumi_conv *v, int *rows, int *cols) {
   int chosen[2], n = 0;
   for (int d = v->n - 1; d >= 0; d--)
@@ -128,29 +129,38 @@ static sumi_status conv_loops(struct sumi_cells *c, const struct sumi_conv *v, c
   return SUMI_OK;
 }
 
-sumi_status sumi_dot_conv(struct sumi_cells *c, const struct sumi_conv *v, const struct sumi_dot_operands *o,
-                          struct sumi_cell_product *p) {
-  SUMI_TRY(begin(c, o, p));
-  p->x.operand = sumi_cells_neighbours(c, o->x, 1);
-  p->y.operand = sumi_cells_neighbours(c, o->y, 1);
-  if (!c->operand[o->w].data) p->w.operand = sumi_cells_neighbours(c, o->w, 1);
-  if (o->residual >= 0) p->residual.operand = sumi_cells_neighbours(c, o->residual, 1);
+/* Windows in three dimensions. */
+static bool is_deep(const struct sumi_conv *v) {
+  return v->n == 3 && has_window(v, 0) && has_window(v, 1) && has_window(v, 2);
+}
+
+sumi_status sumi_dot_conv(struct sumi_cells *c, const struct sumi_conv *given,
+                          const struct sumi_dot_operands *given_operands, struct sumi_cell_product *p) {
+  struct sumi_conv v = *given;
+  struct sumi_dot_operands o = *given_operands;
+  if (is_empty(c, o.x) || is_empty(c, o.w)) return sumi_cells_refuse(c, "an empty product");
+  if (is_deep(&v)) SUMI_TRY(sumi_dot_unfold(c, &v, &o));
+  SUMI_TRY(begin(c, &o, p));
+  p->x.operand = sumi_cells_neighbours(c, o.x, 1);
+  p->y.operand = sumi_cells_neighbours(c, o.y, 1);
+  if (!c->operand[o.w].data) p->w.operand = sumi_cells_neighbours(c, o.w, 1);
+  if (o.residual >= 0) p->residual.operand = sumi_cells_neighbours(c, o.residual, 1);
   if (p->x.operand < 0 || p->y.operand < 0 || p->w.operand < 0 ||
-      (o->residual >= 0 && p->residual.operand < 0))
-    SUMI_FAIL_MEMORY(c->err);
+      (o.residual >= 0 && p->residual.operand < 0))
+    return SUMI_E_MEMORY;
   const struct conv_steps s = {&c->operand[p->x.operand], &c->operand[p->w.operand],
                                &c->operand[p->y.operand]};
-  p->images = v->batch;
-  p->channels = v->c_group;
-  p->outputs = v->m_group;
+  p->images = v.batch;
+  p->channels = v.c_group;
+  p->outputs = v.m_group;
   p->x_image = step(s.x, 0);
   p->y_image = step(s.y, 0);
   p->w_output = step(s.w, 0);
-  p->w_channel = v->c_group > 1 ? s.w->step[1] : 1;
-  return conv_loops(c, v, &s, p);
+  p->w_channel = v.c_group > 1 ? s.w->step[1] : 1;
+  return conv_loops(c, &v, &s, p);
 }
 
-/* ---- matrix products ----------------------------------------------------------------------------------------------- */
+/* ---- matrix products ------------------------------------------------------------------------------------- */
 
 static struct sumi_tensor shape_of(const struct sumi_cell_operand *o) {
   struct sumi_tensor t = {.kind = SUMI_TENSOR, .dtype = o->dtype, .rank = o->rank};
@@ -163,8 +173,8 @@ static sumi_status resolve_matmul(struct sumi_cells *c, int x, int w, struct sum
   return sumi_matmul_resolve_strided(c->node, &a, c->operand[x].step, &b, c->operand[w].step, mm, c->err);
 }
 
-/* Loops over matrices, the innermost last; those of one element are left out, neighbours that every operand walks as one are
- * joined. */
+/* Loops over matrices, the innermost last; those of one element are left out, neighbours that every operand
+ * walks as one are joined. */
 struct loops {
   int n;
   int64_t count[SUMI_MAX_RANK + 1], x[SUMI_MAX_RANK + 1], w[SUMI_MAX_RANK + 1], y[SUMI_MAX_RANK + 1];
@@ -222,7 +232,7 @@ sumi_status sumi_dot_matmul(struct sumi_cells *c, const struct sumi_dot_operands
   if (o->residual >= 0) p->residual.operand = sumi_cells_row_major(c, o->residual);
   if (p->x.operand < 0 || p->y.operand < 0 || p->w.operand < 0 ||
       (o->residual >= 0 && p->residual.operand < 0))
-    SUMI_FAIL_MEMORY(c->err);
+    return SUMI_E_MEMORY;
   SUMI_TRY(resolve_matmul(c, p->x.operand, p->w.operand, &mm));
   p->channels = mm.k;
   p->outputs = mm.n;
@@ -239,7 +249,7 @@ sumi_status sumi_dot_matmul(struct sumi_cells *c, const struct sumi_dot_operands
   return SUMI_OK;
 }
 
-/* ---- types --------------------------------------------------------------------------------------------------------- */
+/* ---- types ----------------------------------------------------------------------------------------------- */
 
 int sumi_dot_temp_like(struct sumi_cells *c, sumi_dtype dtype, int like) {
   const struct sumi_cell_operand o = c->operand[like];
@@ -306,7 +316,7 @@ sumi_status sumi_dot_bias(struct sumi_cells *c, int i, struct sumi_dot_real *e) 
   return SUMI_OK;
 }
 
-/* ---- what follows -------------------------------------------------------------------------------------------------- */
+/* ---- what follows ---------------------------------------------------------------------------------------- */
 
 bool sumi_dot_function(struct sumi_activation act, struct sumi_cell_product *p) {
   static const struct {

@@ -9,15 +9,21 @@
 /* The operands of a product. */
 struct sumi_dot_operands {
   int x, w, y, residual; /* residual: -1 = none; of y's shape */
+  uint32_t blank;        /* the element of x that adds nothing: its zero point's bits */
 };
 
-/* Sets p's operands, loops and steps for a convolution: x [batch, c_in, in...], w [c_out, c_group, kernel...]. Channel
- * parameters are [c_out]. Windows over more than two dimensions are refused. */
+/* Sets p's operands, loops and steps for a convolution: x [batch, c_in, in...], w [c_out, c_group,
+ * kernel...]. Channel parameters are [c_out]. A window over three dimensions is one over two: copies make the
+ * first one's taps channels. */
 sumi_status sumi_dot_conv(struct sumi_cells *c, const struct sumi_conv *v, const struct sumi_dot_operands *o,
                           struct sumi_cell_product *p);
 
-/* The same for a matrix product of the node's attributes (op/matmul.h), times alpha; y is [batch..., m, n]. Channel
- * parameters are [n]. */
+/* Makes the taps of spatial dimension 0 of a convolution over three channels: *v, *o and their operands
+ * become those of one without a kernel there, over input channels [kernel, c_in]. */
+sumi_status sumi_dot_unfold(struct sumi_cells *c, struct sumi_conv *v, struct sumi_dot_operands *o);
+
+/* The same for a matrix product of the node's attributes (op/matmul.h), times alpha; y is [batch..., m, n].
+ * Channel parameters are [n]. */
 sumi_status sumi_dot_matmul(struct sumi_cells *c, const struct sumi_dot_operands *o,
                             struct sumi_cell_product *p);
 
@@ -34,9 +40,9 @@ int sumi_dot_temp_like(struct sumi_cells *c, sumi_dtype dtype, int like);
 /* Refuses element types that cannot be multiplied, nor narrowed. */
 sumi_status sumi_dot_check_type(struct sumi_cells *c, sumi_dtype dtype);
 
-/* A float32 or bfloat16 operand as bfloat16, where products may be narrowed: constants are rounded at once, others by a
- * cell. Other types are refused. axis: whose elements shall be neighbours in the end (-1 = row-major), for operands whose form
- * may still be chosen. */
+/* A float32 or bfloat16 operand as bfloat16, where products may be narrowed: constants are rounded at once,
+ * others by a cell. Other types are refused. axis: whose elements shall be neighbours in the end (-1 =
+ * row-major), for operands whose form may still be chosen. */
 sumi_status sumi_dot_narrow(struct sumi_cells *c, int operand, int axis, int *out);
 /* The same for a constant whose item i of dimension 0 is multiplied by factor[i], rounded to float32 first. */
 sumi_status sumi_dot_narrow_scaled(struct sumi_cells *c, int operand, const double *factor, int *out);

@@ -1,5 +1,5 @@
-/* Attention (ai.onnx) for the card: q, k, v and the softmax are bfloat16, sums float32. A past, lengths, and outputs beside the
- * result are the host's. */
+/* Attention (ai.onnx) for the card: q, k, v and the softmax are bfloat16, sums float32. A past, lengths, and
+ * outputs beside the result are the host's. */
 #include "op/fattention_cells.h"
 
 #include <inttypes.h>

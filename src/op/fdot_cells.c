@@ -1,12 +1,13 @@
-/* Conv, MatMul, Gemm and their relatives for the card: factors are bfloat16, sums float32. A float32 factor is narrowed where
- * that is allowed. */
+/* Conv, MatMul, Gemm and their relatives for the card: factors are bfloat16, sums float32. A float32 factor
+ * is narrowed where that is allowed. */
 #include "op/fdot_cells.h"
 
 #include "op/dot_cells.h"
 #include "op/gemm.h"
 #include "op/matmul.h"
 
-/* The operands of inputs 0 and 1, narrowed; x and w: the axes of their channels. residual: an input, -1 = none. */
+/* The operands of inputs 0 and 1, narrowed; x and w: the axes of their channels. residual: an input, -1 =
+ * none. */
 static sumi_status operands(struct sumi_cells *c, int x, int w, int residual, struct sumi_dot_operands *o) {
   *o = (struct sumi_dot_operands){.y = sumi_cells_out(c, 0), .residual = residual};
   SUMI_TRY(sumi_dot_narrow(c, 0, x, &o->x));

@@ -1,5 +1,6 @@
-/* ConvInteger, QLinearConv, MatMulInteger and QLinearMatMul for the card. Zero points are constants, one for all rows and columns. The
- * QLinear ones end as ACT rounds; the sums of the others leave the accumulators as float32, so they must be below 2^24. */
+/* ConvInteger, QLinearConv, MatMulInteger and QLinearMatMul for the card. Zero points are constants, one for
+ * all rows and columns. The QLinear ones end as ACT rounds; the sums of the others leave the accumulators as
+ * float32, so they must be below 2^24. */
 #include "op/integer_dot_cells.h"
 
 #include <inttypes.h>
@@ -55,13 +56,14 @@ static sumi_status scale_of(struct sumi_cells *c, int i, int64_t outputs, const 
 /* The product's loops and zero points; *n: channel parameters. */
 static sumi_status product(struct sumi_cells *c, const struct roles *r, struct sumi_cell_product *p,
                            int64_t *n) {
-  const struct sumi_dot_operands o = {r->x, r->w, sumi_cells_out(c, 0), -1};
+  struct sumi_dot_operands o = {.x = r->x, .w = r->w, .y = sumi_cells_out(c, 0), .residual = -1};
   int x_zero, w_zero;
   if (!is_byte(c->in[r->x]->dtype) || !is_byte(c->in[r->w]->dtype))
     return sumi_cells_refuse(c, "a product of %s and %s", sumi_dtype_label(c->in[r->x]->dtype),
                              sumi_dtype_label(c->in[r->w]->dtype));
   SUMI_TRY(zero_of(c, r->x_zero, &x_zero));
   SUMI_TRY(zero_of(c, r->w_zero, &w_zero));
+  o.blank = (uint8_t)x_zero;
   if (r->conv) {
     struct sumi_conv v;
     SUMI_TRY(sumi_conv_resolve(c->node, c->in[r->x], c->in[r->w], &v, c->err));
@@ -76,7 +78,7 @@ static sumi_status product(struct sumi_cells *c, const struct roles *r, struct s
   return SUMI_OK;
 }
 
-/* ---- 8 bits --------------------------------------------------------------------------------------------------------- */
+/* ---- 8 bits ----------------------------------------------------------------------------------------------- */
 
 static sumi_status qlinear(struct sumi_cells *c, const struct roles *r) {
   struct sumi_cell_product p;
@@ -107,7 +109,7 @@ static sumi_status qlinear(struct sumi_cells *c, const struct roles *r) {
 sumi_status sumi_qlinear_conv_cells(struct sumi_cells *c) { return qlinear(c, &qlinear_conv); }
 sumi_status sumi_qlinear_matmul_cells(struct sumi_cells *c) { return qlinear(c, &qlinear_matmul); }
 
-/* ---- int32 ---------------------------------------------------------------------------------------------------------- */
+/* ---- int32 ------------------------------------------------------------------------------------------------ */
 
 enum { EXACT = 1 << 24 }; /* float32 has every integer up to here */
 

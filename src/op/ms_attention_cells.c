@@ -1,5 +1,5 @@
-/* Attention and MultiHeadAttention (com.microsoft) for the card: q, k, v and the softmax are bfloat16, sums float32. A past, masks
- * that are lengths, and outputs beside the result are the host's. */
+/* Attention and MultiHeadAttention (com.microsoft) for the card: q, k, v and the softmax are bfloat16, sums
+ * float32. A past, masks that are lengths, and outputs beside the result are the host's. */
 #include "op/attention_cells.h"
 #include "op/dot_cells.h"
 #include "op/fattention_cells.h"
@@ -8,7 +8,7 @@
 
 #include "base/size.h"
 
-/* ---- masks --------------------------------------------------------------------------------------------------------- */
+/* ---- masks ----------------------------------------------------------------------------------------------- */
 
 /* Inputs mask (int32) and bias, attributes unidirectional, mask_filter_value. */
 static sumi_status add_masks(struct sumi_cells *c, const struct sumi_attention_cells *a,
@@ -56,7 +56,7 @@ static sumi_status check(struct sumi_cells *c, int first_past, int last_past) {
   return SUMI_OK;
 }
 
-/* ---- Attention ------------------------------------------------------------------------------------------------------ */
+/* ---- Attention -------------------------------------------------------------------------------------------- */
 
 /* [q k v] = input * weights + bias, bfloat16 [batch, tokens, 2 d + dv] */
 static sumi_status project(struct sumi_cells *c, int *qkv) {
@@ -96,11 +96,12 @@ sumi_status sumi_ms_attention_cells(struct sumi_cells *c) {
   return attend(c, &a, MASK, ADD);
 }
 
-/* ---- MultiHeadAttention --------------------------------------------------------------------------------------------- */
+/* ---- MultiHeadAttention ----------------------------------------------------------------------------------- */
 
 enum { QUERY, KEY, VALUE, BIAS, MASK, ADD, PAST_KEY, PAST_VALUE, PAST_LENGTH, CACHE_INDIRECTION };
 
-/* Input i as bfloat16, row-major; with part `first` of the bias, whose step along dimension d of i is step[d]. */
+/* Input i as bfloat16, row-major; with part `first` of the bias, whose step along dimension d of i is
+ * step[d]. */
 static sumi_status take(struct sumi_cells *c, int i, bool biased, int64_t first, const int64_t *step,
                         int *out) {
   struct sumi_vector v;

@@ -1,5 +1,6 @@
-/* sumi.QAttention for the card: both products are of 8 bits, the scores float32 unless they are quantised. Where float32 lies near the
- * middle of two bytes a score, weight or result may round the other way, as qattention.c allows. */
+/* sumi.QAttention for the card: both products are of 8 bits, the scores float32 unless they are quantised.
+ * Where float32 lies near the middle of two bytes a score, weight or result may round the other way, as
+ * qattention.c allows. */
 #include "op/attention_cells.h"
 #include "op/qattention.h"
 
@@ -49,7 +50,7 @@ static sumi_status quantised(struct sumi_cells *c, float mul, int i, int64_t n, 
 /* The scores: bytes where they are quantised, else float32. */
 static sumi_status scores(struct sumi_cells *c, const struct sumi_qattention *a,
                           const struct sumi_attention_cells *h, int *s) {
-  const int64_t dim[] = {a->batch, a->heads, a->queries, a->keys};
+  const int64_t dim[] = {1, h->heads, h->queries, h->keys};
   const float mul = scale_of(c, SUMI_QATTENTION_Q_SCALE) * scale_of(c, SUMI_QATTENTION_K_SCALE);
   struct sumi_cell_product p;
   *s = sumi_cells_temp(c, a->quantised ? c->in[SUMI_QATTENTION_S_ZERO]->dtype : SUMI_FLOAT32, 4, dim);
@@ -57,42 +58,48 @@ static sumi_status scores(struct sumi_cells *c, const struct sumi_qattention *a,
   sumi_attention_scores(h, *s, &p);
   p.x_zero = zero_of(c, SUMI_QATTENTION_Q_ZERO);
   p.w_zero = zero_of(c, SUMI_QATTENTION_K_ZERO);
-  if (a->quantised) {
-    SUMI_TRY(quantised(c, mul, SUMI_QATTENTION_S_SCALE, a->keys, &p));
-  } else {
-    float *scale = SUMI_NEW_ARRAY(c->arena, (size_t)a->keys, float);
-    if (!scale) SUMI_FAIL_MEMORY(c->err);
-    for (int64_t t = 0; t < a->keys; t++) scale[t] = mul;
-    p.scale = scale;
-    p.flags = SUMI_CARD_ACT_REAL | SUMI_CARD_ACT_CHANNEL;
-    p.c = (struct sumi_card_stage){.mul = 1, .out_mul = 1};
-  }
+  if (!a->quantised) return sumi_attention_product(c, mul, &p);
+  SUMI_TRY(quantised(c, mul, SUMI_QATTENTION_S_SCALE, a->keys, &p));
   return sumi_cells_product(c, &p);
 }
 
-static sumi_status weights(struct sumi_cells *c, const struct sumi_qattention *a, int s, int *p) {
-  struct sumi_attention_softmax f = {.factor = a->factor,
-                                     .divide = a->divide,
-                                     .p_scale = scale_of(c, SUMI_QATTENTION_P_SCALE),
-                                     .p_zero = zero_of(c, SUMI_QATTENTION_P_ZERO)};
+/* What the softmax does; masks are those of all heads. */
+static sumi_status softmax_of(struct sumi_cells *c, const struct sumi_qattention *a,
+                              struct sumi_attention_softmax *f) {
+  *f = (struct sumi_attention_softmax){.factor = a->factor,
+                                       .divide = a->divide,
+                                       .p_scale = scale_of(c, SUMI_QATTENTION_P_SCALE),
+                                       .p_zero = zero_of(c, SUMI_QATTENTION_P_ZERO)};
   if (a->quantised) {
-    f.s_zero = (float)zero_of(c, SUMI_QATTENTION_S_ZERO);
-    f.s_scale = scale_of(c, SUMI_QATTENTION_S_SCALE);
+    f->s_zero = (float)zero_of(c, SUMI_QATTENTION_S_ZERO);
+    f->s_scale = scale_of(c, SUMI_QATTENTION_S_SCALE);
   }
-  if (a->masked) {
-    struct sumi_attention_mask *m = &f.mask[f.n_mask++];
-    if ((m->operand = sumi_cells_row_major(c, MASK)) < 0) return SUMI_E_MEMORY;
-    for (int d = 0; d < 4; d++) m->step[d] = a->mask_stride[d];
-  }
-  *p = sumi_cells_temp(c, c->in[SUMI_QATTENTION_P_ZERO]->dtype, 4, c->operand[s].dim);
-  return *p < 0 ? SUMI_E_MEMORY : sumi_attention_softmax(c, &f, s, *p);
+  if (!a->masked) return SUMI_OK;
+  struct sumi_attention_mask *m = &f->mask[f->n_mask++];
+  for (int d = 0; d < 4; d++) m->step[d] = a->mask_stride[d];
+  return (m->operand = sumi_cells_row_major(c, MASK)) < 0 ? SUMI_E_MEMORY : SUMI_OK;
+}
+
+static sumi_status add_part(struct sumi_cells *c, const struct sumi_qattention *a,
+                            const struct sumi_attention_cells *h, const struct sumi_attention_softmax *f) {
+  struct sumi_cell_product product;
+  int s;
+  SUMI_TRY(scores(c, a, h, &s));
+  const int p = sumi_cells_temp(c, c->in[SUMI_QATTENTION_P_ZERO]->dtype, 4, c->operand[s].dim);
+  if (p < 0) return SUMI_E_MEMORY;
+  SUMI_TRY(sumi_attention_softmax(c, f, s, p));
+  SUMI_TRY(sumi_attention_values(c, h, p, &product));
+  product.x_zero = zero_of(c, SUMI_QATTENTION_P_ZERO);
+  product.w_zero = zero_of(c, SUMI_QATTENTION_V_ZERO);
+  SUMI_TRY(quantised(c, scale_of(c, SUMI_QATTENTION_P_SCALE) * scale_of(c, SUMI_QATTENTION_V_SCALE),
+                     SUMI_QATTENTION_Y_SCALE, a->features, &product));
+  return sumi_cells_product(c, &product);
 }
 
 sumi_status sumi_qattention_cells(struct sumi_cells *c) {
   struct sumi_qattention a;
   struct sumi_attention_cells h;
-  struct sumi_cell_product product;
-  int s, p;
+  struct sumi_attention_softmax f;
   struct sumi_err err = SUMI_ERR_INIT;
   if (sumi_qattention_resolve(c->node, c->in, c->n_in, &a, &err) != SUMI_OK)
     return sumi_cells_refuse(c, "%s", err.text);
@@ -101,12 +108,13 @@ sumi_status sumi_qattention_cells(struct sumi_cells *c) {
   if (!heads(c, &a, Q, a.queries, &h.q) || !heads(c, &a, K, a.keys, &h.k) || !heads(c, &a, V, a.keys, &h.v) ||
       !heads(c, &a, sumi_cells_out(c, 0), a.queries, &h.y))
     return SUMI_E_MEMORY;
-  SUMI_TRY(scores(c, &a, &h, &s));
-  SUMI_TRY(weights(c, &a, s, &p));
-  SUMI_TRY(sumi_attention_values(c, &h, p, &product));
-  product.x_zero = zero_of(c, SUMI_QATTENTION_P_ZERO);
-  product.w_zero = zero_of(c, SUMI_QATTENTION_V_ZERO);
-  SUMI_TRY(quantised(c, scale_of(c, SUMI_QATTENTION_P_SCALE) * scale_of(c, SUMI_QATTENTION_V_SCALE),
-                     SUMI_QATTENTION_Y_SCALE, a.features, &product));
-  return sumi_cells_product(c, &product);
+  SUMI_TRY(softmax_of(c, &a, &f));
+  for (int64_t b = 0; b < a.batch; b++)
+    for (int64_t i = 0; i < a.heads; i++) {
+      const struct sumi_attention_cells one = sumi_attention_part(&h, b, i);
+      struct sumi_attention_softmax masked = f;
+      sumi_attention_part_masks(&h, b, i, &masked);
+      SUMI_TRY(add_part(c, &a, &one, &masked));
+    }
+  return SUMI_OK;
 }

@@ -115,6 +115,14 @@ static const struct sumi_case cases[] = {
             "float ss = {0.15}, int8 sz = {-60}",
           "<c_activation = \"HardSwish\"> (x, xs, xz, w, ws, b, ys, yz, c, cs, cz, r, rs, rz, ss, sz)"),
      .atol = 2, .low = -128, .high = 255, .why = "every stage; the function may round to the next byte"},
+    {CASE("int8[2,3,5,6,4] x, int8[4,3,3,2,3] w", XS ", float ys = {0.3}, int8 yz = {-20}, float ws = {0.01}",
+          "<strides = [2, 1, 1], dilations = [1, 2, 1], pads = [1, 0, 1, 2, 1, 1]> (x, xs, xz, w, ws, , ys, "
+          "yz)"),
+     .low = -128, .high = 127, .why = "three dimensions"},
+    {CASE("uint8[2,3,7,4,5] x, int8[4,3,3,1,1] w", X ", " Y ", " WS4,
+          "<strides = [2, 1, 2], pads = [1, 0, 0, 1, 0, 0], activation = \"Relu\"> (x, xs, xz, w, ws, , ys, "
+          "yz)"),
+     .low = -128, .high = 255, .why = "a window over the first of three dimensions only"},
     {CASE("uint8[1,8,6,6] x, int8[4,8,3,3] w, float[4] c", X ", " WS4, "(x, xs, xz, w, ws, , , , c)"),
      .rtol = 1e-6, .low = -128, .high = 255,
      .why = "a real result: float32, the sum may be fused with the constant"},

@@ -1,5 +1,6 @@
-/* sumi.QConv and sumi.QMatMul for the card: a product, and ACT for what follows the sum. What ACT has no function for, or has one before
- * its last stage only, ends as a vector program over the first stage's result. */
+/* sumi.QConv and sumi.QMatMul for the card: a product, and ACT for what follows the sum. What ACT has no
+ * function for, or has one before its last stage only, ends as a vector program over the first stage's
+ * result. */
 #include "op/qdot_cells.h"
 
 #include "op/dot_cells.h"
@@ -68,7 +69,7 @@ static bool set_stages(const struct sumi_qdot *q, struct sumi_cell_product *p) {
   return true;
 }
 
-/* ---- stages as a vector program -------------------------------------------------------------------------------------- */
+/* ---- stages as a vector program ---------------------------------------------------------------------------- */
 
 /* What a stage adds: the residual, or the channel's constant. */
 static int plus(struct sumi_vector *v, const struct sumi_qdot *q, const struct sumi_qdot_stage *s,
@@ -86,7 +87,8 @@ static int held(struct sumi_vector *v, const struct sumi_qdot_stage *s, int x) {
   return sumi_vector_op(v, SUMI_CARD_V_RINT, x, 0, 0);
 }
 
-/* y from the first stage's result, a byte, or (direct) the first stage's v, float32. add: operand that broadcasts to y. */
+/* y from the first stage's result, a byte, or (direct) the first stage's v, float32. add: operand that
+ * broadcasts to y. */
 static sumi_status finish(struct sumi_cells *c, const struct sumi_qdot *q, int from, int residual, int add,
                           int y) {
   struct sumi_vector v;
@@ -137,17 +139,20 @@ static sumi_status add_product(struct sumi_cells *c, const struct sumi_qdot *q, 
 }
 
 static struct sumi_dot_operands operands(const struct sumi_cells *c) {
-  return (struct sumi_dot_operands){SUMI_QDOT_X, SUMI_QDOT_W, sumi_cells_out(c, 0),
-                                    sumi_cells_has(c, SUMI_QDOT_R) ? SUMI_QDOT_R : -1};
+  return (struct sumi_dot_operands){.x = SUMI_QDOT_X,
+                                    .w = SUMI_QDOT_W,
+                                    .y = sumi_cells_out(c, 0),
+                                    .residual = sumi_cells_has(c, SUMI_QDOT_R) ? SUMI_QDOT_R : -1};
 }
 
 sumi_status sumi_qconv_cells(struct sumi_cells *c) {
-  const struct sumi_dot_operands o = operands(c);
+  struct sumi_dot_operands o = operands(c);
   struct sumi_conv v;
   struct sumi_qdot q;
   struct sumi_cell_product p;
   SUMI_TRY(sumi_conv_resolve(c->node, c->in[SUMI_QDOT_X], c->in[SUMI_QDOT_W], &v, c->err));
   SUMI_TRY(resolve(c, v.c_out, &q));
+  o.blank = (uint8_t)(q.x_zero ^ q.x_flip);
   SUMI_TRY(sumi_dot_conv(c, &v, &o, &p));
   return add_product(c, &q, &p, 1);
 }

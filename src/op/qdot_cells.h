@@ -1,4 +1,5 @@
-/* How sumi.QConv and sumi.QMatMul become cells of the card: qdot.h's formula is ACT's (card/word.h), bit for bit. */
+/* How sumi.QConv and sumi.QMatMul become cells of the card: qdot.h's formula is ACT's (card/word.h), bit for
+ * bit. */
 #ifndef SUMI_OP_QDOT_CELLS_H
 #define SUMI_OP_QDOT_CELLS_H
 

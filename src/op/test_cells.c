@@ -1,6 +1,7 @@
-/* Every case of every operator that describes itself as cells: each such node, computed by its reference function, once more by
- * its cells over host memory (cells_test.h). With what the case has as constants, and with everything but its first input
- * constant; inputs row-major, with axis 1 as neighbours, and as the operator likes; products of float32 refused, and on bfloat16.
+/* Every case of every operator that describes itself as cells: each such node, computed by its reference
+ * function, once more by its cells over host memory (cells_test.h). With what the case has as constants, and
+ * with everything but its first input constant; inputs row-major, with axis 1 as neighbours, and as the
+ * operator likes; products of float32 refused, and on bfloat16.
  *   op_cells [-s SEED] [NAME]     with a name, every refusal is printed; exit 1 on any failure */
 #include "op/cells_test.h"
 
@@ -52,7 +53,7 @@ static size_t bytes_of(const struct sumi_tensor *t) {
   return bytes;
 }
 
-/* ---- one node by cells --------------------------------------------------------------------------------------------- */
+/* ---- one node by cells ----------------------------------------------------------------------------------- */
 
 static struct sumi_cell_operand operand_of(const struct sumi_tensor *t, bool constant, enum form form) {
   struct sumi_cell_operand o = {.dtype = t->dtype, .rank = t->rank, .bytes = bytes_of(t)};
@@ -201,7 +202,7 @@ static void check_node(const struct node_run *n) {
   }
 }
 
-/* ---- a case by reference functions --------------------------------------------------------------------------------- */
+/* ---- a case by reference functions ----------------------------------------------------------------------- */
 
 static struct sumi_info info_of(const struct value *v) {
   struct sumi_info i = {.kind = v->t.kind, .dtype = v->t.dtype, .rank = v->t.rank, .data = &v->t};
@@ -218,7 +219,8 @@ static bool allocate(struct sumi_tensor *t, struct sumi_arena *arena) {
   return t->data;
 }
 
-/* Makes the outputs by the reference function; false: a node that cannot be run like this (bodies, sequences). */
+/* Makes the outputs by the reference function; false: a node that cannot be run like this (bodies,
+ * sequences). */
 static bool run_node(struct node_run *n) {
   struct sumi_err err = SUMI_ERR_INIT;
   struct sumi_info in_info[MAX_PORTS], out_info[MAX_PORTS];

@@ -1,5 +1,5 @@
 /* A segment's nodes as cells, and where their operands lie. Values live in SRAM from the node that makes them to the last that
- * reads them; where that is too small, the largest of those alive at the worst moment go to DRAM, one after the other. The more
+ * reads them, temporaries from the first cell that names them to the last; where that is too small, the largest of those alive at the worst moment go to DRAM, one after the other. The more
  * items a core takes at once, the fewer times weights are loaded: as many as leave all values in SRAM. */
 #include <limits.h>
 #include <string.h>
@@ -267,6 +267,7 @@ struct placer {
   struct sumi_plan_buffer *buffer; /* of locals, then of temporaries */
   int *order;
   size_t n;
+  int *step, n_step; /* step[node]: of its first cell; every cell is one, every node one at least */
 };
 
 static void touch(struct sumi_plan_buffer *b, int step) {
@@ -293,12 +294,56 @@ static int root_of(const struct placer *p, int i) {
   return i;
 }
 
+static sumi_status number_steps(struct placer *p) {
+  p->step = SUMI_NEW_ARRAY(p->s->arena, p->g->n_node + 1, int);
+  if (!p->step) SUMI_FAIL_MEMORY(p->s->err);
+  size_t n = 0;
+  for (size_t k = 0; k < p->g->n_node; k++) {
+    p->step[k] = (int)n;
+    n += SUMI_MAX(p->g->cells[k].n_cell, (size_t)1);
+    if (n > INT_MAX / 2) SUMI_FAIL(p->s->err, SUMI_E_LIMIT, "a segment of too many cells");
+  }
+  p->step[p->g->n_node] = p->n_step = (int)n;
+  return SUMI_OK;
+}
+
+/* Whether a cell names an operand. */
+static bool names(const struct sumi_cell *cell, int operand) {
+  bool yes = false;
+  switch (cell->kind) {
+    case SUMI_CELL_VECTOR:
+      for (int k = 0; k < SUMI_CARD_VPU_VIEWS; k++) yes |= cell->u.vector.view[k].operand == operand;
+      return yes;
+    case SUMI_CELL_COPY: return cell->u.copy.to.operand == operand || cell->u.copy.from.operand == operand;
+    case SUMI_CELL_LOOKUP:
+      return cell->u.lookup.table == operand || cell->u.lookup.ids == operand ||
+             cell->u.lookup.out == operand;
+    default:
+      return cell->u.product.x.operand == operand || cell->u.product.w.operand == operand ||
+             cell->u.product.y.operand == operand || cell->u.product.residual.operand == operand;
+  }
+}
+
+/* Operand i of node k, which lies in buffer b. */
+static void live(const struct placer *p, size_t k, int i, struct sumi_plan_buffer *b) {
+  const struct sumi_cells *c = &p->g->cells[k];
+  if (i < c->n_in + c->n_out) { /* loaded before the first cell, stored behind the last */
+    touch(b, p->step[k]);
+    touch(b, p->step[k + 1] - 1);
+    return;
+  }
+  for (size_t j = 0; j < c->n_cell; j++)
+    if (names(&c->cell[j], i)) touch(b, p->step[k] + (int)j);
+  if (b->first == INT_MAX) touch(b, p->step[k]);
+}
+
 static sumi_status find_lives(struct placer *p) {
   struct antoum_segment *g = p->g;
   p->n = g->n_local;
   p->buffer = SUMI_NEW_ARRAY(p->s->arena, p->n, struct sumi_plan_buffer);
   p->order = SUMI_NEW_ARRAY(p->s->arena, p->n, int);
   if (!p->buffer || !p->order) SUMI_FAIL_MEMORY(p->s->err);
+  SUMI_TRY(number_steps(p));
   for (size_t i = 0; i < p->n; i++)
     p->buffer[i] = (struct sumi_plan_buffer){.kind = SUMI_BUFFER_ARENA,
                                              .name = g->local[i].value ? g->local[i].value->name : "",
@@ -311,31 +356,41 @@ static sumi_status find_lives(struct placer *p) {
     }
     if (g->alias[k]) p->buffer[g->operand[k][1]].root = root_of(p, g->operand[k][0]);
     for (size_t i = 0; i < g->cells[k].n_operand; i++)
-      if (g->operand[k][i] >= 0) touch(&p->buffer[root_of(p, g->operand[k][i])], (int)k);
+      if (g->operand[k][i] >= 0) live(p, k, (int)i, &p->buffer[root_of(p, g->operand[k][i])]);
   }
   return SUMI_OK;
 }
 
 /* The step at which most bytes are alive in SRAM. */
-static int worst_step(const struct placer *p) {
-  size_t most = 0;
-  int worst = 0;
-  for (int k = 0; k < (int)p->g->n_node; k++) {
-    size_t sum = 0;
-    for (size_t i = 0; i < p->n; i++) {
-      const struct sumi_plan_buffer *b = &p->buffer[i];
-      if (b->kind == SUMI_BUFFER_ARENA && b->root == (int)i && b->first <= k && k <= b->last) sum += b->bytes;
-    }
-    if (sum > most) {
-      most = sum;
-      worst = k;
-    }
+static sumi_status worst_step(const struct placer *p, int *worst) {
+  size_t *change = SUMI_NEW_ARRAY(p->s->arena, (size_t)p->n_step + 1, size_t), sum = 0, most = 0;
+  if (!change) SUMI_FAIL_MEMORY(p->s->err);
+  for (size_t i = 0; i < p->n; i++) { /* modulo: what ends is taken off */
+    const struct sumi_plan_buffer *b = &p->buffer[i];
+    if (b->kind != SUMI_BUFFER_ARENA || b->root != (int)i || b->first == INT_MAX) continue;
+    change[b->first] += b->bytes;
+    change[b->last + 1] -= b->bytes;
   }
-  return worst;
+  *worst = 0;
+  for (int k = 0; k < p->n_step; k++) {
+    sum += change[k];
+    if (sum <= most) continue;
+    most = sum;
+    *worst = k;
+  }
+  return SUMI_OK;
 }
 
-/* The largest buffer alive then, one that nobody uses at that step before one that is. */
+/* The node of a step. */
+static size_t node_of(const struct placer *p, int step) {
+  size_t k = 0;
+  while (p->step[k + 1] <= step) k++;
+  return k;
+}
+
+/* The largest buffer alive then, one that nobody uses at that node before one that is. */
 static int find_victim(const struct placer *p, int step) {
+  const size_t node = node_of(p, step);
   int best = -1;
   bool best_used = true;
   for (size_t i = 0; i < p->n; i++) {
@@ -343,8 +398,8 @@ static int find_victim(const struct placer *p, int step) {
     if (b->kind != SUMI_BUFFER_ARENA || b->root != (int)i || b->first > step || b->last < step || !b->bytes)
       continue;
     bool used = false;
-    for (size_t k = 0; k < p->g->cells[step].n_operand; k++)
-      used = used || (p->g->operand[step][k] >= 0 && root_of(p, p->g->operand[step][k]) == (int)i);
+    for (size_t k = 0; k < p->g->cells[node].n_operand; k++)
+      used = used || (p->g->operand[node][k] >= 0 && root_of(p, p->g->operand[node][k]) == (int)i);
     if (best < 0 || (best_used && !used) || (best_used == used && b->bytes > p->buffer[best].bytes)) {
       best = (int)i;
       best_used = used;
@@ -359,7 +414,9 @@ static sumi_status place_values(struct placer *p, size_t room, bool may_spill, b
     SUMI_TRY(sumi_plan_place(p->buffer, p->n, p->order, &top, p->s->err));
     *fits = top <= room;
     if (*fits || !may_spill) break;
-    const int victim = find_victim(p, worst_step(p));
+    int worst = 0;
+    SUMI_TRY(worst_step(p, &worst));
+    const int victim = find_victim(p, worst);
     if (victim < 0) SUMI_FAIL(p->s->err, SUMI_E_INTERNAL, "nothing is left to move out of SRAM");
     p->buffer[victim].kind = SUMI_BUFFER_GIVEN;
   }
