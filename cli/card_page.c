@@ -17,7 +17,7 @@ struct columns {
 static struct columns columns_of(const json_t *report) {
   const json_t *layers = json_object_get(report, "layers"), *l;
   const size_t most = json_array_size(layers);
-  const double cores = cli_card_number(report, "cores"), hz = cli_card_number(report, "clock_hz");
+  const double hz = cli_card_number(report, "clock_hz");
   struct columns c = {.label = cli_array_alloc(most, sizeof *c.label),
                       .note = cli_array_alloc(most, sizeof *c.note),
                       .busy = cli_array_alloc(most, SUMI_CARD_N_ENGINES * sizeof *c.busy),
@@ -28,9 +28,14 @@ static struct columns columns_of(const json_t *report) {
     if (!(cli_card_number(l, "cycles") > 0)) continue;
     c.label[c.n] = cli_card_text(l, "name");
     c.note[c.n] = cli_card_text(l, "bound");
-    for (size_t e = 0; e < SUMI_CARD_N_ENGINES; e++)
-      c.busy[c.n * SUMI_CARD_N_ENGINES + e] =
-          cli_card_number(json_object_get(l, "busy"), sumi_card_engine_label(e)) / cores;
+    double *const busy = &c.busy[c.n * SUMI_CARD_N_ENGINES], longest = 0;
+    for (size_t e = 0; e < SUMI_CARD_N_ENGINES; e++) {
+      busy[e] = cli_card_number(json_object_get(l, "busy"), sumi_card_engine_label(e));
+      longest = fmax(longest, busy[e]);
+    }
+    for (size_t e = 0; e < SUMI_CARD_N_ENGINES;
+         e++) /* over the cores that work: the busiest engine has the layer's cycles */
+      busy[e] *= cli_card_number(l, "cycles") / longest;
     const double macs = cli_card_number(l, "dense_macs");
     c.intensity[c.n] = macs / cli_card_number(json_object_get(l, "bytes"), "dram");
     c.rate[c.n++] = macs / (cli_card_number(l, "cycles") / hz);

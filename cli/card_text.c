@@ -83,11 +83,16 @@ void cli_card_print(const json_t *j) {
          "MACs)\n",
          cli_card_text(j, "card"), cli_card_number(j, "chips"), cli_card_number(j, "chips") > 1 ? "s" : "",
          cli_card_number(j, "cores"), cli_card_number(j, "batch"), cli_card_number(j, "card_nodes"),
-         cli_card_number(j, "programs"), cli_card_number(j, "programs") > 1 ? "s" : "",
+         cli_card_number(j, "programs"), cli_card_number(j, "programs") == 1 ? "" : "s",
          cli_card_number(j, "host_nodes"), 100 * cli_card_number(j, "host_share"));
-  printf("throughput %.1f a second, latency %.4g ms; %.1f W of %.0f W, %.4g a joule\n",
+  if (!(cli_card_number(j, "cycles") > 0)) {
+    printf("nothing is left for the card\n");
+    return;
+  }
+  printf("throughput %.1f a second, latency %.4g ms; %.1f W of %.0f W, %.4g a joule%s\n",
          cli_card_number(j, "throughput_per_s"), cli_card_number(j, "latency_ms"),
-         cli_card_number(j, "power_w"), cli_card_number(j, "limit_w"), cli_card_number(j, "items_per_joule"));
+         cli_card_number(j, "power_w"), cli_card_number(j, "limit_w"), cli_card_number(j, "items_per_joule"),
+         cli_card_number(j, "host_nodes") > 0 ? "; the host's nodes take time that is not in here" : "");
   print_traffic(j);
   print_engines(j);
   print_energy(j);

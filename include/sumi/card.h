@@ -86,8 +86,8 @@ struct sumi_card_layer {
   bool on_card;
   const char *why;   /* on the card: how; on the host: why */
   const char *bound; /* the engine or path that alone would take longest; "" = it has no words of its own */
-  double cycles;     /* the busiest engine worked, mean over the cores */
-  double busy[SUMI_CARD_N_ENGINES];
+  double cycles;     /* the busiest engine worked, mean over the cores that run the program */
+  double busy[SUMI_CARD_N_ENGINES]; /* summed over the cores */
   double dense_macs, executed_macs; /* without any zero skipped; by the multipliers */
   double utilisation;               /* executed_macs / (cycles x cores x multipliers) */
   struct sumi_card_traffic bytes;

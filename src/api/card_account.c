@@ -34,23 +34,22 @@ static void paths_of(const struct sumi_card_profile *p, const struct sumi_sim_ac
                           per_cycle(p, SUMI_CARD_VALUE(p, link_mbs), SUMI_CARD_VALUE(p, link_permille))};
 }
 
-const char *sumi_card_bound(const struct sumi_card_rates *r, const struct sumi_sim_account *a) {
-  const double cores = (double)SUMI_CARD_VALUE(r->profile, cores);
+const char *sumi_card_bound(const struct sumi_card_profile *p, const double alone[SUMI_CARD_ENGINES],
+                            const struct sumi_sim_account *a) {
   struct path path[N_PATHS];
   const char *bound = "";
   double most = 0;
   for (unsigned e = 0; e < SUMI_CARD_ENGINES; e++)
-    if ((double)a->alone[e] / cores > most)
-      most = (double)a->alone[e] / cores, bound = sumi_card_engine_name(e);
-  paths_of(r->profile, a, path);
+    if (alone[e] > most) most = alone[e], bound = sumi_card_engine_name(e);
+  paths_of(p, a, path);
   for (int i = 0; i < N_PATHS; i++)
     if (path[i].bytes / path[i].per_cycle > most)
       most = path[i].bytes / path[i].per_cycle, bound = path[i].name;
   return bound;
 }
 
-struct sumi_card_traffic sumi_card_traffic_of(const struct sumi_card_rates *r,
-                                              const struct sumi_sim_account *a) {
+static struct sumi_card_traffic traffic_of(const struct sumi_card_rates *r,
+                                           const struct sumi_sim_account *a) {
   return (struct sumi_card_traffic){
       .dram = count(a, SUMI_SIM_DRAM) / r->inferences,
       .ring = count(a, SUMI_SIM_RING) / r->inferences,
@@ -61,18 +60,20 @@ struct sumi_card_traffic sumi_card_traffic_of(const struct sumi_card_rates *r,
 void sumi_card_layer_fill(const struct sumi_card_rates *r, const struct sumi_sim_account *a,
                           struct sumi_card_layer *to) {
   const double cores = (double)SUMI_CARD_VALUE(r->profile, cores);
+  double alone[SUMI_CARD_ENGINES];
   to->cycles = 0;
   for (int e = 0; e < SUMI_CARD_ENGINES; e++) {
     to->busy[e] = (double)a->busy[e] / r->inferences;
-    to->cycles = SUMI_MAX(to->cycles, to->busy[e] / cores);
+    to->cycles = SUMI_MAX(to->cycles, to->busy[e] / r->cores);
+    alone[e] = (double)a->alone[e] / r->cores;
   }
   to->dense_macs = (double)a->dense_macs / r->inferences;
   to->executed_macs = (double)a->executed_macs / r->inferences;
   if (to->cycles > 0)
     to->utilisation = to->executed_macs / (to->cycles * cores * sumi_card_multipliers(r->profile));
-  to->bytes = sumi_card_traffic_of(r, a);
+  to->bytes = traffic_of(r, a);
   to->energy_j = a->joule_total / r->inferences;
-  to->bound = sumi_card_bound(r, a);
+  to->bound = sumi_card_bound(r->profile, alone, a);
 }
 
 void sumi_card_account_add(struct sumi_sim_account *a, const struct sumi_sim_account *b) {

@@ -22,13 +22,13 @@ struct sumi_card_owner {
 struct sumi_card_rates {
   const struct sumi_card_profile *profile;
   double inferences;
+  double cores; /* that ran the program */
 };
 void sumi_card_layer_fill(const struct sumi_card_rates *r, const struct sumi_sim_account *a,
                           struct sumi_card_layer *to);
-/* The engine or path that alone would take longest; "" = nothing was done. */
-const char *sumi_card_bound(const struct sumi_card_rates *r, const struct sumi_sim_account *a);
-struct sumi_card_traffic sumi_card_traffic_of(const struct sumi_card_rates *r,
-                                              const struct sumi_sim_account *a);
+/* The engine or path that alone would take longest; "" = nothing was done. alone: cycles of the engines, mean over cores. */
+const char *sumi_card_bound(const struct sumi_card_profile *p, const double alone[SUMI_CARD_ENGINES],
+                            const struct sumi_sim_account *a);
 /* Adds b to a: cycles, MACs, counts, energy. */
 void sumi_card_account_add(struct sumi_sim_account *a, const struct sumi_sim_account *b);
 /* Multipliers of a core. */

@@ -11,7 +11,8 @@ struct meter {
   size_t inferences;
   struct sumi_card_rates rates;
   struct sumi_card_total total;
-  struct sumi_sim_account sum;                                         /* of all programs and inferences */
+  struct sumi_sim_account sum;     /* of all programs and inferences */
+  double alone[SUMI_CARD_ENGINES]; /* of sum, mean over the cores that worked */
   double time_count[SUMI_SIM_N_COUNTS], time_joule[SUMI_SIM_N_COUNTS]; /* a cycle */
   double in_bytes, out_bytes, card_macs, host_macs;
   const struct sumi_graph *graph; /* of the stage that is measured */
@@ -68,6 +69,7 @@ static void add_program(struct meter *m, const struct antoum_segment *g, const s
     m->time_joule[i] = a.joule[i] / elapsed;
   }
   sumi_card_account_add(&m->sum, &a);
+  for (int e = 0; e < SUMI_CARD_ENGINES; e++) m->alone[e] += (double)a.alone[e] / g->cores;
   const size_t n = g->runs * m->inferences;
   const double each = n > 1 ? (double)(t->total - t->first) / (double)(n - 1) : (double)t->total;
   m->total.cycles += each * (double)g->runs;
@@ -133,6 +135,7 @@ static sumi_status give_row(struct meter *m, const struct sumi_stage *s, const s
                                   .why = code->why[node->id] ? code->why[node->id] : "",
                                   .bound = ""};
   if (g) {
+    m->rates.cores = g->cores;
     sumi_card_layer_fill(&m->rates, &account[node->id], &layer);
     SUMI_TRY(products_of(m, g, index_in(g, node), &layer));
     m->card_macs += layer.dense_macs;
@@ -200,12 +203,13 @@ static void share_link(struct meter *m) {
 static void finish(struct meter *m) {
   struct sumi_card_total *t = &m->total;
   struct sumi_card_layer all = {.size = sizeof all};
+  m->rates.cores = t->cores;
   sumi_card_layer_fill(&m->rates, &m->sum, &all);
   memcpy(t->busy, all.busy, sizeof t->busy);
   t->dense_macs = all.dense_macs;
   t->executed_macs = all.executed_macs;
   t->bytes = all.bytes;
-  t->bound = all.bound;
+  t->bound = sumi_card_bound(m->rates.profile, m->alone, &m->sum);
   share_link(m);
   if (t->cycles > 0) t->utilisation = t->executed_macs / (t->cycles * t->cores * t->multipliers);
   add_costs(m);
