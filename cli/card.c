@@ -322,6 +322,8 @@ static int print_all(json_t *take_report) {
   if (sweep_rows) cli_card_print_sweep(sweep_rows);
   if (engines) cli_card_engines_print(engines);
   if (compared) cli_card_compare_print(compared);
+  if (json_object_get(take_report, "parameters"))
+    cli_card_print_parameters(json_object_get(take_report, "parameters"));
   json_decref(take_report);
   return CLI_DONE;
 }
@@ -348,18 +350,15 @@ static int with_model(const struct card_command *o, const char *path) {
 
 /* What needs no network: figures of cards, and a card's parameters. */
 static int without_model(const struct card_command *o) {
-  if (o->compare) {
-    json_t *j = json_object();
-    json_object_set_new(j, "compare", cli_card_compare(NULL));
-    return print_all(j);
-  }
-  if (!o->parameters) return cli_wrong("which MODEL?");
+  if (!o->compare && !o->parameters) return cli_wrong("which MODEL?");
   struct sumi_card *card = NULL;
   const int status = open_card(o, 0, &card);
   if (status != CLI_GO_ON) return status;
-  cli_card_print_parameters(card);
+  json_t *j = json_object();
+  if (o->compare) json_object_set_new(j, "compare", cli_card_compare(NULL));
+  if (o->parameters) json_object_set_new(j, "parameters", cli_card_parameters(card));
   sumi_card_close(card);
-  return CLI_DONE;
+  return print_all(j);
 }
 
 static int check(const struct card_command *o) {

@@ -11,9 +11,7 @@
 struct cli_card_trace {
   FILE *file;
   const char *path;
-  bool any;
-  uint32_t named; /* tracks that have a name: bits of cores and engines, see card_trace.c */
-  unsigned char seen[16][16];
+  bool named[16][16]; /* tracks, by core and engine, that have been given a name */
 };
 /* CLI_GO_ON, or CLI_RESOURCE after a sentence. Every trace that was opened is closed. */
 int cli_card_trace_open(struct cli_card_trace *t, const char *path);
@@ -27,7 +25,8 @@ const char *cli_card_text(const json_t *j, const char *key);
 /* ---- card_text.c */
 void cli_card_print(const json_t *report);
 void cli_card_print_sweep(const json_t *rows);
-void cli_card_print_parameters(const struct sumi_card *card);
+json_t *cli_card_parameters(const struct sumi_card *card); /* where its values come from, too */
+void cli_card_print_parameters(const json_t *rows);
 
 /* ---- card_engines.c: cycles of the network's products on other engines. */
 struct cli_card_engines {

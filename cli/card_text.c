@@ -120,9 +120,27 @@ void cli_card_print_sweep(const json_t *rows) {
              cli_card_text(row, "bound"));
 }
 
-void cli_card_print_parameters(const struct sumi_card *card) {
+json_t *cli_card_parameters(const struct sumi_card *card) {
+  json_t *all = json_array();
   struct sumi_card_parameter p = {.size = sizeof p};
-  for (size_t i = 0; sumi_card_parameter(card, i, &p); i++)
-    printf("%c %-16s %12lld %-14s %s\n", p.letter, p.name, (long long)p.value, p.unit, p.source);
+  for (size_t i = 0; sumi_card_parameter(card, i, &p); i++) {
+    json_t *row = json_object();
+    json_object_set_new(row, "name", json_string(p.name));
+    json_object_set_new(row, "value", json_integer(p.value));
+    json_object_set_new(row, "unit", json_string(p.unit));
+    json_object_set_new(row, "letter", json_stringn(&p.letter, 1));
+    json_object_set_new(row, "source", cli_json_text(p.source));
+    json_array_append_new(all, row);
+  }
+  return all;
+}
+
+void cli_card_print_parameters(const json_t *rows) {
+  const json_t *row;
+  size_t i;
+  json_array_foreach(rows, i, row)
+      printf("%s %-16s %12lld %-14s %s\n", cli_card_text(row, "letter"), cli_card_text(row, "name"),
+             (long long)json_integer_value(json_object_get(row, "value")), cli_card_text(row, "unit"),
+             cli_card_text(row, "source"));
   printf("K: documented by the maker, D: derived from what is, A: assumed\n");
 }

@@ -28,16 +28,16 @@ static int place_of(const char *engine) {
 }
 
 static void put_text(FILE *f, const char *text) {
-  char *quoted = json_dumps(json_string(text), JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
-  fputs(quoted ? quoted : "\"?\"", f);
-  free(quoted);
+  json_t *string = cli_json_text(text);
+  json_dumpf(string, f, JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+  json_decref(string);
 }
 
 void cli_card_trace_add(void *trace, const struct sumi_card_event *e) {
   struct cli_card_trace *t = trace;
   const int core = e->core < 0 ? CHIP : e->core, place = place_of(e->engine), thread = core * ENGINES + place;
-  if (core < MOST && !t->seen[core][place]) {
-    t->seen[core][place] = 1;
+  if (core < MOST && !t->named[core][place]) {
+    t->named[core][place] = true;
     fprintf(t->file, ",\n{\"ph\":\"M\",\"pid\":0,\"tid\":%d,\"name\":\"thread_name\",\"args\":{\"name\":\"",
             thread);
     if (e->core < 0)

@@ -131,10 +131,23 @@ static void test_compare(void **state) {
   json_decref(j);
 }
 
+static void test_parameters(void **state) {
+  (void)state;
+  json_t *j = json_of("card --parameters --cores 2 --json"), *row;
+  size_t i, found = 0;
+  json_array_foreach(json_object_get(j, "parameters"), i, row) {
+    assert_true(strchr("KDA", *json_string_value(json_object_get(row, "letter"))) &&
+                number(row, "value") >= 0);
+    found += !strcmp(json_string_value(json_object_get(row, "name")), "cores") && number(row, "value") == 2;
+  }
+  assert_int_equal(found, 1);
+  json_decref(j);
+}
+
 int main(void) {
   if (!enter("cli_card")) return 77;
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_statuses), cmocka_unit_test(test_json),
-                                     cmocka_unit_test(test_sweep), cmocka_unit_test(test_trace),
-                                     cmocka_unit_test(test_compare)};
+                                     cmocka_unit_test(test_sweep),    cmocka_unit_test(test_trace),
+                                     cmocka_unit_test(test_compare),  cmocka_unit_test(test_parameters)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
