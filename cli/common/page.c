@@ -40,6 +40,8 @@ static int fail(struct cli_page *p) {
   return CLI_RESOURCE;
 }
 
+void cli_page_escaped(struct cli_page *p, const char *text) { put_escaped(p->file, text); }
+
 int cli_page_open(struct cli_page *p, const char *path, const char *title) {
   *p = (struct cli_page){.path = cli_strdup(path), .temp = cli_printf("%s.part", path)};
   if (!(p->file = fopen(p->temp, "w"))) return fail(p);

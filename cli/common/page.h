@@ -11,6 +11,8 @@ struct cli_page {
 
 /* CLI_GO_ON, or CLI_RESOURCE after a sentence. Every page that was opened is closed. */
 int cli_page_open(struct cli_page *page, const char *path, const char *title);
+/* Text, with what HTML gives a meaning escaped. */
+void cli_page_escaped(struct cli_page *page, const char *text);
 /* A table of two columns. */
 void cli_page_facts(struct cli_page *page, const char *const (*fact)[2], size_t n);
 

@@ -13,7 +13,7 @@ struct cli_session_options {
 
 /* Rows of an option table; s is a struct cli_session_options. */
 #define CLI_SESSION_OPTIONS(s)                                                                             \
-  {"device", 'd', CLI_TEXT, &(s).device, "D", "cpu (the default), ref or audit", 0, 0},                    \
+  {"device", 'd', CLI_TEXT, &(s).device, "D", "cpu (the default), ref, audit or antoum", 0, 0},            \
       {"threads", 't', CLI_WHOLE, &(s).threads, "N", "threads of a run (1)", 1, 1024},                     \
       {"isa", 0, CLI_TEXT, &(s).isa, "LEVEL", "the highest instruction set to use, \"avx2\"", 0, 0}, {     \
     "precision", 0, CLI_TEXT, &(s).precision, "P", "file (as it says, the default), int8-dynamic or bf16", \

@@ -1,5 +1,18 @@
 /* Sessions: argument checks, then room exec. */
+#include <sumi/card.h>
+
 #include "api/api_int.h"
+
+/* A device that works on a card gets one of the session's own where the caller gives none. */
+static sumi_status own_card(struct sumi_session_options *o, struct sumi_card **card, struct sumi_err *err) {
+  const struct sumi_device *device = o->device ? sumi_device_find(o->device) : NULL;
+  *card = NULL;
+  if (!device || !device->begin || o->card) return SUMI_OK;
+  const struct sumi_card_options options = {.size = sizeof options, .allocator = o->allocator};
+  SUMI_TRY(sumi_card_open(&options, card, err));
+  o->card = *card;
+  return SUMI_OK;
+}
 
 sumi_status sumi_session_new(struct sumi_model *model, const struct sumi_session_options *options,
                              struct sumi_session **session, struct sumi_err *err) {
@@ -8,10 +21,21 @@ sumi_status sumi_session_new(struct sumi_model *model, const struct sumi_session
   if (!session) SUMI_FAIL(err, SUMI_E_ARG, "no place for the session is given");
   *session = NULL;
   if (!model) SUMI_FAIL(err, SUMI_E_ARG, "no model is given");
-  return sumi_session_init(model, &o, session, err);
+  struct sumi_card *card;
+  SUMI_TRY(own_card(&o, &card, err));
+  const sumi_status status = sumi_session_init(model, &o, session, err);
+  if (status == SUMI_OK)
+    (*session)->own_card = card;
+  else
+    sumi_card_close(card);
+  return status;
 }
 
-void sumi_session_free(struct sumi_session *session) { sumi_session_fini(session); }
+void sumi_session_free(struct sumi_session *session) {
+  struct sumi_card *card = session ? session->own_card : NULL;
+  sumi_session_fini(session);
+  sumi_card_close(card);
+}
 
 sumi_status sumi_session_prepare(struct sumi_session *session, const struct sumi_view *inputs,
                                  size_t n_inputs, struct sumi_err *err) {

@@ -102,24 +102,42 @@ static bool read_whole(const char *s, int64_t *out) {
   return !*s;
 }
 
-static sumi_status read_line(const char *line, struct sumi_card_profile *p, bool first,
-                             struct sumi_err *err) {
-  const char *is = strchr(line, '=');
-  char name[MAX_LINE], value[MAX_LINE];
-  if (!is) SUMI_FAIL(err, SUMI_E_FORMAT, "'%.60s' has no =", line);
-  trim(line, is, name);
-  trim(is + 1, line + strlen(line), value);
-  if (sumi_streq(name, "card") && !first) SUMI_FAIL(err, SUMI_E_FORMAT, "'card' comes after a parameter");
-  if (sumi_streq(name, "card")) return sumi_card_profile_find(value, p, err);
-  if (sumi_streq(name, "name")) {
-    if (strlen(value) >= sizeof p->name) SUMI_FAIL(err, SUMI_E_VALUE, "the name '%.40s' is too long", value);
-    memcpy(p->name, value, strlen(value) + 1);
-    return SUMI_OK;
-  }
+/* Both sides of "name = value" without the blanks around them; text has no more than MAX_LINE - 1 bytes. */
+static sumi_status split(const char *text, char name[MAX_LINE], char value[MAX_LINE], struct sumi_err *err) {
+  const char *is = strchr(text, '=');
+  if (!is) SUMI_FAIL(err, SUMI_E_FORMAT, "'%.60s' has no =", text);
+  trim(text, is, name);
+  trim(is + 1, text + strlen(text), value);
+  return SUMI_OK;
+}
+
+static sumi_status assign(struct sumi_card_profile *p, const char *name, const char *value,
+                          const char *source, struct sumi_err *err) {
   int64_t number;
   if (!read_whole(value, &number))
     SUMI_FAIL(err, SUMI_E_FORMAT, "card parameter '%.40s' is '%.40s', not a whole number", name, value);
-  return sumi_card_profile_set(p, name, number, "parameter file", err);
+  return sumi_card_profile_set(p, name, number, source, err);
+}
+
+sumi_status sumi_card_profile_assign(struct sumi_card_profile *p, const char *setting, const char *source,
+                                     struct sumi_err *err) {
+  char name[MAX_LINE], value[MAX_LINE];
+  if (strlen(setting) >= MAX_LINE)
+    SUMI_FAIL(err, SUMI_E_FORMAT, "'%.60s...' is no setting of a card", setting);
+  SUMI_TRY(split(setting, name, value, err));
+  return assign(p, name, value, source, err);
+}
+
+static sumi_status read_line(const char *line, struct sumi_card_profile *p, bool first,
+                             struct sumi_err *err) {
+  char name[MAX_LINE], value[MAX_LINE];
+  SUMI_TRY(split(line, name, value, err));
+  if (sumi_streq(name, "card") && !first) SUMI_FAIL(err, SUMI_E_FORMAT, "'card' comes after a parameter");
+  if (sumi_streq(name, "card")) return sumi_card_profile_find(value, p, err);
+  if (!sumi_streq(name, "name")) return assign(p, name, value, "parameter file", err);
+  if (strlen(value) >= sizeof p->name) SUMI_FAIL(err, SUMI_E_VALUE, "the name '%.40s' is too long", value);
+  memcpy(p->name, value, strlen(value) + 1);
+  return SUMI_OK;
 }
 
 sumi_status sumi_card_profile_parse(const char *text, size_t n, struct sumi_card_profile *out,

@@ -39,6 +39,10 @@ sumi_status sumi_card_profile_find(const char *name, struct sumi_card_profile *o
 sumi_status sumi_card_profile_set(struct sumi_card_profile *p, const char *name, int64_t value,
                                   const char *source, struct sumi_err *err);
 
+/* The same from text, "parameter=value". SUMI_E_FORMAT: it is something else. */
+sumi_status sumi_card_profile_assign(struct sumi_card_profile *p, const char *setting, const char *source,
+                                     struct sumi_err *err);
+
 /* Reads a card from text: lines "parameter = value", "card = NAME" (a known card to begin with, else the first one) ahead of all others, "name =
  * TEXT"; empty lines and what follows # are left out. SUMI_E_FORMAT, SUMI_E_VALUE: the sentence has the line. */
 sumi_status sumi_card_profile_parse(const char *text, size_t n, struct sumi_card_profile *out,

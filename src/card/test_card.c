@@ -82,6 +82,17 @@ static void test_set(void **state) {
   assert_int_equal(sumi_card_profile_set(&p, "cores", 15, "a test", NULL), SUMI_E_VALUE);
   assert_int_equal(sumi_card_profile_set(&p, "core", 4, "a test", NULL), SUMI_E_VALUE);
   assert_int_equal(SUMI_CARD_VALUE(&p, cores), 8);
+  struct sumi_err err = SUMI_ERR_INIT;
+  assert_int_equal(sumi_card_profile_assign(&p, " cores = 2", "a test", &err), SUMI_OK);
+  assert_true(SUMI_CARD_VALUE(&p, cores) == 2 && !strcmp(p.source[SUMI_CARD_P_cores], "a test"));
+  assert_int_equal(sumi_card_profile_assign(&p, "cores", "a test", &err), SUMI_E_FORMAT);
+  assert_string_equal(err.text, "'cores' has no =");
+  assert_int_equal(sumi_card_profile_assign(&p, "cores=two", "a test", NULL), SUMI_E_FORMAT);
+  assert_int_equal(sumi_card_profile_assign(&p, "cores=0", "a test", NULL), SUMI_E_VALUE);
+  char longer[300];
+  memset(longer, '=', sizeof longer - 1);
+  longer[sizeof longer - 1] = 0;
+  assert_int_equal(sumi_card_profile_assign(&p, longer, "a test", NULL), SUMI_E_FORMAT);
   assert_int_equal(sumi_card_profile_set(&p, "sram_line", 96, "a test", NULL), SUMI_OK);
   assert_int_equal(sumi_card_profile_check(&p, NULL), SUMI_E_VALUE);
 }

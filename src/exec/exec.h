@@ -68,7 +68,8 @@ struct sumi_session {
   enum sumi_isa isa;
   enum sumi_precision precision;
   enum sumi_lists lists;
-  struct sumi_card *card; /* of device antoum; the caller's */
+  struct sumi_card *card,
+      *own_card; /* of device antoum; own_card: room api made it for this session, and closes it */
   struct sumi_par *par;
   int threads, max_plans;
   bool profile, is_static;

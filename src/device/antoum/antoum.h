@@ -118,5 +118,12 @@ struct antoum_areas antoum_areas(const struct sumi_card *card);
 
 /* run.c */
 sumi_status antoum_run_segment(const void *args, const struct sumi_run *run);
+const char *antoum_node_name(void *segment,
+                             uint32_t tag); /* of the node with that tag; NULL = none of the segment's */
+
+/* repeat.c: so many inferences one after the other with the inputs of the last run, as the card sees them; nothing is given to the
+ * host's nodes. */
+sumi_status antoum_repeat_segment(const struct antoum_segment *g, size_t inferences,
+                                  struct antoum_times *times, struct sumi_err *err);
 
 #endif

@@ -38,8 +38,8 @@ static void exchange_all(const struct antoum_segment *g, const struct antoum_por
                SUMI_MIN(g->each, g->items - first), in);
 }
 
-static const char *name_of(void *user, uint32_t tag) {
-  const struct antoum_segment *g = user;
+const char *antoum_node_name(void *segment, uint32_t tag) {
+  const struct antoum_segment *g = segment;
   for (size_t k = 0; k < g->n_node; k++)
     if (g->node[k]->id + 1 == tag) return g->node[k]->name;
   return NULL;
@@ -49,7 +49,7 @@ sumi_status antoum_run_segment(const void *args, const struct sumi_run *run) {
   const struct antoum_segment *g = args;
   for (size_t i = 0; i < g->n_in; i++)
     exchange_all(g, &g->in[i], run->buffer[g->in[i].value->id], (char *)g->in_host, g->in_bytes, true);
-  SUMI_TRY(antoum_run_items(g->card->driver, g->item, g->runs, 2, name_of, (void *)g, run->err));
+  SUMI_TRY(antoum_run_items(g->card->driver, g->item, g->runs, 2, antoum_node_name, (void *)g, run->err));
   for (size_t i = 0; i < g->n_out; i++)
     exchange_all(g, &g->out[i], run->buffer[g->out[i].value->id], (char *)g->out_host, g->out_bytes, false);
   return SUMI_OK;
