@@ -35,7 +35,7 @@ static void test_copies(void **state) {
     v->rank = 1 + (int)below(&b, 6);
     random_counts(&b, v->rank, v->n, 12000);
     if (below(&b, 3) == 0) { /* rows that are moved as they are */
-      random_counts(&b, v->rank - 1, v->n, 150);
+      random_counts(&b, v->rank - 1, v->n, 80);
       v->n[v->rank - 1] = 64 + 8 * below(&b, 9);
     }
     v->fill = (uint32_t)sumi_random_u64(&b.random);
