@@ -3,6 +3,13 @@
 #ifndef SUMI_DEVICE_ANTOUM_CELLS_TEST_H
 #define SUMI_DEVICE_ANTOUM_CELLS_TEST_H
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
+
 #include "base/random.h"
 #include "base/text.h"
 #include "device/antoum/antoum_test.h"

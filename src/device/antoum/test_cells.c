@@ -1,12 +1,5 @@
 /* VECTOR cells against plain loops: random nests over operands in SRAM and in DRAM, on one core and on four, each core with its
  * own data; no word begins while another works on its bytes. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* cmocka wants the four above first */
-#include <cmocka.h>
-
 #include "device/antoum/cells_test.h"
 
 #define OP(name, ...) ((struct sumi_card_vop){.op = SUMI_CARD_V_##name, __VA_ARGS__})

@@ -1,11 +1,4 @@
 /* COPY and LOOKUP cells against plain loops: random nests and ids over operands in SRAM and in DRAM, on one core and on four. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* cmocka wants the four above first */
-#include <cmocka.h>
-
 #include "device/antoum/cells_test.h"
 
 static void plain_copy(const struct bench *b, const struct sumi_cell_copy *v, int core, size_t e) {
