@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "base/fmath.h"
+#include "cpu/cpu.h"
 #include "sim/act.h"
-#include "sim/sim_int.h"
+
+enum { LANES = 64 }; /* elements computed together */
 
 struct act {
   const struct sumi_card_act *w;
@@ -107,16 +109,24 @@ static bool act_plan(struct sumi_sim *sim, struct sim_job *job, const union sumi
   return resolve(sim, job, &word->act, &a, f);
 }
 
-static float function(const struct sumi_card_act *w, float v) {
+#define EACH(result)                \
+  for (int i = 0; i < LANES; i++) { \
+    const float x = v[i];           \
+    v[i] = result;                  \
+  }                                 \
+  return
+
+static inline __attribute__((always_inline)) void function(const struct sumi_card_act *w, float *v) {
+  const float alpha = w->alpha;
   switch (w->function) {
-    case SUMI_CARD_F_RELU: return v < 0 ? 0 : v;
-    case SUMI_CARD_F_LEAKY_RELU: return v < 0 ? w->alpha * v : v;
-    case SUMI_CARD_F_SIGMOID: return sumi_sigmoid_f32(v);
-    case SUMI_CARD_F_TANH: return sumi_tanh_f32(v);
-    case SUMI_CARD_F_SWISH: return v * sumi_sigmoid_f32(w->alpha * v);
-    case SUMI_CARD_F_GELU: return 0.5f * v * (1.0f + sumi_erf_f32(v * 0x1.6a09e6p-1f));
-    case SUMI_CARD_F_EXP: return sumi_exp_f32(v);
-    default: return v;
+    case SUMI_CARD_F_RELU: EACH(x < 0 ? 0 : x);
+    case SUMI_CARD_F_LEAKY_RELU: EACH(x < 0 ? alpha * x : x);
+    case SUMI_CARD_F_SIGMOID: EACH(sumi_sigmoid_f32(x));
+    case SUMI_CARD_F_TANH: EACH(sumi_tanh_f32(x));
+    case SUMI_CARD_F_SWISH: EACH(x * sumi_sigmoid_f32(alpha * x));
+    case SUMI_CARD_F_GELU: EACH(0.5f * x * (1.0f + sumi_erf_f32(x * 0x1.6a09e6p-1f)));
+    case SUMI_CARD_F_EXP: EACH(sumi_exp_f32(x));
+    default: return;
   }
 }
 
@@ -139,46 +149,154 @@ static float read_element(const uint8_t *at, uint8_t dtype) {
   }
 }
 
+/* v[i] = v (REAL) or q of LANES elements of one channel: the bits of their sums, the values of the residual. */
+typedef void stages_fn(const struct act *a, const struct sumi_card_channel *ch, const int32_t *sum,
+                       const float *residual, float *v);
+
+static inline __attribute__((always_inline)) void stages_of(const struct act *a,
+                                                            const struct sumi_card_channel *ch,
+                                                            const int32_t *sum, const float *residual,
+                                                            float *v) {
+  const struct sumi_card_act *w = a->w;
+  const struct sumi_card_channel channel = *ch;
+  const struct sumi_card_stage c = w->c, r = w->r;
+  const bool real = has(a, SUMI_CARD_ACT_REAL), first = has(a, SUMI_CARD_ACT_FIRST),
+             also = has(a, SUMI_CARD_ACT_RESIDUAL);
+  float zero = w->first_zero;
+  if (w->acc_dtype == SUMI_CARD_I32)
+    for (int i = 0; i < LANES; i++) v[i] = (float)(int32_t)((uint32_t)sum[i] + (uint32_t)channel.bias);
+  else
+    for (int i = 0; i < LANES; i++)
+      v[i] = sumi_f32_from_bits((uint32_t)sum[i]) + sumi_f32_from_bits((uint32_t)channel.bias);
+  if (first) {
+    const float lo = w->first_lo, hi = w->first_hi;
+    for (int i = 0; i < LANES; i++) v[i] = rounded(v[i] * channel.scale, zero, lo, hi);
+  }
+  if (has(a, SUMI_CARD_ACT_CHANNEL)) {
+    const float mul = first ? c.mul : channel.scale;
+    for (int i = 0; i < LANES; i++) v[i] = fmaf(v[i], mul, channel.add);
+    if (!also) function(w, v);
+    for (int i = 0; i < LANES; i++) v[i] *= c.out_mul;
+    for (int i = 0; i < LANES && !real; i++) v[i] = rounded(v[i], c.zero, c.lo, c.hi);
+    zero = c.zero;
+  }
+  if (also) {
+    const float r_zero = w->r_zero, r_mul = w->r_mul;
+    for (int i = 0; i < LANES; i++) v[i] = fmaf(v[i], r.mul, (residual[i] - r_zero) * r_mul);
+    function(w, v);
+    for (int i = 0; i < LANES; i++) v[i] *= r.out_mul;
+    for (int i = 0; i < LANES && !real; i++) v[i] = rounded(v[i], r.zero, r.lo, r.hi);
+    zero = r.zero;
+  }
+  for (int i = 0; i < LANES && !real; i++) v[i] += zero;
+}
+
+/* The same C for both, so that all give the same bits. */
+static void stages(const struct act *a, const struct sumi_card_channel *ch, const int32_t *sum,
+                   const float *residual, float *v) {
+  stages_of(a, ch, sum, residual, v);
+}
+#ifdef SUMI_X86
+__attribute__((target("avx2,fma"))) static void stages_avx2(const struct act *a,
+                                                            const struct sumi_card_channel *ch,
+                                                            const int32_t *sum, const float *residual,
+                                                            float *v) {
+  stages_of(a, ch, sum, residual, v);
+}
+#endif
+
+static stages_fn *stages_for(enum sumi_isa level) {
+#ifdef SUMI_X86
+  if (sumi_cpu_allows(level, SUMI_ISA_AVX2)) return stages_avx2;
+#endif
+  (void)level;
+  return stages;
+}
+
+/* Results of n pixels to their places behind `to`. */
+static void write_elements(const struct act *a, uint8_t *to, const size_t *place, const float *v, int n) {
+  const float lo = a->w->out_dtype == SUMI_CARD_I8 ? -128 : 0, hi = lo + 255;
+  uint8_t q[LANES];
+  if (a->w->out_dtype == SUMI_CARD_F32) {
+    for (int i = 0; i < n; i++) memcpy(to + place[i] * 4, &v[i], 4);
+    return;
+  }
+  if (a->w->out_dtype == SUMI_CARD_BF16) {
+    for (int i = 0; i < n; i++) {
+      const uint16_t half = sumi_bf16_from_f32(v[i]);
+      memcpy(to + place[i] * 2, &half, 2);
+    }
+    return;
+  }
+  for (int i = 0; i < LANES; i++) {
+    const float held = v[i] < lo ? lo : v[i] > hi ? hi : v[i];
+    q[i] = (uint8_t)(int32_t)held;
+  }
+  for (int i = 0; i < n && a->table; i++) q[i] = a->table[q[i]];
+  for (int i = 0; i < n; i++) to[place[i]] = q[i];
+}
+
+static void read_elements(const uint8_t *from, uint8_t dtype, const size_t *place, float *v, int n) {
+  uint8_t q[LANES];
+  if (dtype > SUMI_CARD_U8) {
+    const size_t e = sumi_card_elem_bytes(dtype);
+    for (int i = 0; i < n; i++) v[i] = read_element(from + place[i] * e, dtype);
+    return;
+  }
+  for (int i = 0; i < n; i++) q[i] = from[place[i]];
+  if (dtype == SUMI_CARD_I8)
+    for (int i = 0; i < n; i++) v[i] = (float)(int8_t)q[i];
+  else
+    for (int i = 0; i < n; i++) v[i] = (float)q[i];
+}
+
+struct pixel {
+  uint32_t image, y, x;
+};
+
+/* Elements that lie between the first pixel of the word and each of n from *p on, which becomes the one after them. */
+static void places_of(const struct sumi_card_act *w, struct pixel *p, int n, size_t *place) {
+  for (int i = 0; i < n; i++) {
+    place[i] = (size_t)p->image * w->out_image + (size_t)p->y * w->out_row + (size_t)p->x * w->out_pixel;
+    if (++p->x < w->cols) continue;
+    p->x = 0;
+    if (++p->y < w->rows) continue;
+    p->y = 0;
+    p->image++;
+  }
+}
+
+/* Up to LANES pixels of all channels. */
+static void some_pixels(const struct act *a, stages_fn *run, uint64_t p0, int n, const size_t *place) {
+  const struct sumi_card_act *w = a->w;
+  int32_t sum[LANES] = {0};
+  float residual[LANES] = {0}, v[LANES];
+  for (uint32_t c = 0; c < w->channels; c++) {
+    const size_t first = (size_t)(c / SUMI_CARD_BANK) * w->out_bank + c % SUMI_CARD_BANK;
+    struct sumi_card_channel ch;
+    memcpy(&ch, a->channel + (size_t)c * sizeof ch, sizeof ch);
+    memcpy(sum, a->acc + (c * a->pixels + p0) * 4, (size_t)n * 4);
+    if (a->residual)
+      read_elements(a->residual + first * a->residual_bytes, w->residual_dtype, place, residual, n);
+    run(a, &ch, sum, residual, v);
+    write_elements(a, a->out + first * a->out_bytes, place, v, n);
+  }
+}
+
 float act_element(const struct sumi_card_act *w, const struct sumi_card_channel *ch, int32_t bits,
                   const uint8_t *residual) {
-  const bool real = w->h.flags & SUMI_CARD_ACT_REAL, r = w->h.flags & SUMI_CARD_ACT_RESIDUAL;
-  float dot, v, zero = w->first_zero;
-  if (w->acc_dtype == SUMI_CARD_I32)
-    dot = (float)(int32_t)((uint32_t)bits + (uint32_t)ch->bias);
-  else
-    dot = sumi_f32_from_bits((uint32_t)bits) + sumi_f32_from_bits((uint32_t)ch->bias);
-  if (w->h.flags & SUMI_CARD_ACT_FIRST)
-    v = rounded(dot * ch->scale, w->first_zero, w->first_lo, w->first_hi);
-  else
-    v = dot;
-  if (w->h.flags & SUMI_CARD_ACT_CHANNEL) {
-    v = w->h.flags & SUMI_CARD_ACT_FIRST ? fmaf(v, w->c.mul, ch->add) : fmaf(dot, ch->scale, ch->add);
-    v = (r ? v : function(w, v)) * w->c.out_mul;
-    zero = w->c.zero;
-    if (!real) v = rounded(v, w->c.zero, w->c.lo, w->c.hi);
-  }
-  if (r) {
-    const float x = (read_element(residual, w->residual_dtype) - w->r_zero) * w->r_mul;
-    v = function(w, fmaf(v, w->r.mul, x)) * w->r.out_mul;
-    zero = w->r.zero;
-    if (!real) v = rounded(v, w->r.zero, w->r.lo, w->r.hi);
-  }
-  return real ? v : v + zero;
+  const struct act a = {.w = w};
+  const int32_t sum[LANES] = {bits};
+  const float r[LANES] = {residual ? read_element(residual, w->residual_dtype) : 0};
+  float v[LANES];
+  stages(&a, ch, sum, r, v);
+  return v[0];
 }
 
 void act_write(const struct sumi_card_act *w, const uint8_t *table, uint8_t *to, float v) {
-  if (w->out_dtype == SUMI_CARD_F32) {
-    memcpy(to, &v, 4);
-  } else if (w->out_dtype == SUMI_CARD_BF16) {
-    const uint16_t half = sumi_bf16_from_f32(v);
-    memcpy(to, &half, 2);
-  } else {
-    const float lo = w->out_dtype == SUMI_CARD_I8 ? -128 : 0, held = v < lo         ? lo
-                                                                     : v > lo + 255 ? lo + 255
-                                                                                    : v;
-    const uint8_t q = (uint8_t)(int32_t)held;
-    *to = table ? table[q] : q;
-  }
+  const struct act a = {.w = w, .table = (uint8_t *)table};
+  const size_t place = 0;
+  write_elements(&a, to, &place, &v, 1);
 }
 
 static bool act_run(struct sumi_sim *sim, struct sim_job *job, const union sumi_card_word *word,
@@ -193,21 +311,13 @@ static bool act_run(struct sumi_sim *sim, struct sim_job *job, const union sumi_
     memcpy(&ch, a.channel + (size_t)n * sizeof ch, sizeof ch);
     if (ch.zero) SIM_REFUSE(f, FIELD, w->channel + n * sizeof ch, ch.zero);
   }
-  for (uint32_t n = 0; n < w->channels; n++) {
-    struct sumi_card_channel ch;
-    memcpy(&ch, a.channel + (size_t)n * sizeof ch, sizeof ch);
-    const uint8_t *acc = a.acc + n * a.pixels * 4;
-    for (uint32_t i = 0; i < w->images; i++)
-      for (uint32_t y = 0; y < w->rows; y++) {
-        size_t at = (size_t)i * w->out_image + (size_t)y * w->out_row +
-                    (size_t)(n / SUMI_CARD_BANK) * w->out_bank + n % SUMI_CARD_BANK;
-        for (uint32_t x = 0; x < w->cols; x++, at += w->out_pixel, acc += 4) {
-          int32_t bits;
-          memcpy(&bits, acc, 4);
-          const float v = act_element(w, &ch, bits, a.residual ? a.residual + at * a.residual_bytes : NULL);
-          act_write(w, a.table, a.out + at * a.out_bytes, v);
-        }
-      }
+  stages_fn *const run = stages_for(sumi_cpu_isa());
+  struct pixel pixel = {0};
+  for (uint64_t p = 0; p < a.pixels; p += LANES) {
+    const int n = (int)SUMI_MIN(a.pixels - p, LANES);
+    size_t place[LANES];
+    places_of(w, &pixel, n, place);
+    some_pixels(&a, run, p, n, place);
   }
   return true;
 }

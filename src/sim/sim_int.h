@@ -24,10 +24,8 @@ enum {
   SIM_PAGE = 1 << 20, /* bytes of DRAM that come to life together */
   SIM_POSTS = 64,
   SIM_UNIT_QUEUE = 64,
-  SIM_PLANES_PIXELS = 64, /* a block of the SPU's arithmetic */
-  SIM_PLANES_TAPS = 64,
-  SIM_PLANES_BYTES = SIM_PLANES_PIXELS * SIM_PLANES_TAPS * SUMI_CARD_BANK * 4,
-  SIM_SCALE = 16 /* fraction bits of work and capacity */
+  SIM_PLANES_BYTES = 1 << 19, /* operands of a block of the SPU's arithmetic */
+  SIM_SCALE = 16              /* fraction bits of work and capacity */
 };
 
 /* Bytes [lo, hi) of one core's SRAM (acc: accumulators) that a word touches. */
@@ -109,7 +107,7 @@ struct sumi_sim {
   uint64_t now;
   uint8_t **page; /* DRAM */
   size_t n_pages;
-  float *planes;   /* SPU: activations of a block, see spu.c */
+  float *planes;   /* SPU: activations of a block, see spu_sums.c */
   uint32_t *pairs; /* SPU: pairs left, where zeros are skipped; NULL without DUAL */
   /* the host's side */
   struct sim_mapping {

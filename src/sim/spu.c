@@ -1,14 +1,11 @@
-/* SPU: sparse convolution and matrix product. Its plain meaning is the formula in card/word.h. Operands of 9 bits and BF16 are exact in
- * float32, and sums of up to 256 products of 9 bits too: one loop serves both types. */
+/* SPU: sparse convolution and matrix product, whose meaning is the formula in card/word.h: the check of a word, what it costs, its
+ * operands. spu_sums.c computes. */
 #include "sim/spu.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "base/half.h"
-#include "cpu/cpu.h"
-
-enum { EXACT = 256 }; /* products: 256 * 255 * 255 < 2^24 */
 
 static bool form(const struct sumi_sim *sim, const struct sumi_card_spu *w, struct sim_failure *f) {
   const bool byte = w->x_dtype <= SUMI_CARD_U8;
@@ -70,10 +67,8 @@ static bool places(struct sumi_sim *sim, struct sim_job *job, struct spu *s, int
 }
 
 static void operands_of_bytes(struct spu *s) {
-  for (int b = 0; b < 256; b++) {
-    s->table[b] = (float)((s->w->x_dtype == SUMI_CARD_I8 ? (int8_t)b : b) - s->w->x_zero);
+  for (int b = 0; b < 256; b++)
     s->w_table[b] = (float)((s->w->w_dtype == SUMI_CARD_I8 ? (int8_t)b : b) - s->w->w_zero);
-  }
 }
 
 /* Cycles a bank takes: a dense bank has no more than its channels; with more banks than one the full ones set the pace. */
@@ -114,8 +109,8 @@ static bool spend(struct sumi_sim *sim, struct sim_job *job, const struct spu *s
   return true;
 }
 
-static bool resolve(struct sumi_sim *sim, struct sim_job *job, const struct sumi_card_spu *w, struct spu *s,
-                    struct sim_failure *f) {
+bool spu_resolve(struct sumi_sim *sim, struct sim_job *job, const struct sumi_card_spu *w, struct spu *s,
+                 struct sim_failure *f) {
   SIM_DO(form(sim, w, f));
   *s = (struct spu){.w = w, .elem = w->x_dtype <= SUMI_CARD_U8 ? 1 : 2, .last = w->last_bank};
   s->pixels = (uint64_t)w->images * w->rows * w->cols;
@@ -135,13 +130,6 @@ static bool resolve(struct sumi_sim *sim, struct sim_job *job, const struct sumi
   return true;
 }
 
-static bool spu_plan(struct sumi_sim *sim, struct sim_job *job, const union sumi_card_word *word,
-                     struct sim_failure *f) {
-  struct spu s;
-  SIM_DO(resolve(sim, job, &word->spu, &s, f));
-  return spend(sim, job, &s, f);
-}
-
 /* ---- operands */
 
 static void keep_largest(float x[SUMI_CARD_BANK], int top) {
@@ -156,30 +144,34 @@ static void keep_largest(float x[SUMI_CARD_BANK], int top) {
   memcpy(x, kept, sizeof kept);
 }
 
-uint32_t spu_operands(const struct spu *s, uint64_t p, uint64_t t, float x[SUMI_CARD_BANK]) {
+const uint8_t *spu_source(const struct spu *s, const struct spu_pixel *p, const struct spu_tap *t) {
   const struct sumi_card_spu *w = s->w;
-  const uint64_t bank = t % w->banks, kx = t / w->banks % w->kernel_w, ky = t / w->banks / w->kernel_w;
-  const int64_t ox = (int64_t)(p % w->cols), oy = (int64_t)(p / w->cols % w->rows);
-  const int64_t ix = ox * w->stride_w + (int64_t)kx * w->dilation_w - w->pad_left;
-  const int64_t iy = oy * w->stride_h + (int64_t)ky * w->dilation_h - w->pad_top;
-  memset(x, 0, SUMI_CARD_BANK * sizeof *x);
-  if (ix < 0 || iy < 0 || ix >= w->in_cols || iy >= w->in_rows) return 0;
-  const uint64_t image = p / w->cols / w->rows;
-  const uint64_t at =
-      image * w->x_image + (uint64_t)iy * w->x_row + (uint64_t)ix * w->x_pixel + bank * w->x_bank;
-  const uint8_t *from = s->x + at * s->elem;
-  const uint32_t channels = spu_channels(s, t);
-  for (uint32_t c = 0; c < channels; c++) {
-    uint16_t half;
-    if (s->elem == 1)
-      x[c] = s->table[from[c]];
-    else
-      memcpy(&half, from + (size_t)c * 2, 2), x[c] = sumi_f32_from_bf16(half);
+  const int64_t ix = (int64_t)p->x * w->stride_w + (int64_t)t->kx * w->dilation_w - w->pad_left;
+  const int64_t iy = (int64_t)p->y * w->stride_h + (int64_t)t->ky * w->dilation_h - w->pad_top;
+  if (ix < 0 || iy < 0 || ix >= w->in_cols || iy >= w->in_rows) return NULL;
+  const uint64_t at = (uint64_t)p->image * w->x_image + (uint64_t)iy * w->x_row + (uint64_t)ix * w->x_pixel +
+                      (uint64_t)t->bank * w->x_bank;
+  return s->x + at * s->elem;
+}
+
+void spu_operands(const struct spu *s, const uint8_t *from, uint32_t channels, float x[SUMI_CARD_BANK]) {
+  const struct sumi_card_spu *w = s->w;
+  const int32_t zero = w->x_zero;
+  if (!from || channels < SUMI_CARD_BANK) memset(x, 0, SUMI_CARD_BANK * sizeof *x);
+  if (!from) return;
+  if (s->elem == 1 && channels == SUMI_CARD_BANK && w->x_dtype == SUMI_CARD_U8) {
+    for (uint32_t c = 0; c < SUMI_CARD_BANK; c++) x[c] = (float)(from[c] - zero);
+  } else if (s->elem == 1 && channels == SUMI_CARD_BANK) {
+    for (uint32_t c = 0; c < SUMI_CARD_BANK; c++) x[c] = (float)((int8_t)from[c] - zero);
+  } else if (s->elem == 1) {
+    for (uint32_t c = 0; c < channels; c++)
+      x[c] = (float)((w->x_dtype == SUMI_CARD_U8 ? from[c] : (int8_t)from[c]) - zero);
+  } else {
+    uint16_t half[SUMI_CARD_BANK];
+    memcpy(half, from, channels * sizeof *half);
+    for (uint32_t c = 0; c < channels; c++) x[c] = sumi_f32_from_bf16(half[c]);
   }
   if (w->x_top) keep_largest(x, w->x_top);
-  uint32_t mask = 0;
-  for (uint32_t c = 0; c < channels; c++) mask |= (uint32_t)(x[c] != 0) << c;
-  return mask;
 }
 
 bool spu_group(const struct spu *s, const uint8_t *group, uint32_t channels, float value[SUMI_CARD_BANK],
@@ -200,122 +192,27 @@ bool spu_group(const struct spu *s, const uint8_t *group, uint32_t channels, flo
     memcpy(index, all, sizeof all);
     return true;
   }
-  const uint8_t *bits = group + (size_t)*n * s->elem;
-  for (uint32_t e = 0; e < *n; e++) {
-    const uint32_t at = e * 5, low = dense ? 0 : bits[at / 8],
-                   high = !dense && at % 8 > 3 ? bits[at / 8 + 1] : 0;
-    index[e] = dense ? (uint8_t)e : (uint8_t)((low | high << 8) >> at % 8 & 31);
-    if (index[e] >= channels || (e && index[e] <= index[e - 1])) return false;
-  }
-  return true;
-}
-
-/* ---- arithmetic, in blocks of SPU_PIXELS pixels by SPU_TAPS taps whose operands lie as planes [tap][channel][pixel] */
-
-enum { PIXELS = SIM_PLANES_PIXELS, TAPS = SIM_PLANES_TAPS };
-
-/* sum[p] += value[e] * plane[index[e]][p] in the order of e, for p < PIXELS, a product and a sum rounded each: `lanes` at once in up
- * to eight vectors. The same C for every level, so that all give the same bits. */
-#define MULTIPLY(name, attribute, lanes)                                                                \
-  attribute static void name(float *sum, const float *planes, const float *value, const uint8_t *index, \
-                             uint32_t n) {                                                              \
-    typedef float vec __attribute__((vector_size(lanes * 4)));                                          \
-    enum { VECTORS = SUMI_MIN(8, PIXELS / lanes), STEP = VECTORS * lanes };                             \
-    for (int p = 0; p < PIXELS; p += STEP) {                                                            \
-      vec s[VECTORS];                                                                                   \
-      memcpy(s, sum + p, sizeof s);                                                                     \
-      for (uint32_t e = 0; e < n; e++) {                                                                \
-        const vec *x = (const vec *)(planes + (size_t)index[e] * PIXELS + p);                           \
-        const vec v = value[e] - (vec){0};                                                              \
-        for (int i = 0; i < VECTORS; i++) s[i] += v * x[i];                                             \
-      }                                                                                                 \
-      memcpy(sum + p, s, sizeof s);                                                                     \
-    }                                                                                                   \
-  }
-
-typedef void multiply_fn(float *sum, const float *planes, const float *value, const uint8_t *index,
-                         uint32_t n);
-
-MULTIPLY(multiply, , 4)
-#ifdef SUMI_X86
-MULTIPLY(multiply_avx2, __attribute__((target("avx2"))), 8)
-#endif
-
-static multiply_fn *multiply_for(enum sumi_isa level) {
-#ifdef SUMI_X86
-  if (sumi_cpu_allows(level, SUMI_ISA_AVX2)) return multiply_avx2;
-#endif
-  (void)level;
-  return multiply;
-}
-
-static void flush(int32_t *total, float *sum) {
-  for (int i = 0; i < PIXELS; i++) {
-    total[i] = (int32_t)((uint32_t)total[i] + (uint32_t)(int32_t)sum[i]);
-    sum[i] = 0;
-  }
-}
-
-/* Taps [t0, t0 + taps) of output n over a block of n_pixels; acc: its first sum. */
-static bool block(const struct spu *s, multiply_fn *mul, const float *planes, uint64_t t0, uint64_t taps,
-                  uint32_t n, uint8_t *acc, size_t n_pixels, bool add, struct sim_failure *f) {
-  const struct sumi_card_spu *w = s->w;
-  const uint64_t full = sumi_card_group_bytes(w->k, s->elem, SUMI_CARD_BANK);
-  const uint64_t last = sumi_card_group_bytes(w->k, s->elem, s->last);
-  const uint8_t *weights = s->weight + (size_t)n * w->w_step_bytes;
-  int32_t total[PIXELS] = {0};
-  float sum[PIXELS] = {0};
-  const bool byte = s->elem == 1;
-  if (add) memcpy(byte ? (void *)total : (void *)sum, acc, n_pixels * 4);
-  uint32_t pending = 0;
-  for (uint64_t t = t0; t < t0 + taps; t++) {
-    const uint64_t at = t / w->banks * ((w->banks - 1u) * full + last) + t % w->banks * full;
-    float value[SUMI_CARD_BANK];
-    uint8_t index[SUMI_CARD_BANK];
-    uint32_t pairs;
-    if (!spu_group(s, weights + at, spu_channels(s, t), value, index, &pairs))
-      SIM_REFUSE(f, INDEX, (uint64_t)w->w + (uint64_t)n * w->w_step_bytes + at, t);
-    if (byte && (pending += pairs) > EXACT) flush(total, sum), pending = pairs;
-    mul(sum, planes + (t - t0) * SUMI_CARD_BANK * PIXELS, value, index, pairs);
-  }
-  if (byte) flush(total, sum);
-  memcpy(acc, byte ? (void *)total : (void *)sum, n_pixels * 4);
-  return true;
-}
-
-static void fill_planes(const struct spu *s, float *planes, uint64_t p0, size_t n_pixels, uint64_t t0,
-                        uint64_t taps) {
-  float x[SUMI_CARD_BANK];
-  for (uint64_t t = 0; t < taps; t++) {
-    float *to = planes + t * SUMI_CARD_BANK * PIXELS;
-    for (size_t p = 0; p < PIXELS; p++) {
-      if (p < n_pixels)
-        spu_operands(s, p0 + p, t0 + t, x);
-      else
-        memset(x, 0, sizeof x);
-      for (int c = 0; c < SUMI_CARD_BANK; c++) to[c * PIXELS + p] = x[c];
+  const uint8_t *at = group + (size_t)*n * s->elem;
+  bool rising = true;
+  for (uint32_t e = 0; e < *n; e += 8, at += 5) { /* 8 indices are 5 bytes */
+    const uint32_t count = SUMI_MIN(*n - e, 8);
+    uint64_t bits = 0;
+    memcpy(&bits, at, (count * 5 + 7) / 8);
+    for (uint32_t i = e; i < e + count; i++, bits >>= 5) {
+      index[i] = bits & 31;
+      rising &= index[i] < channels && (!i || index[i] > index[i - 1]);
     }
   }
+  return rising;
 }
 
-static bool spu_run(struct sumi_sim *sim, struct sim_job *job, const union sumi_card_word *word,
-                    struct sim_failure *f) {
+/* ---- the word */
+
+static bool spu_plan(struct sumi_sim *sim, struct sim_job *job, const union sumi_card_word *word,
+                     struct sim_failure *f) {
   struct spu s;
-  struct sim_job scratch = *job;
-  multiply_fn *const mul = multiply_for(sumi_cpu_isa());
-  scratch.n_spans = 0;
-  SIM_DO(resolve(sim, &scratch, &word->spu, &s, f));
-  for (uint64_t p0 = 0; p0 < s.pixels; p0 += PIXELS) {
-    const size_t n_pixels = (size_t)SUMI_MIN(s.pixels - p0, PIXELS);
-    for (uint64_t t0 = 0; t0 < s.taps; t0 += TAPS) {
-      const uint64_t taps = SUMI_MIN(s.taps - t0, TAPS);
-      fill_planes(&s, sim->planes, p0, n_pixels, t0, taps);
-      for (uint32_t n = 0; n < word->spu.outputs; n++)
-        SIM_DO(block(&s, mul, sim->planes, t0, taps, n, s.acc + (n * s.pixels + p0) * 4, n_pixels,
-                     t0 || word->spu.h.flags & SUMI_CARD_SPU_ADD, f));
-    }
-  }
-  return true;
+  SIM_DO(spu_resolve(sim, job, &word->spu, &s, f));
+  return spend(sim, job, &s, f);
 }
 
 const struct sim_operation sim_spu = {spu_plan, spu_run};

@@ -108,46 +108,6 @@ static sumi_status emit_part(const struct antoum_cell_job *job, const struct ant
 
 /* ---- between DRAM and SRAM ---------------------------------------------------------------------------------------- */
 
-/* LOAD or STORE words for a nest of views DRAM and SRAM (places in SRAM), the run loop's elements one row of each. */
-static sumi_status move_rows(const struct antoum_cell_job *job, enum sumi_card_opcode opcode,
-                             const struct antoum_place *place, const struct antoum_nest *t, int dram,
-                             int run) {
-  enum { ROWS = 2 };
-  int loop[ROWS] = {-1, -1};
-  int64_t block[SUMI_CELL_LOOPS];
-  for (int k = 0; k < ROWS; k++)
-    for (int d = t->rank - 1; d >= 0; d--)
-      if (d != run && d != loop[0] && t->n[d] > 1 && (loop[k] < 0 || t->n[d] > t->n[loop[k]])) loop[k] = d;
-  for (int d = 0; d < t->rank; d++) block[d] = d == run || d == loop[0] || d == loop[1] ? t->n[d] : 1;
-  const struct antoum_view *far = &t->view[dram], *near = &t->view[!dram];
-  const bool load = opcode == SUMI_CARD_OP_LOAD;
-  if (load && place->base == ANTOUM_BASE_CODE && loop[0] < 0) /* all of it neighbours */
-    return antoum_load_shared(job->w, place->at + (uint64_t)far->at, (uint32_t)near->at,
-                              near->elem_bytes * (uint32_t)(run < 0 ? 1 : t->n[run]));
-  struct antoum_boxes box;
-  antoum_boxes_begin(&box, t->rank, t->n, block);
-  do {
-    const int64_t at = antoum_view_place(t, near, box.first), from = antoum_view_place(t, far, box.first);
-    union sumi_card_word word = {.move = {.h = {.opcode = (uint8_t)opcode, .base = (uint8_t)place->base},
-                                          .dram = place->at + (uint64_t)from,
-                                          .sram = SUMI_CARD_AT(SUMI_CARD_HERE, at),
-                                          .row_bytes = near->elem_bytes * (uint32_t)(run < 0 ? 1 : t->n[run]),
-                                          .n = {1, 1}}};
-    for (int k = 0; k < ROWS && loop[k] >= 0; k++) {
-      word.move.n[k] = (uint32_t)t->n[loop[k]];
-      word.move.dram_step_bytes[k] = (uint64_t)far->step[loop[k]];
-      word.move.sram_step_bytes[k] = (uint32_t)near->step[loop[k]];
-    }
-    struct antoum_touch touch[2] = {antoum_view_touch(t, near, at, box.n),
-                                    antoum_view_touch(t, far, from, box.n)};
-    touch[0].write = load;
-    touch[1] = (struct antoum_touch){ANTOUM_DRAM, !load, antoum_dram(place->base, place->at + touch[1].lo),
-                                     antoum_dram(place->base, place->at + touch[1].hi)};
-    SUMI_TRY(antoum_emit(job->w, &word, touch, place->base == ANTOUM_BASE_CODE ? 1 : 2, place->core_step));
-  } while (antoum_boxes_next(&box));
-  return SUMI_OK;
-}
-
 /* Whether rows are long enough that moving them one by one wastes little of what DRAM can do, and none is read again and again. */
 static bool long_rows(const struct antoum_cell_job *job, const struct antoum_nest *t, int run) {
   const int64_t row = t->view[TO].elem_bytes * (run < 0 ? 1 : t->n[run]);
@@ -160,37 +120,20 @@ static bool long_rows(const struct antoum_cell_job *job, const struct antoum_nes
   return rows == 1 || (row >= SUMI_CARD_VALUE(job->w->profile, dram_burst) && rows <= ANTOUM_MOST_STEPS);
 }
 
-/* DRAM to DRAM: rows lie packed in scratch in between, parts of a half of it. */
-static sumi_status through_scratch(const struct antoum_cell_job *job, const struct antoum_nest *t, int run) {
-  struct antoum_words *w = job->w;
-  const uint32_t half = (w->scratch.hi - w->scratch.lo) / 2 / SUMI_ALIGN * SUMI_ALIGN;
-  int64_t block[SUMI_CELL_LOOPS], left = half / t->view[TO].elem_bytes;
-  if (!left) return antoum_refuse(job, "no SRAM is free");
-  job->facts->streamed = true;
-  if (run >= 0) left /= block[run] = SUMI_MIN(t->n[run], left);
-  for (int d = t->rank - 1; d >= 0; d--)
-    if (d != run) left /= block[d] = SUMI_MIN(t->n[d], left);
-  if (antoum_boxes_count(t->rank, t->n, block) > ANTOUM_MOST_STEPS)
-    return antoum_refuse(job, "too many parts");
-  struct antoum_boxes box;
-  antoum_boxes_begin(&box, t->rank, t->n, block);
-  do {
-    struct antoum_nest part = *t;
-    w->scratch_turn ^= 1;
-    memcpy(part.n, box.n, sizeof part.n);
-    for (int i = 0; i < part.n_views; i++) part.view[i].at = antoum_view_place(t, &t->view[i], box.first);
-    struct antoum_nest in = part, out = part;
-    struct antoum_view *packed = &in.view[TO];
-    int64_t step = packed->elem_bytes;
-    packed->at = w->scratch.lo + w->scratch_turn * half;
-    if (run >= 0) packed->step[run] = step, step *= box.n[run];
-    for (int d = t->rank - 1; d >= 0; d--)
-      if (d != run) packed->step[d] = step, step *= box.n[d];
-    out.view[FROM] = *packed;
-    SUMI_TRY(move_rows(job, SUMI_CARD_OP_LOAD, &job->place[t->view[FROM].operand], &in, FROM, run));
-    SUMI_TRY(move_rows(job, SUMI_CARD_OP_STORE, &job->place[t->view[TO].operand], &out, TO, run));
-  } while (antoum_boxes_next(&box));
-  return SUMI_OK;
+/* The whole nest as LOAD or STORE words, the run loop's elements one row of each. */
+static sumi_status move_rows(const struct antoum_cell_job *job, const struct antoum_nest *t, int run) {
+  const bool store = job->place[t->view[TO].operand].dram;
+  const struct antoum_view *dram = &t->view[store ? TO : FROM], *sram = &t->view[store ? FROM : TO];
+  struct antoum_rows rows = {.row_bytes = dram->elem_bytes * (run < 0 ? 1 : t->n[run]),
+                             .dram = dram->at,
+                             .sram = (int64_t)job->place[sram->operand].at + sram->at};
+  for (int d = t->rank - 1; d >= 0; d--) {
+    if (d == run) continue;
+    rows.n[rows.rank] = t->n[d];
+    rows.dram_step[rows.rank] = dram->step[d];
+    rows.sram_step[rows.rank++] = sram->step[d];
+  }
+  return antoum_rows(job, store ? SUMI_CARD_OP_STORE : SUMI_CARD_OP_LOAD, &job->place[dram->operand], &rows);
 }
 
 sumi_status antoum_copy_cell(const struct antoum_cell_job *job, const struct sumi_cell_copy *cell) {
@@ -211,11 +154,7 @@ sumi_status antoum_copy_cell(const struct antoum_cell_job *job, const struct sum
   SUMI_ASSERT(job->w->err, nest.view[TO].elem_bytes <= WIDEST);
   SUMI_TRY(antoum_nest_tidy(job, &nest));
   const int run = run_loop(&nest);
-  if (c.filled || !long_rows(job, &nest, run)) return antoum_stream(job, &nest, emit_part, &c);
-  const struct antoum_place *to = &job->place[cell->to.operand], *from = &job->place[cell->from.operand];
-  if (to->dram && from->dram) return through_scratch(job, &nest, run);
-  if (!to->dram && !from->dram) return antoum_stream(job, &nest, emit_part, &c);
-  nest.view[to->dram ? FROM : TO].at += (int64_t)(to->dram ? from : to)->at;
-  return move_rows(job, to->dram ? SUMI_CARD_OP_STORE : SUMI_CARD_OP_LOAD, to->dram ? to : from, &nest,
-                   to->dram ? TO : FROM, run);
+  const bool one_side = !c.filled && job->place[cell->to.operand].dram != job->place[cell->from.operand].dram;
+  if (one_side && long_rows(job, &nest, run)) return move_rows(job, &nest, run);
+  return antoum_stream(job, &nest, emit_part, &c);
 }

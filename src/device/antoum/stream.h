@@ -1,5 +1,6 @@
 /* What the cells that are loop nests share (VECTOR, COPY, LOOKUP): nests in bytes, tidied, and cut into parts whose operands lie in
- * SRAM. What lies in DRAM goes through scratch: two halves in turn, so that one part is moved while another is worked on. */
+ * SRAM. What lies in DRAM goes through
+ * scratch: two halves in turn, so that one part is moved while another is worked on. */
 #ifndef SUMI_DEVICE_ANTOUM_STREAM_H
 #define SUMI_DEVICE_ANTOUM_STREAM_H
 
@@ -41,6 +42,15 @@ typedef sumi_status antoum_part(const struct antoum_cell_job *job, const struct 
 /* Calls emit for all parts of a tidied nest, the moves of what lies in DRAM around it. */
 sumi_status antoum_stream(const struct antoum_cell_job *job, const struct antoum_nest *nest,
                           antoum_part *emit, void *user);
+
+/* LOAD or STORE of rows of neighbouring bytes in loops whose steps rise; the first at byte dram of the operand and at sram. One read
+ * for all cores where it is one row of a constant. */
+struct antoum_rows {
+  int rank;
+  int64_t row_bytes, dram, sram, n[SUMI_CELL_LOOPS], dram_step[SUMI_CELL_LOOPS], sram_step[SUMI_CELL_LOOPS];
+};
+sumi_status antoum_rows(const struct antoum_cell_job *job, enum sumi_card_opcode opcode,
+                        const struct antoum_place *place, const struct antoum_rows *rows);
 
 /* A walk over boxes of block[] iterations of a nest: first and n of each box. Begin with antoum_boxes_begin; false after the last. */
 struct antoum_boxes {

@@ -1,152 +1,8 @@
-/* VECTOR, COPY and LOOKUP cells against plain loops: random nests over operands in SRAM and in DRAM, on one core and on four, each
- * core with its own data; what no cell writes stays as it was, and no word begins while another works on its bytes. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* cmocka wants the four above first */
-#include <cmocka.h>
+/* VECTOR cells against plain loops: random nests over operands in SRAM and in DRAM, on one core and on four, each core with its
+ * own data; no word begins while another works on its bytes. */
+#include "device/antoum/cells_test.h"
 
-#include "base/half.h"
-#include "base/random.h"
-#include "base/text.h"
-#include "device/antoum/antoum_test.h"
-
-enum { OPERANDS = 4, CORES = 4, SCRATCH = 160 << 10, SRAM = 256 << 10, STEP = 1 << 20 };
-
-/* Operands of one cell with the bytes of every core: before, and (want) after it by plain loops. */
-struct bench {
-  struct antoum_rig rig;
-  struct sumi_random random;
-  struct sumi_cell_operand operand[OPERANDS];
-  struct antoum_place place[OPERANDS];
-  uint8_t *data[OPERANDS][CORES], *want[OPERANDS][CORES];
-  int n;
-  uint32_t sram; /* next free byte */
-  struct antoum_options options;
-  struct antoum_facts facts;
-  struct sumi_text refusals;
-  struct sumi_sim_account account;
-};
-
-static void bench_open(struct bench *b, int cores, uint32_t scratch, uint64_t seed) {
-  memset(b, 0, sizeof *b);
-  sumi_random_init(&b->random, seed);
-  assert_true(antoum_rig_open(&b->rig, cores, NULL, NULL));
-  b->rig.w.scratch.lo = SRAM - scratch;
-  b->rig.w.scratch.hi = SRAM;
-  sumi_text_init(&b->refusals, sumi_allocator_default());
-}
-
-static void bench_close(struct bench *b) {
-  for (int i = 0; i < b->n; i++)
-    for (int c = 0; c < CORES; c++) free(b->data[i][c]), free(b->want[i][c]);
-  sumi_text_fini(&b->refusals);
-  antoum_rig_close(&b->rig);
-}
-
-static int64_t below(struct bench *b, int64_t n) {
-  return (int64_t)(sumi_random_u64(&b->random) % (uint64_t)n);
-}
-
-/* Small whole numbers, so that sums are exact in any order; for types of the vector engine. */
-static void set(sumi_dtype dtype, uint8_t *p, int64_t i, int64_t x) { sumi_set_i64(dtype, p, i, x); }
-
-enum where { IN_SRAM, IN_DRAM, CONSTANT };
-
-static int add(struct bench *b, sumi_dtype dtype, int64_t elements, enum where where) {
-  const int k = b->n++;
-  const size_t e = (size_t)sumi_dtype_bits(dtype) / 8, bytes = (size_t)elements * e;
-  b->operand[k] =
-      (struct sumi_cell_operand){.dtype = dtype, .rank = 1, .dim = {elements}, .step = {1}, .bytes = bytes};
-  for (int c = 0; c < CORES; c++) {
-    b->data[k][c] = malloc(bytes);
-    b->want[k][c] = malloc(bytes);
-    for (int64_t i = 0; i < elements; i++)
-      if (c && where == CONSTANT)
-        memcpy(b->data[k][c] + (size_t)i * e, b->data[k][0] + (size_t)i * e, e);
-      else
-        set(dtype, b->data[k][c], i, below(b, 100) - (sumi_dtype_class(dtype) == 'U' ? 0 : 50));
-    memcpy(b->want[k][c], b->data[k][c], bytes);
-  }
-  struct antoum_place *p = &b->place[k];
-  if (where == CONSTANT) {
-    uint8_t *to;
-    assert_int_equal(antoum_image(&b->rig.w, bytes, &to, &p->at), SUMI_OK);
-    memcpy(to, b->data[k][0], bytes);
-    *p = (struct antoum_place){.dram = true, .base = ANTOUM_BASE_CODE, .at = p->at};
-    b->operand[k].data = b->data[k][0];
-  } else if (where == IN_DRAM) {
-    *p = (struct antoum_place){true, k ? ANTOUM_BASE_IN : ANTOUM_BASE_OUT,
-                               (uint64_t)k * CORES * STEP + 8 * (uint64_t)k, STEP};
-    assert_true(bytes + 64 < STEP);
-  } else {
-    *p = (struct antoum_place){.at = b->sram};
-    b->sram += ((uint32_t)bytes + 63) / 64 * 64;
-  }
-  return k;
-}
-
-static bool fits_sram(const struct bench *b, sumi_dtype dtype, int64_t elements) {
-  return b->sram + elements * sumi_dtype_bits(dtype) / 8 + 64 < b->rig.w.scratch.lo;
-}
-
-/* Where the bytes of an operand come from and go to around a run. */
-static struct antoum_place home(const struct bench *b, int k) {
-  if (b->place[k].dram) return b->place[k];
-  return (struct antoum_place){true, ANTOUM_BASE_SPILL, (uint64_t)k * CORES * STEP, STEP};
-}
-
-static sumi_status compile(struct bench *b, const struct sumi_cell *cell) {
-  const struct antoum_cell_job job = {&b->rig.w, &b->options, b->operand, b->place, &b->facts, &b->refusals};
-  for (int k = 0; k < b->n; k++)
-    if (!b->place[k].dram)
-      assert_int_equal(antoum_move(&b->rig.w, SUMI_CARD_OP_LOAD, home(b, k).base, home(b, k).at, STEP,
-                                   (uint32_t)b->place[k].at, (uint32_t)b->operand[k].bytes),
-                       SUMI_OK);
-  const sumi_status status = antoum_cell(&job, cell);
-  for (int k = 0; k < b->n; k++)
-    if (!b->place[k].dram)
-      assert_int_equal(antoum_move(&b->rig.w, SUMI_CARD_OP_STORE, home(b, k).base, home(b, k).at, STEP,
-                                   (uint32_t)b->place[k].at, (uint32_t)b->operand[k].bytes),
-                       SUMI_OK);
-  return status;
-}
-
-static struct sumi_card_completion go(struct bench *b) {
-  for (int k = 0; k < b->n; k++)
-    for (int c = 0; c < b->rig.w.cores && home(b, k).base != ANTOUM_BASE_CODE; c++)
-      assert_int_equal(antoum_rig_put(&b->rig, home(b, k).base, home(b, k).at + (uint64_t)c * STEP,
-                                      b->data[k][c], b->operand[k].bytes),
-                       0);
-  sumi_sim_forget(b->rig.rig.sim);
-  const struct sumi_card_completion done = antoum_rig_run(&b->rig);
-  sumi_sim_total(b->rig.rig.sim, &b->account);
-  return done;
-}
-
-/* Compiles, runs, compares every byte of every core's operands. */
-static void check(struct bench *b, const struct sumi_cell *cell) {
-  const sumi_status status = compile(b, cell);
-  if (status != SUMI_OK) fail_msg("%s %s", b->rig.err.text, sumi_text_str(&b->refusals));
-  const struct sumi_card_completion done = go(b);
-  if (done.error)
-    fail_msg("error %u (%s), word %u of opcode %u, %llx %llx", done.error, sumi_card_error_text(done.error),
-             done.word, done.opcode, (unsigned long long)done.address, (unsigned long long)done.detail);
-  assert_int_equal(sumi_sim_hazards(b->rig.rig.sim), 0);
-  for (int k = 0; k < b->n; k++)
-    for (int c = 0; c < b->rig.w.cores && home(b, k).base != ANTOUM_BASE_CODE; c++) {
-      uint8_t *got = malloc(b->operand[k].bytes);
-      assert_int_equal(antoum_rig_get(&b->rig, home(b, k).base, home(b, k).at + (uint64_t)c * STEP, got,
-                                      b->operand[k].bytes),
-                       0);
-      for (size_t i = 0; i < b->operand[k].bytes; i++)
-        if (got[i] != b->want[k][c][i])
-          fail_msg("operand %d of core %d, byte %zu of %zu: %d, not %d", k, c, i, b->operand[k].bytes, got[i],
-                   b->want[k][c][i]);
-      free(got);
-    }
-}
+#define OP(name, ...) ((struct sumi_card_vop){.op = SUMI_CARD_V_##name, __VA_ARGS__})
 
 /* ---- plain loops over vector programs ------------------------------------------------------------------------------ */
 
@@ -249,58 +105,9 @@ static void plain_loops(const struct bench *b, const struct sumi_cell_vector *ce
   }
 }
 
-/* ---- random nests -------------------------------------------------------------------------------------------------- */
-
-#define OP(name, ...) ((struct sumi_card_vop){.op = SUMI_CARD_V_##name, __VA_ARGS__})
-
-static const sumi_dtype vector_types[] = {SUMI_INT8, SUMI_UINT8, SUMI_INT32, SUMI_BFLOAT16, SUMI_FLOAT32};
-
-static void random_counts(struct bench *b, int rank, int64_t *n, int64_t most) {
-  int64_t all = 1;
-  for (int d = 0; d < rank; d++) {
-    n[d] = below(b, 4) == 0 ? 1 : 1 + below(b, below(b, 3) ? 7 : 150);
-    if (all * n[d] > most) n[d] = 1;
-    all *= n[d];
-  }
-}
-
-/* A view over loops [0, rank) of an operand: any order of the loops, now and then gaps, falling steps, and (broadcast) steps of 0.
- * Elements [lo, hi) around every place are the view's too, in steps of `apart` loops. Returns the operand's elements. */
-static int64_t random_view(struct bench *b, struct sumi_cell_view *v, int rank, const int64_t *n,
-                           bool broadcast, int64_t apart) {
-  int order[SUMI_CELL_LOOPS];
-  for (int d = 0; d < rank; d++) order[d] = rank - 1 - d;
-  const bool transposed = below(b, 2);
-  for (int d = rank - 1; d > 0 && transposed; d--) {
-    const int e = (int)below(b, d + 1), o = order[d];
-    order[d] = order[e];
-    order[e] = o;
-  }
-  const bool gaps = below(b, 4) == 0, falling = below(b, 6) == 0;
-  int64_t step = apart;
-  v->at = 0;
-  for (int k = 0; k < rank; k++) {
-    const int d = order[k];
-    v->step[d] = broadcast && below(b, 4) == 0 ? 0 : step;
-    if (v->step[d]) step *= n[d] + (gaps ? below(b, 3) : 0);
-    if (v->step[d] && falling && below(b, 2)) {
-      v->at += (n[d] - 1) * v->step[d];
-      v->step[d] = -v->step[d];
-    }
-  }
-  return step;
-}
-
-static enum where random_where(struct bench *b, bool constant) {
-  const int64_t x = below(b, constant ? 5 : 4);
-  return x == 4 ? CONSTANT : x < 2 ? IN_SRAM : IN_DRAM;
-}
-
-static void add_view(struct bench *b, struct sumi_cell_view *v, sumi_dtype dtype, int64_t elements,
-                     bool constant) {
-  enum where where = random_where(b, constant);
-  if (where == IN_SRAM && !fits_sram(b, dtype, elements)) where = IN_DRAM;
-  v->operand = add(b, dtype, elements, where);
+static uint64_t run_vector(struct bench *b, const struct sumi_cell *cell) {
+  for (int c = 0; c < b->rig.w.cores; c++) plain_loops(b, &cell->u.vector, c);
+  return check(b, cell);
 }
 
 /* out = a * b + (a two elements on), in float. */
@@ -308,7 +115,7 @@ static void test_elements(void **state) {
   (void)state;
   for (uint64_t seed = 0; seed < 120; seed++) {
     struct bench b;
-    bench_open(&b, seed % 3 ? 1 : 4, seed % 2 ? 40 << 10 : 8 << 10, seed);
+    open_random(&b, seed);
     struct sumi_cell cell = {.kind = SUMI_CELL_VECTOR};
     struct sumi_cell_vector *v = &cell.u.vector;
     v->rank = 1 + (int)below(&b, 6);
@@ -333,13 +140,219 @@ static void test_elements(void **state) {
         OP(ST, .d = 3, .a = 0)};
     v->op = op;
     v->body = SUMI_COUNT(op);
-    for (int c = 0; c < b.rig.w.cores; c++) plain_loops(&b, v, c);
-    check(&b, &cell);
+    run_vector(&b, &cell);
     bench_close(&b);
   }
 }
 
+static struct sumi_cell vector_cell(struct bench *b, int rank, const struct sumi_card_vop *op, int body,
+                                    int tail) {
+  struct sumi_cell cell = {.kind = SUMI_CELL_VECTOR,
+                           .u.vector = {.rank = rank, .op = op, .body = body, .tail = tail}};
+  for (int i = 0; i < SUMI_CARD_VPU_VIEWS; i++) cell.u.vector.view[i].operand = -1;
+  random_counts(b, rank, cell.u.vector.n, 12000);
+  return cell;
+}
+
+/* Sums, counts and maxima of rows; the tail also changes the row's first element. */
+static void test_rows(void **state) {
+  (void)state;
+  static const struct sumi_card_vop op[] = {
+      OP(LD, .d = 1, .a = 1),          OP(RSUM, .d = 2, .a = 1),        OP(RMAX, .d = 3, .a = 1),
+      OP(IMM, .d = 4, .c = 1),         OP(RISUM, .d = 5, .a = 4),       OP(I2F, .d = 5, .a = 5),
+      OP(PARAM, .d = 6, .a = 1),       OP(MUL, .d = 5, .a = 5, .b = 6), OP(ADD, .d = 2, .a = 2, .b = 5),
+      OP(ADD, .d = 2, .a = 2, .b = 3), OP(ST, .d = 2, .a = 0),          OP(ST, .d = 3, .a = 0, .c = 1)};
+  for (uint64_t seed = 0; seed < 60; seed++) {
+    struct bench b;
+    open_random(&b, seed);
+    struct sumi_cell cell = vector_cell(&b, 1 + (int)below(&b, 6), op, 5, 7);
+    struct sumi_cell_vector *v = &cell.u.vector;
+    v->param[1] = 3;
+    add_view(&b, &v->view[0], SUMI_FLOAT32, random_view(&b, &v->view[0], v->rank - 1, v->n, false, 2), false);
+    v->view[0].step[v->rank - 1] = below(&b, 2) ? 0 : 77; /* means nothing: the tail is at the row's start */
+    add_view(&b, &v->view[1], SUMI_BFLOAT16, random_view(&b, &v->view[1], v->rank, v->n, true, 1), true);
+    run_vector(&b, &cell);
+    bench_close(&b);
+  }
+}
+
+/* The last three loops' indices are part of the result, also where loops are cut. */
+static void test_indices(void **state) {
+  (void)state;
+  static const struct sumi_card_vop op[] = {OP(INDEX, .d = 1, .a = 0),
+                                            OP(INDEX, .d = 2, .a = 1),
+                                            OP(INDEX, .d = 3, .a = 2),
+                                            OP(IMM, .d = 4, .c = 1000),
+                                            OP(IMUL, .d = 2, .a = 2, .b = 4),
+                                            OP(IMUL, .d = 1, .a = 1, .b = 4),
+                                            OP(IMUL, .d = 1, .a = 1, .b = 4),
+                                            OP(IADD, .d = 3, .a = 3, .b = 2),
+                                            OP(IADD, .d = 3, .a = 3, .b = 1),
+                                            OP(LD, .d = 5, .a = 1),
+                                            OP(ILT, .d = 6, .a = 5, .b = 7),
+                                            OP(NEG, .d = 8, .a = 3),
+                                            OP(IADD, .d = 9, .a = 3, .b = 5),
+                                            OP(SELECT, .d = 3, .a = 6, .b = 3, .c = 9),
+                                            OP(ST, .d = 3, .a = 0)};
+  for (uint64_t seed = 0; seed < 60; seed++) {
+    struct bench b;
+    open_random(&b, seed);
+    struct sumi_cell cell = vector_cell(&b, 1 + (int)below(&b, 5), op, SUMI_COUNT(op), 0);
+    struct sumi_cell_vector *v = &cell.u.vector;
+    add_view(&b, &v->view[0], SUMI_INT32, random_view(&b, &v->view[0], v->rank, v->n, false, 1), false);
+    add_view(&b, &v->view[1], SUMI_INT8, random_view(&b, &v->view[1], v->rank, v->n, true, 1), true);
+    run_vector(&b, &cell);
+    bench_close(&b);
+  }
+}
+
+/* out = table[index] of a row's own table, which may also be read as it lies. */
+static void test_gathers(void **state) {
+  (void)state;
+  for (uint64_t seed = 0; seed < 60; seed++) {
+    struct bench b;
+    open_random(&b, seed);
+    if (seed % 2) b.rig.w.scratch.lo = SRAM - (120 << 10); /* for tables in any order */
+    const int64_t reach = 1 + below(&b, 100);
+    const bool as_it_lies = below(&b, 3) == 0;
+    const struct sumi_card_vop op[] = {OP(LD, .d = 1, .a = 1),
+                                       OP(GATHER, .d = 2, .a = 2, .b = 1, .c = (uint32_t)reach),
+                                       as_it_lies ? OP(LD, .d = 3, .a = 2) : OP(IMM, .d = 3),
+                                       OP(IADD, .d = 2, .a = 2, .b = 3), OP(ST, .d = 2, .a = 0)};
+    struct sumi_cell cell = vector_cell(&b, 1 + (int)below(&b, 5), op, SUMI_COUNT(op), 0);
+    random_counts(&b, cell.u.vector.rank, cell.u.vector.n, 900);
+    struct sumi_cell_vector *v = &cell.u.vector;
+    const int last = v->rank - 1;
+    add_view(&b, &v->view[0], SUMI_INT32, random_view(&b, &v->view[0], v->rank, v->n, false, 1), false);
+    add_view(&b, &v->view[1], SUMI_INT32, random_view(&b, &v->view[1], v->rank, v->n, true, 1), true);
+    for (int c = 0; c < CORES; c++)
+      for (int64_t i = 0; i < b.operand[1].dim[0]; i++) {
+        const int32_t id = (int32_t)(b.place[1].base == ANTOUM_BASE_CODE ? i * 7 % reach : below(&b, reach));
+        ((int32_t *)(void *)b.data[1][c])[i] = ((int32_t *)(void *)b.want[1][c])[i] = id;
+      }
+    if (b.operand[1].data) memcpy(b.rig.w.image + b.place[1].at, b.data[1][0], b.operand[1].bytes);
+    int64_t n[SUMI_CELL_LOOPS];
+    memcpy(n, v->n, sizeof n);
+    n[last] = SUMI_MAX(reach, as_it_lies ? v->n[last] : 1);
+    int64_t elements = 1;
+    if (seed % 2)
+      elements = random_view(&b, &v->view[2], v->rank, n, true, 1);
+    else
+      for (int d = last; d >= 0; d--) v->view[2].step[d] = elements, elements *= n[d];
+    add_view(&b, &v->view[2], SUMI_INT8, elements, true);
+    run_vector(&b, &cell);
+    bench_close(&b);
+  }
+}
+
+/* Rows that need the row before: y[i][j] = y[i - 1][j] + x[i][j]; pairs: two elements written next to each other. */
+static void test_order(void **state) {
+  (void)state;
+  static const struct sumi_card_vop sums[] = {OP(LD, .d = 1, .a = 1), OP(LD, .d = 2, .a = 2),
+                                              OP(IADD, .d = 1, .a = 1, .b = 2), OP(ST, .d = 1, .a = 0)};
+  static const struct sumi_card_vop pairs[] = {OP(LD, .d = 1, .a = 1), OP(ST, .d = 1, .a = 0, .c = 3),
+                                               OP(IADD, .d = 1, .a = 1, .b = 1),
+                                               OP(ST, .d = 1, .a = 0, .c = 4)};
+  for (uint64_t seed = 0; seed < 60; seed++) {
+    struct bench b;
+    open_random(&b, seed);
+    const bool summed = seed % 2;
+    struct sumi_cell cell = vector_cell(&b, summed ? 3 : 4, summed ? sums : pairs, 4, 0);
+    struct sumi_cell_vector *v = &cell.u.vector;
+    if (summed) { /* [n0][n1 + 1][n2], the sums along n1 */
+      const int64_t row = v->n[2], all = v->n[0] * (v->n[1] + 1) * row;
+      add_view(&b, &v->view[0], SUMI_INT32, all, false);
+      v->view[2] = v->view[0] = (struct sumi_cell_view){0, row, {(v->n[1] + 1) * row, row, 1}};
+      v->view[2].at = 0;
+      add_view(&b, &v->view[1], SUMI_INT8, random_view(&b, &v->view[1], 3, v->n, true, 1), true);
+    } else {
+      add_view(&b, &v->view[0], SUMI_INT32, random_view(&b, &v->view[0], 4, v->n, false, 2), false);
+      v->view[0].at -= 3;
+      add_view(&b, &v->view[1], SUMI_INT8, random_view(&b, &v->view[1], 4, v->n, true, 1), true);
+    }
+    run_vector(&b, &cell);
+    bench_close(&b);
+  }
+}
+
+/* ---- what it costs, what is refused -------------------------------------------------------------------------------- */
+
+static const struct sumi_card_vop doubled[] = {OP(LD, .d = 1, .a = 1), OP(IADD, .d = 1, .a = 1, .b = 1),
+                                               OP(ST, .d = 1, .a = 0)};
+
+static struct sumi_cell plain_cell(int64_t n0, int64_t n1, const struct sumi_card_vop *op, int body,
+                                   int tail) {
+  return (struct sumi_cell){.kind = SUMI_CELL_VECTOR,
+                            .u.vector = {.rank = 2,
+                                         .n = {n0, n1},
+                                         .view = {{0, 0, {n1, 1}}, {1, 0, {n1, 1}}, {-1}, {-1}},
+                                         .op = op,
+                                         .body = body,
+                                         .tail = tail}};
+}
+
+/* Moves and work overlap: much less time than one after the other. */
+static void test_overlap(void **state) {
+  (void)state;
+  struct bench b;
+  bench_open(&b, 1, 32 << 10, 1);
+  add(&b, SUMI_INT8, 200 * 1000, IN_DRAM);
+  add(&b, SUMI_INT8, 200 * 1000, IN_DRAM);
+  struct sumi_cell cell = plain_cell(200, 1000, doubled, 3, 0);
+  const uint64_t took = run_vector(&b, &cell);
+  assert_true(b.facts.streamed);
+  uint64_t busy = 0, longest = 0;
+  for (int e = 0; e < SUMI_CARD_ENGINES; e++) {
+    busy += b.account.alone[e];
+    longest = SUMI_MAX(longest, b.account.alone[e]);
+  }
+  print_message("alone one after the other %llu cycles, the longest engine %llu, took %llu\n",
+                (unsigned long long)busy, (unsigned long long)longest, (unsigned long long)took);
+  assert_true(took < busy / 2);
+  bench_close(&b);
+}
+
+/* Loops that are one loop are merged, and the innermost is the one that fills the lanes. */
+static void test_few_words(void **state) {
+  (void)state;
+  struct bench b;
+  bench_open(&b, 1, 32 << 10, 1);
+  add(&b, SUMI_INT8, 60 * 1000, IN_SRAM);
+  add(&b, SUMI_INT8, 60 * 1000, IN_SRAM);
+  struct sumi_cell cell = plain_cell(60, 1000, doubled, 3, 0);
+  run_vector(&b, &cell);
+  assert_false(b.facts.streamed);
+  assert_int_equal(b.account.count[SUMI_SIM_WORD], 2 + 1 + 1 + 2); /* moves of the test, PROGRAM, VPU */
+  const uint64_t best = 60 * 1000 / 128 * 3;
+  assert_in_range(b.account.alone[SUMI_CARD_ON_VPU], best, best + 64);
+  bench_close(&b);
+}
+
+static void test_refusals(void **state) {
+  (void)state;
+  static const struct sumi_card_vop sum[] = {OP(LD, .d = 1, .a = 1), OP(RISUM, .d = 1, .a = 1),
+                                             OP(ST, .d = 1, .a = 0)};
+  struct bench b;
+  bench_open(&b, 1, 8 << 10, 1);
+  add(&b, SUMI_INT32, 10 * 10000, IN_DRAM);
+  add(&b, SUMI_INT32, 10 * 10000, IN_DRAM);
+  struct sumi_cell cell = plain_cell(10, 10000, sum, 2, 1);
+  assert_int_equal(compile(&b, &cell), SUMI_E_UNSUPPORTED);
+  assert_non_null(strstr(sumi_text_str(&b.refusals), "bytes of SRAM"));
+  cell.u.vector.n[1] = 10001; /* beyond the operand */
+  assert_int_equal(compile(&b, &cell), SUMI_E_UNSUPPORTED);
+  assert_non_null(strstr(sumi_text_str(&b.refusals), "operand 1: the loops reach"));
+  b.operand[1].dtype = SUMI_INT64;
+  assert_int_equal(compile(&b, &cell), SUMI_E_UNSUPPORTED);
+  assert_non_null(strstr(sumi_text_str(&b.refusals), "int64"));
+  bench_close(&b);
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_elements)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_elements),  cmocka_unit_test(test_rows),     cmocka_unit_test(test_indices),
+      cmocka_unit_test(test_gathers),   cmocka_unit_test(test_order),    cmocka_unit_test(test_overlap),
+      cmocka_unit_test(test_few_words), cmocka_unit_test(test_refusals),
+  };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,7 @@ struct vector {
   int n_op;
   struct use use[SUMI_CARD_VPU_VIEWS];
   int view[SUMI_CARD_VPU_VIEWS];            /* of the nest; -1: not used */
-  int64_t gather_step[SUMI_CARD_VPU_VIEWS]; /* bytes, between what GATHER counts; 0 without it */
+  int64_t gather_step[SUMI_CARD_VPU_VIEWS]; /* elements between what GATHER counts; 0 without it */
   unsigned indexed;                         /* bit j: INDEX sees loop rank - 1 - j */
   int cost;                                 /* cycles of the body */
 };
@@ -137,25 +137,25 @@ static sumi_status add_view(const struct antoum_cell_job *job, struct vector *v,
                          sumi_dtype_label(job->operand[view.operand].dtype));
   settle_distances(v, i, &view);
   int64_t lo = u->lo, hi = u->hi + 1;
-  const bool only_gather = u->gather && !u->body && !u->tail;
-  if (u->gather) {
-    int64_t far;
-    if (!sumi_i64_mul((int64_t)u->gather_n - 1, view.step[last], &far))
+  const int64_t step = view.step[last];
+  if (u->gather) { /* what a row touches as a whole, i2 = 0 being its place */
+    int64_t far, row = 0;
+    if (!sumi_i64_mul((int64_t)u->gather_n - 1, step, &far) ||
+        (u->body && !sumi_i64_mul(nest->n[last] - 1, step, &row)) ||
+        !sumi_i64_add(lo, SUMI_MIN(row, 0), &lo) || !sumi_i64_add(hi, SUMI_MAX(row, 0), &hi))
       return antoum_refuse(job, "operand %d: a step beyond all memory", view.operand);
-    lo = SUMI_MIN(only_gather ? 0 : lo, SUMI_MIN(far, 0));
-    hi = SUMI_MAX(only_gather ? 1 : hi, SUMI_MAX(far, 0) + 1);
+    lo = SUMI_MIN(lo, SUMI_MIN(far, 0));
+    hi = SUMI_MAX(hi, SUMI_MAX(far, 0) + 1);
+    if (u->body && nest->n[last] > 1) nest->whole |= 1;
   }
-  const int64_t gather_step = view.step[last];
-  if (only_gather || (!u->body && !u->gather))
-    view.step[last] = 0; /* tails begin at the row's first element */
-  if (u->gather && !only_gather && nest->n[last] > 1) nest->whole |= 1;
+  if (u->gather || !u->body) view.step[last] = 0; /* tails begin at the row's first element */
   v->view[i] = nest->n_views;
   SUMI_TRY(antoum_nest_view(job, nest, &view, lo, hi));
   struct antoum_view *to = &nest->view[v->view[i]];
   to->read = u->read;
   to->write = u->write;
   to->solid = u->n_stored == hi - lo;
-  v->gather_step[i] = u->gather ? gather_step * to->elem_bytes : 0;
+  v->gather_step[i] = u->gather ? step : 0;
   return SUMI_OK;
 }
 
@@ -247,7 +247,7 @@ static sumi_status emit_word(const struct antoum_cell_job *job, const struct vec
     w->view[i].dtype = (uint8_t)sumi_cells_type(job->operand[from->operand].dtype);
     for (int k = 0; k < WORD_LOOPS; k++)
       if (w->n[k] > 1) w->view[i].step[k] = (int32_t)(from->step[loop[k]] / e);
-    if (v->gather_step[i]) w->view[i].step[2] = (int32_t)(v->gather_step[i] / e);
+    if (v->gather_step[i]) w->view[i].step[2] = (int32_t)v->gather_step[i];
     touch[n_touch++] = antoum_view_touch(t, from, at, box->n);
   }
   SUMI_TRY(with_first(job, v, first, op, &body, &tail));
