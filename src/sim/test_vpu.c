@@ -98,7 +98,7 @@ static void test_softmax(void **state) {
       assert_true(fabs(got[i][j] - exp((double)x[i][j] - most) / sum) < 1e-6);
     }
   }
-  /* 128 lanes: two vectors a row; log2(128) = 7 a reduction; EXP and DIV cost 4; 16 to start; PROGRAM one a word's operation */
+  /* 128 lanes, fewer than a row: two vectors each; log2(128) = 7 a reduction; EXP and DIV cost 4; 16 to start; PROGRAM one a word's operation */
   struct sumi_sim_account a;
   sumi_sim_total(r->sim, &a);
   const uint64_t first = 16 + R * (2 * 2 + 7 + 1), second = 16 + R * (2 * 9 + 7 + 6), third = 16 + R * 2 * 4;
@@ -244,7 +244,7 @@ static void test_distance(void **state) {
 static int set_up(void **state) {
   static struct rig r;
   *state = &r;
-  return rig_open(&r, NULL, NULL) ? 0 : -1;
+  return rig_open(&r, NULL, (const char *const[]){"vpu_lanes=128", NULL}) ? 0 : -1;
 }
 
 static int tear_down(void **state) {

@@ -112,6 +112,7 @@ static bool vector_plan(struct sumi_sim *sim, struct sim_job *job, const union s
   SIM_NEED(f, n01 <= SUMI_CARD_MOST_ELEMENTS && n01 * w->n[2] <= SUMI_CARD_MOST_ELEMENTS, FIELD, n01);
   SIM_NEED(f, w->start + w->body + w->tail <= SUMI_CARD_VPU_OPS, VECTOR, w->start);
   const uint64_t lanes = (uint64_t)SIM_P(sim, vpu_lanes), vectors = sim_div_up(w->n[2], lanes);
+  const uint64_t beside = SUMI_MAX(lanes / w->n[2], 1); /* short rows */
   uint64_t cycles = 0;
   for (int i = 0; i < w->body + w->tail; i++) {
     const struct sumi_card_vop *o = &op[w->start + i];
@@ -124,7 +125,7 @@ static bool vector_plan(struct sumi_sim *sim, struct sim_job *job, const union s
     job->count[c > 1 ? SUMI_SIM_SPECIAL : SUMI_SIM_VECTOR] += n01 * (tail ? 1 : w->n[2]);
   }
   job->latency += (uint64_t)SIM_P(sim, vpu_latency);
-  job->cycles = n01 * cycles;
+  job->cycles = w->n[0] * sim_div_up(w->n[1], beside) * cycles;
   return true;
 }
 

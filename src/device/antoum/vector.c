@@ -194,7 +194,7 @@ static double cycles(const struct antoum_cell_job *job, const struct vector *v, 
                      int d) {
   const struct sumi_card_profile *p = job->w->profile;
   const int64_t lanes = SUMI_CARD_VALUE(p, vpu_lanes), line = SUMI_CARD_VALUE(p, sram_line);
-  const double row = (double)((t->n[d] - 1) / lanes + 1) * v->cost;
+  const double row = (double)((t->n[d] - 1) / lanes + 1) * v->cost / (double)SUMI_MAX(lanes / t->n[d], 1);
   double bytes = 0;
   for (int i = 0; i < t->n_views; i++) {
     const int64_t step = llabs(t->view[i].step[d]), e = t->view[i].elem_bytes;
