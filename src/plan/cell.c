@@ -69,31 +69,39 @@ int sumi_cells_constant(struct sumi_cells *c, sumi_dtype dtype, int rank, const 
   return make_operand(c, dtype, rank, dim, data);
 }
 
-/* Whether a cell writes or reads it already: then its form is fixed. */
-static bool views(const struct sumi_cell_view *v, int operand) { return v->operand == operand; }
-
-static bool is_used(const struct sumi_cells *c, int operand) {
-  for (size_t i = 0; i < c->n_cell; i++) {
-    const struct sumi_cell *cell = &c->cell[i];
-    bool used = false;
-    switch (cell->kind) {
-      case SUMI_CELL_VECTOR:
-        for (int k = 0; k < SUMI_CARD_VPU_VIEWS; k++) used |= views(&cell->u.vector.view[k], operand);
-        break;
-      case SUMI_CELL_COPY:
-        used = views(&cell->u.copy.to, operand) || views(&cell->u.copy.from, operand);
-        break;
-      case SUMI_CELL_LOOKUP:
-        used =
-            cell->u.lookup.table == operand || cell->u.lookup.ids == operand || cell->u.lookup.out == operand;
-        break;
-      case SUMI_CELL_PRODUCT:
-        used = views(&cell->u.product.x, operand) || views(&cell->u.product.w, operand) ||
-               views(&cell->u.product.y, operand) || views(&cell->u.product.residual, operand);
-        break;
-    }
-    if (used) return true;
+int sumi_cell_operands(const struct sumi_cell *cell, int operand[SUMI_CELL_OPERANDS]) {
+  int all[SUMI_CELL_OPERANDS] = {-1, -1, -1, -1}, n = 0;
+  switch (cell->kind) {
+    case SUMI_CELL_VECTOR:
+      for (int k = 0; k < SUMI_CARD_VPU_VIEWS; k++) all[k] = cell->u.vector.view[k].operand;
+      break;
+    case SUMI_CELL_COPY:
+      all[0] = cell->u.copy.to.operand;
+      all[1] = cell->u.copy.from.operand;
+      break;
+    case SUMI_CELL_LOOKUP:
+      all[0] = cell->u.lookup.table;
+      all[1] = cell->u.lookup.ids;
+      all[2] = cell->u.lookup.out;
+      break;
+    case SUMI_CELL_PRODUCT:
+      all[0] = cell->u.product.x.operand;
+      all[1] = cell->u.product.w.operand;
+      all[2] = cell->u.product.y.operand;
+      all[3] = cell->u.product.flags & SUMI_CARD_ACT_RESIDUAL ? cell->u.product.residual.operand : -1;
+      break;
   }
+  for (int k = 0; k < SUMI_CELL_OPERANDS; k++)
+    if (all[k] >= 0) operand[n++] = all[k];
+  return n;
+}
+
+/* Whether a cell writes or reads it already: then its form is fixed. */
+static bool is_used(const struct sumi_cells *c, int operand) {
+  int used[SUMI_CELL_OPERANDS];
+  for (size_t i = 0; i < c->n_cell; i++)
+    for (int k = sumi_cell_operands(&c->cell[i], used); k-- > 0;)
+      if (used[k] == operand) return true;
   return false;
 }
 

@@ -97,6 +97,10 @@ struct sumi_cell {
   } u;
 };
 
+/* The operands a cell reads and writes, -1 left out; how many. */
+enum { SUMI_CELL_OPERANDS = 4 };
+int sumi_cell_operands(const struct sumi_cell *cell, int operand[SUMI_CELL_OPERANDS]);
+
 /* The cells of one node being made: it begins with the operands of its inputs, in the forms in which they lie, and of its
  * outputs, row-major. Types of less than a byte have no operands: such nodes are the host's. */
 struct sumi_cells {

@@ -103,6 +103,16 @@ static bool touch(struct sumi_sim *sim, struct sim_job *job, const struct sumi_c
   return true;
 }
 
+/* Whether operation i sets a register that nothing else sets to what does not change during the word: done once. */
+static bool is_fixed(const struct sumi_card_vector *w, const struct sumi_card_vop *program, int i) {
+  const struct sumi_card_vop *op = program + w->start;
+  if (op[i].op != SUMI_CARD_V_IMM && op[i].op != SUMI_CARD_V_PARAM) return false;
+  const int from = i < w->body ? 0 : w->body, to = i < w->body ? w->body : w->body + w->tail;
+  for (int k = from; k < to; k++)
+    if (k != i && op[k].op != SUMI_CARD_V_ST && op[k].d == op[i].d) return false;
+  return true;
+}
+
 static bool vector_plan(struct sumi_sim *sim, struct sim_job *job, const union sumi_card_word *word,
                         struct sim_failure *f) {
   const struct sumi_card_vector *w = &word->vector;
@@ -111,21 +121,24 @@ static bool vector_plan(struct sumi_sim *sim, struct sim_job *job, const union s
   SIM_NEED(f, !w->h.flags && !w->zero && w->body && w->n[0] && w->n[1] && w->n[2], FIELD, w->h.flags);
   SIM_NEED(f, n01 <= SUMI_CARD_MOST_ELEMENTS && n01 * w->n[2] <= SUMI_CARD_MOST_ELEMENTS, FIELD, n01);
   SIM_NEED(f, w->start + w->body + w->tail <= SUMI_CARD_VPU_OPS, VECTOR, w->start);
-  const uint64_t lanes = (uint64_t)SIM_P(sim, vpu_lanes), vectors = sim_div_up(w->n[2], lanes);
-  const uint64_t beside = SUMI_MAX(lanes / w->n[2], 1); /* short rows */
-  uint64_t cycles = 0;
+  const uint64_t lanes = (uint64_t)SIM_P(sim, vpu_lanes), n1 = w->n[1], n2 = w->n[2];
+  const uint64_t vectors = sim_div_up(n1, SUMI_MAX(lanes / n2, 1)) * sim_div_up(n2, lanes);
+  uint64_t once = 0, cycles = 0;
   for (int i = 0; i < w->body + w->tail; i++) {
     const struct sumi_card_vop *o = &op[w->start + i];
     const bool tail = i >= w->body;
     SIM_DO(check_operation(o, tail, f));
     SIM_DO(touch(sim, job, w, o, tail, f));
     const uint32_t c = cost(sim, o->op);
-    cycles += tail ? c : vectors * c;
-    if (vpu_is_reduction(o->op)) cycles += lanes > 1 ? 64 - (uint64_t)__builtin_clzll(lanes - 1) : 0;
-    job->count[c > 1 ? SUMI_SIM_SPECIAL : SUMI_SIM_VECTOR] += n01 * (tail ? 1 : w->n[2]);
+    if (is_fixed(w, op, i))
+      once += c;
+    else
+      cycles += (tail ? sim_div_up(n1, lanes) : vectors) * c;
+    if (vpu_is_reduction(o->op)) once += lanes > 1 ? 64 - (uint64_t)__builtin_clzll(lanes - 1) : 0;
+    job->count[c > 1 ? SUMI_SIM_SPECIAL : SUMI_SIM_VECTOR] += n01 * (tail ? 1 : n2);
   }
-  job->latency += (uint64_t)SIM_P(sim, vpu_latency);
-  job->cycles = w->n[0] * sim_div_up(w->n[1], beside) * cycles;
+  job->latency += (uint64_t)SIM_P(sim, vpu_latency) + once;
+  job->cycles = w->n[0] * cycles;
   return true;
 }
 

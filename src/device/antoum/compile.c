@@ -32,24 +32,14 @@ static struct antoum_place place_of(const struct compiler *c, const struct antou
       .dram = true, .base = ANTOUM_BASE_SPILL, .at = l->at, .core_step = c->spill_step};
 }
 
-static bool reads(const struct sumi_cell_view *v, int operand) { return v->operand == operand; }
-
 /* Whether a constant is read as it is; weights of products are packed. */
 static bool read_plain(const struct sumi_cells *cells, int operand) {
+  int used[SUMI_CELL_OPERANDS];
   for (size_t i = 0; i < cells->n_cell; i++) {
     const struct sumi_cell *cell = &cells->cell[i];
-    bool yes = false;
-    switch (cell->kind) {
-      case SUMI_CELL_VECTOR:
-        for (int k = 0; k < SUMI_CARD_VPU_VIEWS; k++) yes |= reads(&cell->u.vector.view[k], operand);
-        break;
-      case SUMI_CELL_COPY: yes = reads(&cell->u.copy.from, operand); break;
-      case SUMI_CELL_LOOKUP: yes = cell->u.lookup.table == operand || cell->u.lookup.ids == operand; break;
-      case SUMI_CELL_PRODUCT:
-        yes = reads(&cell->u.product.x, operand) || reads(&cell->u.product.residual, operand);
-        break;
-    }
-    if (yes) return true;
+    for (int k = sumi_cell_operands(cell, used); k-- > 0;)
+      if (used[k] == operand && !(cell->kind == SUMI_CELL_PRODUCT && cell->u.product.w.operand == operand))
+        return true;
   }
   return false;
 }

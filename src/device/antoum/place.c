@@ -307,21 +307,11 @@ static sumi_status number_steps(struct placer *p) {
   return SUMI_OK;
 }
 
-/* Whether a cell names an operand. */
 static bool names(const struct sumi_cell *cell, int operand) {
-  bool yes = false;
-  switch (cell->kind) {
-    case SUMI_CELL_VECTOR:
-      for (int k = 0; k < SUMI_CARD_VPU_VIEWS; k++) yes |= cell->u.vector.view[k].operand == operand;
-      return yes;
-    case SUMI_CELL_COPY: return cell->u.copy.to.operand == operand || cell->u.copy.from.operand == operand;
-    case SUMI_CELL_LOOKUP:
-      return cell->u.lookup.table == operand || cell->u.lookup.ids == operand ||
-             cell->u.lookup.out == operand;
-    default:
-      return cell->u.product.x.operand == operand || cell->u.product.w.operand == operand ||
-             cell->u.product.y.operand == operand || cell->u.product.residual.operand == operand;
-  }
+  int used[SUMI_CELL_OPERANDS];
+  for (int k = sumi_cell_operands(cell, used); k-- > 0;)
+    if (used[k] == operand) return true;
+  return false;
 }
 
 /* Operand i of node k, which lies in buffer b. */
@@ -354,7 +344,7 @@ static sumi_status find_lives(struct placer *p) {
       const int l = g->operand[k][i];
       if (l >= 0) p->buffer[l].bytes = g->cells[k].operand[i].bytes;
     }
-    if (g->alias[k]) p->buffer[g->operand[k][1]].root = root_of(p, g->operand[k][0]);
+    if (g->alias[k]) p->buffer[g->operand[k][g->cells[k].n_in]].root = root_of(p, g->operand[k][0]);
     for (size_t i = 0; i < g->cells[k].n_operand; i++)
       if (g->operand[k][i] >= 0) live(p, k, (int)i, &p->buffer[root_of(p, g->operand[k][i])]);
   }
