@@ -354,7 +354,7 @@ static sumi_status find_lives(struct placer *p) {
       const int l = g->operand[k][i];
       if (l >= 0) p->buffer[l].bytes = g->cells[k].operand[i].bytes;
     }
-    if (g->alias[k]) p->buffer[g->operand[k][1]].root = root_of(p, g->operand[k][0]);
+    if (g->alias[k]) p->buffer[g->operand[k][g->cells[k].n_in]].root = root_of(p, g->operand[k][0]);
     for (size_t i = 0; i < g->cells[k].n_operand; i++)
       if (g->operand[k][i] >= 0) live(p, k, (int)i, &p->buffer[root_of(p, g->operand[k][i])]);
   }
