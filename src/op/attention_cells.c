@@ -95,7 +95,7 @@ sumi_status sumi_attention_values(struct sumi_cells *c, const struct sumi_attent
         .n = {a->v_size, a->keys},
         .to = {.operand = v.operand, .step = {v.feature, v.token}},
         .from = {.operand = a->v.operand, .at = a->v.at, .step = {a->v.feature, a->v.token}}};
-    SUMI_TRY(sumi_cells_copy(c, &copy));
+    SUMI_TRY(sumi_cells_reorder(c, &copy));
   }
   start(a, &x, &v, &a->y, product);
   product->channels = a->keys;

@@ -141,6 +141,9 @@ static const struct sumi_case reshape_cases[] = {
     {"g (float[0,3,4] x) => (y) <int64[3] s = {3, 4, 0}> { y = Reshape <allowzero = 1> (x, s) }"},
     {"<opset_import: [\"\": 1]> g (float[2,3,4] x) => (y) { y = Reshape <shape = [6, -1]> (x) }",
      .why = "attribute form"},
+    {"g (float[1,2,4,3] x) => (y) <int64[3] s = {1, 4, 6}> "
+     "{ t = Transpose <perm = [0, 2, 1, 3]> (x) r = Reshape (t, s) y = Neg (r) }",
+     .why = "between others: the same memory"},
     {NULL},
 };
 

@@ -125,6 +125,93 @@ static int reorder(struct sumi_cells *c, const struct sumi_cell_operand *from, s
   return add_operand(c, to);
 }
 
+/* ---- elements in another order ----------------------------------------------------------------------------------- */
+
+/* Loops of a copy, outermost first; neighbours that both operands walk as one are one. */
+struct loops {
+  int n;
+  int64_t count[SUMI_MAX_RANK], to[SUMI_MAX_RANK], from[SUMI_MAX_RANK];
+};
+
+static void add_loop(struct loops *l, int64_t count, int64_t to, int64_t from) {
+  const int k = l->n - 1;
+  if (count == 1) return;
+  if (k >= 0 && l->to[k] == to * count && l->from[k] == from * count) {
+    l->count[k] *= count;
+    l->to[k] = to;
+    l->from[k] = from;
+    return;
+  }
+  l->count[l->n] = count;
+  l->to[l->n] = to;
+  l->from[l->n++] = from;
+}
+
+static void swap(int64_t *a, int64_t *b) {
+  const int64_t t = *a;
+  *a = *b;
+  *b = t;
+}
+
+/* The longest loop last: it runs over lanes. */
+static void turn(struct loops *l) {
+  int longest = 0;
+  for (int k = 1; k < l->n; k++)
+    if (l->count[k] >= l->count[longest]) longest = k;
+  swap(&l->count[longest], &l->count[l->n - 1]);
+  swap(&l->to[longest], &l->to[l->n - 1]);
+  swap(&l->from[longest], &l->from[l->n - 1]);
+}
+
+static sumi_status move_by_vectors(struct sumi_cells *c, struct loops *l, const struct sumi_cell_view *to,
+                                   const struct sumi_cell_view *from) {
+  static const struct sumi_card_vop op[] = {{.op = SUMI_CARD_V_LD, .a = 0}, {.op = SUMI_CARD_V_ST, .a = 1}};
+  turn(l);
+  struct sumi_cell_vector v = {.rank = l->n, .op = op, .body = 2};
+  for (int k = 0; k < SUMI_CARD_VPU_VIEWS; k++) v.view[k].operand = -1;
+  v.view[0] = (struct sumi_cell_view){.operand = from->operand, .at = from->at};
+  v.view[1] = (struct sumi_cell_view){.operand = to->operand, .at = to->at};
+  for (int k = 0; k < l->n; k++) {
+    v.n[k] = l->count[k];
+    v.view[0].step[k] = l->from[k];
+    v.view[1].step[k] = l->to[k];
+  }
+  return sumi_cells_vector(c, &v);
+}
+
+enum {
+  LONG_RUN = 64
+}; /* bytes of neighbours from which on the engine for copies, a run a cycle, is not slower */
+
+static sumi_status add_move(struct sumi_cells *c, struct loops *l, const struct sumi_cell_view *to,
+                            const struct sumi_cell_view *from) {
+  const sumi_dtype dtype = c->operand[to->operand].dtype;
+  if (!l->n) {
+    l->count[0] = 1;
+    l->n = 1;
+  }
+  if (l->n > SUMI_CELL_LOOPS) return sumi_err_set(c->err, SUMI_E_LIMIT, "a copy over too many dimensions");
+  const int last = l->n - 1;
+  const int64_t run = l->to[last] == 1 && l->from[last] == 1 ? l->count[last] : 1;
+  if (sumi_cells_type(dtype) != SUMI_CARD_N_DTYPES && run * sumi_dtype_bits(dtype) / 8 < LONG_RUN)
+    return move_by_vectors(c, l, to, from);
+  struct sumi_cell_copy copy = {.rank = l->n,
+                                .to = {.operand = to->operand, .at = to->at},
+                                .from = {.operand = from->operand, .at = from->at}};
+  for (int k = 0; k < l->n; k++) {
+    copy.n[k] = l->count[k];
+    copy.to.step[k] = l->to[k];
+    copy.from.step[k] = l->from[k];
+  }
+  return sumi_cells_copy(c, &copy);
+}
+
+sumi_status sumi_cells_reorder(struct sumi_cells *c, const struct sumi_cell_copy *cell) {
+  struct loops l = {0};
+  for (int i = 0; i < cell->rank; i++) add_loop(&l, cell->n[i], cell->to.step[i], cell->from.step[i]);
+  return add_move(c, &l, &cell->to, &cell->from);
+}
+
 static int with_form(struct sumi_cells *c, int operand, int axis) {
   const struct sumi_cell_operand from = c->operand[operand];
   struct sumi_cell_operand to = from;
@@ -139,13 +226,10 @@ static int with_form(struct sumi_cells *c, int operand, int axis) {
   c->operand[operand].asked = axis + 1;
   const int made = add_operand(c, &to);
   if (made < 0) return -1;
-  struct sumi_cell_copy copy = {.rank = from.rank, .to = {.operand = made}, .from = {.operand = operand}};
-  for (int i = 0; i < from.rank; i++) {
-    copy.n[i] = from.dim[i];
-    copy.to.step[i] = to.step[i];
-    copy.from.step[i] = from.step[i];
-  }
-  return sumi_cells_copy(c, &copy) == SUMI_OK ? made : -1;
+  struct loops l = {0};
+  for (int i = 0; i < from.rank; i++) add_loop(&l, from.dim[i], to.step[i], from.step[i]);
+  const struct sumi_cell_view to_view = {.operand = made}, from_view = {.operand = operand};
+  return add_move(c, &l, &to_view, &from_view) == SUMI_OK ? made : -1;
 }
 
 int sumi_cells_neighbours(struct sumi_cells *c, int operand, int axis) { return with_form(c, operand, axis); }

@@ -152,6 +152,8 @@ enum sumi_card_dtype sumi_cells_type(sumi_dtype dtype);
 
 sumi_status sumi_cells_vector(struct sumi_cells *c, const struct sumi_cell_vector *cell); /* op is copied */
 sumi_status sumi_cells_copy(struct sumi_cells *c, const struct sumi_cell_copy *cell);
+/* The same from an operand, where hardly any elements stay neighbours: a vector cell, if there is one for the type. */
+sumi_status sumi_cells_reorder(struct sumi_cells *c, const struct sumi_cell_copy *cell);
 sumi_status sumi_cells_lookup(struct sumi_cells *c, const struct sumi_cell_lookup *cell);
 sumi_status sumi_cells_product(struct sumi_cells *c, const struct sumi_cell_product *cell);
 
