@@ -80,20 +80,46 @@ static sumi_status softmax_of(struct sumi_cells *c, const struct sumi_qattention
   return (m->operand = sumi_cells_row_major(c, MASK)) < 0 ? SUMI_E_MEMORY : SUMI_OK;
 }
 
-static sumi_status add_part(struct sumi_cells *c, const struct sumi_qattention *a,
-                            const struct sumi_attention_cells *h, const struct sumi_attention_softmax *f) {
+/* One head: its scores, then the weights that softmax makes of them, then the sums of values. */
+struct head {
+  struct sumi_attention_cells h;
+  int64_t batch, head;
+  int s, p;
+};
+
+static sumi_status weights(struct sumi_cells *c, const struct sumi_attention_cells *all,
+                           const struct sumi_attention_softmax *f, struct head *x) {
+  struct sumi_attention_softmax masked = *f;
+  sumi_attention_part_masks(all, x->batch, x->head, &masked);
+  x->p = sumi_cells_temp(c, c->in[SUMI_QATTENTION_P_ZERO]->dtype, 4, c->operand[x->s].dim);
+  return x->p < 0 ? SUMI_E_MEMORY : sumi_attention_softmax(c, &masked, x->s, x->p);
+}
+
+static sumi_status values(struct sumi_cells *c, const struct sumi_qattention *a, const struct head *x) {
   struct sumi_cell_product product;
-  int s;
-  SUMI_TRY(scores(c, a, h, &s));
-  const int p = sumi_cells_temp(c, c->in[SUMI_QATTENTION_P_ZERO]->dtype, 4, c->operand[s].dim);
-  if (p < 0) return SUMI_E_MEMORY;
-  SUMI_TRY(sumi_attention_softmax(c, f, s, p));
-  SUMI_TRY(sumi_attention_values(c, h, p, &product));
+  SUMI_TRY(sumi_attention_values(c, &x->h, x->p, &product));
   product.x_zero = zero_of(c, SUMI_QATTENTION_P_ZERO);
   product.w_zero = zero_of(c, SUMI_QATTENTION_V_ZERO);
   SUMI_TRY(quantised(c, scale_of(c, SUMI_QATTENTION_P_SCALE) * scale_of(c, SUMI_QATTENTION_V_SCALE),
                      SUMI_QATTENTION_Y_SCALE, a->features, &product));
   return sumi_cells_product(c, &product);
+}
+
+/* A head's scores come before the values of the one before: products go on beside the softmax between them. */
+static sumi_status all_heads(struct sumi_cells *c, const struct sumi_qattention *a,
+                             const struct sumi_attention_cells *h, const struct sumi_attention_softmax *f) {
+  struct head now = {.s = -1};
+  for (int64_t i = 0; i <= a->batch * a->heads; i++) {
+    struct head next = {.batch = i / a->heads, .head = i % a->heads};
+    if (i) SUMI_TRY(weights(c, h, f, &now));
+    if (i < a->batch * a->heads) {
+      next.h = sumi_attention_part(h, next.batch, next.head);
+      SUMI_TRY(scores(c, a, &next.h, &next.s));
+    }
+    if (i) SUMI_TRY(values(c, a, &now));
+    now = next;
+  }
+  return SUMI_OK;
 }
 
 sumi_status sumi_qattention_cells(struct sumi_cells *c) {
@@ -109,12 +135,5 @@ sumi_status sumi_qattention_cells(struct sumi_cells *c) {
       !heads(c, &a, sumi_cells_out(c, 0), a.queries, &h.y))
     return SUMI_E_MEMORY;
   SUMI_TRY(softmax_of(c, &a, &f));
-  for (int64_t b = 0; b < a.batch; b++)
-    for (int64_t i = 0; i < a.heads; i++) {
-      const struct sumi_attention_cells one = sumi_attention_part(&h, b, i);
-      struct sumi_attention_softmax masked = f;
-      sumi_attention_part_masks(&h, b, i, &masked);
-      SUMI_TRY(add_part(c, &a, &one, &masked));
-    }
-  return SUMI_OK;
+  return all_heads(c, &a, &h, &f);
 }
