@@ -16,12 +16,6 @@ sumi_status antoum_refuse(const struct antoum_cell_job *job, const char *format,
   return SUMI_E_UNSUPPORTED;
 }
 
-__attribute__((weak)) sumi_status antoum_product_cell(const struct antoum_cell_job *job,
-                                                      const struct sumi_cell_product *v) {
-  (void)v;
-  return antoum_refuse(job, "products are not there yet");
-}
-
 sumi_status antoum_cell(const struct antoum_cell_job *job, const struct sumi_cell *cell) {
   switch (cell->kind) {
     case SUMI_CELL_VECTOR: return antoum_vector_cell(job, &cell->u.vector);
