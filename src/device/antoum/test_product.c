@@ -1,5 +1,5 @@
 /* Products against plain loops, on the simulator: geometries, groups, patterns of weights, types, operands in SRAM and in DRAM of a chip
- * so small that everything is cut; one core and four; and how busy the SPU is kept. */
+ * so small that everything is cut; one core and four. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,8 +7,6 @@
 /* cmocka wants the four above first */
 #include <cmocka.h>
 #include <math.h>
-#include <stdio.h>
-#include <time.h>
 
 #include "base/half.h"
 #include "base/random.h"
@@ -333,7 +331,6 @@ static bool check_core(const struct problem *p, const uint8_t *got, int core) {
 static const char *const small[] = {"sram_bytes=262144", "acc_bytes=65536", NULL};
 static const char *const tiny[] = {"sram_bytes=65536", "acc_bytes=4096", NULL};
 static const char *const wide[] = {"sram_bytes=2097152", "acc_bytes=65536", NULL};
-static const char *const large[] = {"sram_bytes=8388608", "acc_bytes=2097152", NULL};
 
 static size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
 
@@ -501,63 +498,8 @@ static void test_computed(void **state) {
   }
 }
 
-/* Layers of ResNet-50 as one core sees them, 8 images; keep: 0 = dense. */
-static const struct {
-  int size, channels, outputs, kernel, stride;
-} layers[] = {{224, 3, 64, 7, 2},    {56, 64, 64, 1, 1},   {56, 64, 64, 3, 1},     {56, 64, 256, 1, 1},
-              {56, 256, 128, 1, 1},  {56, 128, 128, 3, 2}, {28, 128, 512, 1, 1},   {28, 256, 256, 3, 2},
-              {14, 256, 1024, 1, 1}, {14, 256, 256, 3, 1}, {14, 1024, 2048, 1, 2}, {7, 512, 512, 3, 1},
-              {7, 512, 2048, 1, 1},  {7, 2048, 512, 1, 1}, {1, 2048, 1000, 1, 1}};
-
-static void test_busy(void **state) {
-  (void)state;
-  struct sumi_random random;
-  sumi_random_init(&random, 5);
-  for (size_t i = 0; i < SUMI_COUNT(layers); i++)
-    for (int keep = 32; keep >= 1; keep /= 4) {
-      struct spec s = plain;
-      s.images = getenv("IMAGES") ? atoi(getenv("IMAGES")) : 8;
-      s.cores = 4;
-      s.in_rows = s.in_cols = layers[i].size, s.channels = layers[i].channels, s.outputs = layers[i].outputs;
-      s.kernel_h = s.kernel_w = layers[i].kernel, s.stride_h = s.stride_w = layers[i].stride;
-      s.pad_top = s.pad_left = layers[i].kernel / 2, s.keep = keep;
-      struct antoum_rig r;
-      struct problem p;
-      struct antoum_facts facts = {0};
-      assert_true(antoum_rig_open(&r, s.cores, &(struct sumi_sim_options){.timing_only = true}, large));
-      problem_init(&p, s, &random);
-      p.place[X] = (struct antoum_place){.at = 0};
-      p.place[Y] = (struct antoum_place){.at = p.bytes[X]};
-      r.w.weights.hi = r.w.scratch.lo = r.w.scratch.hi = 8 << 20, r.w.weights.lo = r.w.weights.hi - (2 << 20);
-      if (p.bytes[X] + p.bytes[Y] > r.w.weights.lo) p.place[X].at = p.place[Y].at = 0;
-      const struct antoum_options options = {.k = p.s.keep};
-      const struct antoum_cell_job job = {
-          .w = &r.w, .options = &options, .operand = p.operand, .place = p.place, .facts = &facts};
-      clock_t t0 = clock();
-      assert_int_equal(antoum_product_cell(&job, &p.v), SUMI_OK);
-      clock_t t1 = clock();
-      sumi_sim_forget(r.rig.sim);
-      const struct sumi_card_completion c = antoum_rig_run(&r);
-      if (c.error)
-        print_error("error %u engine %u word %u address %llx detail %llx\n", c.error, c.engine, c.word,
-                    (unsigned long long)c.address, (unsigned long long)c.detail);
-      assert_int_equal(c.error, 0);
-      struct sumi_sim_account a;
-      sumi_sim_total(r.rig.sim, &a);
-      const double span = (double)(c.finished - c.started);
-      printf("%3d %4d %4d %d %d keep %2d: span %8.0f spu %.3f act %.3f load %.3f words %zu ms %.1f "
-             "macs/dense %.3f\n",
-             layers[i].size, layers[i].channels, layers[i].outputs, layers[i].kernel, layers[i].stride, keep,
-             span, (double)a.busy[SUMI_CARD_ON_SPU] / 4 / span, (double)a.busy[SUMI_CARD_ON_ACT] / 4 / span,
-             (double)a.busy[SUMI_CARD_ON_LOAD] / span, r.w.n_word, (double)(t1 - t0) * 1e3 / CLOCKS_PER_SEC,
-             facts.padded_macs / facts.dense_macs);
-      problem_fini(&p);
-      antoum_rig_close(&r);
-    }
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_one), cmocka_unit_test(test_random),
-                                     cmocka_unit_test(test_computed), cmocka_unit_test(test_busy)};
+                                     cmocka_unit_test(test_computed)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -110,34 +110,42 @@ static uint32_t mask_of_halves(const uint16_t *v, int64_t channels) {
   return mask;
 }
 
-/* Keeps the `keep` largest magnitudes of a bank, of equal ones the first: bisection of keys that all differ. */
+/* Channels of the `keep` largest keys, all of which differ: bisection of the threshold. */
+#define LARGEST(type, name)                                                               \
+  static uint32_t name(const type key[SUMI_CARD_BANK], int keep) {                        \
+    type low = -1, high = 0;                                                              \
+    for (int c = 0; c < SUMI_CARD_BANK; c++) high = SUMI_MAX(high, key[c]);               \
+    while (high - low > 1) { /* at least keep are above low, fewer above high */          \
+      const type middle = (type)(low + (high - low) / 2);                                 \
+      type above = 0;                                                                     \
+      for (int c = 0; c < SUMI_CARD_BANK; c++) above = (type)(above + (key[c] > middle)); \
+      if (above >= keep)                                                                  \
+        low = middle;                                                                     \
+      else                                                                                \
+        high = middle;                                                                    \
+    }                                                                                     \
+    uint32_t mask = 0;                                                                    \
+    for (int c = 0; c < SUMI_CARD_BANK; c++) mask |= (uint32_t)(key[c] >= high) << c;     \
+    return mask;                                                                          \
+  }
+LARGEST(int16_t, largest_16)
+LARGEST(int32_t, largest_32)
+
+/* The `keep` largest magnitudes of a bank, of equal ones the first. */
 static uint32_t largest(const struct packer *k, const uint8_t *bank, int64_t channels, int keep) {
-  uint32_t key[SUMI_CARD_BANK] = {0}, low = 0, high = 0; /* the threshold is above low, at most high */
-  for (uint32_t c = 0; c < (uint32_t)channels; c++) {
-    uint32_t magnitude;
+  int16_t bytes[SUMI_CARD_BANK] = {0};
+  int32_t halves[SUMI_CARD_BANK] = {0};
+  for (int c = 0; c < channels; c++) {
+    uint16_t half;
     if (k->p->elem == 1) {
       const int w = (k->p->w_type == SUMI_CARD_I8 ? (int8_t)bank[c] : bank[c]) - k->p->v.w_zero;
-      magnitude = (uint32_t)(w < 0 ? -w : w);
+      bytes[c] = (int16_t)((w < 0 ? -w : w) << 5 | (SUMI_CARD_BANK - 1 - c));
     } else {
-      uint16_t half;
       memcpy(&half, bank + 2 * (size_t)c, 2);
-      magnitude = half & 0x7fff;
+      halves[c] = (half & 0x7fff) << 5 | (SUMI_CARD_BANK - 1 - c);
     }
-    key[c] = magnitude << 5 | (SUMI_CARD_BANK - 1 - c);
-    high = SUMI_MAX(high, key[c]);
   }
-  while (high - low > 1) { /* at least `keep` keys are above low, fewer than that at or above high + 1 */
-    const uint32_t middle = low + (high - low) / 2;
-    int above = 0;
-    for (int c = 0; c < SUMI_CARD_BANK; c++) above += key[c] > middle;
-    if (above >= keep)
-      low = middle;
-    else
-      high = middle;
-  }
-  uint32_t mask = 0;
-  for (int c = 0; c < SUMI_CARD_BANK; c++) mask |= (uint32_t)(key[c] >= high) << c;
-  return mask;
+  return k->p->elem == 1 ? largest_16(bytes, keep) : largest_32(halves, keep);
 }
 
 struct survey {
