@@ -42,18 +42,52 @@ static sumi_status take_types(struct product *p) {
 
 static bool within(int64_t v, int64_t lo, int64_t hi) { return v >= lo && v <= hi; }
 
+/* Constant weights may lie in any order, within their operand. */
+static sumi_status check_constant(const struct product *p) {
+  const struct sumi_cell_product *v = &p->v;
+  const int64_t n[] = {v->outer[0], v->outer[1], v->outer[2], v->outputs,
+                       v->kernel_h, v->kernel_w, v->channels};
+  const int64_t step[] = {v->w.step[0], v->w.step[1], v->w.step[2], v->w_output,
+                          v->w_row,     v->w_col,     v->w_channel};
+  const int64_t end = (int64_t)(p->job->operand[v->w.operand].bytes / p->elem);
+  int64_t low = v->w.at, high = v->w.at;
+  for (size_t i = 0; i < SUMI_COUNT(n); i++) {
+    int64_t far, *to = step[i] < 0 ? &low : &high;
+    if (!sumi_i64_mul(n[i] - 1, step[i], &far) || !sumi_i64_add(*to, far, to)) high = end;
+  }
+  if (low < 0 || high >= end) return antoum_refuse(p->job, "a product takes weights that are not there");
+  return SUMI_OK;
+}
+
+static sumi_status check_computed(const struct product *p) {
+  const struct sumi_cell_product *v = &p->v;
+  const int64_t n[] = {v->outer[0], v->outer[1], v->outer[2], v->outputs, v->kernel_h, v->kernel_w};
+  const int64_t step[] = {v->w.step[0], v->w.step[1], v->w.step[2], v->w_output, v->w_row, v->w_col};
+  if (v->channels > 1 && v->w_channel != 1)
+    return antoum_refuse(p->job, "channels of weights that are computed must be neighbours");
+  /* one matrix may serve all outer steps; outputs and taps have their own */
+  for (size_t i = 0; i < SUMI_COUNT(n); i++)
+    if (n[i] > 1 && !within(step[i], i < SUMI_CELL_OUTER ? 0 : 1, MOST_STEP))
+      return antoum_refuse(p->job, "weights that are computed run backwards, or too far");
+  return SUMI_OK;
+}
+
 static sumi_status check(const struct product *p) {
   const struct antoum_cell_job *job = p->job;
   const struct sumi_cell_product *v = &p->v;
   const int64_t count[] = {v->images,   v->rows,    v->cols,     v->in_rows,  v->in_cols,
                            v->channels, v->outputs, v->outer[0], v->outer[1], v->outer[2]};
-  const int64_t step[] = {v->x_image,   v->x_row,     v->x_pixel,   v->y_image,   v->y_row,     v->y_pixel,
-                          v->x.step[0], v->x.step[1], v->x.step[2], v->y.step[0], v->y.step[1], v->y.step[2]};
+  const int64_t step[] = {v->x_image,   v->x_row,     v->x_pixel,   v->y_image,   v->y_row,
+                          v->y_pixel,   v->x.step[0], v->x.step[1], v->x.step[2], v->y.step[0],
+                          v->y.step[1], v->y.step[2], v->x.at,      v->y.at};
   for (size_t i = 0; i < SUMI_COUNT(count); i++)
     if (!within(count[i], 1, MOST_STEP)) return antoum_refuse(job, "a product over nothing, or too much");
   for (size_t i = 0; i < SUMI_COUNT(step); i++)
     if (!within(step[i], 0, MOST_STEP))
       return antoum_refuse(job, "a product's operand runs backwards, or too far");
+  for (int d = -1; p->r_place && d < SUMI_CELL_OUTER; d++)
+    if (!within(d < 0 ? v->residual.at : v->residual.step[d], 0, MOST_STEP))
+      return antoum_refuse(job, "a product's residual runs backwards, or too far");
   if (!within(v->kernel_h, 1, INT16_MAX) || !within(v->kernel_w, 1, INT16_MAX) ||
       !within(v->pad_top, INT16_MIN, INT16_MAX) || !within(v->pad_left, INT16_MIN, INT16_MAX) ||
       !within(v->dilation_h, 1, INT16_MAX) || !within(v->dilation_w, 1, INT16_MAX))
@@ -62,10 +96,7 @@ static sumi_status check(const struct product *p) {
   if (!within(v->stride_h, 1, v->rows == 1 ? INT16_MAX : UINT8_MAX) ||
       !within(v->stride_w, 1, v->cols == 1 ? INT16_MAX : UINT8_MAX))
     return antoum_refuse(job, "a stride of %d x %d is too large", v->stride_h, v->stride_w);
-  if (p->w_place && (v->w_channel != 1 || !within(v->w_output, 0, MOST_STEP) ||
-                     !within(v->w_row, 0, MOST_STEP) || !within(v->w_col, 0, MOST_STEP)))
-    return antoum_refuse(job, "channels of weights that are computed must be neighbours");
-  return SUMI_OK;
+  return p->weights ? check_constant(p) : check_computed(p);
 }
 
 static const struct antoum_place *place_of(const struct antoum_cell_job *job,

@@ -446,6 +446,8 @@ static void count_block(struct packer *k, const struct survey *s, int64_t n, siz
         a->k == SUMI_CARD_BANK ? (a->banks - 1) * SUMI_CARD_BANK + a->last : a->banks * a->k;
     f->padded_macs += pixels * (double)(n * a->n_ky * a->n_kx * pairs);
     if (!p->weights) continue;
+    if (t > part && a->k == SUMI_CARD_BANK && a->last < SUMI_CARD_BANK)
+      continue; /* a few channels, all of them */
     f->k_least = f->k_least ? SUMI_MIN(f->k_least, a->k) : a->k;
     f->k_most = SUMI_MAX(f->k_most, a->k);
   }
