@@ -1,7 +1,13 @@
-/* For tests of products: cells of random data, the plain loop, and the card's result held against it. Include after cmocka. */
+/* For tests of products: cells of random data, the plain loop, and the card's result held against it. */
 #ifndef SUMI_DEVICE_ANTOUM_PRODUCT_TEST_H
 #define SUMI_DEVICE_ANTOUM_PRODUCT_TEST_H
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
 #include <math.h>
 
 #include "base/half.h"
@@ -9,7 +15,7 @@
 #include "base/text.h"
 #include "device/antoum/antoum_test.h"
 
-enum { X, W, Y, R, OPERANDS, MOST_CORES = 4, GAP = 0xa5 };
+enum { X, W, Y, R, OPERANDS, GAP = 0xa5, EVERYTHING = (1 << OPERANDS) - 1 };
 
 /* What a test asks for. outer: groups (weights are constant: channels and outputs of a group are neighbours), or heads (w is
  * computed) in front of batch items. */
@@ -21,7 +27,8 @@ struct spec {
   double density;   /* of weights */
   int keep;         /* options.k; with density 1 */
   int x_top;        /* options.x_top */
-  bool bf16, u8, w_u8, residual, stages, table, real32, dram, transposed, gaps, dual;
+  bool bf16, u8, w_u8, residual, stages, table, real32, transposed, gaps, dual;
+  unsigned dram; /* bit of each operand that lies there; EVERYTHING = all */
   int cores;
 };
 
@@ -358,7 +365,7 @@ static inline void place(struct antoum_rig *r, struct problem *p) {
     if (p->operand[i].data || (i == R && !p->s.residual)) continue;
     assert_int_equal(antoum_rig_put(r, at->base, at->at, p->data[i], p->bytes[i] * (size_t)p->s.cores), 0);
     if (i != Y) in += all;
-    if (p->s.dram) continue;
+    if (p->s.dram >> i & 1) continue;
     assert_int_equal(antoum_move(&r->w, SUMI_CARD_OP_LOAD, at->base, at->at, at->core_step, (uint32_t)sram,
                                  (uint32_t)p->bytes[i]),
                      SUMI_OK);
@@ -381,7 +388,7 @@ static inline sumi_status compile(struct antoum_rig *r, struct problem *p, struc
                                       .facts = facts,
                                       .refusals = refusals};
   const sumi_status status = antoum_product_cell(&job, &p->v);
-  if (status == SUMI_OK && !p->s.dram)
+  if (status == SUMI_OK && !(p->s.dram >> Y & 1))
     assert_int_equal(antoum_move(&r->w, SUMI_CARD_OP_STORE, ANTOUM_BASE_OUT, 0, p->bytes[Y],
                                  (uint32_t)p->place[Y].at, (uint32_t)p->bytes[Y]),
                      SUMI_OK);
@@ -393,7 +400,7 @@ static inline void show(const struct spec *s) {
       "groups %d, images %d of %d x %d x %d, outputs %d, kernel %d x %d, stride %d x %d, dilation %d, pad %d "
       "%d, heads %d, batch %d, density %g, keep %d, bf16 %d, u8 %d, w_u8 %d, residual %d, stages %d, table "
       "%d, "
-      "dram %d, transposed %d, cores %d\n",
+      "dram %u, transposed %d, cores %d\n",
       s->groups, s->images, s->in_rows, s->in_cols, s->channels, s->outputs, s->kernel_h, s->kernel_w,
       s->stride_h, s->stride_w, s->dilation, s->pad_top, s->pad_left, s->heads, s->batch, s->density, s->keep,
       s->bf16, s->u8, s->w_u8, s->residual, s->stages, s->table, s->dram, s->transposed, s->cores);

@@ -1,12 +1,5 @@
 /* Products against plain loops, on the simulator: geometries, groups, patterns of weights, types, operands in SRAM and in DRAM of a chip
  * so small that everything is cut; one core and four. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* cmocka wants the four above first */
-#include <cmocka.h>
-
 #include "device/antoum/product_test.h"
 
 static void test_one(void **state) {
@@ -38,7 +31,8 @@ static struct spec random_spec(struct sumi_random *r) {
   s.bf16 = below(r, 4) == 0;
   s.u8 = coin(r), s.w_u8 = coin(r), s.residual = coin(r), s.stages = coin(r), s.real32 = coin(r);
   s.table = !s.bf16 && coin(r);
-  s.dram = coin(r), s.transposed = coin(r), s.gaps = coin(r), s.dual = below(r, 4) == 0;
+  s.dram = (unsigned)PICK(0, 0, EVERYTHING, EVERYTHING, 1 << Y, 1 << R, 1 << X | 1 << R),
+  s.transposed = coin(r), s.gaps = coin(r), s.dual = below(r, 4) == 0;
   s.cores = PICK(1, 1, 4);
   return s;
 }
@@ -49,7 +43,7 @@ static void test_random(void **state) {
     struct sumi_random random;
     sumi_random_init(&random, seed);
     const struct spec s = random_spec(&random);
-    run(s, s.dram ? tiny : small, &random);
+    run(s, s.dram == EVERYTHING ? tiny : small, &random);
   }
 }
 
@@ -60,7 +54,8 @@ static struct spec computed_spec(struct sumi_random *r) {
   s.in_rows = 1, s.in_cols = PICK(1, 7, 40, 65), s.channels = PICK(5, 32, 64, 70);
   s.outputs = PICK(1, 9, 65, 200);
   s.bf16 = coin(r), s.real32 = coin(r), s.u8 = coin(r), s.w_u8 = coin(r);
-  s.residual = coin(r), s.stages = coin(r), s.gaps = coin(r), s.dram = coin(r), s.cores = PICK(1, 4);
+  s.residual = coin(r), s.stages = coin(r), s.gaps = coin(r),
+  s.dram = (unsigned)PICK(0, EVERYTHING, 1 << W, 1 << Y), s.cores = PICK(1, 4);
   return s;
 }
 
@@ -70,7 +65,7 @@ static void test_computed(void **state) {
     struct sumi_random random;
     sumi_random_init(&random, seed);
     const struct spec s = computed_spec(&random);
-    run(s, s.dram ? tiny : wide, &random);
+    run(s, s.dram == EVERYTHING ? tiny : wide, &random);
   }
 }
 

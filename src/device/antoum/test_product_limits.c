@@ -1,11 +1,4 @@
 /* Products at the limits of words and memories, what the facts count, what is refused and why, and memory that fails. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* cmocka wants the four above first */
-#include <cmocka.h>
-
 #include "base/mem_test.h"
 #include "device/antoum/product_test.h"
 
@@ -20,7 +13,7 @@ static struct antoum_facts run_seeded(struct spec s, const char *const *settings
 static void test_long_sums(void **state) {
   (void)state;
   struct spec s = plain;
-  s.channels = 640, s.outputs = 70, s.kernel_h = s.kernel_w = 3, s.pad_top = 1, s.dram = true;
+  s.channels = 640, s.outputs = 70, s.kernel_h = s.kernel_w = 3, s.pad_top = 1, s.dram = EVERYTHING;
   s.in_rows = 3, s.in_cols = 4;
   run_seeded(s, tiny);
   s.keep = 4, s.cores = 4;
@@ -35,7 +28,7 @@ static void test_long_sums(void **state) {
   run_seeded(s, wide);
   s = plain, s.in_rows = 2, s.in_cols = 2, s.kernel_h = s.kernel_w = 3, s.pad_top = s.pad_left = 40;
   run_seeded(s, wide);
-  s.dram = true;
+  s.dram = EVERYTHING;
   run_seeded(s, tiny);
 }
 
@@ -45,7 +38,7 @@ static void test_computed_kernel(void **state) {
   for (int gap = 0; gap < 2; gap++)
     for (int dram = 0; dram < 2; dram++) {
       struct spec s = plain;
-      s.heads = s.batch = 1, s.kernel_h = 3, s.kernel_w = 2, s.channels = 40, s.dram = dram,
+      s.heads = s.batch = 1, s.kernel_h = 3, s.kernel_w = 2, s.channels = 40, s.dram = dram ? EVERYTHING : 0,
       s.w_gap = gap * 5;
       run_seeded(s, dram ? tiny : small);
     }
@@ -65,7 +58,7 @@ static void test_facts(void **state) {
   assert_true(f.k_least == 16 && f.k_most == 16 && !f.streamed);
   s = plain, s.groups = 64, s.channels = s.outputs = 1, s.kernel_h = s.kernel_w = 3,
   s.pad_top = s.pad_left = 1;
-  s.dram = true;
+  s.dram = EVERYTHING;
   f = run_seeded(s, tiny); /* depthwise: the channel itself is the index */
   assert_true(f.k_least == 1 && f.k_most == 1 && f.streamed);
   assert_true(f.dense_macs == pixels * 64 * 9 && f.padded_macs == f.dense_macs);
@@ -91,7 +84,7 @@ static void test_top(void **state) {
 static void test_boxes(void **state) {
   (void)state;
   struct spec s = plain;
-  s.dram = true, s.images = 3, s.in_rows = 30, s.in_cols = 20, s.channels = 64, s.outputs = 48,
+  s.dram = EVERYTHING, s.images = 3, s.in_rows = 30, s.in_cols = 20, s.channels = 64, s.outputs = 48,
   s.residual = true;
   s.kernel_h = s.kernel_w = 3, s.pad_top = s.pad_left = 1, s.density = 0.1, s.cores = 4;
   assert_true(run_seeded(s, tiny).streamed);
@@ -130,7 +123,7 @@ static void test_refusals(void **state) {
     struct antoum_facts facts = {0};
     struct sumi_text refusals;
     struct spec s = plain;
-    s.dram = true;
+    s.dram = EVERYTHING;
     sumi_random_init(&random, 1);
     sumi_text_init(&refusals, sumi_allocator_default());
     assert_true(antoum_rig_open(&r, 1, NULL, small));
@@ -158,7 +151,7 @@ static void test_memory(void **state) {
     struct sumi_random random;
     struct antoum_facts facts = {0};
     struct spec s = plain;
-    s.outputs = 130, s.dram = true, s.cores = 4;
+    s.outputs = 130, s.dram = EVERYTHING, s.cores = 4;
     sumi_random_init(&random, 1);
     assert_true(antoum_rig_open(&r, 4, NULL, tiny));
     r.w.allocator = a;
