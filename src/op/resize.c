@@ -13,6 +13,7 @@
 #include "op/move.h"
 #include "op/op_util.h"
 #include "op/resize.h"
+#include "op/resize_cells.h"
 #include "op/resize_lower.h"
 
 /* ---- attributes and inputs ----------------------------------------------------------------------------- */
@@ -531,6 +532,7 @@ const struct sumi_op sumi_op_resize = {
     .by_item = sumi_by_item_first,
     .ref = resize_ref,
     .lower = sumi_resize_lower,
+    .cells = sumi_resize_cells,
     .scratch = resize_scratch,
     .cases = resize_cases,
 };
@@ -566,6 +568,7 @@ const struct sumi_op sumi_op_upsample = {
     .infer = resize_infer,
     .ref = resize_ref,
     .lower = sumi_resize_lower,
+    .cells = sumi_resize_cells,
     .scratch = resize_scratch,
     .cases = upsample_cases,
 };

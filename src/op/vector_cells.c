@@ -93,7 +93,15 @@ int sumi_vector_view(struct sumi_vector *p, int operand) {
 
 int sumi_vector_table(struct sumi_vector *p, int operand) {
   const int view = sumi_vector_view_plain(p, operand);
-  if (view >= 0) p->view[view].table = true;
+  if (view >= 0) p->view[view].gather = true, p->view[view].by = 1;
+  return view;
+}
+
+int sumi_vector_see_by_index(struct sumi_vector *p, const struct sumi_seen *s, int axis) {
+  struct sumi_seen others = *s;
+  others.dim[axis] = 1;
+  const int view = sumi_vector_see(p, &others);
+  if (view >= 0) p->view[view].gather = true, p->view[view].by = s->step[axis];
   return view;
 }
 
@@ -354,8 +362,16 @@ static bool assign_all(const struct sumi_vector *p, struct registers *r, int *bo
 /* Whether loop i + 1 goes on where loop i steps, in all views. */
 static bool joins(const struct sumi_vector *p, int i) {
   for (int v = 0; v < p->views; v++)
-    if (!p->view[v].table && p->view[v].step[i] != p->view[v].step[i + 1] * p->n[i + 1]) return false;
+    if (p->view[v].step[i] != p->view[v].step[i + 1] * p->n[i + 1]) return false;
   return true;
+}
+
+/* Whether the last loop must stay what it is: rows are reduced, or elements are taken by index from places that other loops say. */
+static bool last_loop_stays(const struct sumi_vector *p) {
+  bool stays = p->tail >= 0;
+  for (int v = 0; v < p->views; v++)
+    for (int i = 0; i < p->rank; i++) stays = stays || (p->view[v].gather && p->view[v].step[i]);
+  return stays;
 }
 
 static void drop_loop(struct sumi_vector *p, int i) {
@@ -369,7 +385,7 @@ static void drop_loop(struct sumi_vector *p, int i) {
 
 /* Loops of 1 are gone, neighbours that all views walk alike are one; loops over which a tail runs stay apart from the others. */
 static void join_loops(struct sumi_vector *p) {
-  const bool tail = p->tail >= 0;
+  const bool tail = last_loop_stays(p);
   for (int i = p->rank - 1; i >= 0; i--)
     if (p->n[i] == 1 && !(tail && i == p->inner && p->rank == p->inner + 1)) drop_loop(p, i);
   for (int i = p->rank - 2; i >= 0; i--) {
@@ -405,7 +421,7 @@ sumi_status sumi_vector_end(struct sumi_vector *p) {
     if (v >= p->views) continue;
     cell.view[v].at = p->view[v].at;
     memcpy(cell.view[v].step, p->view[v].step, (size_t)p->rank * sizeof *cell.n);
-    if (p->view[v].table) cell.view[v].step[p->rank - 1] = 1;
+    if (p->view[v].gather) cell.view[v].step[p->rank - 1] = p->view[v].by;
   }
   return sumi_cells_vector(p->c, &cell);
 }

@@ -40,8 +40,8 @@ struct sumi_vector {
   int dims;
   struct {
     int operand;
-    bool table; /* of GATHER: walked by index, not by the loops */
-    int64_t at, step[SUMI_VECTOR_LOOPS];
+    bool gather; /* of GATHER: the last loop does not walk it, an index does, in steps of `by` */
+    int64_t at, by, step[SUMI_VECTOR_LOOPS];
   } view[SUMI_CARD_VPU_VIEWS];
   int views;
   struct sumi_vector_value value[SUMI_VECTOR_VALUES];
@@ -69,8 +69,11 @@ void sumi_vector_over_seen(struct sumi_vector *p, const struct sumi_seen *s, uns
 int sumi_vector_see(struct sumi_vector *p, const struct sumi_seen *s);
 /* A view with all steps 0; set them by p->view[v].step[loop]. */
 int sumi_vector_view_plain(struct sumi_vector *p, int operand);
-/* A table of `n` elements for SUMI_CARD_V_GATHER: operand of rank 1. */
+/* A table for SUMI_CARD_V_GATHER: operand of rank 1. */
 int sumi_vector_table(struct sumi_vector *p, int operand);
+/* Elements of dimension axis by index, for SUMI_CARD_V_GATHER; the loops walk the other dimensions. axis is that of the last loop
+ * (inner = its bit in sumi_vector_over_seen). */
+int sumi_vector_see_by_index(struct sumi_vector *p, const struct sumi_seen *s, int axis);
 
 /* ---- operations ---------------------------------------------------------------------------------------------------- */
 
