@@ -166,6 +166,30 @@ static void test_measure(void **state) {
   assert_true(same.cycles == t.cycles && same.energy_j == t.energy_j); /* bytes change no time */
 }
 
+/* How long the stream is changes nothing of what one inference takes: the account is divided, its ends are left out. */
+static void test_streams(void **state) {
+  (void)state;
+  struct sumi_card_options o = {.size = sizeof o, .timing_only = true};
+  struct sumi_card_total short_ = {.size = sizeof short_}, long_ = short_;
+  struct sumi_card_measure_options m = {.size = sizeof m, .inferences = 5};
+  struct sumi_model *model = model_of(sumi_allocator_default());
+  struct sumi_card *card;
+  assert_int_equal(sumi_card_open(&o, &card, NULL), SUMI_OK);
+  struct sumi_session *session = session_on(card, model, false);
+  assert_int_equal(sumi_card_measure(session, &m, &short_, NULL), SUMI_OK);
+  m.inferences = 25;
+  assert_int_equal(sumi_card_measure(session, &m, &long_, NULL), SUMI_OK);
+  assert_true(fabs(long_.cycles / short_.cycles - 1) < 0.02 &&
+              fabs(long_.energy_j / short_.energy_j - 1) < 0.02);
+  assert_true(long_.bytes.dram == short_.bytes.dram && long_.bytes.link == short_.bytes.link);
+  assert_true(long_.latency_s * long_.clock_hz > long_.cycles);
+  m.inferences = -1;
+  assert_int_equal(sumi_card_measure(session, &m, &long_, NULL), SUMI_E_ARG);
+  sumi_session_free(session);
+  sumi_card_close(card);
+  sumi_model_unref(model);
+}
+
 /* A session that is given no card has one of its own. */
 static void test_own_card(void **state) {
   (void)state;
@@ -256,9 +280,9 @@ static void test_memory(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_options),     cmocka_unit_test(test_parameters),
-                                     cmocka_unit_test(test_measure),     cmocka_unit_test(test_own_card),
-                                     cmocka_unit_test(test_wrong_calls), cmocka_unit_test(test_engines),
-                                     cmocka_unit_test(test_memory)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_options),  cmocka_unit_test(test_parameters),
+                                     cmocka_unit_test(test_measure),  cmocka_unit_test(test_streams),
+                                     cmocka_unit_test(test_own_card), cmocka_unit_test(test_wrong_calls),
+                                     cmocka_unit_test(test_engines),  cmocka_unit_test(test_memory)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
