@@ -59,6 +59,15 @@ static const struct sumi_case cases[] = {
      "{ y = sumi.BConv <to = 1, strides = [2, 2], activation = \"Clip\", activation_params = [-0.5, 1.5]> "
      "(x, w, b) }",
      .rtol = 1e-5, .atol = 1e-5, .why = "float32 out; 36 products in another order"},
+    {"g (bfloat16[1,36,7,7] x, bfloat16[21,36,1,1] w) => (y) "
+     "{ y = sumi.BConv <activation = \"Clip\", activation_params = [0.0, 6.0]> (x, w) }",
+     UNIT, .why = "limits that are bfloat16; may round the other way"},
+    {"g (bfloat16[2,36,7,7] x, bfloat16[150,36,1,1] w, float[150] b) => (y) "
+     "{ y = sumi.BConv <activation = \"Clip\", activation_params = [0.0, 6.0]> (x, w, b) }",
+     UNIT, .why = "many rows; may round the other way"},
+    {"g (bfloat16[1,192,6,6] x, bfloat16[192,2,3,3] w, float[192] b) => (y) "
+     "{ y = sumi.BConv <group = 96, activation = \"HardSigmoid\"> (x, w, b) }",
+     UNIT, .why = "many groups; may round the other way"},
     {"g (bfloat16[2,16,6,6] x, bfloat16[34,16,3,3] w, bfloat16[2,34,4,4] r) => (y) "
      "{ y = sumi.BConv <activation = \"HardSwish\"> (x, w, , r) }",
      .rtol = 0x1.02p-7, .atol = 0.02,

@@ -352,6 +352,82 @@ int sumi_dot_activation(struct sumi_vector *v, struct sumi_activation act, int x
   return SUMI_VECTOR(v, formula[act.kind], x, sumi_vector_float(v, act.a), sumi_vector_float(v, act.b));
 }
 
+static bool is_bf16(float x) { return sumi_f32_from_bf16(sumi_bf16_from_f32(x)) == x; }
+
+/* Whether the activation of what y holds, rounded to its type, is the activation rounded: then it works in place. */
+static bool may_follow(const struct sumi_cells *c, int y, struct sumi_activation act) {
+  return c->operand[y].dtype == SUMI_FLOAT32 ||
+         (act.kind == SUMI_ACTIVATION_CLIP && is_bf16(act.a) && is_bf16(act.b));
+}
+
+/* y's channels [first, first + those of sums) = act(sums); axis: of the channels. */
+static sumi_status follow(struct sumi_cells *c, struct sumi_activation act, int sums, int y, int axis,
+                          int64_t first) {
+  const struct sumi_cell_operand to = c->operand[y];
+  struct sumi_vector v;
+  sumi_vector_start(&v, c);
+  sumi_vector_over(&v, sums, 0);
+  const int sum = sumi_vector_load(&v, sumi_vector_view(&v, sums)), out = sumi_vector_view_plain(&v, y);
+  if (out >= 0) {
+    v.view[out].at = axis < 0 ? 0 : first * to.step[axis];
+    for (int d = 0; d < to.rank; d++) v.view[out].step[v.loop[d]] = step(&to, d);
+  }
+  sumi_vector_store(&v, out, sumi_dot_activation(&v, act, sum));
+  return sumi_vector_end(&v);
+}
+
+/* A product whose sums ACT cannot finish goes by blocks of so many outputs, where y's form and p allow it: a temporary holds
+ * the sums of one, and what follows them runs beside the next block's product. */
+enum { BLOCK = 64 };
+
+/* The dimension of y's n channels, neighbours; -1: blocks are not possible. */
+static int block_axis(const struct sumi_cells *c, const struct sumi_cell_product *p, int64_t n) {
+  const struct sumi_cell_operand *y = &c->operand[p->y.operand];
+  if (p->residual.operand >= 0 || p->y.at || n <= BLOCK) return -1;
+  for (int d = 0; d < y->rank; d++)
+    if (y->dim[d] == n && y->step[d] == 1) return d;
+  return -1;
+}
+
+/* p's channels [first, first + some) of n, into a temporary of y's form. */
+static sumi_status add_block(struct sumi_cells *c, const struct sumi_cell_product *p, int axis, int64_t n,
+                             int64_t first, int64_t some, int *sums) {
+  struct sumi_cell_operand o = c->operand[p->y.operand];
+  struct sumi_cell_product q = *p;
+  o.dim[axis] = some;
+  *sums = sumi_cells_temp(c, SUMI_FLOAT32, o.rank, o.dim);
+  if (*sums >= 0) *sums = sumi_cells_neighbours(c, *sums, axis);
+  if (*sums < 0) return SUMI_E_MEMORY;
+  q.y.operand = *sums;
+  /* all steps but the channels' are multiples of n */
+  q.y_image = q.y_image / n * some;
+  q.y_row = q.y_row / n * some;
+  q.y_pixel = q.y_pixel / n * some;
+  for (int k = q.param_outer; k < q.n_outer; k++) q.y.step[k] = q.y.step[k] / n * some;
+  q.scale += first;
+  q.add += first;
+  if (q.param_outer) { /* whole groups */
+    q.outer[0] = some / q.outputs;
+    q.x.at += first / q.outputs * q.x.step[0];
+    q.w.at += first / q.outputs * q.w.step[0];
+  } else {
+    q.outputs = some;
+    q.w.at += first * q.w_output;
+  }
+  return sumi_cells_product(c, &q);
+}
+
+static sumi_status by_blocks(struct sumi_cells *c, const struct sumi_cell_product *p,
+                             struct sumi_activation act, int axis, int64_t n) {
+  const int64_t least = p->param_outer ? p->outputs : 1, most = SUMI_MAX(BLOCK / least * least, least);
+  for (int64_t first = 0; first < n; first += most) {
+    int sums;
+    SUMI_TRY(add_block(c, p, axis, n, first, SUMI_MIN(most, n - first), &sums));
+    SUMI_TRY(follow(c, act, sums, p->y.operand, axis, first));
+  }
+  return SUMI_OK;
+}
+
 sumi_status sumi_dot_real(struct sumi_cells *c, struct sumi_cell_product *p, const struct sumi_dot_real *e,
                           int64_t n) {
   const int y = p->y.operand;
@@ -373,13 +449,10 @@ sumi_status sumi_dot_real(struct sumi_cells *c, struct sumi_cell_product *p, con
     p->r_mul = e->r_mul;
   }
   if (by_act) return sumi_cells_product(c, p);
-  p->y.operand = sumi_dot_temp_like(c, SUMI_FLOAT32, y);
+  const int axis = block_axis(c, p, n);
+  if (axis >= 0) return by_blocks(c, p, e->activation, axis, n);
+  if (!may_follow(c, y, e->activation)) p->y.operand = sumi_dot_temp_like(c, SUMI_FLOAT32, y);
   if (p->y.operand < 0) return SUMI_E_MEMORY;
   SUMI_TRY(sumi_cells_product(c, p));
-  struct sumi_vector v;
-  sumi_vector_start(&v, c);
-  sumi_vector_over(&v, y, 0);
-  const int sum = sumi_vector_load(&v, sumi_vector_view(&v, p->y.operand));
-  sumi_vector_store(&v, sumi_vector_view(&v, y), sumi_dot_activation(&v, e->activation, sum));
-  return sumi_vector_end(&v);
+  return follow(c, e->activation, p->y.operand, y, -1, 0);
 }
