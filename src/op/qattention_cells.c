@@ -105,19 +105,21 @@ static sumi_status values(struct sumi_cells *c, const struct sumi_qattention *a,
   return sumi_cells_product(c, &product);
 }
 
-/* A head's scores come before the values of the one before: products go on beside the softmax between them. */
+/* Scores come two heads before they are needed: products go on beside the softmax between them. */
 static sumi_status all_heads(struct sumi_cells *c, const struct sumi_qattention *a,
                              const struct sumi_attention_cells *h, const struct sumi_attention_softmax *f) {
-  struct head now = {.s = -1};
-  for (int64_t i = 0; i <= a->batch * a->heads; i++) {
-    struct head next = {.batch = i / a->heads, .head = i % a->heads};
-    if (i) SUMI_TRY(weights(c, h, f, &now));
-    if (i < a->batch * a->heads) {
-      next.h = sumi_attention_part(h, next.batch, next.head);
-      SUMI_TRY(scores(c, a, &next.h, &next.s));
+  enum { AHEAD = 2 };
+  struct head ring[AHEAD + 1];
+  const int64_t n = a->batch * a->heads;
+  for (int64_t i = -AHEAD; i < n; i++) {
+    struct head *now = &ring[(i + AHEAD + 1) % (AHEAD + 1)], *next = &ring[(i + 2 * AHEAD + 1) % (AHEAD + 1)];
+    if (i >= 0) SUMI_TRY(weights(c, h, f, now));
+    if (i + AHEAD < n) {
+      *next = (struct head){.batch = (i + AHEAD) / a->heads, .head = (i + AHEAD) % a->heads};
+      next->h = sumi_attention_part(h, next->batch, next->head);
+      SUMI_TRY(scores(c, a, &next->h, &next->s));
     }
-    if (i) SUMI_TRY(values(c, a, &now));
-    now = next;
+    if (i >= 0) SUMI_TRY(values(c, a, now));
   }
   return SUMI_OK;
 }

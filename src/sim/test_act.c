@@ -196,7 +196,7 @@ static void test_real(void **state) {
 static int set_up(void **state) {
   static struct rig r;
   *state = &r;
-  return rig_open(&r, NULL, NULL) ? 0 : -1;
+  return rig_open(&r, NULL, (const char *const[]){"act_lanes=256", NULL}) ? 0 : -1;
 }
 
 static int tear_down(void **state) {

@@ -34,7 +34,7 @@ struct bench {
 static inline void bench_open(struct bench *b, int cores, uint32_t scratch, uint64_t seed) {
   memset(b, 0, sizeof *b);
   sumi_random_init(&b->random, seed);
-  assert_true(antoum_rig_open(&b->rig, cores, NULL, NULL));
+  assert_true(antoum_rig_open(&b->rig, cores, NULL, (const char *const[]){"vpu_lanes=128", NULL}));
   b->rig.w.scratch.lo = SRAM - scratch;
   b->rig.w.scratch.hi = SRAM;
   sumi_text_init(&b->refusals, sumi_allocator_default());
