@@ -238,7 +238,8 @@ static const struct sumi_case cases[] = {
          "num_heads = 2", "x, w, , m, p"),
      .rtol = 1e-5, .low = -1, .high = 2, .why = "Megatron's mask, no bias"},
     {"g (float[2,4,6] x, float[6,16] w, int32[2,4] m, float[2,1,1,4] r) => (y) { y" MS_ATTENTION(
-         "num_heads = 2, qkv_hidden_sizes = [4, 4, 8], unidirectional = 1, mask_filter_value = -5.0",
+         "num_heads = 2, qkv_hidden_sizes = [4, 4, 8], scale = 0.1, unidirectional = 1, mask_filter_value = "
+         "-5.0",
          "x, w, , m, , r"),
      .rtol = 1e-5, .low = -1, .high = 2, .why = "three masks, no state"},
     {"g (float16[2,3,6] x, float16[6,18] w, float16[18] b) => (y) { y" MS_ATTENTION("num_heads = 2",
