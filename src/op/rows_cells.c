@@ -172,11 +172,24 @@ static bool has_lanes(const struct sumi_seen *x, unsigned inner) {
   return false;
 }
 
-sumi_status sumi_reduce_cells(struct sumi_cells *c, const struct sumi_seen *x, unsigned inner,
-                              const struct sumi_reduction *r, const struct sumi_seen *y) {
-  const int64_t count = row_length(x, inner);
+/* part with the lanes of x innermost. */
+static struct sumi_seen lanes_innermost(const struct sumi_seen *part, const struct sumi_seen *x,
+                                        unsigned inner) {
+  struct sumi_seen s = *part;
+  int lanes = 0;
+  while (inner >> lanes & 1 || x->step[lanes] != 1 || x->dim[lanes] == 1) lanes++;
+  int64_t step = part->dim[lanes];
+  s.step[lanes] = 1;
+  for (int k = x->rank - 1; k >= 0; k--)
+    if (k != lanes) s.step[k] = part->dim[k] == 1 ? 0 : step, step *= part->dim[k];
+  return s;
+}
+
+/* count: elements that are combined into one, those of earlier steps among them. */
+static sumi_status reduce(struct sumi_cells *c, const struct sumi_seen *x, unsigned inner,
+                          const struct sumi_reduction *r, const struct sumi_seen *y, int64_t count) {
   if (!has_lanes(x, inner)) return reduce_by_rows(c, x, inner, r, y, count);
-  if (count <= MOST_TAPS) return reduce_by_taps(c, x, inner, r, y, count);
+  if (row_length(x, inner) <= MOST_TAPS) return reduce_by_taps(c, x, inner, r, y, count);
   /* one dimension after the other, as long as each is short enough */
   int last = -1;
   for (int i = 0; i < x->rank; i++) {
@@ -186,20 +199,16 @@ sumi_status sumi_reduce_cells(struct sumi_cells *c, const struct sumi_seen *x, u
   }
   const sumi_dtype d = sumi_dtype_is_float(c->operand[x->operand].dtype) ? SUMI_FLOAT32 : SUMI_INT32;
   const struct sumi_seen part = sumi_seen_temp(c, d, x, 1u << last, 0, 1);
-  struct sumi_seen between = part;
   if (part.operand < 0) return SUMI_E_MEMORY;
-  for (int i = 0, n = 0; i < x->rank; i++) /* lanes stay innermost */
-    if (!(inner >> i & 1) && x->step[i] == 1 && x->dim[i] > 1 && !n++) {
-      int64_t step = part.dim[i];
-      between.step[i] = 1;
-      for (int k = x->rank - 1; k >= 0; k--)
-        if (k != i) between.step[k] = part.dim[k] == 1 ? 0 : step, step *= part.dim[k];
-    }
-  const struct sumi_reduction first = {r->kind, r->each, NULL}, rest = {r->kind, NULL, NULL};
+  const struct sumi_seen between = lanes_innermost(&part, x, inner);
+  const struct sumi_reduction first = {r->kind, r->each, NULL}, rest = {r->kind, NULL, r->last};
   SUMI_TRY(reduce_by_taps(c, x, 1u << last, &first, &between, 0));
-  if (!r->last) return sumi_reduce_cells(c, &between, inner & ~(1u << last), &rest, y);
-  return reduce_by_taps(c, &between, inner & ~(1u << last),
-                        &(const struct sumi_reduction){r->kind, NULL, r->last}, y, count);
+  return reduce(c, &between, inner & ~(1u << last), &rest, y, count);
+}
+
+sumi_status sumi_reduce_cells(struct sumi_cells *c, const struct sumi_seen *x, unsigned inner,
+                              const struct sumi_reduction *r, const struct sumi_seen *y) {
+  return reduce(c, x, inner, r, y, row_length(x, inner));
 }
 
 /* ---- softmax -------------------------------------------------------------------------------------------------------------- */

@@ -232,8 +232,9 @@ void sumi_vector_store(struct sumi_vector *p, int view, int from) { sumi_vector_
 
 void sumi_vector_store_at(struct sumi_vector *p, int view, int64_t distance, int from) {
   if (view < 0 || from < 0 || sumi_vector_bad(p)) return;
-  if (is_real(p, view) != p->value[from].real) {
-    sumi_vector_fail(p, "integers stored as floats, or the other way");
+  if (is_real(p, view) && !p->value[from].real) from = sumi_vector_op(p, SUMI_CARD_V_I2F, from, 0, 0);
+  if (!is_real(p, view) && from >= 0 && p->value[from].real) {
+    sumi_vector_fail(p, "floats stored as integers");
     return;
   }
   value(p, (struct sumi_vector_value){SUMI_CARD_V_ST, false, view, from, (int)distance});

@@ -79,7 +79,7 @@ int sumi_vector_see_by_index(struct sumi_vector *p, const struct sumi_seen *s, i
 
 int sumi_vector_load(struct sumi_vector *p, int view);
 int sumi_vector_load_at(struct sumi_vector *p, int view, int64_t distance);
-/* The value's kind must be the element type's; 8-bit integers are held to the type. */
+/* Integers stored as floats are converted, the other way is refused; 8-bit integers are held to the type. */
 void sumi_vector_store(struct sumi_vector *p, int view, int value);
 void sumi_vector_store_at(struct sumi_vector *p, int view, int64_t distance, int value);
 /* 8-bit integers keep their lowest bits instead. */
@@ -94,7 +94,7 @@ int sumi_vector_op(struct sumi_vector *p, enum sumi_card_vector_op op, int a, in
 int sumi_vector_reduce(struct sumi_vector *p, enum sumi_card_vector_op op, int a);
 void sumi_vector_tail(struct sumi_vector *p);
 
-/* The value of an expression in C's grammar and meaning for float and int32_t: literals, + - * / unary - ! ~, comparisons, & | ^ && ||,
+/* The value of an expression in C's grammar and meaning for float and int32_t: literals, + - * / unary + - ! ~, comparisons, & | ^ && ||,
  * ?:, casts (to float and integers of any width, which change nothing beyond float or not), calls of the functions in
  * vector_formula.c. a, b, ... h are in[0], in[1], ...; alpha and beta those of p. So an operator's own formula is what the
  * card computes. Refused: what the card has no operation for. */

@@ -166,6 +166,8 @@ static int unary(struct parser *s) {
   if (sumi_vector_bad(p) || ++s->depth > MOST_DEPTH) return fail(s);
   if (take(s, "-")) {
     v = negative(p, unary(s));
+  } else if (take(s, "+")) {
+    v = unary(s);
   } else if (take(s, "!")) {
     v = truth(s, unary(s), true);
   } else if (take(s, "~")) {
