@@ -241,10 +241,12 @@ static int prepare(struct measuring *m, struct sumi_model *model) {
 static int run_programs(struct measuring *m, json_t **report) {
   struct sumi_err err = SUMI_ERR_INIT;
   struct sumi_card_total total = {.size = sizeof total};
-  const struct sumi_card_measure_options options = {.size = sizeof options,
-                                                    .on_layer = take_layer,
-                                                    .on_event = m->trace.file ? take_event : NULL,
-                                                    .user = m};
+  const struct sumi_card_measure_options options = {
+      .size = sizeof options,
+      .inferences = m->o->data ? 2 : 0, /* every byte takes its time */
+      .on_layer = take_layer,
+      .on_event = m->trace.file ? take_event : NULL,
+      .user = m};
   const double start = cli_seconds();
   const sumi_status s = sumi_card_measure(m->session, &options, &total, &err);
   if (s != SUMI_OK) return cli_refuse(s, "%s", err.text);
@@ -328,10 +330,22 @@ static int print_all(json_t *take_report) {
   return CLI_DONE;
 }
 
-static int with_model(const struct card_command *o, const char *path) {
+/* Whether every input leaves its first dim open. */
+static bool takes_batches(const struct sumi_model *model) {
+  const size_t n = sumi_model_input_count(model);
+  for (size_t i = 0; i < n; i++) {
+    const struct sumi_port_info in = cli_input(model, i);
+    if (!in.has_default && (in.rank < 1 || in.dims[0] >= 0)) return false;
+  }
+  return n > 0;
+}
+
+static int with_model(struct card_command *o, const char *path) {
   struct sumi_model *model = NULL;
   json_t *report = NULL;
   int status = cli_open_model(path, &model);
+  if (status == CLI_GO_ON && !o->feed.batch && !o->feed.inputs.n && takes_batches(model))
+    o->feed.batch = CARD_BATCH;
   if (status == CLI_GO_ON && o->sweep) {
     report = json_object();
     status = sweep(o, model, report);
@@ -369,7 +383,7 @@ static int check(const struct card_command *o) {
 }
 
 int cli_card(int argc, char **argv) {
-  struct card_command o = {.feed.random = "1", .feed.batch = CARD_BATCH};
+  struct card_command o = {.feed.random = "1"};
   struct cli_list arguments = {0};
   const struct cli_option options[] = {
       {"card", 'c', CLI_TEXT, &o.card, "NAME|FILE",
@@ -378,7 +392,7 @@ int cli_card(int argc, char **argv) {
       {"chips", 0, CLI_WHOLE, &o.chips, "N", "chips of the card", 1, 64},
       {"cores", 0, CLI_WHOLE, &o.cores, "N", "cores of a chip", 1, 64},
       {"batch", 'b', CLI_WHOLE, &o.feed.batch, "N",
-       "items of an inference on one chip, where the model leaves it open (16)", 1, 1e6},
+       "items of an inference on one chip (16 where the model leaves it open and no input is given)", 1, 1e6},
       {"sparsity", 's', CLI_WHOLE, &o.sparsity, "S",
        "of every 32 weights only the 32/S largest stay: 1, 2, 4, 8, 16, 32 (all that the file has)", 1, 32},
       {"sweep", 0, CLI_TEXT, &o.sweep, "sparsity=S,S",

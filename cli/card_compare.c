@@ -145,6 +145,13 @@ static json_t *simulated(const json_t *report) {
   json_object_set_new(j, "latency_ms", cli_json_number(cli_card_number(report, "latency_ms")));
   json_t *ratios = json_object();
   json_object_set_new(j, "times", ratios);
+  const double batch = cli_card_number(report, "batch") * cli_card_number(report, "chips");
+  for (size_t i = 0; w && i < CLI_COUNT(points); i++)
+    if (!strcmp(points[i].card, card) && !strcmp(points[i].network, w->name) && points[i].batch == batch) {
+      char *key = cli_printf("%s, batch %.0f", card, batch);
+      json_object_set_new(ratios, key, cli_json_number(per_s / points[i].per_s));
+      free(key);
+    }
   if (!w || w >= workloads + N_FIGURES) return j;
   for (size_t i = 0; i < CLI_COUNT(cards); i++)
     if (cards[i].per_s[w - workloads] > 0)
