@@ -18,7 +18,7 @@ all: ## build the library and the program, build/sumi
 	@test -f $(BUILD)/build.ninja || { $(call configure,$(BUILD),-DCMAKE_INSTALL_PREFIX=$(PREFIX)); }
 	@cmake --build $(BUILD) -j $(JOBS)
 
-demo: all ## the main job on the embedded network and pictures
+demo: all ## the whole story on the embedded network: dense, pruned, quantised, compiled; about a minute
 	@tools/demo $(BUILD)
 
 test: ## all tests; the last line counts them
