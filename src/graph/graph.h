@@ -96,6 +96,7 @@ struct sumi_node {
   int version;                   /* the operator set version its meaning follows */
   struct sumi_value **in, **out; /* NULL = optional one not given; changed by the functions below only */
   int n_in, n_out, cap_in;
+  bool inlined;   /* it stands in a local function of the file, not in its main graph */
   bool made_up;   /* the name: such a node gives way to one that is given it, and prints without */
   int n_captured; /* the last so many inputs are what the bodies capture: every body's last inputs take them */
   struct sumi_use *use; /* [n_in] */
