@@ -57,8 +57,7 @@ sumi_status sumi_prepared_refuse(const struct sumi_prepared *p, const char *what
         "make there: there is nothing to %s before the functions are inlined",
         p->left, what);
   SUMI_FAIL(err, SUMI_E_UNSUPPORTED,
-            "the network has no layer with constant weights in floating point: there is nothing to %s",
-            what);
+            "the network has no layer with constant weights in floating point: there is nothing to %s", what);
 }
 
 /* ---- what is left over ------------------------------------------------------------------------------------------ */

@@ -252,6 +252,7 @@ sumi_status sumi_quantize(const struct sumi_graph *g, int opset, const struct su
   sumi_constants_keep(own);
   sumi_prepared_init(&prepared, a);
   sumi_status status = sumi_prepare_weights(own, &prepared, err);
+  if (status == SUMI_OK) status = sumi_prepare_norms(own, &prepared, err);
   if (status == SUMI_OK) status = quantise(&j, own, &prepared, out, err);
   out->graph = j.g;
   sumi_prepared_fini(&prepared);

@@ -139,12 +139,65 @@ static void test_local_functions(void **state) {
   sumi_graph_free(g);
 }
 
+/* ---- BatchNormalization ------------------------------------------------------------------------------------------ */
+
+/* factor = scale / sqrt(var + epsilon) is 2 and 3. */
+#define NORM "float[2] s = {4, 3}, float[2] o = {10, 20}, float[2] m = {1, 2}, float[2] v = {3, 0}"
+
+static void test_norm(void **state) {
+  (void)state;
+  check_prepare(sumi_prepare_norms,
+                OPSET
+                "g (float[n,1,2,2] x) => (y) <float[2,1,1,1] w = {5, 0}, float[2] b = {6, 7}, " NORM "> "
+                "{ c = Conv (x, w, b) d = BatchNormalization <epsilon = 1.0> (c, s, o, m, v) y = Relu (d) }",
+                OPSET "g (float[n,1,2,2] x) => (y) <float[2,1,1,1] w = {10, 0}, float[2] b = {20, 35}> "
+                      "{ d = Conv (x, w, b) y = Relu (d) }",
+                "constant w; constant b; drop node d; output c 0 d; drop s; drop o; drop m; drop v; ");
+}
+
+/* A bias that was not there, an output of the graph, one normalisation behind another, of which constants are shared. */
+static void test_norms(void **state) {
+  (void)state;
+  check_prepare(sumi_prepare_norms,
+                OPSET "g (float[n,1,2,2] x) => (y) <float[2,1,1,1] w = {5, 1}, " NORM "> "
+                      "{ c = Conv (x, w) d = BatchNormalization <epsilon = 1.0> (c, s, o, m, v) "
+                      "y = BatchNormalization <epsilon = 1.0> (d, s, o, m, v) }",
+                OPSET "g (float[n,1,2,2] x) => (y) <float[2,1,1,1] w = {20, 9}, float[2] w_bias = {24, 56}> "
+                      "{ y = Conv (x, w, w_bias) }",
+                "constant w; constant w_bias; input c 2 w_bias; drop node d; output c 0 d; drop node y; "
+                "output d 0 y; drop s; drop o; drop m; drop v; ");
+}
+
+/* Others read the weights or the output, the statistics are no constants or of the batch, or there is no square root. */
+static void test_norms_left_alone(void **state) {
+  (void)state;
+  static const char *const graphs[] = {
+      "g (float[n,1,2,2] x) => (y, z) <float[2,1,1,1] w = {5, 1}, " NORM
+      "> { c = Conv (x, w) z = Conv (x, w) "
+      "y = BatchNormalization (c, s, o, m, v) }",
+      "g (float[n,1,2,2] x) => (y, c) <float[2,1,1,1] w = {5, 1}, " NORM "> { c = Conv (x, w) "
+      "y = BatchNormalization (c, s, o, m, v) }",
+      "g (float[n,1,2,2] x, float[2] f) => (y) <float[2,1,1,1] w = {5, 1}, " NORM "> { c = Conv (x, w) "
+      "y = BatchNormalization (c, s, o, f, v) }",
+      "g (float[n,1,2,2] x) => (y, r, q) <float[2,1,1,1] w = {5, 1}, " NORM "> { c = Conv (x, w) "
+      "y, r, q = BatchNormalization <training_mode = 1> (c, s, o, m, v) }",
+      "g (float[n,1,2,2] x) => (y) <float[2,1,1,1] w = {5, 1}, float[2] n = {-1, -1}, " NORM
+      "> { c = Conv (x, w) "
+      "y = BatchNormalization (c, s, o, m, n) }"};
+  for (size_t i = 0; i < sizeof graphs / sizeof *graphs; i++) {
+    char text[512];
+    snprintf(text, sizeof text, OPSET "%s", graphs[i]);
+    check_prepare(sumi_prepare_norms, text, text, "");
+  }
+}
+
 /* ---- memory ----------------------------------------------------------------------------------------------------- */
 
 static sumi_status work(const struct sumi_allocator *a) {
   static const char text[] =
-      OPSET "g (float[n,1,2,2] x) => (y) <float16[1,2,1,1] w = {5.0, 1.0}> "
-            "{ t = Transpose <perm = [1, 0, 2, 3]> (w) f = Cast <to = 1> (t) y = Conv (x, f) }";
+      OPSET "g (float[n,1,2,2] x) => (y) <float16[1,2,1,1] w = {5.0, 1.0}, " NORM "> "
+            "{ t = Transpose <perm = [1, 0, 2, 3]> (w) f = Cast <to = 1> (t) c = Conv (x, f) "
+            "y = BatchNormalization (c, s, o, m, v) }";
   struct sumi_graph *g = NULL;
   struct sumi_err err = SUMI_ERR_INIT;
   struct sumi_prepared p;
@@ -154,6 +207,7 @@ static sumi_status work(const struct sumi_allocator *a) {
   sumi_changes_init(&all, a);
   sumi_status status = sumi_pass_infer(g, NULL, NULL, &err);
   if (status == SUMI_OK) status = sumi_prepare_weights(g, &p, &err);
+  if (status == SUMI_OK) status = sumi_prepare_norms(g, &p, &err);
   if (status == SUMI_OK) status = sumi_prepared_put(&p, g, &all, &err);
   if (status == SUMI_OK) assert_int_equal(g->n_node, 1);
   sumi_changes_fini(&all);
@@ -180,9 +234,15 @@ static void test_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_chain),      cmocka_unit_test(test_identity),
-      cmocka_unit_test(test_shared),     cmocka_unit_test(test_several),
-      cmocka_unit_test(test_left_alone), cmocka_unit_test(test_local_functions),
+      cmocka_unit_test(test_chain),
+      cmocka_unit_test(test_identity),
+      cmocka_unit_test(test_shared),
+      cmocka_unit_test(test_several),
+      cmocka_unit_test(test_left_alone),
+      cmocka_unit_test(test_local_functions),
+      cmocka_unit_test(test_norm),
+      cmocka_unit_test(test_norms),
+      cmocka_unit_test(test_norms_left_alone),
       cmocka_unit_test(test_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -178,6 +178,8 @@ struct sumi_node *sumi_graph_add_node(struct sumi_graph *g, const char *name, co
  * memory. */
 void sumi_node_set_input(struct sumi_node *node, int i, struct sumi_value *value);
 bool sumi_node_add_input(struct sumi_node *node, struct sumi_value *value);
+/* Output i becomes v, which nothing makes (its node was taken out); what it was is made by nothing then. */
+void sumi_node_set_output(struct sumi_node *node, int i, struct sumi_value *v);
 /* Takes the inputs from n on away. */
 void sumi_node_keep_inputs(struct sumi_node *node, int n);
 

@@ -1,5 +1,5 @@
 """sumi prune and sumi quantize where weights are not initializers of their layers: behind Transpose, Cast, Reshape, Identity
-and Split, in Constant nodes, shared with a Gather, in a local function.
+and Split, in Constant nodes, shared with a Gather, in a local function; and a BatchNormalization behind a convolution.
 
 Layers are found, what is written is a valid file without the nodes and constants that nobody reads any more, ONNX Runtime
 and Sumi agree on it, and it is as near to the float network as that network's plain form, quantised, is."""
@@ -200,12 +200,53 @@ def check_function(folder, rng):
     refused(source, folder, "before the functions are inlined")
 
 
+def normalised(path, rng):
+    """Convolutions with and without bias, each with a BatchNormalization behind it, one of which is an output too."""
+    arrays, nodes, at = {}, [], "x"
+    for i, (m, c) in enumerate(((8, 4), (8, 8), (8, 8))):
+        arrays[f"w{i}"] = rng.normal(scale=0.2, size=(m, c, 3, 3)).astype(np.float32)
+        arrays[f"w{i}"][:, ::2] = 0
+        arrays |= {f"{n}{i}": rng.uniform(low, 2, size=m).astype(np.float32)
+                   for n, low in (("b", -1), ("s", 0.5), ("o", -1), ("m", -1), ("v", 0.1))}  # fmt: skip
+        bias = [f"b{i}"] if i != 1 else []
+        nodes += [("Conv", [at, f"w{i}", *bias], [f"c{i}"], {"pads": [1, 1, 1, 1]}),
+                  ("BatchNormalization", [f"c{i}", *(f"{n}{i}" for n in "somv")], [f"n{i}" if i < 2 else "y"], {}),
+                  ("Relu", [f"n{i}"], [f"r{i}"], {})][: 3 if i < 2 else 2]  # fmt: skip
+        at = f"r{i}"
+    del arrays["b1"]
+    return model(path, nodes, arrays, ["n", 8, 8, 8]), arrays
+
+
+def check_norms(folder, rng):
+    """Every BatchNormalization is part of a convolution, whether that gets 8 bits or stays in float."""
+    source, out = f"{folder}/norms.onnx", f"{folder}/norms8.onnx"
+    _, arrays = normalised(source, rng)
+    x = rng.normal(size=(32, 4, 8, 8)).astype(np.float32)
+    np.savez(f"{folder}/x.npz", x=x)
+    exact = check_agreement(source, x, "norms")
+    for keep in ([], ["--keep", "/c1"]):
+        report = oracle.sumi_json("quantize", source, "-o", out, "--calib", f"{folder}/x.npz", *keep)
+        written = onnx.load(out)
+        operators = [n.op_type for n in written.graph.node]
+        stored = {t.name: numpy_helper.to_array(t) for t in written.graph.initializer}
+        expect("BatchNormalization" not in operators, f"norms {keep}: {operators}")
+        expect(not {n + i for n in "somv" for i in "012"} & stored.keys(), f"norms {keep}: {sorted(stored)}")
+        expect(len(report["layers"]) == 3 and report["kept"] == len(keep) // 2, f"norms {keep}: {report}")
+        expect(not stored["w0_quantized"][arrays["w0"] == 0].any(), f"norms {keep}: zeros are lost")
+        got = noise(check_agreement(out, x, f"norms {keep}, 8 bits", 2e-2), exact)
+        print(f"norms {' '.join(keep)}: noise of 8 bits {got:.1e}")
+        expect(got < 1e-3, f"norms {keep}: the noise of 8 bits is {got:.1e}")
+    steps = oracle.sumi_json("explain", out)["steps"]
+    expect("BatchNormalization" not in {s["op"] for s in steps}, f"norms: runs {steps}")
+
+
 def main():
     rng = np.random.default_rng(7)
     with tempfile.TemporaryDirectory(dir=oracle.work_folder()) as folder:
         for ir in (8, 3):
             check_hidden(folder, rng, ir)
         check_function(folder, rng)
+        check_norms(folder, rng)
     sys.exit(1 if failures else 0)
 
 
