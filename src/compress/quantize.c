@@ -220,7 +220,7 @@ static sumi_status quantise(struct quant_job *j, const struct sumi_graph *g,
                             const struct sumi_prepared *prepared, struct sumi_quantized *out,
                             struct sumi_err *err) {
   SUMI_TRY(open_job(j, g, err));
-  if (!j->n_layer) return sumi_prepared_refuse(prepared, "quantise", err);
+  if (!j->n_layer) return sumi_prepared_refuse(prepared, j->g, "quantise", err);
   SUMI_TRY(choose_scales(j, g, err));
   SUMI_TRY(keep_worst(j, err));
   if (!any_left(j))

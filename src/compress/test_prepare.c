@@ -139,6 +139,25 @@ static void test_local_functions(void **state) {
   sumi_graph_free(g);
 }
 
+static void test_refusals(void **state) {
+  (void)state;
+  static const char *const cases[][2] = {
+      {"g (float[n,2] x, float[2,1] w = {1, 2}) => (y) { y = MatMul (x, w) }",
+       ": 1 initializers are inputs, too, which callers may override; there is nothing to prune before"},
+      {"g (float[n,2] x) => (y) { y = Relu (x) }",
+       "no layer with constant weights in floating point: there is"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    struct sumi_err err = SUMI_ERR_INIT;
+    char text[256];
+    snprintf(text, sizeof text, OPSET "%s", cases[i][0]);
+    struct sumi_graph *g = parse(text);
+    const struct sumi_prepared p = {0};
+    assert_int_equal(sumi_prepared_refuse(&p, g, "prune", &err), SUMI_E_UNSUPPORTED);
+    if (!strstr(err.text, cases[i][1])) fail_msg("%s", err.text);
+    sumi_graph_free(g);
+  }
+}
+
 /* ---- BatchNormalization ------------------------------------------------------------------------------------------ */
 
 /* factor = scale / sqrt(var + epsilon) is 2 and 3. */
@@ -234,15 +253,11 @@ static void test_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_chain),
-      cmocka_unit_test(test_identity),
-      cmocka_unit_test(test_shared),
-      cmocka_unit_test(test_several),
-      cmocka_unit_test(test_left_alone),
-      cmocka_unit_test(test_local_functions),
-      cmocka_unit_test(test_norm),
-      cmocka_unit_test(test_norms),
-      cmocka_unit_test(test_norms_left_alone),
+      cmocka_unit_test(test_chain),      cmocka_unit_test(test_identity),
+      cmocka_unit_test(test_shared),     cmocka_unit_test(test_several),
+      cmocka_unit_test(test_left_alone), cmocka_unit_test(test_local_functions),
+      cmocka_unit_test(test_refusals),   cmocka_unit_test(test_norm),
+      cmocka_unit_test(test_norms),      cmocka_unit_test(test_norms_left_alone),
       cmocka_unit_test(test_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
