@@ -18,7 +18,7 @@ all: ## build the library and the program, build/sumi
 	@test -f $(BUILD)/build.ninja || { $(call configure,$(BUILD),-DCMAKE_INSTALL_PREFIX=$(PREFIX)); }
 	@cmake --build $(BUILD) -j $(JOBS)
 
-demo: all ## the main job on the embedded network and pictures
+demo: all ## the whole story on the embedded network: dense, pruned, quantised, compiled; about a minute
 	@tools/demo $(BUILD)
 
 test: ## all tests; the last line counts them
@@ -64,6 +64,10 @@ bench: all ## beside other engines; BENCH="--networks resnet50 --isa avx2" narro
 	@tools/setup test && tools/setup peers $(BUILD)/venv
 	@$(BUILD)/venv/bin/python bench/bench.py --sumi $(BUILD)/sumi --folder $(BUILD)/bench --json $(BUILD)/bench.json $(BENCH)
 
+sparse-table: all ## pruned networks in three engines: same outputs, speed-ups; SPARSE="--rows 4x4:0.9" narrows it
+	@tools/setup test && tools/setup peers $(BUILD)/venv
+	@$(BUILD)/venv/bin/python bench/sparse.py --sumi $(BUILD)/sumi --json $(BUILD)/sparse.json $(SPARSE)
+
 density: all ## whether the faster lists are chosen at every density; DENSITY="--precisions int8" narrows it
 	@tools/setup test && tools/setup peers $(BUILD)/venv
 	@$(BUILD)/venv/bin/python bench/density.py --sumi $(BUILD)/sumi --folder $(BUILD)/bench $(DENSITY)
@@ -86,4 +90,4 @@ help:
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1: /p' Makefile
 
 , := ,
-.PHONY: all demo test test-asan test-tsan test-arm fuzz bench density architectures install format clean help
+.PHONY: all demo test test-asan test-tsan test-arm fuzz bench sparse-table density architectures install format clean help

@@ -7,7 +7,7 @@
 #include "base/size.h"
 #include "op/ops.h"
 
-static bool is_taken(const struct sumi_tensor *t) {
+bool sumi_layer_takes(const struct sumi_tensor *t) {
   return t && t->kind == SUMI_TENSOR &&
          (t->dtype == SUMI_FLOAT32 || t->dtype == SUMI_FLOAT64 || t->dtype == SUMI_FLOAT16 ||
           t->dtype == SUMI_BFLOAT16);
@@ -15,7 +15,7 @@ static bool is_taken(const struct sumi_tensor *t) {
 
 /* v where it is a constant of one number a row that nobody can override and nobody else reads. */
 static struct sumi_value *row_vector(struct sumi_value *v, int64_t rows) {
-  if (!v || v->is_input || v->n_use != 1 || !is_taken(v->constant)) return NULL;
+  if (!v || v->is_input || v->n_use != 1 || !sumi_layer_takes(v->constant)) return NULL;
   const struct sumi_tensor *t = v->constant;
   return t->rank >= 1 && t->dim[t->rank - 1] == rows && sumi_tensor_count(t) == rows ? v : NULL;
 }
@@ -56,7 +56,7 @@ sumi_status sumi_layers_find(const struct sumi_graph *g, struct sumi_arena *aren
     struct sumi_op_product p;
     for (int part = 0; node->op->product && node->op->product(node, part, &p); part++) {
       struct sumi_value *w = node->in[p.w];
-      if (!is_taken(w->constant) || is_known(*out, *n, w, p.first)) continue;
+      if (!sumi_layer_takes(w->constant) || is_known(*out, *n, w, p.first)) continue;
       (*out)[(*n)++] = (struct sumi_layer){node, p, w, find_bias(node, &p)};
     }
   }

@@ -17,8 +17,10 @@ static inline int64_t sumi_layer_cols(const struct sumi_layer *l) {
   return l->product.taps * l->product.channels;
 }
 
-/* All layers of g in the order of its nodes, in arena; bodies are left out. Taken are weights of float32, float64, float16
- * and bfloat16. A weight that several products share is a layer once: the first. */
+/* Whether weights may be such a constant (NULL: none): float32, float64, float16 and bfloat16. */
+bool sumi_layer_takes(const struct sumi_tensor *t);
+
+/* All layers of g in the order of its nodes, in arena; bodies are left out. A weight that several products share is a layer once: the first. */
 sumi_status sumi_layers_find(const struct sumi_graph *g, struct sumi_arena *arena, struct sumi_layer **out,
                              size_t *n, struct sumi_err *err);
 

@@ -383,6 +383,7 @@ static sumi_status prune(struct sumi_prune_job *job, uint64_t model_hash, struct
   uint64_t hash = 0, key;
   SUMI_TRY(check_options(job));
   sumi_constants_keep(job->graph);
+  SUMI_TRY(sumi_prepare_weights(job->graph, &job->prepared, job->err));
   SUMI_TRY(sumi_prune_choose(job));
   job->what = "measure";
   job->where = "";
@@ -414,10 +415,12 @@ sumi_status sumi_prune(struct sumi_graph *g, uint64_t model_hash, const struct s
   *info = (struct sumi_prune_info){
       .size = sizeof *info, .loss = -1, .dense_s = -1, .sparse_s = -1, .pruned_loss = -1};
   sumi_arena_init(&job.arena, g->allocator);
+  sumi_prepared_init(&job.prepared, g->allocator);
   sumi_status status = prune(&job, model_hash, &outputs, info);
   if (status == SUMI_OK) {
     sum_up(&job, info);
-    status = add_weights(&job, changes);
+    status = sumi_prepared_put(&job.prepared, g, changes, job.err);
+    if (status == SUMI_OK) status = add_weights(&job, changes);
     if (status == SUMI_OK && sumi_prune_tunes(&job)) status = sumi_prune_add_tuned(&job, changes);
   }
   if (status == SUMI_OK) status = add_metadata(&job, changes, info);
@@ -426,6 +429,7 @@ sumi_status sumi_prune(struct sumi_graph *g, uint64_t model_hash, const struct s
   sumi_outputs_fini(&outputs);
   sumi_graph_free(job.dense);
   sumi_state_close(&job.state);
+  sumi_prepared_fini(&job.prepared);
   sumi_arena_fini(&job.arena);
   return status;
 }

@@ -3,6 +3,7 @@
 #define SUMI_COMPRESS_PRUNE_INT_H
 
 #include "compress/calibrate.h"
+#include "compress/prepare.h"
 #include "compress/prune.h"
 #include "compress/solve.h"
 #include "compress/state.h"
@@ -29,6 +30,7 @@ struct sumi_prune_job {
   size_t fixed; /* samples of a run where the model fixes it; else 0 */
   size_t one,
       typical; /* samples of the smallest run, and at which one it is measured: they may be sorted by length */
+  struct sumi_prepared prepared; /* what was done to the graph before layers were looked for */
   struct sumi_arena arena;       /* of the job */
   struct sumi_layer *layer;      /* [n] */
   struct sumi_prune_layer *plan; /* [n] */

@@ -108,10 +108,7 @@ static sumi_status refuse_quantised(const struct sumi_prune_job *job) {
               "the network is already quantised: %" PRId64 " of its weights are of 8 bits, %" PRId64
               " in floating point; prune first, then quantise",
               quantised, weights);
-  if (!job->n)
-    SUMI_FAIL(job->err, SUMI_E_UNSUPPORTED,
-              "the network has no layer with constant weights in floating point");
-  return SUMI_OK;
+  return job->n ? SUMI_OK : sumi_prepared_refuse(&job->prepared, job->graph, "prune", job->err);
 }
 
 static sumi_status refuse_none(struct sumi_prune_job *job) {

@@ -118,10 +118,8 @@ static sumi_status open_job(struct quant_job *j, const struct sumi_graph *g, str
   if (!j->value || !j->like || !j->spread) SUMI_FAIL_MEMORY(err);
   j->calibrate.graph = j->g;
   SUMI_TRY(quant_find_layers(j, err));
-  if (!any_left(j))
-    SUMI_FAIL(err, SUMI_E_UNSUPPORTED, "%s",
-              j->n_layer ? "none of the network's layers can get 8 bits"
-                         : "the network has no layers with constant weights: there is nothing to quantise");
+  if (!any_left(j) && j->n_layer)
+    SUMI_FAIL(err, SUMI_E_UNSUPPORTED, "none of the network's layers can get 8 bits");
   return SUMI_OK;
 }
 
@@ -218,9 +216,11 @@ static sumi_status report(const struct quant_job *j, struct sumi_quantized *out,
   return SUMI_OK;
 }
 
-static sumi_status quantise(struct quant_job *j, const struct sumi_graph *g, struct sumi_quantized *out,
+static sumi_status quantise(struct quant_job *j, const struct sumi_graph *g,
+                            const struct sumi_prepared *prepared, struct sumi_quantized *out,
                             struct sumi_err *err) {
   SUMI_TRY(open_job(j, g, err));
+  if (!j->n_layer) return sumi_prepared_refuse(prepared, j->g, "quantise", err);
   SUMI_TRY(choose_scales(j, g, err));
   SUMI_TRY(keep_worst(j, err));
   if (!any_left(j))
@@ -230,6 +230,7 @@ static sumi_status quantise(struct quant_job *j, const struct sumi_graph *g, str
   SUMI_TRY(calibrate_values(j, err)); /* values that were alike others, which are there no more */
   for (size_t i = 0; i < j->n_layer; i++)
     if (!j->layer[i].kept) SUMI_TRY(quant_weights(j, &j->layer[i], err));
+  SUMI_TRY(sumi_prepared_put(prepared, j->g, &out->changes, err));
   SUMI_TRY(quant_changes(j, &out->changes, err));
   return report(j, out, err);
 }
@@ -245,8 +246,17 @@ sumi_status sumi_quantize(const struct sumi_graph *g, int opset, const struct su
       .opset = opset,
       .arena = &out->arena,
       .calibrate = {.samples = o->samples, .batch = batch_of(g, o->batch), .threads = o->threads}};
-  const sumi_status status = quantise(&j, g, out, err);
+  struct sumi_prepared prepared;
+  struct sumi_graph *own = sumi_graph_clone(g, err);
+  if (!own) return err ? err->status : SUMI_E_MEMORY;
+  sumi_constants_keep(own);
+  sumi_prepared_init(&prepared, a);
+  sumi_status status = sumi_prepare_weights(own, &prepared, err);
+  if (status == SUMI_OK) status = sumi_prepare_norms(own, &prepared, err);
+  if (status == SUMI_OK) status = quantise(&j, own, &prepared, out, err);
   out->graph = j.g;
+  sumi_prepared_fini(&prepared);
+  sumi_graph_free(own);
   return status;
 }
 

@@ -2,6 +2,7 @@
 #ifndef SUMI_COMPRESS_QUANTIZE_INT_H
 #define SUMI_COMPRESS_QUANTIZE_INT_H
 
+#include "compress/prepare.h"
 #include "compress/quantize.h"
 
 /* A product that may get 8 bits. */

@@ -90,7 +90,8 @@ static void want_result(struct quant_job *j, struct sumi_value *v) {
 
 static bool all_like(const struct sumi_node *node, const struct between *b, const bool *like) {
   const int n = b->all ? node->n_in : 1;
-  if (node->n_captured || !is_plain(node) || (quant_is(node, "Clip") && !is_clamp(node))) return false;
+  if (node->n_captured || node->inlined || !is_plain(node) || (quant_is(node, "Clip") && !is_clamp(node)))
+    return false;
   for (int i = 0; i < n; i++)
     if (i >= node->n_in || !is_float(node->in[i]) || node->in[i]->constant || !like[node->in[i]->id])
       return false;

@@ -35,6 +35,7 @@ static const char *refusal(const struct quant_job *j, const struct sumi_layer *l
   const struct sumi_node *node = l->node;
   const bool gemm = quant_is(node, "Gemm");
   if (is_named(j, l)) return "asked for";
+  if (node->inlined) return "it stands in a local function of the file";
   if (!gemm && !quant_is(node, "Conv") && !quant_is(node, "MatMul"))
     return "only Conv, Gemm and MatMul have an 8-bit form";
   if (l->weight->constant->dtype != SUMI_FLOAT32) return "its weights are not float32";

@@ -72,6 +72,7 @@ static sumi_status copy_nodes(const struct sumi_graph *from, struct sumi_graph *
     if (m) {
       m->n_captured = n->n_captured;
       m->made_up = n->made_up;
+      m->inlined = n->inlined;
     }
     status = m ? sumi_node_copy_attrs(n, m, err) : sumi_err_set(err, SUMI_E_MEMORY, "out of memory");
   }

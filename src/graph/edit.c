@@ -51,6 +51,12 @@ void sumi_graph_remove_node(struct sumi_graph *g, struct sumi_node *node) {
   node->graph = NULL;
 }
 
+void sumi_node_set_output(struct sumi_node *node, int i, struct sumi_value *v) {
+  if (node->out[i] && node->out[i]->producer == node) node->out[i]->producer = NULL;
+  node->out[i] = v;
+  v->producer = node;
+}
+
 static void drop_removed(struct sumi_graph *g) {
   size_t n = 0;
   for (size_t i = 0; i < g->n_node; i++)

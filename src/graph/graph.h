@@ -96,6 +96,7 @@ struct sumi_node {
   int version;                   /* the operator set version its meaning follows */
   struct sumi_value **in, **out; /* NULL = optional one not given; changed by the functions below only */
   int n_in, n_out, cap_in;
+  bool inlined;   /* it stands in a local function of the file, not in its main graph */
   bool made_up;   /* the name: such a node gives way to one that is given it, and prints without */
   int n_captured; /* the last so many inputs are what the bodies capture: every body's last inputs take them */
   struct sumi_use *use; /* [n_in] */
@@ -177,6 +178,8 @@ struct sumi_node *sumi_graph_add_node(struct sumi_graph *g, const char *name, co
  * memory. */
 void sumi_node_set_input(struct sumi_node *node, int i, struct sumi_value *value);
 bool sumi_node_add_input(struct sumi_node *node, struct sumi_value *value);
+/* Output i becomes v, which nothing makes (its node was taken out); what it was is made by nothing then. */
+void sumi_node_set_output(struct sumi_node *node, int i, struct sumi_value *v);
 /* Takes the inputs from n on away. */
 void sumi_node_keep_inputs(struct sumi_node *node, int n);
 

@@ -140,6 +140,7 @@ sumi_status sumi_onnx_import_node(struct sumi_onnx_importer *im, struct sumi_onn
   struct sumi_node *node =
       sumi_graph_add_node(scope->graph, name, op, op_name, (int)version, in, n_in, out, n_out);
   if (!node) SUMI_FAIL_MEMORY(err);
+  node->inlined = scope->frame->function != NULL;
   SUMI_TRY(sumi_onnx_import_attrs(im, scope, node, p->attribute, err));
   return check_ports(node, err);
 }

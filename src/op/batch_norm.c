@@ -27,6 +27,26 @@ static bool per_element(const struct sumi_node *node) {
   return node->version < 9 && !sumi_attr_int(node, "spatial", 1);
 }
 
+/* Input i, where it is such a constant; NULL = it is not. */
+static const float *fixed_input(const struct sumi_node *node, int i, int64_t channels) {
+  const struct sumi_tensor *t = sumi_op_weight(node, i);
+  return t && t->dtype == SUMI_FLOAT32 && sumi_tensor_count(t) == channels ? t->data : NULL;
+}
+
+bool sumi_batch_norm_fixed(const struct sumi_node *node, int64_t channels, struct sumi_batch_norm *out) {
+  if (!sumi_streq(node->op->name, "BatchNormalization") || sumi_batch_norm_trains(node) ||
+      per_element(node) || node->n_in != 5 || !node->in[0] || !node->out[0])
+    return false;
+  for (int i = 1; i < node->n_out; i++)
+    if (node->out[i]) return false;
+  *out = (struct sumi_batch_norm){.scale = fixed_input(node, 1, channels),
+                                  .bias = fixed_input(node, 2, channels),
+                                  .mean = fixed_input(node, 3, channels),
+                                  .var = fixed_input(node, 4, channels),
+                                  .epsilon = sumi_attr_float(node, "epsilon", 1e-5f)};
+  return out->scale && out->bias && out->mean && out->var;
+}
+
 static sumi_status batch_infer(struct sumi_infer *ctx) {
   const struct sumi_info *x = &ctx->in[0];
   if (x->rank == 0) SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "the input is a scalar");

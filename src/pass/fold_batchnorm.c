@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "op/batch_norm.h"
 #include "op/ops.h"
 #include "pass/pass.h"
 
@@ -15,28 +16,18 @@ static const struct sumi_tensor *constant_f32(const struct sumi_node *node, int 
   return t && t->dtype == SUMI_FLOAT32 && (count < 0 || sumi_tensor_count(t) == count) ? t : NULL;
 }
 
-static bool only_output_0(const struct sumi_node *node) {
-  for (int i = 1; i < node->n_out; i++)
-    if (node->out[i]) return false;
-  return node->out[0] != NULL;
-}
-
 enum { B = 2, S = 4 }; /* inputs of sumi.FConv */
 
 struct parts {
   struct sumi_node *conv;
-  const struct sumi_tensor *w, *b, *scale, *bias, *mean, *var;
+  const struct sumi_tensor *w, *b;
+  struct sumi_batch_norm norm;
   const double *factor; /* [channels] that the convolution has already; NULL = none */
   int64_t channels;
 };
 
 static bool match(const struct sumi_node *bn, struct parts *p) {
-  if (!sumi_streq(bn->op->name, "BatchNormalization") || !only_output_0(bn) || bn->n_in != 5 || !bn->in[0])
-    return false;
-  if (sumi_attr_int(bn, "training_mode", 0) || (bn->version < 7 && !sumi_attr_int(bn, "is_test", 0)) ||
-      !sumi_attr_int(bn, "spatial", 1))
-    return false;
-  p->conv = bn->in[0]->producer;
+  p->conv = bn->n_in && bn->in[0] ? bn->in[0]->producer : NULL;
   if (!p->conv || bn->in[0]->n_use != 1) return false;
   const bool again = p->conv->op == &sumi_op_fconv; /* behind another BatchNormalization */
   if (!again && !sumi_streq(p->conv->op->name, "Conv")) return false;
@@ -46,12 +37,7 @@ static bool match(const struct sumi_node *bn, struct parts *p) {
   p->channels = p->w->dim[0];
   const bool has_bias = p->conv->n_in > B && p->conv->in[B];
   p->b = constant_f32(p->conv, B, p->channels);
-  if (has_bias != (p->b != NULL)) return false;
-  p->scale = constant_f32(bn, 1, p->channels);
-  p->bias = constant_f32(bn, 2, p->channels);
-  p->mean = constant_f32(bn, 3, p->channels);
-  p->var = constant_f32(bn, 4, p->channels);
-  return p->scale && p->bias && p->mean && p->var;
+  return has_bias == (p->b != NULL) && sumi_batch_norm_fixed(bn, p->channels, &p->norm);
 }
 
 /* A constant [n] of dtype, whose elements are at *data. */
@@ -82,11 +68,10 @@ static sumi_status fold(struct sumi_graph *g, struct sumi_node *bn, const struct
   if (!sv || !bv) SUMI_FAIL_MEMORY(err);
   double *s = factor;
   float *b = bias;
-  const double epsilon = sumi_attr_float(bn, "epsilon", 1e-5f);
   for (int64_t m = 0; m < p->channels; m++) {
     const double b0 = p->b ? ((const float *)p->b->data)[m] : 0;
-    s[m] = ((const float *)p->scale->data)[m] / sqrt(((const float *)p->var->data)[m] + epsilon);
-    b[m] = (float)((b0 - ((const float *)p->mean->data)[m]) * s[m] + ((const float *)p->bias->data)[m]);
+    s[m] = p->norm.scale[m] / sqrt(p->norm.var[m] + p->norm.epsilon);
+    b[m] = (float)((b0 - p->norm.mean[m]) * s[m] + p->norm.bias[m]);
     if (p->factor) s[m] *= p->factor[m];
   }
   if (!set_input(p->conv, B, bv) || !set_input(p->conv, S, sv)) SUMI_FAIL_MEMORY(err);
