@@ -7,7 +7,8 @@
 
 struct antoum_areas antoum_areas(const struct sumi_card *card) {
   const uint32_t sram = (uint32_t)SUMI_CARD_VALUE(&card->profile, sram_bytes);
-  return (struct antoum_areas){.values = sram / 16 * 12, .weights = sram / 16 * 14, .scratch = sram, .end = sram};
+  return (struct antoum_areas){
+      .values = sram / 16 * 12, .weights = sram / 16 * 14, .scratch = sram, .end = sram};
 }
 
 struct compiler {
