@@ -63,8 +63,8 @@ def sentences(n):
     return tokens(np.array([tokenizer.encode(text).ids[:SEQUENCE] for text in joined], np.int64))
 
 
-def random_tokens(n):
-    return tokens(np.random.default_rng(1).integers(3, 900, (n, SEQUENCE), dtype=np.int64))
+def random_tokens(n, sequence=SEQUENCE):
+    return tokens(np.random.default_rng(1).integers(3, 900, (n, sequence), dtype=np.int64))
 
 
 def random_images(n):

@@ -101,6 +101,20 @@ NETWORKS = {
         Network("cifar10_resnet", trained("trained/cifar10_resnet.onnx"), feeds.cifar_images),
     ]
 }
+# For the card alone: its float32 file of 1.3 GB takes minutes to quantise.
+CARD = {
+    n.name: n
+    for n in [
+        Network(
+            "bert_large",
+            generated("bert_large"),
+            lambda n: feeds.random_tokens(n, 384),
+            "matmul",
+            ["MatMul"],
+            precisions=("int8",),
+        )
+    ]
+}
 # More float32 rows: convolutional networks of others, and published architectures with seeded weights.
 FLOAT32 = [
     Network(os.path.splitext(os.path.basename(file))[0], make, None, precisions=("float32",))
@@ -135,7 +149,7 @@ def given(path):
 
 def find(names):
     """The networks of a list of names; "float32" is a list of its own, anything else the path of a file."""
-    known = NETWORKS | {n.name: n for n in FLOAT32}
+    known = NETWORKS | CARD | {n.name: n for n in FLOAT32}
     found = []
     for name in names:
         if name == "float32":
