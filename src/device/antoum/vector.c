@@ -257,6 +257,24 @@ static sumi_status emit_word(const struct antoum_cell_job *job, const struct vec
   return antoum_emit(job->w, &word, touch, n_touch, 0);
 }
 
+/* Long words are cut along their outermost loop, so that what reads their first results need not wait for the last. */
+static void cut_long(const struct antoum_cell_job *job, const struct vector *v, const struct antoum_nest *t,
+                     const int loop[WORD_LOOPS], int64_t *block) {
+  enum { PIECES = 4, LEAST_CYCLES = 1024 };
+  const int64_t lanes = SUMI_CARD_VALUE(job->w->profile, vpu_lanes);
+  double cycles = v->cost / (double)lanes;
+  int outer = -1;
+  for (int k = WORD_LOOPS - 1; k >= 0; k--) {
+    if (loop[k] < 0) continue;
+    cycles *= (double)block[loop[k]];
+    if (block[loop[k]] >= PIECES) outer = loop[k];
+  }
+  const int64_t pieces = cycles < PIECES * LEAST_CYCLES ? (int64_t)(cycles / LEAST_CYCLES) : PIECES;
+  const int from_last = outer < 0 ? 0 : t->rank - 1 - outer;
+  if (pieces < 2 || outer < 0 || (from_last < t->fixed && t->whole >> from_last & 1)) return;
+  block[outer] = (block[outer] + pieces - 1) / pieces;
+}
+
 static sumi_status emit_part(const struct antoum_cell_job *job, const struct antoum_nest *t,
                              const int64_t *first, void *user) {
   const struct vector *v = user;
@@ -273,6 +291,7 @@ static sumi_status emit_part(const struct antoum_cell_job *job, const struct ant
                            SUMI_CARD_MOST_ELEMENTS);
     elements *= block[loop[k]];
   }
+  cut_long(job, v, t, loop, block);
   const int64_t words = antoum_boxes_count(t->rank, t->n, block);
   if (words > ANTOUM_MOST_STEPS)
     return antoum_refuse(job, "%lld vector words, the most is %d", (long long)words, ANTOUM_MOST_STEPS);
