@@ -78,8 +78,12 @@ bool sim_walk_check(struct sumi_sim *sim, struct sim_job *job, const struct sim_
   }
   if (job->n_spans < SIM_SPANS)
     job->span[job->n_spans++] = (struct sim_span){(uint8_t)core, in_acc, write, byte + lo, byte + hi};
-  uint8_t *memory = in_acc ? sim->core[core].acc : sim->core[core].sram;
-  *base = memory ? memory + byte : NULL;
+  uint8_t **memory = in_acc ? &sim->core[core].acc : &sim->core[core].sram;
+  if (!*memory && !sim->options.timing_only && !(*memory = sumi_alloc(sim->a, (size_t)size))) {
+    if (in_acc) SIM_REFUSE(f, ACC, w->at, UINT64_MAX); /* the host has no memory for it */
+    SIM_REFUSE(f, SRAM, w->at, UINT64_MAX);
+  }
+  *base = *memory ? *memory + byte : NULL;
   if (owner) *owner = in_acc ? -1 : core;
   return true;
 }

@@ -50,11 +50,6 @@ static bool allocate(struct sumi_sim *sim) {
   sim->page = sumi_alloc(sim->a, sim->n_pages * sizeof *sim->page);
   if (!sim->page) return false;
   if (sim->options.timing_only) return true;
-  for (int c = 0; c < sim->n_cores; c++) {
-    sim->core[c].sram = sumi_alloc(sim->a, (size_t)SIM_P(sim, sram_bytes));
-    sim->core[c].acc = sumi_alloc(sim->a, (size_t)SIM_P(sim, acc_bytes));
-    if (!sim->core[c].sram || !sim->core[c].acc) return false;
-  }
   sim->planes = sumi_alloc(sim->a, SIM_PLANES_BYTES);
   if (SIM_P(sim, dual)) sim->pairs = sumi_alloc(sim->a, sim_pairs_bytes(sim));
   return sim->planes && (sim->pairs || !SIM_P(sim, dual));

@@ -61,7 +61,7 @@ struct sim_queue {
 };
 
 struct sim_core {
-  uint8_t *sram, *acc; /* NULL in timing-only mode */
+  uint8_t *sram, *acc; /* come to life when a word first touches them; never in timing-only mode */
   struct sim_queue queue[SUMI_CARD_ENGINES];
   uint8_t token[SUMI_CARD_ENGINES][SUMI_CARD_ENGINES]; /* [to][from] */
   struct sim_job job[SIM_CORE_JOBS];
@@ -182,7 +182,8 @@ struct sim_walk {
   uint64_t n[6];
   int64_t step[6];
 };
-/* Checks that all of it lies inside; adds the span; *base becomes where `at` points (NULL in timing-only mode), *owner whose memory.
+/* Checks that all of it lies inside; adds the span; *base becomes where `at` points (NULL in timing-only mode, else zeros where nobody
+ * has written), *owner whose memory.
  * align: of at and of all steps. SUMI_CARD_ACC is refused unless acc. */
 bool sim_walk_check(struct sumi_sim *sim, struct sim_job *job, const struct sim_walk *walk, uint32_t align,
                     bool acc, bool write, uint8_t **base, int *owner, struct sim_failure *f);

@@ -1,4 +1,4 @@
-"""Runs sumi check on the ONNX backend tests, on devices ref and cpu: conformance.py MODE
+"""Runs sumi check on the ONNX backend tests, on devices ref and cpu, and as given on the simulated card: conformance.py MODE
 
 MODE is given, or one of the changed copies that modes.py makes: symbolic, constant, sparse. In mode sparse, device ref is
 held against another engine and device cpu against ref.
@@ -98,7 +98,8 @@ def check(mode, folder, device):
 def main():
     mode = sys.argv[1]
     folder = cases_of(mode)
-    right = [check(mode, folder, device) for device in ("ref", "cpu")]
+    devices = ("ref", "cpu") + (("antoum",) if mode == "given" else ())
+    right = [check(mode, folder, device) for device in devices]
     sys.exit(0 if all(right) else 1)
 
 
