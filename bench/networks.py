@@ -10,7 +10,7 @@ symbolic, "N".
 resnet50     He et al. 2015, arXiv 1512.03385, v1.5: the stride is in the 3x3 convolution
 mobilenetv2  Sandler et al. 2018, arXiv 1801.04381, width 1
 bert_base    Devlin et al. 2018, arXiv 1810.04805: 12 layers of 768 with 12 heads, as PyTorch exports it
-bert_large   the same: 24 layers of 1024 with 16 heads, over 384 tokens
+bert_base_384, bert_large   the same over 384 tokens; 24 layers of 1024 with 16 heads over 384 tokens
 """
 
 import sys
@@ -214,11 +214,15 @@ def bert_base():
     return Bert().build("bert_base")
 
 
+def bert_base_384():
+    return Bert(sequence=384).build("bert_base_384")
+
+
 def bert_large():
     return Bert(layers=24, width=1024, heads=16, inner=4096, sequence=384).build("bert_large")
 
 
-GENERATED = {"resnet50": resnet50, "mobilenetv2": mobilenetv2, "bert_base": bert_base, "bert_large": bert_large}
+GENERATED = {f.__name__: f for f in (resnet50, mobilenetv2, bert_base, bert_base_384, bert_large)}
 
 if __name__ == "__main__":
     if len(sys.argv) != 3 or sys.argv[1] not in GENERATED:
