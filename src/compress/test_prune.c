@@ -40,19 +40,19 @@ static int tear_down(void **state) {
 static void add_weights(struct sumi_text *t, const char *name, int k, int n, uint64_t seed) {
   struct sumi_random r;
   sumi_random_init(&r, seed);
-  sumi_text_add(t, "%s float[%d,%d] %s = {", seed > 1 ? "," : "", k, n, name);
+  sumi_text_add(t, "%s float[%d,%d] %s = {", name[1] > '0' ? "," : "", k, n, name);
   for (int i = 0; i < k * n; i++) sumi_text_add(t, "%s%.5f", i ? ", " : "", sumi_random_normal(&r) / 4);
   sumi_text_add(t, "}");
 }
 
-/* batch: "N", or the only one it takes */
-static struct sumi_graph *network_of(const char *batch) {
+/* batch: "N", or the only one it takes; seed: of the first layer */
+static struct sumi_graph *network_of(const char *batch, uint64_t seed) {
   struct sumi_text t;
   struct sumi_graph *g = NULL;
   struct sumi_err err = SUMI_ERR_INIT;
   sumi_text_init(&t, sumi_allocator_default());
   sumi_text_add(&t, "<opset_import: [\"\": 17]> g (float[%s,16] x) => (float[%s,4] y) <", batch, batch);
-  add_weights(&t, "w0", 16, 24, 1);
+  add_weights(&t, "w0", 16, 24, seed);
   add_weights(&t, "w1", 24, 16, 2);
   add_weights(&t, "w2", 16, 8, 3);
   add_weights(&t, "w3", 8, 4, 4);
@@ -66,7 +66,7 @@ static struct sumi_graph *network_of(const char *batch) {
   return g;
 }
 
-static struct sumi_graph *network(void) { return network_of("N"); }
+static struct sumi_graph *network(void) { return network_of("N", 1); }
 
 struct data {
   float x[DATA];
@@ -152,7 +152,7 @@ static void test_patterns(void **state) {
     o.pattern = cases[i].pattern;
     o.sparsity = cases[i].sparsity;
     sumi_changes_init(&changes, sumi_allocator_default());
-    if (sumi_prune(g, 1, &o, &changes, &info, &err) != SUMI_OK)
+    if (sumi_prune(g, NULL, 1, &o, &changes, &info, &err) != SUMI_OK)
       fail_msg("%s: %s", cases[i].pattern, err.text);
     assert_int_equal(sumi_pattern_parse(cases[i].pattern, &pattern, NULL), SUMI_OK);
     assert_int_equal(info.pruned, 2);
@@ -205,7 +205,7 @@ static sumi_status job(struct sumi_graph *g, const struct data *d, struct stoppe
   o.on_progress = on_progress;
   o.user = s;
   sumi_changes_init(&changes, sumi_allocator_default());
-  const sumi_status status = sumi_prune(g, 1, &o, &changes, &info, NULL);
+  const sumi_status status = sumi_prune(g, NULL, 1, &o, &changes, &info, NULL);
   *resumed = info.resumed;
   sumi_changes_fini(&changes);
   return status;
@@ -267,7 +267,7 @@ static void check_refusal(const struct sumi_prune_options *o, struct sumi_graph 
   struct sumi_prune_info info;
   struct sumi_err err = SUMI_ERR_INIT;
   sumi_changes_init(&changes, sumi_allocator_default());
-  const sumi_status status = sumi_prune(take_graph, 1, o, &changes, &info, &err);
+  const sumi_status status = sumi_prune(take_graph, NULL, 1, o, &changes, &info, &err);
   if (status == SUMI_OK || !strstr(err.text, says)) fail_msg("'%s' is not in '%s'", says, err.text);
   sumi_changes_fini(&changes);
   sumi_graph_free(take_graph);
@@ -329,7 +329,7 @@ static void test_refused_networks(void **state) {
   struct sumi_changes changes;
   struct sumi_prune_info info;
   sumi_changes_init(&changes, sumi_allocator_default());
-  assert_int_equal(sumi_prune(g, 1, &o, &changes, &info, NULL), SUMI_OK);
+  assert_int_equal(sumi_prune(g, NULL, 1, &o, &changes, &info, NULL), SUMI_OK);
   check_refusal(&o, g, "already sparse");
   sumi_changes_fini(&changes);
   static const char quantised[] = "<opset_import: [\"\": 17]> g (float[N,4] x) => (float[N,2] y) <int8[4,2] "
@@ -363,7 +363,7 @@ static void test_search(void **state) {
     o.budget = budgets[i];
     o.ends = true;
     sumi_changes_init(&changes, sumi_allocator_default());
-    if (sumi_prune(g, 1, &o, &changes, &info, &err) != SUMI_OK) fail_msg("%s", err.text);
+    if (sumi_prune(g, NULL, 1, &o, &changes, &info, &err) != SUMI_OK) fail_msg("%s", err.text);
     double kept = 0, weights = 0;
     for (int k = 0; k < 4; k++) {
       char name[] = {'w', (char)('0' + k), 0};
@@ -382,11 +382,12 @@ static void test_search(void **state) {
 
 static bool stop_tuning(void *user, const struct sumi_progress *p) { return !sumi_streq(p->what, user); }
 
-static sumi_status tune(struct sumi_graph *g, const struct sumi_prune_options *o,
-                        struct sumi_prune_info *info, size_t *constants, struct sumi_err *err) {
+static sumi_status tune_towards(struct sumi_graph *g, const struct sumi_graph *teacher,
+                                const struct sumi_prune_options *o, struct sumi_prune_info *info,
+                                size_t *constants, struct sumi_err *err) {
   struct sumi_changes changes;
   sumi_changes_init(&changes, sumi_allocator_default());
-  const sumi_status status = sumi_prune(g, 1, o, &changes, info, err);
+  const sumi_status status = sumi_prune(g, teacher, 1, o, &changes, info, err);
   *constants = 0;
   for (size_t k = 0; k < changes.n; k++) {
     const struct sumi_change *c = &changes.change[k];
@@ -396,6 +397,11 @@ static sumi_status tune(struct sumi_graph *g, const struct sumi_prune_options *o
   }
   sumi_changes_fini(&changes);
   return status;
+}
+
+static sumi_status tune(struct sumi_graph *g, const struct sumi_prune_options *o,
+                        struct sumi_prune_info *info, size_t *constants, struct sumi_err *err) {
+  return tune_towards(g, NULL, o, info, constants, err);
 }
 
 /* The zeros of the pruned layers, and no others; whether what is kept has moved. */
@@ -423,7 +429,7 @@ static void test_tuning(void **state) {
   assert_true(info.pruned_loss < 0 && info.tuning_s == 0 && n == 2);
   const double before = info.loss;
   for (int kinds = 1; kinds < 5; kinds++) {
-    struct sumi_graph *g = network_of(kinds < 4 ? "N" : "16"); /* runs of neighbours then */
+    struct sumi_graph *g = network_of(kinds < 4 ? "N" : "16", 1); /* runs of neighbours then */
     o.reconstruct = kinds & 1 ? 40 : 0;
     o.finetune = kinds & 6 ? 40 : 0;
     o.tune_rate = 3e-3;
@@ -435,6 +441,56 @@ static void test_tuning(void **state) {
     sumi_graph_free(g);
   }
   sumi_graph_free(untuned);
+}
+
+/* The options of finetune that say towards what, on what and how: each leads elsewhere. */
+static void test_finetuning(void **state) {
+  (void)state;
+  struct data d;
+  struct sumi_prune_info info;
+  struct sumi_err err = SUMI_ERR_INIT;
+  size_t n;
+  int64_t labels[N];
+  fill(&d);
+  for (int i = 0; i < N; i++) labels[i] = i % 3;
+  struct sumi_prune_options o = options_of(&d);
+  const struct sumi_samples own = {
+      .size = sizeof own, .n = 32, .get = o.samples->get, .user = o.samples->user};
+  struct sumi_samples labelled = *o.samples;
+  labelled.labels = labels;
+  struct sumi_graph *result[7];
+  o.finetune = 10;
+  o.batch = 16;
+  o.tune_loss = "kl";
+  for (int i = 0; i < 7; i++) {
+    struct sumi_prune_options p = o;
+    struct sumi_graph *teacher = NULL;
+    if (i == 1) p.samples = &labelled, p.label_share = 0.5;
+    if (i == 2) p.temperature = 3;
+    if (i == 3) p.tune_samples = &own;
+    if (i == 4) p.tune_batch = 8;
+    if (i == 5) p.tune_precision = "bf16";
+    if (i == 6) teacher = network_of("N", 9);
+    result[i] = network();
+    if (tune_towards(result[i], teacher, &p, &info, &n, &err) != SUMI_OK) fail_msg("%s", err.text);
+    for (int k = 0; k < i; k++)
+      if (same_zeros(result[i], result[k], "w1")) fail_msg("%d and %d are the same", i, k);
+    sumi_graph_free(teacher);
+  }
+  for (int i = 0; i < 7; i++) sumi_graph_free(result[i]);
+  o.label_share = 0.5;
+  check_refusal(&o, network(), "without labels");
+}
+
+/* Counts the steps of finetuning, and stops at one of them. */
+struct later {
+  size_t wanted, steps;
+};
+
+static bool stop_later(void *user, const struct sumi_progress *p) {
+  struct later *l = user;
+  l->steps += strcmp(p->what, "finetune") == 0;
+  return l->steps < l->wanted;
 }
 
 /* Stopped while it tunes, a job has all its layers, and ends as if it had not been stopped. */
@@ -458,6 +514,27 @@ static void test_tuning_stopped(void **state) {
   assert_int_equal(tune(resumed, &o, &info, &n, &err), SUMI_OK);
   assert_int_equal(info.resumed, 2);
   for (int i = 0; i < 4; i++) assert_true(same_zeros(whole, resumed, (char[]){'w', (char)('0' + i), 0}));
+  /* in the second epoch: the first one is not done again */
+  struct later later = {.wanted = 3};
+  struct sumi_graph *late = network(), *again = network();
+  o.resume = false;
+  o.reconstruct = 0;
+  o.on_progress = stop_later;
+  o.user = &later;
+  assert_int_equal(tune(late, &o, &info, &n, &err), SUMI_E_STATE);
+  later = (struct later){.wanted = SIZE_MAX};
+  assert_int_equal(tune(again, &o, &info, &n, &err), SUMI_OK);
+  const size_t left = later.steps;
+  later = (struct later){.wanted = SIZE_MAX};
+  sumi_graph_free(late);
+  o.state = NULL;
+  assert_int_equal(tune(late = network(), &o, &info, &n, &err), SUMI_OK);
+  assert_int_equal(left, later.steps - 3);
+  for (int i = 0; i < 4; i++) assert_true(same_zeros(late, again, (char[]){'w', (char)('0' + i), 0}));
+  sumi_graph_free(late);
+  sumi_graph_free(again);
+  o.state = state_path;
+  o.on_progress = NULL;
   o.reconstruct = o.finetune = 0; /* the pruned network alone can be had from there, too */
   assert_int_equal(tune(layers, &o, &info, &n, &err), SUMI_OK);
   assert_int_equal(info.resumed, 2);
@@ -508,7 +585,7 @@ int main(void) {
       cmocka_unit_test(test_refused_options),  cmocka_unit_test(test_refused_data),
       cmocka_unit_test(test_refused_networks), cmocka_unit_test(test_search),
       cmocka_unit_test(test_tuning),           cmocka_unit_test(test_tuning_stopped),
-      cmocka_unit_test(test_refused_tuning),
+      cmocka_unit_test(test_refused_tuning),   cmocka_unit_test(test_finetuning),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
