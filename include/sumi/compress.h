@@ -156,7 +156,7 @@ struct sumi_prune_info {
  * The model is one that was loaded from an ONNX file; it does not change. path appears whole or not at all. info may be
  * NULL. Stopped while it tunes, it keeps the pruned layers in the state, and of finetune where it was and the last whole epoch: the same
  * job goes on from there, with other options of tuning it tunes anew; without epochs it gives the pruned network at once. Refused, with a sentence: samples that are too few, of the wrong shape or not finite, a network that is sparse
- * already or quantised, a pattern that no layer can have, a speed-up that cannot be reached; and before anything is pruned, tuning through
+ * already (with epochs of tuning it is tuned further, its zeros as they are) or quantised, a pattern that no layer can have, a speed-up that cannot be reached; and before anything is pruned, tuning through
  * an operator without a gradient, or of weights that are not float32. */
 SUMI_API sumi_status sumi_model_prune_file(const struct sumi_model *model, const char *path,
                                            const struct sumi_prune_options *options,

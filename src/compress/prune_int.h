@@ -49,7 +49,7 @@ struct sumi_prune_job {
 /* ---- prune_layers.c ---- */
 
 /* Finds the layers and says which are pruned: those that were named, else those that pay and can have the pattern. Refuses
- * networks that are quantised or sparse already. */
+ * networks that are quantised or sparse already; where these are to be tuned, layers that have their zeros are done. */
 sumi_status sumi_prune_choose(struct sumi_prune_job *job);
 
 /* Whether the pattern itself says how much stays, and the share. */
