@@ -7,12 +7,15 @@
 #include "common/page.h"
 #include "common/samples.h"
 
+enum { TUNE_COLUMNS = 4 }; /* every shape of a batch is a plan of three sessions */
+
 struct prune_options {
   struct cli_samples_options samples;
   struct cli_list layers, skip;
   const char *output, *pattern, *method, *budget, *resume, *report, *loss;
-  double sparsity, speedup, rate;
-  int64_t threads, max_bytes, reconstruct, finetune;
+  const char *precision, *teacher;
+  double sparsity, speedup, rate, label_share, temperature;
+  int64_t threads, max_bytes, reconstruct, finetune, tune_samples, tune_batch;
   bool ends, augment;
 };
 
@@ -211,43 +214,53 @@ static int refuse(sumi_status s, const struct sumi_err *err, const char *state) 
   return s == SUMI_E_IO || s == SUMI_E_MEMORY ? CLI_RESOURCE : s == SUMI_E_ARG ? CLI_WRONG : CLI_REFUSED;
 }
 
-static int prune_model(const struct sumi_model *model, const char *path, const struct prune_options *o,
-                       struct cli_samples *samples, const char *state, json_t **report) {
+static int prune_model(const struct sumi_model *model, const struct sumi_model *teacher, const char *path,
+                       const struct prune_options *o, struct cli_samples *samples,
+                       struct cli_samples *tune_samples, const char *state, json_t **report) {
   struct sumi_err err = SUMI_ERR_INIT;
   struct sumi_prune_info info = {.size = sizeof info};
   struct run run = {.progress = cli_progress_start("pruning", 100), .layers = json_array()};
-  const struct sumi_prune_options options = {.size = sizeof options,
-                                             .pattern = o->pattern,
-                                             .sparsity = o->sparsity,
-                                             .speedup = o->speedup,
-                                             .method = o->method,
-                                             .budget = o->budget,
-                                             .layers = o->layers.item,
-                                             .n_layers = o->layers.n,
-                                             .skip = o->skip.item,
-                                             .n_skip = o->skip.n,
-                                             .ends = o->ends,
-                                             .samples = o->samples.data ? &samples->samples : NULL,
-                                             .batch = (size_t)o->samples.batch,
-                                             .threads = (int)o->threads,
-                                             .max_bytes = (size_t)o->max_bytes << 20,
-                                             .state = state,
-                                             .resume = o->resume != NULL,
-                                             .on_progress = on_progress,
-                                             .on_layer = on_layer,
-                                             .user = &run,
-                                             .reconstruct = (size_t)o->reconstruct,
-                                             .finetune = (size_t)o->finetune,
-                                             .tune_loss = o->loss,
-                                             .tune_rate = o->rate,
-                                             .augment = o->augment};
+  const struct sumi_prune_options options = {
+      .size = sizeof options,
+      .pattern = o->pattern,
+      .sparsity = o->sparsity,
+      .speedup = o->speedup,
+      .method = o->method,
+      .budget = o->budget,
+      .layers = o->layers.item,
+      .n_layers = o->layers.n,
+      .skip = o->skip.item,
+      .n_skip = o->skip.n,
+      .ends = o->ends,
+      .samples = o->samples.data ? &samples->samples : NULL,
+      .batch = (size_t)o->samples.batch,
+      .threads = (int)o->threads,
+      .max_bytes = (size_t)o->max_bytes << 20,
+      .state = state,
+      .resume = o->resume != NULL,
+      .on_progress = on_progress,
+      .on_layer = on_layer,
+      .user = &run,
+      .reconstruct = (size_t)o->reconstruct,
+      .finetune = (size_t)o->finetune,
+      .tune_loss = o->loss,
+      .tune_rate = o->rate,
+      .augment = o->augment,
+      .tune_samples = tune_samples->samples.n ? &tune_samples->samples : NULL,
+      .tune_batch = (size_t)o->tune_batch,
+      .label_share = o->label_share,
+      .temperature = o->temperature,
+      .tune_precision = o->precision,
+      .teacher = teacher};
   catch_interrupts();
   const sumi_status s = sumi_model_prune_file(model, o->output, &options, &info, &err);
   signal(SIGINT, SIG_DFL);
   cli_progress_end(&run.progress);
   if (s != SUMI_OK) {
     json_decref(run.layers);
-    return o->samples.data && samples->status != CLI_GO_ON ? samples->status : refuse(s, &err, state);
+    if (o->samples.data && samples->status != CLI_GO_ON) return samples->status;
+    if (tune_samples->samples.n && tune_samples->status != CLI_GO_ON) return tune_samples->status;
+    return refuse(s, &err, state);
   }
   if (info.resumed) cli_note("%zu layers of '%s' were done already", info.resumed, path);
   *report = report_of(&info, o->pattern ? o->pattern : "1x1", run.layers);
@@ -255,17 +268,24 @@ static int prune_model(const struct sumi_model *model, const char *path, const s
 }
 
 static int prune(const char *path, const struct prune_options *o) {
-  struct sumi_model *model = NULL;
-  struct cli_samples samples = {0};
+  struct sumi_model *model = NULL, *teacher = NULL;
+  struct cli_samples samples = {0}, tune_samples = {0};
+  struct cli_samples_options tune_options = o->samples;
   json_t *report = NULL;
   if (!o->output) return cli_wrong("where to? give -o OUT.onnx");
   char *state = o->resume ? cli_strdup(o->resume) : cli_printf("%s.state", o->output);
   int status = cli_open_model(path, &model);
+  if (status == CLI_GO_ON && o->teacher) status = cli_open_model(o->teacher, &teacher);
   if (status == CLI_GO_ON && o->samples.data) status = cli_samples_open(&o->samples, model, &samples);
+  tune_options.limit = o->tune_samples;
+  tune_options.multiple = TUNE_COLUMNS;
+  if (status == CLI_GO_ON && o->samples.data && o->finetune && o->tune_samples >= 0)
+    status = cli_samples_open(&tune_options, model, &tune_samples);
   if (status == CLI_GO_ON && !o->samples.data && !o->method)
     cli_note("without --calib only the size of weights counts (--method magnitude), which loses the most "
              "accuracy");
-  if (status == CLI_GO_ON) status = prune_model(model, path, o, &samples, state, &report);
+  if (status == CLI_GO_ON)
+    status = prune_model(model, teacher, path, o, &samples, &tune_samples, state, &report);
   if (status == CLI_GO_ON && o->report) status = write_page(o->report, path, report);
   if (status == CLI_GO_ON && cli_wants_json()) {
     status = cli_print_json(json_incref(report));
@@ -275,13 +295,15 @@ static int prune(const char *path, const struct prune_options *o) {
   }
   json_decref(report);
   cli_samples_fini(&samples);
+  cli_samples_fini(&tune_samples);
   sumi_model_unref(model);
+  sumi_model_unref(teacher);
   free(state);
   return status;
 }
 
 int cli_prune(int argc, char **argv) {
-  struct prune_options o = {.samples.limit = CLI_SAMPLES_LIMIT};
+  struct prune_options o = {.samples.limit = CLI_SAMPLES_LIMIT, .tune_samples = -1};
   struct cli_list arguments = {0};
   const struct cli_option options[] = {
       {"output", 'o', CLI_TEXT, &o.output, "OUT.onnx", "the file to write", 0, 0},
@@ -301,6 +323,18 @@ int cli_prune(int argc, char **argv) {
        "tune what is left, block by block, in so many passes over the samples (0)", 0, 1e6},
       {"finetune", 0, CLI_WHOLE, &o.finetune, "EPOCHS",
        "then tune the whole network towards the dense one's outputs (0)", 0, 1e6},
+      {"tune-samples", 0, CLI_WHOLE, &o.tune_samples, "N",
+       "of finetune: so many samples of --calib, spread evenly (as --samples; 0: all)", 0, 1e9},
+      {"tune-batch", 0, CLI_WHOLE, &o.tune_batch, "N", "of finetune: samples in a step (as --batch)", 1,
+       65536},
+      {"labels", 0, CLI_NUMBER, &o.label_share, "SHARE",
+       "of finetune, loss kl: share of the cross entropy with the classes of --calib, as sumi eval (0)", 0,
+       1},
+      {"temperature", 0, CLI_NUMBER, &o.temperature, "T", "of finetune, loss kl: divides the logits (1)",
+       0.01, 100},
+      {"teacher", 0, CLI_TEXT, &o.teacher, "MODEL",
+       "of finetune: go towards this network's outputs (MODEL's before it was pruned)", 0, 0},
+      {"precision", 0, CLI_TEXT, &o.precision, "P", "of finetune: file (the default) or bf16", 0, 0},
       {"loss", 0, CLI_TEXT, &o.loss, "L", "of finetune: mse (default), or kl where the outputs are logits", 0,
        0},
       {"rate", 0, CLI_NUMBER, &o.rate, "R", "highest learning rate of tuning, 0.001", 1e-9, 1},
@@ -317,13 +351,11 @@ int cli_prune(int argc, char **argv) {
       .arguments = "MODEL",
       .min_arguments = 1,
       .max_arguments = 1,
-      .summary =
-          "Makes a network sparse: layer by layer, weights are taken out in a pattern and the others "
-          "fitted to "
-          "what the\nlayer gave for the calibration data. OUT.onnx is an ordinary ONNX file with "
-          "zeros in it. "
-          "Interrupted, it\ngoes on where it was when it is called again; tuning begins anew, on layers "
-          "that are kept.",
+      .summary = "Makes a network sparse: layer by layer, weights are taken out in a pattern and the others "
+                 "fitted to "
+                 "what the\nlayer gave for the calibration data. OUT.onnx is an ordinary ONNX file with "
+                 "zeros in it. "
+                 "Interrupted, it\ngoes on where it was when it is called again.",
       .example =
           "  sumi prune model.onnx -o sparse.onnx --pattern 1x4 --sparsity 0.5 --calib images/ --crop 224\n"
           "  sumi prune model.onnx -o fast.onnx --pattern 4x4 --speedup 4 --calib tokens.npz --report "

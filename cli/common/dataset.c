@@ -271,6 +271,8 @@ int cli_dataset_batch(const struct cli_dataset *d, const struct sumi_model *mode
     if (!mask || mask->view.rank != 2) return cli_wrong("--trim '%s': there is no such array of rows", trim);
     width = mask->dims[1];
     columns = longest_row(mask, index, n);
+    if (d->multiple) columns = (columns + d->multiple - 1) / d->multiple * d->multiple;
+    if (columns > mask->view.dims[1]) columns = mask->view.dims[1];
   }
   for (size_t i = 0; i < sumi_model_input_count(model); i++) {
     const struct sumi_port_info port = cli_input(model, i);

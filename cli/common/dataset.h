@@ -21,6 +21,8 @@ struct cli_dataset {
   size_t n_classes;
   struct cli_tensor **array; /* arrays of the .npz, rows along dim 0 */
   size_t n_arrays;
+  int64_t
+      multiple; /* of columns that trimming leaves, up to the width: fewer shapes; 0 = exactly the longest row's */
 };
 
 /* path is one of

@@ -75,6 +75,13 @@ static int sort_rows(struct cli_samples *s) {
 
 /* ---- open ---- */
 
+static void take_labels(struct cli_samples *s) {
+  if (s->data.truth != CLI_CLASSES || !s->data.label) return;
+  s->label = cli_array_alloc(s->samples.n, sizeof *s->label);
+  for (size_t i = 0; i < s->samples.n; i++) s->label[i] = s->data.label[s->index[i]];
+  s->samples.labels = s->label;
+}
+
 static int load_all(struct cli_samples *s) {
   size_t bytes = 0;
   int status = load(s, 0, 1, &s->batch);
@@ -95,6 +102,8 @@ int cli_samples_open(const struct cli_samples_options *o, const struct sumi_mode
   if (status == CLI_GO_ON) {
     s->index = cli_dataset_spread(&s->data, o->limit, &s->samples.n);
     if (o->trim) status = sort_rows(s);
+    s->data.multiple = o->multiple;
+    take_labels(s);
   }
   if (status == CLI_GO_ON) status = load_all(s);
   if (status != CLI_GO_ON) cli_samples_fini(s);
@@ -106,6 +115,7 @@ void cli_samples_fini(struct cli_samples *s) {
   cli_feed_fini(&s->batch);
   cli_dataset_fini(&s->data);
   free(s->index);
+  free(s->label);
   free(s->part);
   free(s->dims);
   *s = (struct cli_samples){0};

@@ -11,8 +11,9 @@ enum { CLI_SAMPLES_LIMIT = 512 };
 struct cli_samples_options {
   struct cli_picture_options picture;
   const char *data, *trim;
-  int64_t limit; /* CLI_SAMPLES_LIMIT unless given; 0 = all */
-  int64_t batch; /* 0 = 8 */
+  int64_t multiple; /* as in struct cli_dataset */
+  int64_t limit;    /* CLI_SAMPLES_LIMIT unless given; 0 = all */
+  int64_t batch;    /* 0 = 8 */
 };
 
 /* Rows of an option table; s is a struct cli_samples_options. */
@@ -32,6 +33,7 @@ struct cli_samples {
   const struct cli_samples_options *options;
   struct cli_dataset data;
   size_t *index;          /* [samples.n], by length of row where rows are trimmed */
+  int64_t *label;         /* [samples.n] classes, or NULL */
   struct cli_feed whole;  /* all of them at once, where that is not too much */
   struct cli_feed batch;  /* what was given last */
   struct sumi_view *part; /* [whole.n] views of whole, and their dims */

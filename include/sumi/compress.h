@@ -17,6 +17,7 @@ struct sumi_samples {
   sumi_status (*get)(void *user, size_t first, size_t count, const struct sumi_view **views, size_t *n_views,
                      struct sumi_err *err);
   void *user;
+  const int64_t *labels; /* [n] the class of every sample, for tuning; NULL = not known */
 };
 
 /* What happens while a job runs. Return false to stop it: it then ends with SUMI_E_STATE and keeps what is saved. Texts
@@ -127,6 +128,14 @@ struct sumi_prune_options {
       *tune_loss;   /* of finetune, on the first output: "mse" (NULL), or "kl": it holds logits of classes */
   double tune_rate; /* the highest rate of Adam; 0 = 1e-3 */
   bool augment;     /* pictures are shifted by up to 4 pixels and mirrored at random while tuning */
+  const struct sumi_samples *tune_samples; /* of finetune; NULL = samples */
+  size_t tune_batch;                       /* samples of one step of it; 0 = batch */
+  double label_share; /* 0..1: of the cross entropy with the samples' labels in the loss "kl" of finetune */
+  double temperature; /* both networks' logits are divided by it in the loss "kl"; 0 = 1 */
+  const struct sumi_model
+      *teacher; /* loaded from an ONNX file: finetune goes towards its outputs of the same names;
+                                       NULL = the model as it was. So a network can be made sparser in steps */
+  const char *tune_precision; /* of finetune: "file" (NULL), or "bf16", as in struct sumi_session_options */
 };
 
 struct sumi_prune_info {
@@ -145,9 +154,9 @@ struct sumi_prune_info {
 /* Makes a network sparse, layer by layer, each calibrated on what those before it have become, and writes it as an ONNX
  * file: every byte that is not changed stays; pattern, sparsity, method and the samples' hash stand in its metadata_props.
  * The model is one that was loaded from an ONNX file; it does not change. path appears whole or not at all. info may be
- * NULL. Stopped while it tunes, it keeps the pruned layers in the state, and the same job tunes anew; without epochs it then gives the
- * pruned network at once. Refused, with a sentence: samples that are too few, of the wrong shape or not finite, a network that is sparse
- * already or quantised, a pattern that no layer can have, a speed-up that cannot be reached; and before anything is pruned, tuning through
+ * NULL. Stopped while it tunes, it keeps the pruned layers in the state, and of finetune where it was and the last whole epoch: the same
+ * job goes on from there, with other options of tuning it tunes anew; without epochs it gives the pruned network at once. Refused, with a sentence: samples that are too few, of the wrong shape or not finite, a network that is sparse
+ * already (with epochs of tuning it is tuned further, its zeros as they are) or quantised, a pattern that no layer can have, a speed-up that cannot be reached; and before anything is pruned, tuning through
  * an operator without a gradient, or of weights that are not float32. */
 SUMI_API sumi_status sumi_model_prune_file(const struct sumi_model *model, const char *path,
                                            const struct sumi_prune_options *options,

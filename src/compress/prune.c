@@ -406,11 +406,13 @@ static sumi_status prune(struct sumi_prune_job *job, uint64_t model_hash, struct
   return SUMI_OK;
 }
 
-sumi_status sumi_prune(struct sumi_graph *g, uint64_t model_hash, const struct sumi_prune_options *o,
-                       struct sumi_changes *changes, struct sumi_prune_info *info, struct sumi_err *err) {
+sumi_status sumi_prune(struct sumi_graph *g, const struct sumi_graph *teacher, uint64_t model_hash,
+                       const struct sumi_prune_options *o, struct sumi_changes *changes,
+                       struct sumi_prune_info *info, struct sumi_err *err) {
   struct sumi_err own = SUMI_ERR_INIT;
   struct sumi_outputs outputs = {0};
-  struct sumi_prune_job job = {.o = o, .err = err ? err : &own, .graph = g, .state.fd = -1};
+  struct sumi_prune_job job = {
+      .o = o, .err = err ? err : &own, .graph = g, .teacher = teacher, .state.fd = -1};
   const double start = sumi_clock_seconds();
   *info = (struct sumi_prune_info){
       .size = sizeof *info, .loss = -1, .dense_s = -1, .sparse_s = -1, .pruned_loss = -1};

@@ -22,7 +22,8 @@ struct sumi_prune_job {
   const struct sumi_prune_options *o;
   struct sumi_err *err;
   struct sumi_graph *graph;
-  struct sumi_graph *dense; /* as it was; NULL: without samples */
+  struct sumi_graph *dense;         /* as it was; NULL: without samples */
+  const struct sumi_graph *teacher; /* of finetune; NULL: dense */
   struct sumi_pattern pattern;
   const char *method, *budget;
   struct sumi_samples watched; /* o->samples, with a look at whether to stop before each batch */
@@ -36,7 +37,8 @@ struct sumi_prune_job {
   struct sumi_prune_layer *plan; /* [n] */
   size_t n;
   struct sumi_state state;
-  struct sumi_tune tune;        /* what both kinds of tuning share */
+  struct sumi_tune tune;        /* block by block */
+  struct sumi_tune whole;       /* as a whole */
   struct sumi_block_part *part; /* [n_part] to reconstruct */
   size_t n_part;
   const char *what, *where;      /* what is being done, for progress */
@@ -47,7 +49,7 @@ struct sumi_prune_job {
 /* ---- prune_layers.c ---- */
 
 /* Finds the layers and says which are pruned: those that were named, else those that pay and can have the pattern. Refuses
- * networks that are quantised or sparse already. */
+ * networks that are quantised or sparse already; where these are to be tuned, layers that have their zeros are done. */
 sumi_status sumi_prune_choose(struct sumi_prune_job *job);
 
 /* Whether the pattern itself says how much stays, and the share. */

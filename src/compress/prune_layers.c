@@ -128,7 +128,38 @@ static sumi_status refuse_none(struct sumi_prune_job *job) {
             job->layer[last].node->name, job->plan[last].why);
 }
 
-static sumi_status refuse_sparse(const struct sumi_prune_job *job) {
+/* Layer i stays as it is, with its zeros: they are in the pattern, or it is refused. */
+static sumi_status keep_mask(struct sumi_prune_job *job, size_t i) {
+  const struct sumi_layer *l = &job->layer[i];
+  const int64_t rows = l->product.rows, cols = sumi_layer_cols(l);
+  const size_t count = (size_t)(rows * cols), bytes = (count + 1) * (sizeof(float) + 1);
+  float *w = sumi_alloc(job->graph->allocator, bytes);
+  if (!w) SUMI_FAIL_MEMORY(job->err);
+  uint8_t *keep = (uint8_t *)(w + count + 1);
+  sumi_layer_read(l, w);
+  for (size_t k = 0; k < count; k++) keep[k] = w[k] != 0;
+  const bool fits =
+      sumi_pattern_kept(job->pattern, (struct sumi_mask){rows, cols, keep, l->product.channels});
+  sumi_free(job->graph->allocator, w, bytes);
+  if (!fits)
+    SUMI_FAIL(job->err, SUMI_E_STATE,
+              "the network is already sparse, and the zeros of layer '%s' are in another pattern: only with "
+              "this one "
+              "can it be tuned further",
+              l->node->name);
+  job->plan[i].density = job->plan[i].kept;
+  job->plan[i].done = true;
+  return SUMI_OK;
+}
+
+/* A network that has its zeros is only tuned. */
+static sumi_status keep_masks(struct sumi_prune_job *job) {
+  for (size_t i = 0; i < job->n; i++)
+    if (!job->plan[i].why) SUMI_TRY(keep_mask(job, i));
+  return SUMI_OK;
+}
+
+static sumi_status check_sparse(struct sumi_prune_job *job) {
   double weights = 0, kept = 0, density;
   for (size_t i = 0; i < job->n; i++) {
     const double w = (double)(job->layer[i].product.rows * sumi_layer_cols(&job->layer[i]));
@@ -139,6 +170,7 @@ static sumi_status refuse_sparse(const struct sumi_prune_job *job) {
   if (!sumi_pattern_density(job->pattern, &density))
     density = job->o->speedup > 1 ? 0.5 : 1 - job->o->sparsity;
   if (kept > 1.02 * density * weights) return SUMI_OK;
+  if (sumi_prune_tunes(job) && kept > 0.98 * density * weights) return keep_masks(job);
   SUMI_FAIL(
       job->err, SUMI_E_STATE,
       "the network is already sparse: %.1f %% of the weights of the layers to prune are zero, so that %s",
@@ -160,5 +192,5 @@ sumi_status sumi_prune_choose(struct sumi_prune_job *job) {
     open += !l->why;
     SUMI_TRY(weigh(job, i));
   }
-  return open ? refuse_sparse(job) : refuse_none(job);
+  return open ? check_sparse(job) : refuse_none(job);
 }

@@ -1,10 +1,14 @@
 /* Tuning of a pruned network towards the dense one, with masks fixed: block by block, then as a whole. Whether it can be done is
- * known before anything is pruned. Nothing of it is in the state: a job that was stopped begins to tune anew. */
+ * known before anything is pruned. Reconstruction begins anew in a job that was stopped; finetuning goes on from its last epoch, or
+ * from where it was stopped. */
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/size.h"
+#include "base/text.h"
 #include "compress/layer.h"
+#include "compress/prune_data.h"
 #include "compress/prune_int.h"
 
 /* A step is a run of the dense network, one of the pruned one and one backwards, which costs two. */
@@ -26,8 +30,8 @@ static uint64_t look_of(const struct sumi_view *v, size_t n) {
 }
 
 /* Samples that look alike are shuffled one by one; others come in runs of neighbours, which whoever gives them pads. */
-static sumi_status look_at_samples(struct sumi_prune_job *job) {
-  const struct sumi_samples *s = &job->watched;
+static sumi_status look_at_samples(struct sumi_prune_job *job, struct sumi_tune *t) {
+  const struct sumi_samples *s = t->samples;
   bool alike = job->one == 1, pictures = false;
   uint64_t first = 0;
   for (size_t i = 0; i < s->n && alike; i++) {
@@ -42,16 +46,17 @@ static sumi_status look_at_samples(struct sumi_prune_job *job) {
     if (!i) first = look;
     alike &= look == first;
   }
-  job->tune.consecutive = !alike;
-  if (job->o->augment && !(alike && pictures))
+  t->consecutive = !alike;
+  if (t->augment && !(alike && pictures))
     SUMI_FAIL(job->err, SUMI_E_ARG,
               "samples are shifted and mirrored only where each is one picture, all of one size");
   return SUMI_OK;
 }
 
 /* Every operator on the way has a gradient, every weight is float32, options are good. */
-static sumi_status try_part(const struct sumi_prune_job *job, const struct sumi_block_part *part) {
-  struct sumi_tune t = job->tune;
+static sumi_status try_part(const struct sumi_prune_job *job, const struct sumi_tune *whole,
+                            const struct sumi_block_part *part) {
+  struct sumi_tune t = *whole;
   struct sumi_tuner *tuner;
   if (part) {
     t.from = part->from;
@@ -63,34 +68,57 @@ static sumi_status try_part(const struct sumi_prune_job *job, const struct sumi_
   return SUMI_OK;
 }
 
+static sumi_status check_tuning_options(const struct sumi_prune_job *job) {
+  const struct sumi_prune_options *o = job->o;
+  const bool of_whole = o->tune_loss || o->tune_samples || o->tune_batch || o->label_share != 0 ||
+                        o->temperature != 0 || o->tune_precision || o->teacher;
+  if (!sumi_prune_tunes(job) && (o->augment || of_whole || o->tune_rate != 0))
+    SUMI_FAIL(job->err, SUMI_E_ARG, "options of tuning are given, but no epochs of it");
+  if (!o->finetune && of_whole)
+    SUMI_FAIL(job->err, SUMI_E_ARG, "options of finetune are given, but no epochs of it");
+  if (sumi_prune_tunes(job) && !o->samples) SUMI_FAIL(job->err, SUMI_E_ARG, "tuning needs calibration data");
+  if (!(o->tune_rate >= 0)) SUMI_FAIL(job->err, SUMI_E_ARG, "a rate of %g", o->tune_rate);
+  if (!(o->temperature >= 0)) SUMI_FAIL(job->err, SUMI_E_ARG, "a temperature of %g", o->temperature);
+  return SUMI_OK;
+}
+
+/* The whole network, on samples of its own where they are given. */
+static sumi_status check_finetuning(struct sumi_prune_job *job) {
+  const struct sumi_prune_options *o = job->o;
+  struct sumi_tune *t = &job->whole;
+  *t = job->tune;
+  if (job->teacher) t->dense = job->teacher;
+  if (o->tune_samples) t->samples = o->tune_samples;
+  if (o->tune_batch && !job->fixed) t->batch = o->tune_batch;
+  t->epochs = o->finetune;
+  t->loss = o->tune_loss;
+  t->temperature = o->temperature;
+  t->label_share = o->label_share;
+  t->labels = o->label_share != 0 ? t->samples->labels : NULL;
+  t->precision = o->tune_precision;
+  SUMI_TRY(look_at_samples(job, t));
+  return try_part(job, t, NULL);
+}
+
 sumi_status sumi_prune_check_tuning(struct sumi_prune_job *job) {
   const struct sumi_prune_options *o = job->o;
-  if (!sumi_prune_tunes(job)) {
-    if (o->augment || o->tune_loss || o->tune_rate != 0)
-      SUMI_FAIL(job->err, SUMI_E_ARG, "options of tuning are given, but no epochs of it");
-    return SUMI_OK;
-  }
-  if (!o->samples) SUMI_FAIL(job->err, SUMI_E_ARG, "tuning needs calibration data");
-  if (!(o->tune_rate >= 0)) SUMI_FAIL(job->err, SUMI_E_ARG, "a rate of %g", o->tune_rate);
+  SUMI_TRY(check_tuning_options(job));
+  if (!sumi_prune_tunes(job)) return SUMI_OK;
   job->tune = (struct sumi_tune){.graph = job->graph,
                                  .dense = job->dense,
                                  .samples = o->samples,
-                                 .loss = o->tune_loss,
                                  .rate = o->tune_rate,
                                  .batch = job->fixed ? job->fixed : o->batch,
                                  .augment = o->augment,
                                  .threads = job->calibrate.threads};
-  SUMI_TRY(look_at_samples(job));
-  if (o->finetune) {
-    job->tune.epochs = o->finetune;
-    SUMI_TRY(try_part(job, NULL));
-  }
+  if (o->finetune) SUMI_TRY(check_finetuning(job));
   if (!o->reconstruct) return SUMI_OK;
   job->tune.epochs = o->reconstruct;
+  SUMI_TRY(look_at_samples(job, &job->tune));
   SUMI_TRY(sumi_tune_find_parts(job->graph, &job->arena, &job->part, &job->n_part, job->err));
   if (!job->n_part)
     SUMI_FAIL(job->err, SUMI_E_UNSUPPORTED, "the network has no blocks that can be reconstructed");
-  for (size_t i = 0; i < job->n_part; i++) SUMI_TRY(try_part(job, &job->part[i]));
+  for (size_t i = 0; i < job->n_part; i++) SUMI_TRY(try_part(job, &job->tune, &job->part[i]));
   return SUMI_OK;
 }
 
@@ -103,7 +131,8 @@ static double reconstruction_work(const struct sumi_prune_job *job) {
 }
 
 static double finetuning_work(const struct sumi_prune_job *job) {
-  const double runs = (double)job->o->finetune * (double)(job->o->samples->n / job->one);
+  if (!job->o->finetune) return 0;
+  const double runs = (double)job->o->finetune * (double)(job->whole.samples->n / job->one);
   return job->run_s * runs * RUNS_OF_STEP;
 }
 
@@ -131,12 +160,80 @@ static bool on_step(void *user, const struct sumi_progress *p) {
   return job->o->on_progress(job->o->user, &all);
 }
 
-static sumi_status finetune(const struct sumi_tune *t, struct sumi_prune_job *job) {
+/* Stands for what a step of finetuning depends on beside the job's key: options, samples (by number and by the first of them). */
+static sumi_status tuning_key(const struct sumi_tune *t, struct sumi_prune_job *job, uint64_t *key) {
+  const struct sumi_samples first = {.size = sizeof first,
+                                     .n = SUMI_MIN(t->batch, t->samples->n),
+                                     .get = t->samples->get,
+                                     .user = t->samples->user};
+  struct sumi_text text;
+  uint64_t hash;
+  SUMI_TRY(sumi_samples_hash(&first, first.n, &hash, job->err));
+  sumi_text_init(&text, job->graph->allocator);
+  sumi_text_add(&text, "%zu %s %zu %zu %zu %a %a %a %d %d %s %d %" PRIx64, job->o->reconstruct,
+                t->loss ? t->loss : "", t->samples->n, t->epochs, t->batch, t->rate, t->temperature,
+                t->label_share, t->augment, t->consecutive, t->precision ? t->precision : "",
+                job->teacher != NULL, hash);
+  *key = sumi_hash(sumi_text_str(&text), text.size, 0);
+  const bool failed = text.failed;
+  sumi_text_fini(&text);
+  if (failed) SUMI_FAIL_MEMORY(job->err);
+  return SUMI_OK;
+}
+
+struct finetuning {
+  struct stage stage;
+  struct sumi_prune_job *job;
   struct sumi_tuner *tuner;
-  SUMI_TRY(sumi_tuner_new(t, job->graph->allocator, &tuner, job->err));
-  sumi_status status = sumi_tuner_run(tuner, job->err);
-  if (status == SUMI_OK) status = sumi_tuner_write(tuner, job->graph, job->err);
-  sumi_tuner_free(tuner);
+  uint64_t key;
+  size_t epoch; /* steps */
+  sumi_status status;
+};
+
+static sumi_status keep(const struct finetuning *f) {
+  struct sumi_blob *blob;
+  SUMI_TRY(sumi_tuner_save(f->tuner, &blob, f->job->err));
+  const struct sumi_state_record r = {SUMI_STATE_TUNING, f->key, (double)sumi_tuner_at(f->tuner), blob->data,
+                                      blob->bytes};
+  const sumi_status status = sumi_state_add(&f->job->state, &r, f->job->err);
+  sumi_blob_unref(blob);
+  return status;
+}
+
+static bool on_finetune(void *user, const struct sumi_progress *p) {
+  struct finetuning *f = user;
+  const bool goes_on = on_step(&f->stage, p);
+  const size_t at = sumi_tuner_at(f->tuner);
+  if (!goes_on || (at % f->epoch == 0 && at < sumi_tuner_steps(f->tuner))) f->status = keep(f);
+  return goes_on && f->status == SUMI_OK;
+}
+
+/* From the last record of the same tuning on, if there is one. */
+static sumi_status go_on(const struct finetuning *f) {
+  struct sumi_state_record r, last = {0};
+  for (size_t i = 0; sumi_state_get(&f->job->state, i, &r); i++)
+    if (r.kind == SUMI_STATE_TUNING && r.number == f->key) last = r;
+  return last.bytes ? sumi_tuner_load(f->tuner, last.data, last.bytes, f->job->err) : SUMI_OK;
+}
+
+static sumi_status run_finetuning(struct finetuning *f) {
+  SUMI_TRY(go_on(f));
+  const sumi_status status = sumi_tuner_run(f->tuner, f->job->err);
+  SUMI_TRY(f->status); /* then the tuner was stopped for it */
+  SUMI_TRY(status);
+  return sumi_tuner_write(f->tuner, f->job->graph, f->job->err);
+}
+
+static sumi_status finetune(struct sumi_prune_job *job, const struct stage *stage) {
+  struct sumi_tune t = job->whole;
+  struct finetuning f = {.stage = *stage, .job = job};
+  t.progress = on_finetune;
+  t.user = &f;
+  SUMI_TRY(tuning_key(&t, job, &f.key));
+  SUMI_TRY(sumi_tuner_new(&t, job->graph->allocator, &f.tuner, job->err));
+  f.epoch = SUMI_MAX(sumi_tuner_steps(f.tuner) / t.epochs, 1);
+  const sumi_status status = run_finetuning(&f);
+  sumi_tuner_free(f.tuner);
   return status;
 }
 
@@ -146,12 +243,10 @@ sumi_status sumi_prune_tune(struct sumi_prune_job *job) {
   struct sumi_tune t = job->tune;
   t.progress = on_step;
   t.user = &stage;
-  t.epochs = job->o->reconstruct;
-  if (t.epochs) SUMI_TRY(sumi_tune_parts(&t, job->graph, job->part, job->n_part, NULL, job->err));
+  if (job->o->reconstruct) SUMI_TRY(sumi_tune_parts(&t, job->graph, job->part, job->n_part, NULL, job->err));
   job->worked += stage.work;
   stage = (struct stage){job, "finetune", finetuning_work(job), 0, sumi_clock_seconds()};
-  t.epochs = job->o->finetune;
-  if (t.epochs) SUMI_TRY(finetune(&t, job));
+  if (job->o->finetune) SUMI_TRY(finetune(job, &stage));
   job->worked += stage.work;
   return SUMI_OK;
 }

@@ -17,17 +17,17 @@ struct header {
   double figure;
 };
 
-/* The record at *at of the file, and *at behind it; false: there is no whole one. */
-static bool read_record(const struct sumi_state *s, size_t *at, struct sumi_state_record *out) {
+/* The record at *at of the file, and *at behind it; false: there is no whole one. checked: it was found good before. */
+static bool read_record(const struct sumi_state *s, bool checked, size_t *at, struct sumi_state_record *out) {
   struct header h;
   if (!s->file || s->file->bytes < *at || s->file->bytes - *at < sizeof h) return false;
   const char *bytes = s->file->data;
   memcpy(&h, bytes + *at, sizeof h);
   const size_t left = s->file->bytes - *at - sizeof h;
-  if (h.kind > SUMI_STATE_LAYER || h.bytes > left) return false;
+  if (h.kind >= SUMI_STATE_KINDS || h.bytes > left) return false;
   *out = (struct sumi_state_record){(enum sumi_state_kind)h.kind, h.number, h.figure, bytes + *at + sizeof h,
                                     (size_t)h.bytes};
-  if (h.hash != sumi_hash(out->data, out->bytes, 0)) return false;
+  if (!checked && h.hash != sumi_hash(out->data, out->bytes, 0)) return false;
   *at += sizeof h + out->bytes;
   return true;
 }
@@ -37,8 +37,8 @@ static bool is_of(struct sumi_state *s, uint64_t key) {
   struct sumi_state_record r;
   if (!s->file || s->file->bytes < MAGIC || memcmp(s->file->data, magic, MAGIC) != 0) return false;
   s->valid = MAGIC;
-  if (!read_record(s, &s->valid, &r) || r.kind != SUMI_STATE_KEY || r.number != key) return false;
-  while (read_record(s, &s->valid, &r))
+  if (!read_record(s, false, &s->valid, &r) || r.kind != SUMI_STATE_KEY || r.number != key) return false;
+  while (read_record(s, false, &s->valid, &r))
     ;
   return true;
 }
@@ -94,7 +94,7 @@ sumi_status sumi_state_open(struct sumi_state *s, const struct sumi_allocator *a
 
 bool sumi_state_get(const struct sumi_state *s, size_t i, struct sumi_state_record *out) {
   size_t at = MAGIC;
-  for (size_t k = 0; read_record(s, &at, out); k++)
+  for (size_t k = 0; at < s->valid && read_record(s, true, &at, out); k++)
     if (k == i + 1) return true;
   return false;
 }

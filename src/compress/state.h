@@ -15,13 +15,19 @@ struct sumi_state {
   size_t valid;           /* bytes of whole records */
 };
 
-enum sumi_state_kind { SUMI_STATE_KEY, SUMI_STATE_BUDGET, SUMI_STATE_LAYER };
+enum sumi_state_kind {
+  SUMI_STATE_KEY,
+  SUMI_STATE_BUDGET,
+  SUMI_STATE_LAYER,
+  SUMI_STATE_TUNING,
+  SUMI_STATE_KINDS
+};
 
 /* One record. Its bytes live until the state is closed. */
 struct sumi_state_record {
   enum sumi_state_kind kind;
-  uint64_t number; /* LAYER: which */
-  double figure;   /* LAYER: its error */
+  uint64_t number; /* LAYER: which; TUNING: of what options */
+  double figure;   /* LAYER: its error; TUNING: steps done */
   const void *data;
   size_t bytes;
 };

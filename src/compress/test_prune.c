@@ -1,132 +1,10 @@
 /* Pruning of a small network: what is reached, what is refused, and that a job that was stopped goes on where it was. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include <cmocka.h>
-
-#include "base/random.h"
-#include "base/size.h"
-#include "compress/layer.h"
-#include "compress/prune.h"
-#include "op/ops.h"
-#include "pass/pass.h"
+#include "compress/prune_test.h"
 #include "sparse/pattern.h"
 
-enum { N = 64, IN = 16, DATA = N * IN };
-
-static char folder[] = "/tmp/sumi_prune_XXXXXX";
-static char state_path[64];
-
-static int set_up(void **state) {
-  (void)state;
-  if (!mkdtemp(folder)) return -1;
-  snprintf(state_path, sizeof state_path, "%s/state", folder);
-  return 0;
-}
-
-static int tear_down(void **state) {
-  (void)state;
-  unlink(state_path);
-  return rmdir(folder);
-}
-
-/* ---- a network and its data ------------------------------------------------------------------------------------- */
-
-static void add_weights(struct sumi_text *t, const char *name, int k, int n, uint64_t seed) {
-  struct sumi_random r;
-  sumi_random_init(&r, seed);
-  sumi_text_add(t, "%s float[%d,%d] %s = {", seed > 1 ? "," : "", k, n, name);
-  for (int i = 0; i < k * n; i++) sumi_text_add(t, "%s%.5f", i ? ", " : "", sumi_random_normal(&r) / 4);
-  sumi_text_add(t, "}");
-}
-
-/* batch: "N", or the only one it takes */
-static struct sumi_graph *network_of(const char *batch) {
-  struct sumi_text t;
-  struct sumi_graph *g = NULL;
-  struct sumi_err err = SUMI_ERR_INIT;
-  sumi_text_init(&t, sumi_allocator_default());
-  sumi_text_add(&t, "<opset_import: [\"\": 17]> g (float[%s,16] x) => (float[%s,4] y) <", batch, batch);
-  add_weights(&t, "w0", 16, 24, 1);
-  add_weights(&t, "w1", 24, 16, 2);
-  add_weights(&t, "w2", 16, 8, 3);
-  add_weights(&t, "w3", 8, 4, 4);
-  sumi_text_add(&t, "> {\n  [first] a = MatMul (x, w0)\n  b = Relu (a)\n  [second] c = MatMul (b, w1)\n"
-                    "  d = Relu (c)\n  [third] e = MatMul (d, w2)\n  [last] y = MatMul (e, w3)\n}");
-  if (sumi_graph_parse(sumi_text_str(&t), t.size, sumi_op_find, sumi_allocator_default(), &g, &err) !=
-          SUMI_OK ||
-      sumi_pass_infer(g, NULL, NULL, &err) != SUMI_OK)
-    fail_msg("%s", err.text);
-  sumi_text_fini(&t);
-  return g;
-}
-
-static struct sumi_graph *network(void) { return network_of("N"); }
-
-struct data {
-  float x[DATA];
-  int64_t dims[2];
-  struct sumi_view view;
-  struct sumi_samples samples;
-};
-
-static sumi_status get(void *user, size_t first, size_t count, const struct sumi_view **views, size_t *n,
-                       struct sumi_err *err) {
-  (void)err;
-  struct data *d = user;
-  d->dims[0] = (int64_t)count;
-  d->view.data = d->x + first * IN;
-  *views = &d->view;
-  *n = 1;
-  return SUMI_OK;
-}
-
-static void fill(struct data *d) {
-  struct sumi_random r;
-  sumi_random_init(&r, 5);
-  *d = (struct data){.dims = {0, IN}};
-  for (int i = 0; i < DATA; i++) d->x[i] = (float)(sumi_random_normal(&r) + (i % IN ? d->x[i - 1] : 0));
-  d->view = (struct sumi_view){
-      .size = sizeof d->view, .name = "x", .dtype = SUMI_FLOAT32, .rank = 2, .dims = d->dims};
-  d->samples = (struct sumi_samples){.size = sizeof d->samples, .n = N, .get = get, .user = d};
-}
-
-static struct sumi_prune_options options_of(const struct data *d) {
-  return (struct sumi_prune_options){
-      .size = sizeof(struct sumi_prune_options), .sparsity = 0.5, .samples = &d->samples};
-}
-
 /* ---- what is reached -------------------------------------------------------------------------------------------- */
-
-struct layer_of_weight {
-  int64_t rows, cols;
-  uint8_t keep[1024];
-  float w[1024];
-};
-
-/* The weights of that name in g, as a matrix. */
-static void read_layer(struct sumi_graph *g, const char *weight, struct layer_of_weight *out) {
-  struct sumi_arena arena;
-  struct sumi_layer *layer;
-  size_t n;
-  sumi_arena_init(&arena, sumi_allocator_default());
-  assert_int_equal(sumi_layers_find(g, &arena, &layer, &n, NULL), SUMI_OK);
-  out->rows = 0;
-  for (size_t i = 0; i < n; i++) {
-    if (!sumi_streq(layer[i].weight->name, weight)) continue;
-    out->rows = layer[i].product.rows;
-    out->cols = sumi_layer_cols(&layer[i]);
-    sumi_layer_read(&layer[i], out->w);
-    for (int64_t k = 0; k < out->rows * out->cols; k++) out->keep[k] = out->w[k] != 0;
-  }
-  assert_true(out->rows > 0);
-  sumi_arena_fini(&arena);
-}
 
 static double density_of(const struct layer_of_weight *l) {
   int64_t kept = 0;
@@ -152,7 +30,7 @@ static void test_patterns(void **state) {
     o.pattern = cases[i].pattern;
     o.sparsity = cases[i].sparsity;
     sumi_changes_init(&changes, sumi_allocator_default());
-    if (sumi_prune(g, 1, &o, &changes, &info, &err) != SUMI_OK)
+    if (sumi_prune(g, NULL, 1, &o, &changes, &info, &err) != SUMI_OK)
       fail_msg("%s: %s", cases[i].pattern, err.text);
     assert_int_equal(sumi_pattern_parse(cases[i].pattern, &pattern, NULL), SUMI_OK);
     assert_int_equal(info.pruned, 2);
@@ -205,7 +83,7 @@ static sumi_status job(struct sumi_graph *g, const struct data *d, struct stoppe
   o.on_progress = on_progress;
   o.user = s;
   sumi_changes_init(&changes, sumi_allocator_default());
-  const sumi_status status = sumi_prune(g, 1, &o, &changes, &info, NULL);
+  const sumi_status status = sumi_prune(g, NULL, 1, &o, &changes, &info, NULL);
   *resumed = info.resumed;
   sumi_changes_fini(&changes);
   return status;
@@ -260,18 +138,6 @@ static void test_resume(void **state) {
 }
 
 /* ---- refusals --------------------------------------------------------------------------------------------------- */
-
-static void check_refusal(const struct sumi_prune_options *o, struct sumi_graph *take_graph,
-                          const char *says) {
-  struct sumi_changes changes;
-  struct sumi_prune_info info;
-  struct sumi_err err = SUMI_ERR_INIT;
-  sumi_changes_init(&changes, sumi_allocator_default());
-  const sumi_status status = sumi_prune(take_graph, 1, o, &changes, &info, &err);
-  if (status == SUMI_OK || !strstr(err.text, says)) fail_msg("'%s' is not in '%s'", says, err.text);
-  sumi_changes_fini(&changes);
-  sumi_graph_free(take_graph);
-}
 
 static void test_refused_options(void **state) {
   (void)state;
@@ -329,7 +195,7 @@ static void test_refused_networks(void **state) {
   struct sumi_changes changes;
   struct sumi_prune_info info;
   sumi_changes_init(&changes, sumi_allocator_default());
-  assert_int_equal(sumi_prune(g, 1, &o, &changes, &info, NULL), SUMI_OK);
+  assert_int_equal(sumi_prune(g, NULL, 1, &o, &changes, &info, NULL), SUMI_OK);
   check_refusal(&o, g, "already sparse");
   sumi_changes_fini(&changes);
   static const char quantised[] = "<opset_import: [\"\": 17]> g (float[N,4] x) => (float[N,2] y) <int8[4,2] "
@@ -363,7 +229,7 @@ static void test_search(void **state) {
     o.budget = budgets[i];
     o.ends = true;
     sumi_changes_init(&changes, sumi_allocator_default());
-    if (sumi_prune(g, 1, &o, &changes, &info, &err) != SUMI_OK) fail_msg("%s", err.text);
+    if (sumi_prune(g, NULL, 1, &o, &changes, &info, &err) != SUMI_OK) fail_msg("%s", err.text);
     double kept = 0, weights = 0;
     for (int k = 0; k < 4; k++) {
       char name[] = {'w', (char)('0' + k), 0};
@@ -378,137 +244,11 @@ static void test_search(void **state) {
   }
 }
 
-/* ---- tuning ----------------------------------------------------------------------------------------------------- */
-
-static bool stop_tuning(void *user, const struct sumi_progress *p) { return !sumi_streq(p->what, user); }
-
-static sumi_status tune(struct sumi_graph *g, const struct sumi_prune_options *o,
-                        struct sumi_prune_info *info, size_t *constants, struct sumi_err *err) {
-  struct sumi_changes changes;
-  sumi_changes_init(&changes, sumi_allocator_default());
-  const sumi_status status = sumi_prune(g, 1, o, &changes, info, err);
-  *constants = 0;
-  for (size_t k = 0; k < changes.n; k++) {
-    const struct sumi_change *c = &changes.change[k];
-    *constants += c->kind == SUMI_CHANGE_CONSTANT;
-    if (c->kind == SUMI_CHANGE_CONSTANT) /* what is written is what the graph holds */
-      assert_ptr_equal(c->tensor, sumi_graph_find_value(g, c->name)->constant);
-  }
-  sumi_changes_fini(&changes);
-  return status;
-}
-
-/* The zeros of the pruned layers, and no others; whether what is kept has moved. */
-static bool same_zeros(struct sumi_graph *a, struct sumi_graph *b, const char *weight) {
-  struct layer_of_weight x, y;
-  read_layer(a, weight, &x);
-  read_layer(b, weight, &y);
-  for (int64_t k = 0; k < x.rows * x.cols; k++) assert_int_equal(x.keep[k], y.keep[k]);
-  return memcmp(x.w, y.w, (size_t)(x.rows * x.cols) * sizeof *x.w) == 0;
-}
-
-/* Both kinds of tuning, one by one and together: the loss falls, zeros stay, layers that were not pruned are written too. */
-static void test_tuning(void **state) {
-  (void)state;
-  struct data d;
-  struct sumi_prune_info info;
-  struct sumi_err err = SUMI_ERR_INIT;
-  size_t n;
-  fill(&d);
-  struct sumi_prune_options o = options_of(&d);
-  o.pattern = "1x4";
-  o.batch = 16;
-  struct sumi_graph *untuned = network();
-  assert_int_equal(tune(untuned, &o, &info, &n, &err), SUMI_OK);
-  assert_true(info.pruned_loss < 0 && info.tuning_s == 0 && n == 2);
-  const double before = info.loss;
-  for (int kinds = 1; kinds < 5; kinds++) {
-    struct sumi_graph *g = network_of(kinds < 4 ? "N" : "16"); /* runs of neighbours then */
-    o.reconstruct = kinds & 1 ? 40 : 0;
-    o.finetune = kinds & 6 ? 40 : 0;
-    o.tune_rate = 3e-3;
-    if (tune(g, &o, &info, &n, &err) != SUMI_OK) fail_msg("%s", err.text);
-    assert_true(info.pruned_loss == before && info.tuning_s > 0);
-    if (!(info.loss < 0.7 * before)) fail_msg("the loss was %g, and is %g", before, info.loss);
-    assert_int_equal(n, 4);
-    for (int i = 0; i < 4; i++) assert_false(same_zeros(untuned, g, (char[]){'w', (char)('0' + i), 0}));
-    sumi_graph_free(g);
-  }
-  sumi_graph_free(untuned);
-}
-
-/* Stopped while it tunes, a job has all its layers, and ends as if it had not been stopped. */
-static void test_tuning_stopped(void **state) {
-  (void)state;
-  struct data d;
-  struct sumi_prune_info info;
-  struct sumi_err err = SUMI_ERR_INIT;
-  size_t n;
-  fill(&d);
-  struct sumi_graph *whole = network(), *stopped = network(), *resumed = network(), *layers = network();
-  struct sumi_prune_options o = options_of(&d);
-  o.reconstruct = o.finetune = 2;
-  assert_int_equal(tune(whole, &o, &info, &n, &err), SUMI_OK);
-  o.state = state_path;
-  o.on_progress = stop_tuning;
-  o.user = (void *)"finetune";
-  assert_int_equal(tune(stopped, &o, &info, &n, &err), SUMI_E_STATE);
-  o.on_progress = NULL;
-  o.resume = true;
-  assert_int_equal(tune(resumed, &o, &info, &n, &err), SUMI_OK);
-  assert_int_equal(info.resumed, 2);
-  for (int i = 0; i < 4; i++) assert_true(same_zeros(whole, resumed, (char[]){'w', (char)('0' + i), 0}));
-  o.reconstruct = o.finetune = 0; /* the pruned network alone can be had from there, too */
-  assert_int_equal(tune(layers, &o, &info, &n, &err), SUMI_OK);
-  assert_int_equal(info.resumed, 2);
-  assert_false(same_zeros(whole, layers, "w1"));
-  struct sumi_graph *const all[] = {whole, stopped, resumed, layers};
-  for (size_t i = 0; i < SUMI_COUNT(all); i++) sumi_graph_free(all[i]);
-}
-
-/* Before anything is pruned. */
-static void test_refused_tuning(void **state) {
-  (void)state;
-  static const char hard[] = "<opset_import: [\"\": 17]> g (float[N,16] x) => (float[N,2] y) <float[16,2] w "
-                             "= {1, 2, 3, 4, 5, 6, 7, 8, "
-                             "9, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5}> "
-                             "{ [only] a = MatMul (x, w) [h] y = Hardmax (a) }";
-  struct data d;
-  fill(&d);
-  struct sumi_prune_options o = options_of(&d);
-  o.on_progress = stop_tuning;
-  o.user = (void *)"alps"; /* it would be said that it was stopped */
-  o.ends = true;
-  for (int i = 0; i < 6; i++) {
-    static const char *const says[] = {"node 'h' (Hardmax): the operator has no gradient",
-                                       "node 'h' (Hardmax): the operator has no gradient",
-                                       "tuning needs calibration data",
-                                       "the loss 'hinge'",
-                                       "one picture",
-                                       "no epochs"};
-    struct sumi_prune_options p = o;
-    struct sumi_graph *g = NULL;
-    p.finetune = i != 1 && i != 5;
-    p.reconstruct = i == 1;
-    if (i == 2) p.samples = NULL;
-    if (i == 3) p.tune_loss = "hinge";
-    p.augment = i >= 4;
-    if (i < 2) {
-      assert_int_equal(sumi_graph_parse(hard, strlen(hard), sumi_op_find, sumi_allocator_default(), &g, NULL),
-                       SUMI_OK);
-      assert_int_equal(sumi_pass_infer(g, NULL, NULL, NULL), SUMI_OK);
-    }
-    check_refusal(&p, g ? g : network(), says[i]);
-  }
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_patterns),         cmocka_unit_test(test_resume),
       cmocka_unit_test(test_refused_options),  cmocka_unit_test(test_refused_data),
       cmocka_unit_test(test_refused_networks), cmocka_unit_test(test_search),
-      cmocka_unit_test(test_tuning),           cmocka_unit_test(test_tuning_stopped),
-      cmocka_unit_test(test_refused_tuning),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -1,166 +1,18 @@
 /* Tuning: the loss falls, zeros stay, results depend on nothing they should not, and what is refused is named. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #include "base/mem_test.h"
-#include "base/random.h"
-#include "base/reread.h"
-#include "compress/layer.h"
 #include "compress/tune_batch.h"
-#include "op/ops.h"
-#include "pass/pass.h"
+#include "compress/tune_test.h"
 
-/* ---- networks and samples --------------------------------------------------------------------------------------- */
+static struct source tokens = {.rank = 3, .dims = {0, 4, 8}};
 
-/* A network's text with constants of random contents: "float[2,3] w; float[3] b". */
-static void constants(struct sumi_text *t, const char *list, struct sumi_random *r) {
-  for (const char *at = list; *at;) {
-    const char *end = strchr(at, ';');
-    const size_t n = end ? (size_t)(end - at) : strlen(at);
-    int64_t count = 1;
-    for (const char *p = strchr(at, '[') + 1; p < at + n && p[-1] != ']';) {
-      char *next;
-      count *= strtol(p, &next, 10);
-      p = next + 1;
-    }
-    sumi_text_add(t, "%s%.*s = {", at == list ? "" : ", ", (int)n, at);
-    for (int64_t i = 0; i < count; i++) sumi_text_add(t, "%s%.6f", i ? ", " : "", sumi_random_normal(r) / 3);
-    sumi_text_add(t, "}");
-    at += n + (end != NULL);
-  }
-}
-
-static struct sumi_graph *parse(const struct sumi_allocator *a, const char *head, const char *list,
-                                const char *body) {
-  struct sumi_text t;
-  struct sumi_random r;
-  struct sumi_err err = SUMI_ERR_INIT;
-  struct sumi_graph *g = NULL;
-  sumi_text_init(&t, NULL);
-  sumi_random_init(&r, 7);
-  sumi_text_add(&t, "<opset_import: [\"\": 17]> g %s <", head);
-  constants(&t, list, &r);
-  sumi_text_add(&t, "> { %s }", body);
-  const char *text = sumi_text_str(&t);
-  if (sumi_graph_parse(text, strlen(text), sumi_op_find, a, &g, &err) != SUMI_OK ||
-      sumi_pass_infer(g, NULL, NULL, &err) != SUMI_OK)
-    fail_msg("%s\n%s", err.text, text);
-  sumi_text_fini(&t);
-  return g;
-}
-
-/* Two residual blocks behind a first convolution, and a last layer. */
-static struct sumi_graph *residual(const struct sumi_allocator *a) {
-  return parse(
-      a, "(float[N,2,6,6] x) => (float[N,5] y)",
-      "float[8,2,3,3] w0; float[8] b0; float[8,8,3,3] w1; float[8] b1; float[8,8,3,3] w2; float[8] b2; "
-      "float[12,8,3,3] w3; float[12] b3; float[12,12,3,3] w4; float[12] b4; float[12,8,1,1] w5; "
-      "float[5,12] w6; float[5] b6",
-      "a = Conv <pads = [1, 1, 1, 1]> (x, w0, b0) h0 = Relu (a) "
-      "b = Conv <pads = [1, 1, 1, 1]> (h0, w1, b1) c = Relu (b) "
-      "d = Conv <pads = [1, 1, 1, 1]> (c, w2, b2) e = Add (d, h0) h1 = Relu (e) "
-      "f = Conv <pads = [1, 1, 1, 1], strides = [2, 2]> (h1, w3, b3) i = Relu (f) "
-      "j = Conv <pads = [1, 1, 1, 1]> (i, w4, b4) k = Conv <strides = [2, 2]> (h1, w5) l = Add (j, k) "
-      "h2 = Relu (l) m = GlobalAveragePool (h2) n = Flatten (m) y = Gemm <transB = 1> (n, w6, b6)");
-}
-
-/* An attention block: products, softmax, normalisation. */
-static struct sumi_graph *attention(const struct sumi_allocator *a) {
-  return parse(
-      a, "(float[N,4,8] x) => (float[N,4,8] y)",
-      "float[8,8] wq; float[8,8] wk; float[8,8] wv; float[8,8] wo; float[8] bo; float[8] s; float[8] z",
-      "q = MatMul (x, wq) k = MatMul (x, wk) v = MatMul (x, wv) kt = Transpose <perm = [0, 2, 1]> (k) "
-      "qk = MatMul (q, kt) p = Softmax <axis = -1> (qk) pv = MatMul (p, v) o = MatMul (pv, wo) "
-      "ob = Add (o, bo) r = Add (ob, x) y = LayerNormalization (r, s, z)");
-}
-
-struct source {
-  int rank;
-  int64_t dims[4];
-  float data[32 * 128];
-  struct sumi_view view;
-};
-
-static sumi_status get(void *user, size_t first, size_t count, const struct sumi_view **views, size_t *n,
-                       struct sumi_err *err) {
-  struct source *s = user;
-  (void)err;
-  assert_true(first + count <= 32);
-  size_t each = 1;
-  for (int i = 1; i < s->rank; i++) each *= (size_t)s->dims[i];
-  for (size_t i = 0; i < count; i++) {
-    struct sumi_random r;
-    sumi_random_init(&r, 100 + first + i);
-    for (size_t k = 0; k < each; k++) s->data[i * each + k] = (float)sumi_random_normal(&r);
-  }
-  s->dims[0] = (int64_t)count;
-  s->view = (struct sumi_view){.size = sizeof s->view,
-                               .name = "x",
-                               .data = s->data,
-                               .dtype = SUMI_FLOAT32,
-                               .rank = s->rank,
-                               .dims = s->dims};
-  *views = &s->view;
-  *n = 1;
-  return SUMI_OK;
-}
-
-static struct source pictures = {.rank = 4, .dims = {0, 2, 6, 6}}, tokens = {.rank = 3, .dims = {0, 4, 8}};
-
-static struct sumi_samples samples_of(struct source *s) {
-  return (struct sumi_samples){.size = sizeof(struct sumi_samples), .n = 32, .get = get, .user = s};
-}
-
-/* A copy of g in which half of the weights of every layer are 0. */
-static struct sumi_graph *pruned(const struct sumi_graph *dense) {
-  struct sumi_err err = SUMI_ERR_INIT;
-  struct sumi_graph *g = sumi_graph_clone(dense, &err);
-  struct sumi_arena arena;
-  struct sumi_layer *l;
-  size_t n;
-  assert_non_null(g);
-  sumi_arena_init(&arena, NULL);
-  assert_int_equal(sumi_pass_infer(g, NULL, NULL, &err), SUMI_OK);
-  assert_int_equal(sumi_layers_find(g, &arena, &l, &n, &err), SUMI_OK);
-  for (size_t i = 0; i < n; i++) {
-    const int64_t count = l[i].product.rows * sumi_layer_cols(&l[i]);
-    float *w = SUMI_NEW_ARRAY(&arena, (size_t)count, float);
-    sumi_layer_read(&l[i], w);
-    for (int64_t k = 0; k < count; k++)
-      if ((k * 7 + k / 5) % 2) w[k] = 0;
-    assert_int_equal(sumi_layer_write(&l[i], w, &err), SUMI_OK);
-  }
-  sumi_arena_fini(&arena);
-  return g;
-}
-
-static struct sumi_tuner *start(const struct sumi_tune *t) {
-  struct sumi_err err = SUMI_ERR_INIT;
-  struct sumi_tuner *u = NULL;
-  if (sumi_tuner_new(t, sumi_allocator_default(), &u, &err) != SUMI_OK) fail_msg("%s", err.text);
-  return u;
-}
-
-/* Does so many steps; the first and the last loss. */
-static void steps(struct sumi_tuner *u, size_t n, double *first, double *last) {
-  struct sumi_err err = SUMI_ERR_INIT;
-  for (size_t i = 0; i < n; i++) {
-    if (sumi_tuner_step(u, last, &err) != SUMI_OK) fail_msg("%s", err.text);
-    if (!i && first) *first = *last;
-  }
-}
-
-static void same_weights(const struct sumi_tuner *u, struct sumi_graph *a, struct sumi_graph *b) {
-  for (size_t i = 0; i < sumi_tuner_count(u); i++) {
-    const struct sumi_tensor *x = sumi_graph_find_value(a, sumi_tuner_name(u, i))->constant;
-    const struct sumi_tensor *y = sumi_graph_find_value(b, sumi_tuner_name(u, i))->constant;
-    assert_memory_equal(x->data, y->data, (size_t)sumi_tensor_count(x) * sizeof(float));
-  }
+/* Layers that are wide enough to be rounded. */
+static struct sumi_graph *products(const struct sumi_allocator *a) {
+  return parse(a, "(float[N,4,8] x) => (float[N,4,8] y)",
+               "float[8,32] w0; float[32,24] w1; float[24] b1; float[24,16] w2; float[16,8] w3",
+               "a = MatMul (x, w0) b = Relu (a) c = MatMul (b, w1) d = Add (c, b1) e = Relu (d) "
+               "f = MatMul (e, w2) h = Tanh (f) y = MatMul (h, w3)");
 }
 
 /* ---- descent ---------------------------------------------------------------------------------------------------- */
@@ -209,6 +61,60 @@ static void descends(void **state) {
   falls(residual(NULL), &pictures, (struct sumi_tune){.rate = 3e-2, .optimizer = "sgd"}, 13, 0.3);
   falls(residual(NULL), &pictures, (struct sumi_tune){.rate = 5e-3, .consecutive = true}, 13, 0.2);
   falls(attention(NULL), &tokens, (struct sumi_tune){.rate = 1e-2}, 7, 0.3);
+}
+
+/* What one step of plain descent adds to every weight: into delta[n], which the caller frees. */
+static float *step_of(struct sumi_graph *g, struct sumi_graph *dense, struct source *source,
+                      const char *precision, size_t *n) {
+  struct sumi_samples samples = samples_of(source);
+  struct sumi_err err = SUMI_ERR_INIT;
+  struct sumi_graph *after = sumi_graph_clone(g, NULL);
+  struct sumi_tuner *u = start(&(struct sumi_tune){.graph = g,
+                                                   .dense = dense,
+                                                   .samples = &samples,
+                                                   .batch = 15, /* an image without a partner */
+                                                   .optimizer = "sgd",
+                                                   .precision = precision});
+  float *delta = NULL;
+  steps(u, 1, NULL, &(double){0});
+  assert_int_equal(sumi_tuner_write(u, after, &err), SUMI_OK);
+  *n = 0;
+  for (size_t i = 0; i < sumi_tuner_count(u); i++) {
+    const struct sumi_tensor *x = sumi_graph_find_value(g, sumi_tuner_name(u, i))->constant;
+    const struct sumi_tensor *y = sumi_graph_find_value(after, sumi_tuner_name(u, i))->constant;
+    const size_t count = (size_t)sumi_tensor_count(x);
+    delta = realloc(delta, (*n + count) * sizeof *delta);
+    for (size_t k = 0; k < count; k++) delta[*n + k] = ((float *)y->data)[k] - ((float *)x->data)[k];
+    *n += count;
+  }
+  sumi_tuner_free(u);
+  sumi_graph_free(after);
+  return delta;
+}
+
+/* In bfloat16 a step goes where it goes in float32: convolutions of both strides, turned and not, products, their weights. */
+static void rounds(void **state) {
+  (void)state;
+  struct sumi_graph *dense[] = {residual(NULL), products(NULL)};
+  struct source *source[] = {&pictures, &tokens};
+  for (int i = 0; i < 2; i++) {
+    struct sumi_graph *g = pruned(dense[i]);
+    size_t n, m;
+    float *want = step_of(g, dense[i], source[i], "file", &n),
+          *got = step_of(g, dense[i], source[i], "bf16", &m);
+    double apart = 0, all = 0;
+    assert_int_equal(n, m);
+    for (size_t k = 0; k < n; k++) {
+      apart += (double)(got[k] - want[k]) * (double)(got[k] - want[k]);
+      all += (double)want[k] * (double)want[k];
+    }
+    /* 8 bits of a number, errors of many products that mostly cancel; but they are not the same */
+    if (!(apart > 0 && apart < 0.02 * 0.02 * all)) fail_msg("%d: apart %g of %g", i, sqrt(apart), sqrt(all));
+    free(want);
+    free(got);
+    sumi_graph_free(g);
+    sumi_graph_free(dense[i]);
+  }
 }
 
 /* One weight, one sample: y = w x towards 2 x from w = 1. loss = (w - 2)^2 / 4, its gradient (w - 2) / 2 = -1/2. The steps of plain
@@ -359,111 +265,6 @@ static void augments(void **state) {
   sumi_tune_batch_free(b);
 }
 
-/* ---- parts ------------------------------------------------------------------------------------------------------ */
-
-static void parts(void **state) {
-  (void)state;
-  struct sumi_err err = SUMI_ERR_INIT;
-  struct sumi_graph *dense = residual(NULL), *g = pruned(dense);
-  struct sumi_samples samples = samples_of(&pictures);
-  struct sumi_arena arena;
-  struct sumi_block_part *part;
-  size_t n;
-  sumi_arena_init(&arena, NULL);
-  assert_int_equal(sumi_tune_find_parts(g, &arena, &part, &n, &err), SUMI_OK);
-  assert_int_equal(n, 2);
-  assert_string_equal(part[0].to, "h1");
-  assert_int_equal(part[0].n_from, 0);
-  assert_int_equal(part[0].layers, 3);
-  assert_string_equal(part[1].from[0], "h1");
-  assert_int_equal(part[1].n_from, 1);
-  assert_int_equal(part[1].layers, 4);
-  assert_string_equal(part[1].to, "y");
-  double before[2], after[2];
-  struct sumi_tune t = {.dense = dense, .samples = &samples, .batch = 16, .epochs = 1, .rate = 1e-9};
-  assert_int_equal(sumi_tune_parts(&t, g, part, n, before, &err), SUMI_OK);
-  t.epochs = 60, t.rate = 5e-3;
-  assert_int_equal(sumi_tune_parts(&t, g, part, n, after, &err), SUMI_OK);
-  for (size_t i = 0; i < n; i++)
-    if (!(after[i] < 0.5 * before[i])) fail_msg("part %zu: %g, then %g", i, before[i], after[i]);
-  sumi_arena_fini(&arena);
-  sumi_graph_free(g);
-  sumi_graph_free(dense);
-}
-
-/* Layers' weights in memory that sessions may give back, as a file's copies are. */
-static void make_rereadable(struct sumi_graph *g) {
-  for (size_t i = 0; i < g->n_value; i++) {
-    struct sumi_value *v = g->value[i];
-    if (!v->constant || v->constant->rank < 2) continue;
-    const size_t bytes = (size_t)sumi_tensor_count(v->constant) * sizeof(float);
-    struct sumi_blob *source = sumi_blob_new(g->allocator, bytes);
-    struct sumi_tensor *t = SUMI_NEW(g->arena, struct sumi_tensor);
-    assert_true(source && t);
-    memcpy(sumi_blob_bytes(source), v->constant->data, bytes);
-    struct sumi_blob *copy = sumi_reread_new(g->allocator, source, source->data, bytes);
-    assert_non_null(copy);
-    *t = *v->constant;
-    t->data = (void *)(uintptr_t)copy->data;
-    sumi_graph_set_constant(v, t, copy);
-    sumi_blob_unref(source);
-  }
-}
-
-/* Sessions of the dense network, of the front and of each part share constants, and none takes them from another. Weights of
- * many pages: only whole ones are given back. */
-static void constants_stay(void **state) {
-  (void)state;
-  struct sumi_err err = SUMI_ERR_INIT;
-  struct sumi_graph *dense =
-      parse(NULL, "(float[N,2,6,6] x) => (float[N,32,6,6] y)",
-            "float[32,2,3,3] a; float[32,32,3,3] b; float[32,32,3,3] c; float[32,32,3,3] d",
-            "p = Conv <pads = [1, 1, 1, 1]> (x, a) q = Conv <pads = [1, 1, 1, 1]> (p, b) "
-            "r = Relu (q) s = Conv <pads = [1, 1, 1, 1]> (r, c) "
-            "t = Conv <pads = [1, 1, 1, 1]> (s, d) y = Add (t, r)");
-  struct sumi_graph *g = sumi_graph_clone(dense, &err);
-  struct sumi_samples samples = samples_of(&pictures);
-  struct sumi_arena arena;
-  struct sumi_block_part *part;
-  size_t n;
-  double losses[2];
-  make_rereadable(dense);
-  make_rereadable(g);
-  sumi_arena_init(&arena, NULL);
-  assert_int_equal(sumi_pass_infer(g, NULL, NULL, &err), SUMI_OK);
-  assert_int_equal(sumi_tune_find_parts(g, &arena, &part, &n, &err), SUMI_OK);
-  assert_int_equal(n, 2);
-  const struct sumi_tune t = {.graph = g, .dense = dense, .samples = &samples, .batch = 16, .rate = 1e-12};
-  struct sumi_tune turned = t;
-  turned.graph = dense, turned.dense = g; /* g's weights are packed, as in any session of a model of g */
-  struct sumi_tuner *u = start(&turned);
-  steps(u, 1, NULL, losses);
-  sumi_tuner_free(u);
-  assert_int_equal(sumi_tune_parts(&t, g, part, n, losses, &err), SUMI_OK);
-  for (size_t i = 0; i < n; i++) assert_true(losses[i] < 1e-9);
-  sumi_arena_fini(&arena);
-  sumi_graph_free(g);
-  sumi_graph_free(dense);
-}
-
-/* A cut where two values are handed on is none. */
-static void attention_part(void **state) {
-  (void)state;
-  struct sumi_err err = SUMI_ERR_INIT;
-  struct sumi_graph *g = attention(NULL);
-  struct sumi_arena arena;
-  struct sumi_block_part *part;
-  size_t n;
-  sumi_arena_init(&arena, NULL);
-  assert_int_equal(sumi_tune_find_parts(g, &arena, &part, &n, &err), SUMI_OK);
-  assert_true(n >= 1);
-  assert_string_equal(part[n - 1].to, "y");
-  for (size_t i = 0; i < n; i++)
-    assert_false(!strcmp(part[i].to, "q") || !strcmp(part[i].to, "k") || !strcmp(part[i].to, "qk"));
-  sumi_arena_fini(&arena);
-  sumi_graph_free(g);
-}
-
 /* ---- refusals --------------------------------------------------------------------------------------------------- */
 
 static void refuses(struct sumi_tune t, sumi_status status, const char *why) {
@@ -558,9 +359,8 @@ static void failing_allocations(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(by_hand),        cmocka_unit_test(descends),           cmocka_unit_test(repeats),
-      cmocka_unit_test(shuffles),       cmocka_unit_test(augments),           cmocka_unit_test(parts),
-      cmocka_unit_test(constants_stay), cmocka_unit_test(attention_part),     cmocka_unit_test(refusals),
-      cmocka_unit_test(refused_steps),  cmocka_unit_test(failing_allocations)};
+      cmocka_unit_test(by_hand),  cmocka_unit_test(descends),      cmocka_unit_test(rounds),
+      cmocka_unit_test(repeats),  cmocka_unit_test(shuffles),      cmocka_unit_test(augments),
+      cmocka_unit_test(refusals), cmocka_unit_test(refused_steps), cmocka_unit_test(failing_allocations)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

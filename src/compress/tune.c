@@ -11,7 +11,7 @@
 #include "compress/tune_batch.h"
 #include "compress/tune_int.h"
 
-enum { BATCH = 32, WARM_UP = 20 };
+enum { BATCH = 32, WARM_UP = 20, PLANS = 16 /* lengths that batches are padded to, at most */ };
 static const double adam_decay = 0.999, adam_epsilon = 1e-8, loss_decay = 0.98;
 
 struct weights {
@@ -49,7 +49,8 @@ struct sumi_tuner {
 static sumi_status open_network(const struct sumi_tuner *u, struct sumi_graph *take_graph, struct network *n,
                                 struct sumi_err *err) {
   SUMI_TRY(sumi_model_new(u->allocator, take_graph, &n->model, err));
-  const struct sumi_session_options o = {.size = sizeof o, .threads = u->t.threads};
+  const struct sumi_session_options o = {
+      .size = sizeof o, .threads = u->t.threads, .precision = u->t.precision, .max_plans = PLANS};
   return sumi_session_init(n->model, &o, &n->session, err);
 }
 

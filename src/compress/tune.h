@@ -40,7 +40,8 @@ struct sumi_tune {
   bool
       augment; /* inputs [1, channels, height, width]: shifted by up to 4 pixels, zeros coming in, and mirrored at random */
   uint64_t seed;
-  int threads; /* 0 = 1 */
+  const char *precision; /* of both networks' runs, as in struct sumi_session_options; NULL = "file" */
+  int threads;           /* 0 = 1 */
   bool (*progress)(void *user,
                    const struct sumi_progress *p); /* after every step; false stops; NULL = nobody asks */
   void *user;

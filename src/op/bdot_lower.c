@@ -27,6 +27,8 @@ struct args {
   struct sumi_spmm_tiles tiles;
   bool real;   /* float32 planes */
   int x, r, y; /* buffers */
+  int w, bias; /* buffers of what is known only while running; -1 = packed, constant */
+  int filled;  /* scratch: bias, filled up */
 };
 
 struct state {
@@ -48,6 +50,13 @@ static sumi_status run_dot(const void *args, const struct sumi_run *run) {
   struct state st = {a, a->s};
   st.s.x = run->buffer[a->x];
   if (a->r >= 0) st.s.r = run->buffer[a->r];
+  if (a->w >= 0) st.s.w = run->buffer[a->w];
+  if (a->bias >= 0) {
+    float *bias = run->buffer[a->filled];
+    memcpy(bias, run->buffer[a->bias], (size_t)a->s.rows * sizeof *bias);
+    bias[a->s.rows] = 0;
+    st.s.bias = bias;
+  }
   if (a->real)
     st.s.y_f32 = run->buffer[a->y];
   else
@@ -97,8 +106,6 @@ static sumi_status refuse(struct sumi_lower *l, const char *why) {
 }
 
 static const char *cannot(const struct sumi_call *c) {
-  if (!c->in[W]->data) return "the weights are not constant";
-  if (sumi_call_has(c, B) && !c->in[B]->data) return "the bias is not constant";
   if (!sumi_tensor_count(c->in[X]) || !sumi_tensor_count(c->out[0]) || !sumi_tensor_count(c->in[W]))
     return "an empty tensor";
   return NULL;
@@ -115,43 +122,95 @@ static sumi_status set_epilogue(struct sumi_lower *l, int64_t rows, struct sumi_
   s->hi = e.hi;
   float *bias = SUMI_NEW_ARRAY(l->arena, (size_t)rows + 1, float);
   if (!bias) SUMI_FAIL_MEMORY(l->err);
-  if (l->n_in > B && l->in[B]) memcpy(bias, l->in[B]->data, (size_t)rows * sizeof *bias);
+  if (l->n_in > B && l->in[B] && l->in[B]->data) memcpy(bias, l->in[B]->data, (size_t)rows * sizeof *bias);
   s->bias = bias;
   return SUMI_OK;
 }
 
-static sumi_status set_weights(struct sumi_lower *l, const struct sumi_word_weights *w, const int32_t *column,
-                               struct sumi_spmm_bf16 *s) {
-  const struct sumi_packed_words *p = w->packed;
+/* What is common to packed weights and gathered ones. */
+struct form {
+  const struct sumi_spmm_bf16_kernel *kernel;
+  bool dense;
+  int64_t n_blocks, words; /* words of weights that are multiplied for every pixel */
+  double predicted_s;
+};
+
+static sumi_status set_weights(struct sumi_lower *l, const struct sumi_word_matrix *m, const int32_t *column,
+                               struct args *a, struct form *f) {
+  struct sumi_word_weights w;
+  SUMI_TRY(sumi_word_pack(l, &sumi_words_bf16, m, a->map.pixels, &w));
+  const struct sumi_packed_words *p = w.packed;
+  struct sumi_spmm_bf16 *s = &a->s;
   SUMI_TRY(sumi_word_offsets(l, p, column, &s->off));
   s->block = p->block;
   s->start = sumi_packed_words_start(p);
   s->n_list = p->dense ? p->n_entries : 0;
   s->w = sumi_packed_words_value(p);
-  s->w_block = p->dense ? p->n_entries * p->block : 0;
-  s->w_entry = p->block;
-  s->w_row = 1;
+  a->w = -1;
+  *f = (struct form){w.kernel, p->dense, p->n_blocks, p->n_entries * (p->dense ? p->n_blocks : 1) * p->block,
+                     w.predicted_s};
   return SUMI_OK;
 }
 
-static sumi_status emit(struct sumi_lower *l, struct args *a, const struct sumi_word_weights *w) {
-  const int reads[2] = {a->x, a->r};
-  const char *name = sumi_arena_printf(l->arena, "%s %s %d", a->kernel->name,
-                                       w->packed->dense ? "dense" : "sparse", w->packed->block);
+/* Weights that are known only while running. */
+static sumi_status gather_weights(struct sumi_lower *l, const struct sumi_word_matrix *m,
+                                  const int32_t *column, struct args *a, struct form *f) {
+  struct sumi_word_gathered w;
+  const int64_t cols = (m->channels + 1) / 2 * m->taps;
+  SUMI_TRY(sumi_word_gather(l, &sumi_words_bf16, m, l->in_buffer[W], a->map.pixels, &w));
+  SUMI_TRY(sumi_word_all_offsets(l, column, cols, w.n_entries, &a->s.off));
+  a->s.block = w.block;
+  a->s.start = NULL;
+  a->s.n_list = w.n_entries;
+  a->w = w.buffer;
+  *f = (struct form){w.kernel, true, w.n_blocks, w.n_entries * w.n_blocks * w.block, w.predicted_s};
+  return SUMI_OK;
+}
+
+static sumi_status set_bias(struct sumi_lower *l, int64_t rows, struct args *a) {
+  a->bias = a->filled = -1;
+  if (l->n_in <= B || !l->in[B] || l->in[B]->data) return SUMI_OK;
+  a->bias = l->in_buffer[B];
+  a->filled = sumi_lower_scratch(l, ((size_t)rows + 1) * sizeof(float));
+  if (a->filled < 0) SUMI_FAIL_MEMORY(l->err);
+  return SUMI_OK;
+}
+
+static void add_buffer(int *list, int *n, int buffer) {
+  if (buffer >= 0) list[(*n)++] = buffer;
+}
+
+static sumi_status emit(struct sumi_lower *l, struct args *a, const struct form *f) {
+  int reads[4], writes[2], n_reads = 0, n_writes = 0;
+  add_buffer(reads, &n_reads, a->x);
+  add_buffer(reads, &n_reads, a->r);
+  add_buffer(reads, &n_reads, a->w);
+  add_buffer(reads, &n_reads, a->bias);
+  add_buffer(writes, &n_writes, a->y);
+  add_buffer(writes, &n_writes, a->filled);
+  const char *name = sumi_arena_printf(l->arena, "%s %s %d%s", a->kernel->name, f->dense ? "dense" : "sparse",
+                                       a->s.block, a->w < 0 ? "" : ", weights gathered");
   if (!name) SUMI_FAIL_MEMORY(l->err);
-  SUMI_TRY(sumi_lower_emit(l, run_dot, a, name, reads, a->r < 0 ? 1 : 2, &a->y, 1));
-  sumi_lower_predict(l, w->predicted_s / l->threads);
+  SUMI_TRY(sumi_lower_emit(l, run_dot, a, name, reads, n_reads, writes, n_writes));
+  sumi_lower_predict(l, f->predicted_s / l->threads);
   return SUMI_OK;
 }
 
 /* Everything but the maps and the buffer of the output, which are set. */
 static sumi_status lower_dot(struct sumi_lower *l, const struct sumi_word_matrix *matrix,
                              const struct operands *o, const int32_t *column, struct args *a) {
-  struct sumi_word_weights w;
-  SUMI_TRY(sumi_word_pack(l, &sumi_words_bf16, matrix, a->map.pixels, &w));
-  SUMI_TRY(set_weights(l, &w, column, &a->s));
+  struct form f;
+  if (sumi_lower_is_constant(l, W))
+    SUMI_TRY(set_weights(l, matrix, column, a, &f));
+  else
+    SUMI_TRY(gather_weights(l, matrix, column, a, &f));
   SUMI_TRY(set_epilogue(l, matrix->rows, &a->s));
-  a->kernel = w.kernel;
+  SUMI_TRY(set_bias(l, matrix->rows, a));
+  struct sumi_spmm_bf16 *s = &a->s;
+  s->w_block = f.dense ? s->n_list * s->block : 0;
+  s->w_entry = s->block;
+  s->w_row = 1;
+  a->kernel = f.kernel;
   a->s.rows = matrix->rows;
   a->s.map = &a->map;
   a->s.r_map = sumi_layout_equal(&o->r.layout, &o->y.layout) ? &a->map : &a->r_map;
@@ -160,10 +219,9 @@ static sumi_status lower_dot(struct sumi_lower *l, const struct sumi_word_matrix
   a->x = o->x.buffer;
   a->y = o->y.buffer;
   a->r = has_residual(l) ? o->r.buffer : -1;
-  const int64_t entries = w.packed->n_entries * (w.packed->dense ? w.packed->n_blocks : 1);
-  a->tiles = sumi_spmm_tile(a->kernel->pixels, l->threads, w.packed->n_blocks, a->map.pixels,
-                            entries * a->s.block, o->x.layout.groups * o->x.layout.group);
-  return emit(l, a, &w);
+  a->tiles = sumi_spmm_tile(a->kernel->pixels, l->threads, f.n_blocks, a->map.pixels, f.words,
+                            o->x.layout.groups * o->x.layout.group);
+  return emit(l, a, &f);
 }
 
 static bool is_real(const struct sumi_lower *l) { return l->out[0]->dtype == SUMI_FLOAT32; }
@@ -226,6 +284,8 @@ sumi_status sumi_bconv_lower(struct sumi_lower *l) {
   const char *why = cannot(&call);
   if (why) return refuse(l, why);
   SUMI_TRY(sumi_conv_resolve(l->node, l->in[X], l->in[W], &v, l->err));
+  if (!sumi_lower_is_constant(l, W) && v.group > 1)
+    return refuse(l, "groups of weights that are not constant");
   if ((why = sumi_lane_conv_find(&v, &w))) return refuse(l, why);
   const struct sumi_lane_wish wish = sumi_lane_conv_wish(&w, 0);
   struct args *a = SUMI_NEW(l->arena, struct args);

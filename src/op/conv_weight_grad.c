@@ -1,9 +1,12 @@
 /* sumi.ConvWeightGrad: the gradient of a convolution's weights without groups, made by pass fuse-conv-grad (files cannot name it):
  *   dw[m, c, k] = sum over n, o of dy[n, m, o] * x[n, c, o * stride + k * dilation - begin], x 0 outside
- * The attributes are the convolution's; kernel_shape says how many taps there are. The reference sums in float64. */
+ * The attributes are the convolution's; kernel_shape says how many taps there are. With bfloat16 = 1, x and dy are rounded to that
+ * first. The reference sums in float64. */
 #include "op/conv_weight_grad.h"
 
 #include <inttypes.h>
+
+#include "base/half.h"
 
 enum { X, DY };
 
@@ -33,10 +36,19 @@ static sumi_status infer(struct sumi_infer *ctx) {
   return SUMI_OK;
 }
 
+bool sumi_conv_weight_grad_rounds(const struct sumi_node *node) {
+  return sumi_attr_int(node, "bfloat16", 0) != 0;
+}
+
+static double value(float x, bool rounds) {
+  return (double)(rounds ? sumi_f32_from_bf16(sumi_bf16_from_f32(x)) : x);
+}
+
 static sumi_status ref(const struct sumi_call *c) {
   struct sumi_conv v;
   SUMI_TRY(sumi_conv_resolve(c->node, c->in[X], c->out[0], &v, c->err));
   const float *x = c->in[X]->data, *dy = c->in[DY]->data;
+  const bool rounds = sumi_conv_weight_grad_rounds(c->node);
   float *dw = c->out[0]->data;
   for (int64_t i = 0; i < v.c_out * v.c_in * v.taps; i++) {
     const int64_t k = i % v.taps, channel = i / v.taps % v.c_in, m = i / v.taps / v.c_in;
@@ -44,8 +56,8 @@ static sumi_status ref(const struct sumi_call *c) {
     for (int64_t o = 0; o < v.out_pixels; o++) {
       const int64_t from = sumi_conv_source(&v, o, k);
       for (int64_t n = 0; n < v.batch && from >= 0; n++)
-        sum += (double)dy[(n * v.c_out + m) * v.out_pixels + o] *
-               (double)x[(n * v.c_in + channel) * v.in_pixels + from];
+        sum += value(dy[(n * v.c_out + m) * v.out_pixels + o], rounds) *
+               value(x[(n * v.c_in + channel) * v.in_pixels + from], rounds);
     }
     dw[i] = (float)sum;
   }
@@ -58,7 +70,8 @@ static void cost(const struct sumi_call *c, struct sumi_cost *cost) {
     sumi_conv_cost(c, &v, DY, -1, cost);
 }
 
-static const struct sumi_attr_spec attrs[] = {{"dilations", SUMI_ATTR_INTS},
+static const struct sumi_attr_spec attrs[] = {{"bfloat16", SUMI_ATTR_INT},
+                                              {"dilations", SUMI_ATTR_INTS},
                                               {"kernel_shape", SUMI_ATTR_INTS, .required = true},
                                               {"pads", SUMI_ATTR_INTS},
                                               {"strides", SUMI_ATTR_INTS},
@@ -90,6 +103,21 @@ static const struct sumi_case cases[] = {
     {"g (float[1,2,4,4,4] x, float[1,3,3,3,3] dy) => (dw) "
      "{ dw = sumi.ConvWeightGrad <kernel_shape = [2, 2, 2]> (x, dy) }",
      .rtol = 1e-5, .why = "3-D: the reference function"},
+    {"g (float[5,5,7,9] x, float[5,6,7,9] dy) => (dw) "
+     "{ dw = sumi.ConvWeightGrad <bfloat16 = 1, kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x, dy) }",
+     .rtol = 1e-5, .why = SUMS "; an image without a partner"},
+    {"g (float[38,33,8,8] x, float[38,40,4,4] dy) => (dw) { dw = sumi.ConvWeightGrad <bfloat16 = 1, "
+     "kernel_shape = [3, 3], pads = [1, 1, 1, 1], strides = [2, 2]> (x, dy) }",
+     .rtol = 1e-5, .why = SUMS "; blocks of rows that are not full"},
+    {"g (float[9,20,17,19] x, float[9,9,15,6] dy) => (dw) { dw = sumi.ConvWeightGrad <bfloat16 = 1, "
+     "kernel_shape = [3, 2], dilations = [2, 3], pads = [1, 0, 1, 2], strides = [1, 3]> (x, dy) }",
+     .rtol = 1e-5, .why = SUMS "; dilated, taps of a row apart, entries that fill no step"},
+    {"g (float[7,3,40,40] x, float[7,17,40,40] dy) => (dw) { dw = sumi.ConvWeightGrad <bfloat16 = 1, "
+     "kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x, dy) }",
+     .rtol = 1e-5, .why = SUMS "; several chunks"},
+    {"g (float[4,6,50] x, float[4,3,47] dy) => (dw) "
+     "{ dw = sumi.ConvWeightGrad <bfloat16 = 1, kernel_shape = [4]> (x, dy) }",
+     .rtol = 1e-5, .why = SUMS "; 1-D"},
     {"g (float[0,2,4,4] x, float[0,3,3,3] dy) => (dw) "
      "{ dw = sumi.ConvWeightGrad <kernel_shape = [2, 2]> (x, dy) }",
      .why = "no images: zeros"},

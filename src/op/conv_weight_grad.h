@@ -7,4 +7,7 @@
 
 sumi_status sumi_conv_weight_grad_lower(struct sumi_lower *l);
 
+/* Whether it rounds to bfloat16. */
+bool sumi_conv_weight_grad_rounds(const struct sumi_node *node);
+
 #endif

@@ -18,6 +18,22 @@ static value with_dim(struct sumi_grad *g, value v, int64_t axis) {
   return sumi_grad_unsqueeze(g, v, sumi_grad_ints(g, &axis, 1));
 }
 
+/* db of one matrix b [k, n] that all matrices of a share: one product over all rows, instead of one each and their sum. */
+static value shared_grad(struct sumi_grad *g, value a, value b, value dy) {
+  const value rest = sumi_grad_ints(g, (const int64_t[]){-1}, 1);
+  const value rows_a = sumi_grad_join(g, 2, (value[]){rest, sumi_grad_dims(g, b, 0, 1)}),
+              rows_dy = sumi_grad_join(g, 2, (value[]){rest, sumi_grad_dims(g, b, 1, 2)});
+  const value product = sumi_grad_gemm(g, sumi_grad_reshape(g, a, rows_a), sumi_grad_reshape(g, dy, rows_dy));
+  return sumi_grad_int(g, product, "transA", 1);
+}
+
+/* Sizes are known not to be 0, so that the number of rows follows from them. */
+static bool is_shared(struct sumi_grad *g, value a, value b) {
+  const struct sumi_info *info = sumi_grad_info(g, b);
+  return info && info->rank == 2 && sumi_grad_rank(g, a) > 2 && info->dim[0] > 0 && info->dim[1] > 0 &&
+         info->dtype == SUMI_FLOAT32;
+}
+
 /* A vector stands for a row in front and for a column behind; its dim is not in the product. */
 sumi_status sumi_matmul_grad(struct sumi_grad *g) {
   value a = g->node->in[0], b = g->node->in[1], dy = g->dy[0];
@@ -34,7 +50,9 @@ sumi_status sumi_matmul_grad(struct sumi_grad *g) {
   if (g->wanted[0])
     g->dx[0] = sumi_grad_reshape_like(g, sumi_grad_sum_to(g, sumi_grad_matmul(g, dy, turned(g, b)), a),
                                       g->node->in[0]);
-  if (g->wanted[1])
+  if (g->wanted[1] && is_shared(g, a, b))
+    g->dx[1] = shared_grad(g, a, b, dy);
+  else if (g->wanted[1])
     g->dx[1] = sumi_grad_reshape_like(g, sumi_grad_sum_to(g, sumi_grad_matmul(g, turned(g, a), dy), b),
                                       g->node->in[1]);
   return g->status;

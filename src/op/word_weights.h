@@ -53,6 +53,25 @@ struct sumi_word_weights {
 sumi_status sumi_word_pack(struct sumi_lower *l, const struct sumi_word_family *family,
                            const struct sumi_word_matrix *m, int64_t pixels, struct sumi_word_weights *out);
 
+/* Weights that are known only while running, in the dense form: a step of the node's packs them in every run. */
+struct sumi_word_gathered {
+  const void *kernel; /* the family's */
+  int block;
+  int64_t n_blocks, n_entries; /* blocks; entries of the list, filled up */
+  int buffer;                  /* scratch: the words, as in a dense struct sumi_packed_words */
+  double predicted_s;
+};
+
+/* Chooses kernel and size of block for a walk over so many pixels and emits that step: m->data is not read, the weights lie in
+ * buffer w. SUMI_E_LIMIT where they are too many. */
+sumi_status sumi_word_gather(struct sumi_lower *l, const struct sumi_word_family *family,
+                             const struct sumi_word_matrix *m, int w, int64_t pixels,
+                             struct sumi_word_gathered *out);
+
+/* The offsets of n entries that are all `cols` columns in order, the last one repeated; column[cols] as below. */
+sumi_status sumi_word_all_offsets(struct sumi_lower *l, const int32_t *column, int64_t cols, int64_t n,
+                                  const int32_t **off);
+
 /* The offsets of all entries, in l's arena; column[cols] are those of the columns in bytes. */
 sumi_status sumi_word_offsets(struct sumi_lower *l, const struct sumi_packed_words *p, const int32_t *column,
                               const int32_t **off);

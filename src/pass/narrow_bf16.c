@@ -1,9 +1,12 @@
 /* narrow-bf16 (precision bf16): Conv, FusedConv, sumi.FConv, MatMul and Gemm of float32 with constant weights become sumi.BConv and
- * sumi.BMatMul: weights are rounded to bfloat16 here, other operands and results by Cast. Where one such product feeds another the
- * Casts in between are left out, also where MaxPool lies between them: the value is bfloat16. Where a result is only cast back, the product gives float32 itself.
- * What stays float32: depthwise convolutions, more than two spatial dimensions, products with fewer than 16 rows or columns. */
+ * sumi.BMatMul: weights are rounded to bfloat16 here, other operands and results by Cast. So do, as in training, convolutions
+ * without groups and MatMul whose weights are computed, and gradients of convolutions: ConvTranspose by turned weights,
+ * sumi.ConvWeightGrad. Where one such product feeds another the Casts in between are left out, also where MaxPool lies between them:
+ * the value is bfloat16. Where a result is only cast back, the product gives float32 itself. What stays float32: depthwise
+ * convolutions, more than two spatial dimensions, products with fewer than 16 rows or columns. */
 #include "base/size.h"
 #include "op/ops.h"
+#include "op/turn_weights.h"
 #include "pass/pass.h"
 #include "pass/product.h"
 
@@ -104,26 +107,132 @@ static sumi_status widen_behind(struct narrowing *w, struct sumi_value *v) {
 
 enum { X, W, B, R, S };
 
+/* Weights [m, c, taps...] that are computed, of known sizes, not of a convolution with groups. */
+static bool is_computed(const struct sumi_node *node) {
+  const struct sumi_info *w = &node->in[W]->info;
+  if ((node->in[W]->constant && !node->in[W]->is_input) || node->op == &sumi_op_fconv ||
+      w->kind != SUMI_TENSOR || w->dtype != SUMI_FLOAT32 || w->rank < 3 || w->rank > 4 ||
+      sumi_attr_int(node, "group", 1) != 1)
+    return false;
+  for (int i = 0; i < w->rank; i++)
+    if (w->dim[i] < 1) return false;
+  return true;
+}
+
 static bool is_conv(const struct sumi_node *node) {
   if (!is_op(node, "Conv") && node->op != &sumi_op_fused_conv && node->op != &sumi_op_fconv) return false;
-  const struct sumi_tensor *w = node->n_in > W ? constant(node->in[W]) : NULL;
-  if (!w || w->rank < 3 || w->rank > 4 || !node->out[0] || node->out[0]->info.dtype != SUMI_FLOAT32)
+  if (node->n_in <= W || !node->in[W] || !node->out[0] || node->out[0]->info.dtype != SUMI_FLOAT32)
     return false;
+  if (is_computed(node)) return true;
+  const struct sumi_tensor *w = constant(node->in[W]);
+  if (!w || w->rank < 3 || w->rank > 4) return false;
   if (node->n_in > B && node->in[B] && !constant(node->in[B])) return false;
   return w->dim[1] > 1 || sumi_attr_int(node, "group", 1) == 1;
+}
+
+static void make_bconv(struct sumi_node *node) {
+  node->op = &sumi_op_bconv;
+  node->op_name = "sumi.BConv";
+  node->version = 1;
 }
 
 static sumi_status narrow_conv(struct narrowing *w, struct sumi_node *node) {
   struct sumi_value *weights;
   const double *factor = node->op == &sumi_op_fconv ? node->in[S]->constant->data : NULL;
   SUMI_TRY(narrow_input(w, node, X));
-  SUMI_TRY(narrow_constant(w, constant(node->in[W]), factor, &weights));
+  if (constant(node->in[W]))
+    SUMI_TRY(narrow_constant(w, constant(node->in[W]), factor, &weights));
+  else
+    SUMI_TRY(narrowed(w, node->in[W], &weights));
   sumi_node_set_input(node, W, weights);
   SUMI_TRY(narrow_input(w, node, R));
   if (factor) sumi_node_keep_inputs(node, node->in[R] ? S : R);
-  node->op = &sumi_op_bconv;
-  node->op_name = "sumi.BConv";
-  node->version = 1;
+  make_bconv(node);
+  return widen_behind(w, node->out[0]);
+}
+
+/* ---- gradients -------------------------------------------------------------------------------------------------- */
+
+/* What a ConvTranspose becomes: a convolution of stride 1 with turned weights, and, above stride 1, DepthToSpace. */
+struct turned {
+  int64_t pads[2 * SUMI_MAX_RANK], stride;
+  sumi_dim dim[SUMI_MAX_RANK]; /* of the turned weights */
+  int n;
+};
+
+/* Sizes are numbers, strides alike, and every phase of the output is as large as every other. */
+static bool is_turnable(const struct sumi_node *node, struct turned *t) {
+  if (!is_op(node, "ConvTranspose") || node->n_in <= W || (node->n_in > B && node->in[B]) ||
+      !is_computed(node) || node->out[0]->info.dtype != SUMI_FLOAT32 ||
+      !sumi_attr_is(node, "auto_pad", "NOTSET", "NOTSET"))
+    return false;
+  const struct sumi_info *x = &node->in[X]->info, *w = &node->in[W]->info, *y = &node->out[0]->info;
+  struct sumi_turned_line line[SUMI_MAX_RANK];
+  int n_dilations;
+  const int64_t *dilations = sumi_attr_ints(node, "dilations", &n_dilations);
+  t->n = w->rank - 2;
+  if (x->rank != w->rank || y->rank != w->rank || !sumi_turned_lines(node, w->dim + 2, t->n, line))
+    return false;
+  t->stride = line[0].stride;
+  t->dim[0] = w->dim[1];
+  t->dim[1] = w->dim[0];
+  for (int i = 0; i < t->n; i++) {
+    const int64_t in = x->dim[2 + i], out = y->dim[2 + i], s = line[i].stride;
+    if (in < 1 || out < 1 || out % s || s != t->stride || (dilations && dilations[i] != 1)) return false;
+    t->pads[i] = -line[i].low;
+    t->pads[t->n + i] = out / s + line[i].high - in;
+    if (t->pads[i] < 0 || t->pads[t->n + i] < 0) return false;
+    t->dim[0] *= s;
+    t->dim[2 + i] = line[i].high - line[i].low + 1;
+  }
+  return t->stride == 1 || t->n == 2;
+}
+
+static sumi_status add_turned(struct narrowing *w, struct sumi_node *node, const struct turned *t,
+                              struct sumi_value **out) {
+  static const char *const names[] = {"pads", "strides"};
+  struct sumi_value *from;
+  SUMI_TRY(narrowed(w, node->in[W], &from));
+  if (!(*out = sumi_graph_add_value(w->g, NULL))) SUMI_FAIL_MEMORY(w->err);
+  (*out)->info = from->info;
+  for (int i = 0; i < t->n + 2; i++) (*out)->info.dim[i] = t->dim[i];
+  struct sumi_node *turn =
+      sumi_graph_add_node(w->g, NULL, &sumi_op_turn_weights, "sumi.TurnWeights", 1, &from, 1, out, 1);
+  if (!turn) SUMI_FAIL_MEMORY(w->err);
+  for (size_t i = 0; i < SUMI_COUNT(names); i++) {
+    int n;
+    const int64_t *v = sumi_attr_ints(node, names[i], &n);
+    if (v) SUMI_TRY(sumi_node_set_ints(turn, names[i], v, (size_t)n, w->err));
+  }
+  return SUMI_OK;
+}
+
+/* v [n, phases * c, h, w] is what the node gives; who used it uses its pixels in place. */
+static sumi_status put_in_place(struct narrowing *w, struct sumi_value *v, int64_t stride) {
+  struct sumi_value *wide = sumi_graph_add_value(w->g, NULL);
+  if (!wide) SUMI_FAIL_MEMORY(w->err);
+  wide->info = v->info;
+  sumi_graph_replace_uses(w->g, v, wide);
+  v->info.dim[1] *= stride * stride;
+  v->info.dim[2] /= stride;
+  v->info.dim[3] /= stride;
+  struct sumi_node *space =
+      sumi_graph_add_node(w->g, NULL, &sumi_op_depth_to_space, "DepthToSpace", 13, &v, 1, &wide, 1);
+  if (!space) SUMI_FAIL_MEMORY(w->err);
+  return sumi_node_set_int(space, "blocksize", stride, w->err);
+}
+
+static sumi_status narrow_transpose(struct narrowing *w, struct sumi_node *node, const struct turned *t) {
+  static const char *const gone[] = {"strides", "output_padding", "output_shape", "kernel_shape",
+                                     "dilations"};
+  struct sumi_value *weights;
+  SUMI_TRY(narrow_input(w, node, X));
+  SUMI_TRY(add_turned(w, node, t, &weights));
+  sumi_node_set_input(node, W, weights);
+  for (size_t i = 0; i < SUMI_COUNT(gone); i++) sumi_node_remove_attr(node, gone[i]);
+  SUMI_TRY(sumi_node_set_ints(node, "pads", t->pads, 2 * (size_t)t->n, w->err));
+  make_bconv(node);
+  if (t->stride > 1) SUMI_TRY(put_in_place(w, node->out[0], t->stride));
   return widen_behind(w, node->out[0]);
 }
 
@@ -158,6 +267,46 @@ static sumi_status narrow_product(struct narrowing *w, struct sumi_node *node, s
   return widen_behind(w, y);
 }
 
+/* A product with a computed matrix [k, n] of known sizes that are worth it. */
+static bool is_matrix(const struct sumi_value *v) {
+  const struct sumi_info *f = v ? &v->info : NULL;
+  return f && !constant(v) && f->kind == SUMI_TENSOR && f->dtype == SUMI_FLOAT32 && f->rank == 2;
+}
+
+static bool is_wide(sumi_dim d) { return d >= LEAST; }
+
+static bool is_computed_product(const struct sumi_node *node) {
+  const struct sumi_value *b = node->n_in > 1 ? node->in[1] : NULL;
+  return is_op(node, "MatMul") && is_matrix(b) && is_wide(b->info.dim[0]) && is_wide(b->info.dim[1]) &&
+         node->in[0]->info.dtype == SUMI_FLOAT32 && node->in[0]->info.rank >= 2;
+}
+
+static bool is_turn(const struct sumi_node *node) {
+  int n;
+  const int64_t *perm =
+      node && !sumi_node_removed(node) && is_op(node, "Transpose") ? sumi_attr_ints(node, "perm", &n) : NULL;
+  return perm && n == 2 && perm[0] == 1;
+}
+
+static void make_bmatmul(struct sumi_node *node) {
+  node->op = &sumi_op_bmatmul;
+  node->op_name = "sumi.BMatMul";
+  node->version = 1;
+}
+
+static sumi_status narrow_computed(struct narrowing *w, struct sumi_node *node) {
+  struct sumi_node *turn = node->in[1]->producer;
+  SUMI_TRY(narrow_input(w, node, 0));
+  if (is_turn(turn)) {
+    sumi_node_set_input(node, 1, turn->in[0]);
+    SUMI_TRY(sumi_node_set_int(node, "transB", 1, w->err));
+    if (!turn->out[0]->n_use && !turn->out[0]->is_output) sumi_graph_remove_node(w->g, turn);
+  }
+  SUMI_TRY(narrow_input(w, node, 1));
+  make_bmatmul(node);
+  return widen_behind(w, node->out[0]);
+}
+
 /* ---- the pass --------------------------------------------------------------------------------------------------- */
 
 /* A product whose result is only cast to float32 gives float32. */
@@ -179,8 +328,15 @@ static sumi_status run(struct sumi_graph *g, struct sumi_err *err) {
     struct sumi_node *node = g->node[i];
     struct sumi_product p;
     if (sumi_node_removed(node)) continue;
+    struct turned t;
     if (is_conv(node))
       SUMI_TRY(narrow_conv(&w, node));
+    else if (is_turnable(node, &t))
+      SUMI_TRY(narrow_transpose(&w, node, &t));
+    else if (is_computed_product(node))
+      SUMI_TRY(narrow_computed(&w, node));
+    else if (node->op == &sumi_op_conv_weight_grad)
+      SUMI_TRY(sumi_node_set_int(node, "bfloat16", 1, err));
     else if (is_pool(&w, node))
       SUMI_TRY(narrow_pool(&w, node));
     else if (sumi_product_match(node, LEAST, &p))
@@ -196,7 +352,7 @@ static sumi_status run(struct sumi_graph *g, struct sumi_err *err) {
 
 const struct sumi_pass sumi_pass_narrow_bf16 = {
     .name = "narrow-bf16",
-    .what = "convolutions and matrix products with constant float32 weights on bfloat16",
+    .what = "convolutions, matrix products and gradients of convolutions on bfloat16",
     .stage = SUMI_PASS_MACHINE,
     .precision = SUMI_PRECISION_BF16,
     .run = run,

@@ -7,7 +7,7 @@
 
 #include "base/size.h"
 
-enum { TILE = 16, MOST_BLOCK = 32 };
+enum { MOST_BLOCK = 32 };
 
 static bool any(struct sumi_words w, int64_t first, int64_t rows, int64_t col) {
   for (int64_t r = first; r < SUMI_MIN(first + rows, w.rows); r++)
@@ -15,14 +15,10 @@ static bool any(struct sumi_words w, int64_t first, int64_t rows, int64_t col) {
   return false;
 }
 
-static int64_t filled(int64_t entries, int block) {
-  return block >= TILE ? (entries + TILE - 1) / TILE * TILE : entries;
-}
-
 static int64_t count_list(struct sumi_words w, int64_t b, int block) {
   int64_t n = 0;
   for (int64_t c = 0; c < w.cols; c++) n += any(w, b * block, block, c);
-  return filled(n, block);
+  return sumi_packed_words_filled(n, block);
 }
 
 static int64_t blocks_of(int64_t rows, int block) { return rows ? (rows - 1) / block + 1 : 0; }
@@ -53,26 +49,20 @@ static bool lay_out(struct sumi_packed_words *p) {
   return true;
 }
 
-/* Where word (row i, entry e) of a block lies whose first entry is `first` (dense: b * n_list). */
-static int64_t place(int block, int64_t first, int64_t i, int64_t e) {
-  if (block < TILE) return (first + e) * block + i;
-  return first * block + ((e / TILE * (block / TILE) + i / TILE) * TILE + i % TILE) * TILE + e % TILE;
-}
-
 static void fill_list(const struct sumi_packed_words *p, struct sumi_words w, int64_t b, int64_t first,
                       const int32_t *col, int64_t n, int32_t *value) {
   const int64_t row = b * p->block, rows = SUMI_MIN(p->block, w.rows - row);
   for (int64_t i = 0; i < rows; i++)
     for (int64_t e = 0; e < n; e++)
       if (e == 0 || col[e] != col[e - 1])
-        value[place(p->block, first, i, e)] = w.word[(row + i) * w.cols + col[e]];
+        value[sumi_packed_words_place(p->block, first, i, e)] = w.word[(row + i) * w.cols + col[e]];
 }
 
 static int64_t list_columns(const struct sumi_packed_words *p, struct sumi_words w, int64_t b, int32_t *col) {
   int64_t n = 0;
   for (int64_t c = 0; c < w.cols; c++)
     if (p->dense || any(w, b * p->block, p->block, c)) col[n++] = (int32_t)c;
-  for (const int64_t full = filled(n, p->block); n && n < full; n++) col[n] = col[n - 1];
+  for (const int64_t full = sumi_packed_words_filled(n, p->block); n && n < full; n++) col[n] = col[n - 1];
   return n;
 }
 
@@ -97,8 +87,10 @@ sumi_status sumi_packed_words_make(struct sumi_words w, int block, bool dense, c
   struct sumi_packed_words p = {.rows = (w.rows + 3) / 4 * 4, .cols = w.cols, .block = block, .dense = dense};
   p.n_blocks = blocks_of(p.rows, block);
   int64_t full;
-  const bool fits = sumi_i64_mul(p.n_blocks, w.cols + TILE, &full) && full < INT32_MAX / MOST_BLOCK;
-  p.n_entries = !fits ? 0 : dense ? filled(w.cols, block) : sumi_packed_words_count(w, block);
+  const bool fits = sumi_i64_mul(p.n_blocks, w.cols + SUMI_WORD_TILE, &full) && full < INT32_MAX / MOST_BLOCK;
+  p.n_entries = !fits   ? 0
+                : dense ? sumi_packed_words_filled(w.cols, block)
+                        : sumi_packed_words_count(w, block);
   if (!fits || !lay_out(&p))
     SUMI_FAIL(err, SUMI_E_LIMIT, "weights of %" PRId64 " x %" PRId64 " words are too many to pack", w.rows,
               w.cols);
@@ -117,8 +109,9 @@ static sumi_status check_counts(const struct sumi_packed_words *p, size_t bytes,
   if (p->rows <= 0 || p->rows % 4 || p->rows > INT32_MAX || p->cols <= 0 || p->cols > INT32_MAX ||
       p->n_entries < 0 || p->n_entries > INT32_MAX || p->block < 1 || p->block > MOST_BLOCK ||
       (p->block & (p->block - 1)) || p->dense < 0 || p->dense > 1 ||
-      p->n_blocks != blocks_of(p->rows, p->block) || p->n_entries != filled(p->n_entries, p->block) ||
-      (p->dense && p->n_entries != filled(p->cols, p->block)) ||
+      p->n_blocks != blocks_of(p->rows, p->block) ||
+      p->n_entries != sumi_packed_words_filled(p->n_entries, p->block) ||
+      (p->dense && p->n_entries != sumi_packed_words_filled(p->cols, p->block)) ||
       !sumi_i64_mul(p->n_blocks, p->n_entries, &full))
     SUMI_FAIL(err, SUMI_E_FORMAT, "packed words of weights with impossible counts");
   struct sumi_packed_words want = *p;
@@ -144,7 +137,8 @@ sumi_status sumi_packed_words_check(const void *data, size_t bytes, struct sumi_
   if (start[0] != 0 || start[p.n_blocks] != p.n_entries)
     SUMI_FAIL(err, SUMI_E_FORMAT, "the lists of packed words of weights do not cover their entries");
   for (int64_t b = 0; b < p.n_blocks; b++)
-    if (start[b + 1] < start[b] || start[b + 1] > p.n_entries || start[b] != filled(start[b], p.block))
+    if (start[b + 1] < start[b] || start[b + 1] > p.n_entries ||
+        start[b] != sumi_packed_words_filled(start[b], p.block))
       SUMI_FAIL(err, SUMI_E_FORMAT, "list %" PRId64 " of packed words of weights ends where none may", b);
   return SUMI_OK;
 }
@@ -159,6 +153,6 @@ void sumi_packed_words_unpack(const struct sumi_packed_words *p, int32_t *word) 
     const int32_t *list = start ? col + first : col;
     for (int64_t i = 0; i < SUMI_MIN(p->block, p->rows - b * p->block); i++)
       for (int64_t e = 0; e < n; e++)
-        word[(b * p->block + i) * p->cols + list[e]] |= value[place(p->block, first, i, e)];
+        word[(b * p->block + i) * p->cols + list[e]] |= value[sumi_packed_words_place(p->block, first, i, e)];
   }
 }

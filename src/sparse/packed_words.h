@@ -11,6 +11,8 @@
 
 #include "base/mem.h"
 
+enum { SUMI_WORD_TILE = 16 };
+
 struct sumi_packed_words {
   int64_t rows, cols, n_blocks,
       n_entries; /* rows: a multiple of 4; n_entries: all lists, or the one of a dense matrix */
@@ -26,6 +28,18 @@ static inline const int32_t *sumi_packed_words_col(const struct sumi_packed_word
 }
 static inline const int32_t *sumi_packed_words_value(const struct sumi_packed_words *p) {
   return (const int32_t *)((const char *)p + p->value_at);
+}
+
+/* Entries of a list of so many columns: blocks in tiles are filled up. */
+static inline int64_t sumi_packed_words_filled(int64_t entries, int block) {
+  return block >= SUMI_WORD_TILE ? (entries + SUMI_WORD_TILE - 1) / SUMI_WORD_TILE * SUMI_WORD_TILE : entries;
+}
+
+/* Where the word of row i of a block and entry e of its list lies whose first entry is `first` (dense: b * n_entries). */
+static inline int64_t sumi_packed_words_place(int block, int64_t first, int64_t i, int64_t e) {
+  enum { T = SUMI_WORD_TILE };
+  if (block < T) return (first + e) * block + i;
+  return first * block + ((e / T * (block / T) + i / T) * T + i % T) * T + e % T;
 }
 
 /* word is [rows, cols], row-major; rows beyond the last, up to a multiple of 4, are zero. */

@@ -70,11 +70,11 @@ def compiled_bytes(path, work):
     return oracle.sumi_json("compile", path, "-o", work / "m.sumi")["packed_bytes"]
 
 
-def check_tuned(work, untuned):
-    """Both kinds of tuning on top of what was pruned: a smaller loss, the same zeros, everything else as before."""
+def check_tuned(work, untuned, *options):
+    """Tuning on top of what was pruned: a smaller loss, the same zeros, everything else as before."""
     out = work / "tuned.onnx"
     report = oracle.sumi_json("prune", NETWORK, "-o", out, "--pattern", "4x4", "--sparsity", 0.75, "--calib",
-                              DATA / "images", "--reconstruct", 1, "--finetune", 2, "--augment")  # fmt: skip
+                              DATA / "images", "--augment", *options)  # fmt: skip
     model, tuned = weights_of(out)
     before_model, before = weights_of(untuned)
     weights = [layer["weight"] for layer in report["layers"]]
@@ -128,7 +128,9 @@ def main():
             }
             print(f"{rows}x{columns} {sparsity}: loss {report['loss']:.5f}, {verdicts}")
             passed &= all(verdicts.values())
-        passed &= check_tuned(work, work / "4x4.onnx")
+        passed &= check_tuned(work, work / "4x4.onnx", "--reconstruct", 1, "--finetune", 2)
+        passed &= check_tuned(work, work / "4x4.onnx", "--finetune", 6, "--loss", "kl", "--labels", 0.5, "--temperature", 2,
+                              "--tune-samples", 0, "--tune-batch", 10, "--precision", "bf16", "--teacher", NETWORK)  # fmt: skip
         stopped = check_interrupted(work, work / "4x4.onnx")
         print(f"interrupted and gone on with: {stopped}")
     sys.exit(not (passed and stopped))

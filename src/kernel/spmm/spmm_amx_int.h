@@ -12,6 +12,7 @@
  *   AMX_LOOP                  the loop's struct, struct sumi_spmm_bf16 or its like
  *   AMX_END                   a struct for the end of tiles, with the loop as member s
  *   AMX_ROWS                  rows that are finished together
+ *   AMX_PIECES                runs of neighbours of a vector that finish() stores without looking at the map
  *   AMX_RING_WORDS            the most for a shared list: a small part of a second-level cache
  *   AMX_PRODUCT(sum, a, b)    the tile instruction on registers of these numbers */
 #ifndef SUMI_KERNEL_SPMM_AMX_INT_H
@@ -130,9 +131,9 @@ INLINE void feed(struct feed *f, int u, int32_t *to) {
 
 /* ---- finished tiles ----------------------------------------------------------------------------------------------- */
 
-enum { QUICK_PIECES = 2 };
+enum { QUICK_PIECES = AMX_PIECES };
 
-/* Where a vector goes if its pieces are at most two runs of neighbours. */
+/* Where a vector goes if its pieces are so few runs of neighbours. */
 struct target {
   int64_t at[QUICK_PIECES]; /* words in a plane, of lane 0 */
   __mmask16 mask[QUICK_PIECES];

@@ -4,6 +4,7 @@
 #define AMX_LOOP struct sumi_spmm_i8
 #define AMX_END struct i8_end
 #define AMX_ROWS I8_WORD_ROWS
+#define AMX_PIECES 2
 #define AMX_RING_WORDS (80 << 10) /* 320 KiB */
 #define AMX_PRODUCT(sum, a, b) _tile_dpbsud(sum, a, b)
 #include "kernel/spmm/spmm_amx_int.h"
