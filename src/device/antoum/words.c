@@ -28,14 +28,46 @@ static bool conflict(const struct antoum_touch *a, const struct antoum_touch *b)
   return (a->write || b->write) && a->lo < b->hi && b->lo < a->hi;
 }
 
-/* need[engine] = index + 1 of its newest word that touch has to wait for, of words that core `other` has. */
-static void find_needs(const struct antoum_words *w, const struct antoum_touch *touch, bool other,
-                       size_t need[SUMI_CARD_ENGINES]) {
-  for (size_t i = 0; i < w->access[touch->space].n; i++) {
-    const struct antoum_access *a = &w->access[touch->space].item[i];
-    if (!(other && a->first_only) && conflict(&a->touch, touch))
-      need[a->engine] = SUMI_MAX(need[a->engine], a->word + 1);
+/* need[other][engine] = index + 1 of its newest word that touch has to wait for, of the words that core `other` has. */
+static void need_access(const struct antoum_access *a, const struct antoum_touch *touch,
+                        size_t need[2][SUMI_CARD_ENGINES]) {
+  if (!conflict(&a->touch, touch)) return;
+  need[0][a->engine] = SUMI_MAX(need[0][a->engine], a->word + 1);
+  if (!a->first_only) need[1][a->engine] = SUMI_MAX(need[1][a->engine], a->word + 1);
+}
+
+static void find_needs(const struct antoum_words *w, const struct antoum_touch *touch,
+                       size_t need[2][SUMI_CARD_ENGINES]) {
+  const struct antoum_access *old = &w->access[touch->space].old[0][0][0];
+  for (size_t i = 0; i < w->access[touch->space].n; i++)
+    need_access(&w->access[touch->space].item[i], touch, need);
+  for (size_t i = 0; i < sizeof w->access->old / sizeof *old; i++)
+    need_access(&old[i], touch, need); /* an empty range conflicts with nothing */
+}
+
+static void merge_old(struct antoum_access *to, const struct antoum_access *a) {
+  const struct antoum_touch before = to->touch;
+  const bool empty = before.lo == before.hi;
+  to->engine = a->engine;
+  to->first_only = a->first_only;
+  to->word = SUMI_MAX(to->word, a->word);
+  to->touch = a->touch;
+  if (empty) return;
+  to->touch.lo = SUMI_MIN(before.lo, a->touch.lo);
+  to->touch.hi = SUMI_MAX(before.hi, a->touch.hi);
+}
+
+static void forget_detail(struct antoum_words *w, int space) {
+  struct antoum_access *item = w->access[space].item;
+  size_t n = 0;
+  for (size_t i = 0; i < w->access[space].n; i++) {
+    const struct antoum_access *a = &item[i];
+    if (a->word + ANTOUM_RECENT >= w->n_word)
+      item[n++] = *a;
+    else
+      merge_old(&w->access[space].old[a->engine][a->touch.write][a->first_only], a);
   }
+  w->access[space].n = n;
 }
 
 static sumi_status add_access(struct antoum_words *w, const struct antoum_access *a) {
@@ -100,15 +132,15 @@ static sumi_status append(struct antoum_words *w, const union sumi_card_word *wo
   to->word.h.version = SUMI_CARD_MAJOR;
   to->word.h.tag = w->tag;
   const unsigned by = sumi_card_engine_of(word->h.opcode);
-  for (int other = 0; other < (first_only ? 1 : 2); other++) {
-    size_t need[SUMI_CARD_ENGINES] = {0};
-    for (int i = 0; i < n_touch; i++) find_needs(w, &touch[i], other, need);
-    wait_for(w, to, other, by, need);
-  }
+  size_t need[2][SUMI_CARD_ENGINES] = {0};
+  for (int i = 0; i < n_touch; i++) find_needs(w, &touch[i], need);
+  for (int other = 0; other < (first_only ? 1 : 2); other++) wait_for(w, to, other, by, need[other]);
   const size_t index = w->n_word++;
   for (int i = 0; i < n_touch; i++)
     if (touch[i].lo < touch[i].hi)
       SUMI_TRY(note(w, &(struct antoum_access){touch[i], (uint8_t)by, first_only, index}));
+  for (int s = 0; s < ANTOUM_N_SPACES; s++)
+    if (w->access[s].n > ANTOUM_MOST_ACCESSES) forget_detail(w, s);
   return SUMI_OK;
 }
 

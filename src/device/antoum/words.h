@@ -52,6 +52,10 @@ struct antoum_access {
   size_t word;
 };
 
+/* Of more than ANTOUM_MOST_ACCESSES the ones of the last ANTOUM_RECENT words are told apart; those before are one range an engine. Who
+ * waits for the newest of them waits longer than it has to, but for a word that is long done. */
+enum { ANTOUM_RECENT = 512, ANTOUM_MOST_ACCESSES = 4 * ANTOUM_RECENT };
+
 struct antoum_words {
   const struct sumi_card_profile *profile;
   const struct sumi_allocator *allocator;
@@ -74,6 +78,8 @@ struct antoum_words {
   struct {
     struct antoum_access *item;
     size_t n, cap;
+    struct antoum_access old[SUMI_CARD_ENGINES][2]
+                            [2]; /* [engine][write][first_only] bytes of them all, the newest word */
   } access[ANTOUM_N_SPACES];
   /* [core is not the first][by][of]: index + 1 of the last word of engine `of` that `by` waited for */
   size_t known[2][SUMI_CARD_ENGINES][SUMI_CARD_ENGINES];
