@@ -36,10 +36,10 @@ bool antoum_is_known(const struct sumi_info *info, const struct sumi_node *node)
   return true;
 }
 
-/* Fewer bytes cross the border where the host makes an input narrow, and a result wide. */
+/* Fewer bytes cross the border where the host makes an input narrow, and a result wide; products are worth them. */
 static bool is_border(const struct sumi_device_stage *s, const struct sumi_node *node) {
   const struct sumi_value *from = node->n_in ? node->in[0] : NULL, *to = node->out[0];
-  if (node->op->product || !from || !to || node->n_out != 1 || s->info[from->id].data) return false;
+  if (node->op->cost || !from || !to || node->n_out != 1 || s->info[from->id].data) return false;
   const int in = sumi_dtype_bits(s->info[from->id].dtype), out = sumi_dtype_bits(s->info[to->id].dtype);
   for (int i = 1; i < node->n_in; i++)
     if (node->in[i] && !s->info[node->in[i]->id].data) return false;
