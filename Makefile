@@ -6,6 +6,7 @@ JOBS ?= $(shell nproc 2> /dev/null || echo 2)
 FUZZ_SECONDS ?= 600
 BENCH ?=
 ARCHITECTURES ?=
+CARD_NETWORKS ?=
 # Test material that is not in the repository; tests that need it are skipped without it.
 SUMI_SHARED ?= $(abspath ../shared)
 export SUMI_SHARED
@@ -76,6 +77,11 @@ architectures: all ## published architectures beside ONNX Runtime; ARCHITECTURES
 	@tools/setup test && tools/setup oracles $(BUILD)/venv
 	@SUMI_PROGRAM=$(BUILD)/sumi SUMI_TEST_WORK=$(BUILD)/test-work $(BUILD)/venv/bin/python \
 	  tests/networks/architectures.py --time --explain --json $(BUILD)/architectures.json $(ARCHITECTURES)
+
+card-networks: all ## networks and architectures compiled for the simulated card; CARD_NETWORKS="--only 'mnist*'" narrows it
+	@tools/setup test && tools/setup oracles $(BUILD)/venv
+	@SUMI_PROGRAM=$(BUILD)/sumi SUMI_TEST_WORK=$(BUILD)/test-work $(BUILD)/venv/bin/python \
+	  tests/networks/card.py --json $(BUILD)/card_networks.json $(CARD_NETWORKS)
 
 install: all ## to PREFIX (/usr/local); DESTDIR is honoured
 	@cmake --install $(BUILD) --prefix $(PREFIX)

@@ -12,12 +12,28 @@ static void release(struct antoum_code *code) {
   for (size_t i = 0; i < code->n_segment; i++) antoum_release_segment(code->card, &code->segment[i]);
 }
 
-static sumi_status compile_all(const struct sumi_device_stage *s, struct antoum_code *code,
-                               struct antoum_stop *stop) {
+sumi_status antoum_leave(const struct sumi_device_stage *s, struct antoum_refused *r,
+                         const struct sumi_node *node, const struct sumi_text *why, sumi_status status) {
+  if (status != SUMI_E_UNSUPPORTED) return status;
+  r->card[node->id] = false;
+  r->why[node->id] = sumi_arena_strdup(s->arena, sumi_text_str(why));
+  if (!r->why[node->id]) SUMI_FAIL_MEMORY(s->err);
+  r->n++;
+  return SUMI_OK;
+}
+
+/* Every segment, so that one pass finds all that is refused. */
+static sumi_status compile_all(const struct sumi_device_stage *s, struct antoum_code *code, bool *card,
+                               size_t *refused) {
+  *refused = 0;
   for (size_t i = 0; i < code->n_segment; i++) {
-    SUMI_TRY(antoum_place_segment(s, &code->segment[i], stop));
-    SUMI_TRY(antoum_compile_segment(s, &code->segment[i], stop));
+    struct antoum_refused r = {.card = card, .why = code->why};
+    SUMI_TRY(antoum_place_segment(s, &code->segment[i], &r));
+    if (!r.n) SUMI_TRY(antoum_compile_segment(s, &code->segment[i], &r));
+    *refused += r.n;
   }
+  for (size_t i = 0; i < code->n_segment && !*refused; i++)
+    SUMI_TRY(antoum_prepare_segment(s, &code->segment[i]));
   return SUMI_OK;
 }
 
@@ -38,20 +54,19 @@ static sumi_status say(const struct sumi_device_stage *s, struct antoum_code *co
   return SUMI_OK;
 }
 
-/* A node that turns out not to fit is left to the host, and all is compiled again without it. */
+/* Nodes that turn out not to fit are left to the host, and all is compiled again without them. */
 static sumi_status compile(const struct sumi_device_stage *s, struct antoum_code *code) {
-  bool *host = SUMI_NEW_ARRAY(s->arena, s->graph->n_node, bool);
+  bool *card = SUMI_NEW_ARRAY(s->arena, s->graph->n_node, bool);
   code->why = SUMI_NEW_ARRAY(s->arena, s->graph->n_node, const char *);
-  if (!host || !code->why) SUMI_FAIL_MEMORY(s->err);
+  if (!card || !code->why) SUMI_FAIL_MEMORY(s->err);
+  SUMI_TRY(antoum_find_card(s, card, code));
   for (;;) {
-    struct antoum_stop stop = {0};
-    SUMI_TRY(antoum_cut(s, host, code));
-    const sumi_status status = compile_all(s, code, &stop);
-    if (status == SUMI_OK) return say(s, code);
+    size_t refused;
+    SUMI_TRY(antoum_cut(s, card, code));
+    const sumi_status status = compile_all(s, code, card, &refused);
+    if (status == SUMI_OK && !refused) return say(s, code);
     release(code);
-    if (status != SUMI_E_UNSUPPORTED || !stop.node) return status;
-    host[stop.node->id] = true;
-    code->why[stop.node->id] = stop.why;
+    SUMI_TRY(status);
   }
 }
 

@@ -88,27 +88,39 @@ struct antoum_code {
   double compile_s;
 };
 
-/* Why a stage's compiling stopped short of done: the node that has to be the host's. */
-struct antoum_stop {
-  const struct sumi_node *node;
-  const char *why;
+/* What a stage's compiling finds out about nodes that have to be the host's: card[n_node] becomes false, and code->why says why. */
+struct antoum_refused {
+  bool *card;
+  const char **why; /* [n_node] */
+  size_t n;
 };
+/* Notes status SUMI_E_UNSUPPORTED, whose reasons are in `why`, and gives SUMI_OK; any other status stays. */
+sumi_status antoum_leave(const struct sumi_device_stage *s, struct antoum_refused *r,
+                         const struct sumi_node *node, const struct sumi_text *why, sumi_status status);
 
-/* segment.c: order, segment_of, segments' nodes. host[n_node]: nodes that the card has refused. */
-sumi_status antoum_cut(const struct sumi_device_stage *s, const bool *host, struct antoum_code *code);
+/* segment.c: card[n_node] (false before): nodes that may be the card's; code->why of the others. */
+sumi_status antoum_find_card(const struct sumi_device_stage *s, bool *card, struct antoum_code *code);
+/* order, segment_of, segments' nodes. */
+sumi_status antoum_cut(const struct sumi_device_stage *s, const bool *card, struct antoum_code *code);
+/* Whether planning knew all outputs of the node: nobody runs it, nobody reads its inputs. */
+bool antoum_is_known(const struct sumi_info *info, const struct sumi_node *node);
+/* Whether somebody outside the segment that makes v reads it. */
+bool antoum_leaves(const struct antoum_segment *g, const struct sumi_info *info, const struct sumi_value *v);
 
-/* place.c: cells and places of all that a segment holds. SUMI_E_UNSUPPORTED with stop set: without that node. */
+/* place.c: cells and places of all that a segment holds; nothing where nodes were refused. */
 sumi_status antoum_place_segment(const struct sumi_device_stage *s, struct antoum_segment *g,
-                                 struct antoum_stop *stop);
+                                 struct antoum_refused *refused);
 /* A node's cells before its operator is asked: operands row-major, those of inputs open. info: of what one core takes. */
 sumi_status antoum_cells_init(const struct sumi_device_stage *s, const struct sumi_node *node,
                               const struct sumi_info *info, struct sumi_text *refusals, struct sumi_cells *c);
 /* Whether a value may lie on the card at all. */
 bool antoum_takes(const struct sumi_info *info);
 
-/* compile.c */
+/* compile.c: the words of a segment, and where they lie; nothing where nodes were refused. */
 sumi_status antoum_compile_segment(const struct sumi_device_stage *s, struct antoum_segment *g,
-                                   struct antoum_stop *stop);
+                                   struct antoum_refused *refused);
+/* What runs give the driver, once all segments are compiled. */
+sumi_status antoum_prepare_segment(const struct sumi_device_stage *s, struct antoum_segment *g);
 void antoum_release_segment(struct sumi_card *card, struct antoum_segment *g);
 /* Bytes [0, values) of SRAM are values'; behind them lie the areas for weights and for what passes through. */
 struct antoum_areas {

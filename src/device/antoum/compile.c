@@ -110,16 +110,14 @@ static sumi_status compile_node(struct compiler *c, size_t k, struct sumi_text *
   return store_outputs(c, k);
 }
 
-static sumi_status compile_nodes(struct compiler *c, struct antoum_stop *stop) {
+static sumi_status compile_nodes(struct compiler *c, struct antoum_refused *refused) {
   struct sumi_text refusals;
   sumi_text_init(&refusals, c->s->allocator);
   sumi_status status = SUMI_OK;
   for (size_t k = 0; k < c->g->n_node && status == SUMI_OK; k++) {
     refusals.size = 0;
     status = compile_node(c, k, &refusals);
-    if (status != SUMI_E_UNSUPPORTED) continue;
-    *stop = (struct antoum_stop){c->g->node[k], sumi_arena_strdup(c->s->arena, sumi_text_str(&refusals))};
-    if (!stop->why) status = sumi_err_set(c->s->err, SUMI_E_MEMORY, "out of memory");
+    status = antoum_leave(c->s, refused, c->g->node[k], &refusals, status);
   }
   sumi_text_fini(&refusals);
   return status;
@@ -150,9 +148,7 @@ static sumi_status put_code(struct compiler *c, struct antoum_driver *d) {
   return antoum_copy_in(d, g->code_at, c->w.image, g->code_bytes, c->s->err);
 }
 
-static sumi_status reserve(struct compiler *c, struct antoum_driver *d) {
-  struct antoum_segment *g = c->g;
-  struct sumi_err *err = c->s->err;
+static sumi_status reserve(struct antoum_segment *g, struct antoum_driver *d, struct sumi_err *err) {
   for (int i = 0; i < 2; i++) {
     SUMI_TRY(antoum_dram_alloc(d, SUMI_MAX(g->in_bytes, (size_t)1), &g->in_at[i], err));
     SUMI_TRY(antoum_dram_alloc(d, SUMI_MAX(g->out_bytes, (size_t)1), &g->out_at[i], err));
@@ -161,14 +157,13 @@ static sumi_status reserve(struct compiler *c, struct antoum_driver *d) {
   return SUMI_OK;
 }
 
-/* What a run of the segment gives the driver. */
-static sumi_status make_items(struct compiler *c) {
-  struct antoum_segment *g = c->g;
-  g->in_host = sumi_arena_array(c->s->arena, g->runs, SUMI_MAX(g->in_bytes, (size_t)1));
-  g->out_host = sumi_arena_array(c->s->arena, g->runs, SUMI_MAX(g->out_bytes, (size_t)1));
-  g->item = SUMI_NEW_ARRAY(c->s->arena, g->runs, struct antoum_item);
-  g->piece = SUMI_NEW_ARRAY(c->s->arena, 2 * g->runs, struct antoum_piece);
-  if (!g->in_host || !g->out_host || !g->item || !g->piece) SUMI_FAIL_MEMORY(c->s->err);
+sumi_status antoum_prepare_segment(const struct sumi_device_stage *s, struct antoum_segment *g) {
+  SUMI_TRY(reserve(g, s->card->driver, s->err));
+  g->in_host = sumi_arena_array(s->arena, g->runs, SUMI_MAX(g->in_bytes, (size_t)1));
+  g->out_host = sumi_arena_array(s->arena, g->runs, SUMI_MAX(g->out_bytes, (size_t)1));
+  g->item = SUMI_NEW_ARRAY(s->arena, g->runs, struct antoum_item);
+  g->piece = SUMI_NEW_ARRAY(s->arena, 2 * g->runs, struct antoum_piece);
+  if (!g->in_host || !g->out_host || !g->item || !g->piece) SUMI_FAIL_MEMORY(s->err);
   for (size_t r = 0; r < g->runs; r++) {
     struct antoum_piece *in = &g->piece[2 * r], *out = in + 1;
     *in = (struct antoum_piece){g->in_host + r * g->in_bytes, g->in_at[r % 2], g->in_bytes};
@@ -192,7 +187,7 @@ void antoum_release_segment(struct sumi_card *card, struct antoum_segment *g) {
 }
 
 sumi_status antoum_compile_segment(const struct sumi_device_stage *s, struct antoum_segment *g,
-                                   struct antoum_stop *stop) {
+                                   struct antoum_refused *refused) {
   struct compiler c = {.s = s, .g = g, .loaded = SUMI_NEW_ARRAY(s->arena, g->n_in, bool)};
   const struct antoum_areas areas = antoum_areas(s->card);
   g->facts = SUMI_NEW_ARRAY(s->arena, g->n_node, struct antoum_facts);
@@ -202,10 +197,8 @@ sumi_status antoum_compile_segment(const struct sumi_device_stage *s, struct ant
   c.w.weights.lo = areas.values;
   c.w.weights.hi = c.w.scratch.lo = areas.weights;
   c.w.scratch.hi = areas.scratch;
-  sumi_status status = compile_nodes(&c, stop);
-  if (status == SUMI_OK) status = put_code(&c, s->card->driver);
-  if (status == SUMI_OK) status = reserve(&c, s->card->driver);
-  if (status == SUMI_OK) status = make_items(&c);
+  sumi_status status = compile_nodes(&c, refused);
+  if (status == SUMI_OK && !refused->n) status = put_code(&c, s->card->driver);
   antoum_words_fini(&c.w);
   return status;
 }

@@ -69,13 +69,6 @@ static bool is_ours(const struct antoum_segment *g, const struct sumi_node *node
   return node && g->segment_of[node->id] == g;
 }
 
-static bool needed_outside(const struct antoum_segment *g, const struct sumi_value *v) {
-  if (v->is_output) return true;
-  for (const struct sumi_use *u = v->first_use; u; u = u->next)
-    if (!is_ours(g, u->node)) return true;
-  return false;
-}
-
 static bool is_constant(const struct antoum_segment *g, const struct sumi_value *v) {
   return g->info[v->id].data != NULL;
 }
@@ -109,7 +102,7 @@ static sumi_status find_locals(const struct sumi_device_stage *s, struct antoum_
       if (!ours) {
         g->local[at].in = (int)g->n_in;
         add_port(g, v, g->in, &g->n_in);
-      } else if (needed_outside(g, v)) {
+      } else if (antoum_leaves(g, s->info, v)) {
         g->local[at].out = (int)g->n_out;
         add_port(g, v, g->out, &g->n_out);
       }
@@ -204,14 +197,6 @@ static void keep_forms(struct antoum_segment *g, const struct sumi_cells *c) {
   }
 }
 
-static sumi_status stop_at(struct antoum_stop *stop, const struct sumi_device_stage *s,
-                           const struct sumi_node *node, struct sumi_text *why, sumi_status status) {
-  if (status != SUMI_E_UNSUPPORTED) return status;
-  *stop = (struct antoum_stop){node, sumi_arena_strdup(s->arena, sumi_text_str(why))};
-  if (!stop->why) SUMI_FAIL_MEMORY(s->err);
-  return status;
-}
-
 static sumi_status describe_node(const struct sumi_device_stage *s, struct antoum_segment *g, size_t k,
                                  struct sumi_text *refusals) {
   struct sumi_cells *c = &g->cells[k];
@@ -236,7 +221,7 @@ static sumi_status describe_node(const struct sumi_device_stage *s, struct antou
 }
 
 static sumi_status describe_nodes(const struct sumi_device_stage *s, struct antoum_segment *g,
-                                  struct antoum_stop *stop) {
+                                  struct antoum_refused *refused) {
   struct sumi_text refusals;
   g->cells = SUMI_NEW_ARRAY(s->arena, g->n_node, struct sumi_cells);
   g->alias = SUMI_NEW_ARRAY(s->arena, g->n_node, bool);
@@ -250,8 +235,9 @@ static sumi_status describe_nodes(const struct sumi_device_stage *s, struct anto
     for (size_t k = 0; k < g->n_node && status == SUMI_OK; k++) {
       refusals.size = 0;
       status = describe_node(s, g, k, &refusals);
-      if (status != SUMI_OK) status = stop_at(stop, s, g->node[k], &refusals, status);
+      status = antoum_leave(s, refused, g->node[k], &refusals, status);
     }
+    if (refused->n) break;
     if (status == SUMI_OK && !turn) pass_wishes(g, &again);
     if (again) open_forms(g);
   }
@@ -454,11 +440,12 @@ static void set_places(struct placer *p) {
 
 /* Cells and places with `each` items a core. */
 static sumi_status try_each(const struct sumi_device_stage *s, struct antoum_segment *g, int64_t each,
-                            bool may_spill, bool *fits, struct antoum_stop *stop) {
+                            bool may_spill, bool *fits, struct antoum_refused *refused) {
   g->each = each;
   struct placer p = {.s = s, .g = g};
   SUMI_TRY(find_locals(s, g));
-  SUMI_TRY(describe_nodes(s, g, stop));
+  SUMI_TRY(describe_nodes(s, g, refused));
+  if (refused->n) return SUMI_OK;
   SUMI_TRY(add_temporaries(s, g));
   SUMI_TRY(find_lives(&p));
   SUMI_TRY(place_values(&p, antoum_areas(s->card).values, may_spill, fits));
@@ -471,7 +458,7 @@ static bool set_part(const struct sumi_device_stage *s, struct antoum_segment *g
 }
 
 sumi_status antoum_place_segment(const struct sumi_device_stage *s, struct antoum_segment *g,
-                                 struct antoum_stop *stop) {
+                                 struct antoum_refused *refused) {
   const int64_t cores = SUMI_CARD_VALUE(&s->card->profile, cores);
   bool fits = false;
   g->items = s->items;
@@ -481,15 +468,15 @@ sumi_status antoum_place_segment(const struct sumi_device_stage *s, struct antou
     g->runs = 1;
     g->info = s->info;
     g->carries = NULL;
-    return try_each(s, g, 1, true, &fits, stop);
+    return try_each(s, g, 1, true, &fits, refused);
   }
   g->cores = (int)SUMI_MIN(cores, g->items);
   const int64_t share = (g->items + g->cores - 1) / g->cores;
-  for (int64_t runs = 1; !fits; runs++) {
+  for (int64_t runs = 1; !fits && !refused->n; runs++) {
     const int64_t each = (share + runs - 1) / runs;
     if (runs > 1 && each == (share + runs - 2) / (runs - 1)) continue; /* tried already */
     if (!set_part(s, g, each)) SUMI_FAIL(s->err, SUMI_E_INTERNAL, "a batch of %d items", (int)each);
-    SUMI_TRY(try_each(s, g, each, each == 1, &fits, stop));
+    SUMI_TRY(try_each(s, g, each, each == 1, &fits, refused));
   }
   g->runs = (size_t)((share + g->each - 1) / g->each);
   return SUMI_OK;

@@ -30,10 +30,16 @@ static bool values_fit(const struct sumi_device_stage *s, const struct sumi_node
   return true;
 }
 
-/* Fewer bytes cross the border where the host makes an input narrow, and a result wide. */
+bool antoum_is_known(const struct sumi_info *info, const struct sumi_node *node) {
+  for (int i = 0; i < node->n_out; i++)
+    if (node->out[i] && !info[node->out[i]->id].data) return false;
+  return true;
+}
+
+/* Fewer bytes cross the border where the host makes an input narrow, and a result wide; products are worth them. */
 static bool is_border(const struct sumi_device_stage *s, const struct sumi_node *node) {
   const struct sumi_value *from = node->n_in ? node->in[0] : NULL, *to = node->out[0];
-  if (!from || !to || node->n_out != 1 || s->info[from->id].data) return false;
+  if (node->op->cost || !from || !to || node->n_out != 1 || s->info[from->id].data) return false;
   const int in = sumi_dtype_bits(s->info[from->id].dtype), out = sumi_dtype_bits(s->info[to->id].dtype);
   for (int i = 1; i < node->n_in; i++)
     if (node->in[i] && !s->info[node->in[i]->id].data) return false;
@@ -76,15 +82,16 @@ static sumi_status can(const struct sumi_device_stage *s, const struct sumi_node
 struct cutter {
   const struct sumi_device_stage *s;
   struct antoum_code *code;
-  bool *card; /* [n_node] */
-  bool *done; /* [n_node] in the order already */
+  const bool *card; /* [n_node] */
+  bool *done;       /* [n_node] in the order already */
   size_t *order, n_order;
 };
 
 static bool is_ready(const struct cutter *c, const struct sumi_node *node) {
+  if (antoum_is_known(c->s->info, node)) return true;
   for (int i = 0; i < node->n_in; i++) {
     const struct sumi_value *v = node->in[i];
-    if (v && v->producer && !c->done[v->producer->id]) return false;
+    if (v && v->producer && !c->s->info[v->id].data && !c->done[v->producer->id]) return false;
   }
   return true;
 }
@@ -134,40 +141,44 @@ static sumi_status order_nodes(struct cutter *c) {
 
 /* ---- borders ---------------------------------------------------------------------------------------------------- */
 
-static bool leaves(const struct antoum_code *code, const struct sumi_value *v,
-                   const struct antoum_segment *g) {
+bool antoum_leaves(const struct antoum_segment *g, const struct sumi_info *info, const struct sumi_value *v) {
   if (v->is_output) return true;
   for (const struct sumi_use *u = v->first_use; u; u = u->next)
-    if (!u->node || code->segment_of[u->node->id] != g) return true;
+    if (!u->node || (g->segment_of[u->node->id] != g && !antoum_is_known(info, u->node))) return true;
   return false;
 }
 
-static void find_inside(const struct sumi_graph *graph, const struct antoum_code *code, bool *inside) {
+static void find_inside(const struct sumi_graph *graph, const struct antoum_code *code,
+                        const struct sumi_info *info, bool *inside) {
   for (size_t i = 0; i < graph->n_value; i++) {
     const struct sumi_value *v = graph->value[i];
     const struct antoum_segment *g = v->producer ? code->segment_of[v->producer->id] : NULL;
-    inside[i] = g && !leaves(code, v, g);
+    inside[i] = g && !antoum_leaves(g, info, v);
   }
 }
 
-sumi_status antoum_cut(const struct sumi_device_stage *s, const bool *host, struct antoum_code *code) {
+sumi_status antoum_find_card(const struct sumi_device_stage *s, bool *card, struct antoum_code *code) {
+  for (size_t i = 0; i < s->graph->n_node; i++)
+    if (s->planned[i]) SUMI_TRY(can(s, s->graph->node[i], &card[i], &code->why[i]));
+  return SUMI_OK;
+}
+
+sumi_status antoum_cut(const struct sumi_device_stage *s, const bool *card, struct antoum_code *code) {
   const size_t n = s->graph->n_node;
   struct cutter c = {.s = s,
                      .code = code,
-                     .card = SUMI_NEW_ARRAY(s->arena, n, bool),
+                     .card = card,
                      .done = SUMI_NEW_ARRAY(s->arena, n, bool),
                      .order = SUMI_NEW_ARRAY(s->arena, n, size_t)};
   bool *taken = SUMI_NEW_ARRAY(s->arena, n, bool),
        *inside = SUMI_NEW_ARRAY(s->arena, s->graph->n_value, bool);
   code->segment = SUMI_NEW_ARRAY(s->arena, n, struct antoum_segment);
   code->segment_of = SUMI_NEW_ARRAY(s->arena, n, struct antoum_segment *);
-  if (!c.card || !c.done || !c.order || !taken || !inside || !code->segment || !code->segment_of)
+  if (!c.done || !c.order || !taken || !inside || !code->segment || !code->segment_of)
     SUMI_FAIL_MEMORY(s->err);
   code->n_segment = code->n_card = code->n_host = 0;
-  for (size_t i = 0; i < n; i++)
-    if (s->planned[i] && !host[i]) SUMI_TRY(can(s, s->graph->node[i], &c.card[i], &code->why[i]));
   SUMI_TRY(order_nodes(&c));
-  find_inside(s->graph, code, inside);
+  find_inside(s->graph, code, s->info, inside);
   for (size_t i = 0; i < n; i++) {
     taken[i] = code->segment_of[i] != NULL;
     if (s->planned[i]) *(taken[i] ? &code->n_card : &code->n_host) += 1;

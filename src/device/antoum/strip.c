@@ -29,13 +29,23 @@ static void add_outer(struct piece *s, const struct sumi_cell_view *v, const str
   for (int d = 0; d < SUMI_CELL_OUTER; d++) add_step(s, d, b->at[d], b->n[d], v->step[d]);
 }
 
-static struct piece piece_of_x(const struct product *p, const struct box *b) {
+/* Pixels of the input that n results want where no border cuts them. */
+static int64_t reach(int64_t n, int stride, int dilation, int kernel, int64_t limit) {
+  return SUMI_MIN((n - 1) * stride + (int64_t)(kernel - 1) * dilation + 1, limit);
+}
+
+/* anywhere: of the largest piece that a box of this size wants, wherever it lies. */
+static struct piece piece_of_x(const struct product *p, const struct box *b, bool anywhere) {
   const struct sumi_cell_product *v = &p->v;
   struct piece s = {.place = p->x_place, .elem = p->elem};
-  const struct window y = product_window(b->at[PRODUCT_ROW], b->n[PRODUCT_ROW], v->stride_h, v->dilation_h,
-                                         v->kernel_h, v->pad_top, v->in_rows);
-  const struct window x = product_window(b->at[PRODUCT_COL], b->n[PRODUCT_COL], v->stride_w, v->dilation_w,
-                                         v->kernel_w, v->pad_left, v->in_cols);
+  struct window y = product_window(b->at[PRODUCT_ROW], b->n[PRODUCT_ROW], v->stride_h, v->dilation_h,
+                                   v->kernel_h, v->pad_top, v->in_rows);
+  struct window x = product_window(b->at[PRODUCT_COL], b->n[PRODUCT_COL], v->stride_w, v->dilation_w,
+                                   v->kernel_w, v->pad_left, v->in_cols);
+  if (anywhere) {
+    y.n = reach(b->n[PRODUCT_ROW], v->stride_h, v->dilation_h, v->kernel_h, v->in_rows);
+    x.n = reach(b->n[PRODUCT_COL], v->stride_w, v->dilation_w, v->kernel_w, v->in_cols);
+  }
   add_outer(&s, &v->x, b);
   add_step(&s, PRODUCT_IMAGE, b->at[PRODUCT_IMAGE], b->n[PRODUCT_IMAGE], v->x_image);
   add_step(&s, PRODUCT_ROW, y.first, y.n, v->x_row);
@@ -115,13 +125,13 @@ static void plan_results(const struct product *p, const struct box *b, struct pi
   s->r_at = take(&s->r, &s->bytes);
 }
 
-static struct pieces plan(const struct product *p, const struct box *b) {
+static struct pieces plan(const struct product *p, const struct box *b, bool anywhere) {
   struct pieces s = {.has_x = in_dram(p->x_place),
                      .has_w = in_dram(p->w_place),
                      .has_y = in_dram(p->y_place),
                      .has_r = in_dram(p->r_place)};
   if (s.has_x) {
-    s.x = piece_of_x(p, b);
+    s.x = piece_of_x(p, b, anywhere);
     pack_steps(&s.x);
     s.x_at = take(&s.x, &s.bytes);
   }
@@ -151,7 +161,7 @@ sumi_status product_box(const struct product *p, struct box *size) {
   const struct box all = whole(p);
   *size = all;
   for (;;) {
-    const int64_t bytes = plan(p, size).bytes;
+    const int64_t bytes = plan(p, size, true).bytes;
     if (bytes <= half) break;
     int best = -1;
     int64_t least = bytes;
@@ -160,7 +170,7 @@ sumi_status product_box(const struct product *p, struct box *size) {
       struct box smaller = *size;
       if (size->n[i] == 1) continue;
       smaller.n[i] = product_div_up(size->n[i], 2);
-      const int64_t then = plan(p, &smaller).bytes;
+      const int64_t then = plan(p, &smaller, true).bytes;
       if (then < least) least = then, best = i;
     }
     if (best < 0)
@@ -318,7 +328,7 @@ static void narrow_y(const struct box *b, const struct pieces *s, int64_t base, 
 
 static sumi_status run_box(const struct product *p, const struct box *b, struct packed *packed, bool more) {
   struct antoum_words *w = p->job->w;
-  const struct pieces s = plan(p, b);
+  const struct pieces s = plan(p, b, false);
   const uint32_t half = (w->scratch.hi - w->scratch.lo) / 2 / SUMI_ALIGN * SUMI_ALIGN;
   if (s.bytes) {
     w->scratch_turn ^= 1;

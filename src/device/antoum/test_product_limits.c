@@ -90,6 +90,11 @@ static void test_boxes(void **state) {
   assert_true(run_seeded(s, tiny).streamed);
   s.stride_h = s.stride_w = 2, s.transposed = true, s.gaps = true;
   assert_true(run_seeded(s, tiny).streamed);
+  s = plain, s.dram = EVERYTHING, s.images = 2, s.outputs = 3, s.in_rows = s.in_cols = 40;
+  s.kernel_h = s.kernel_w = 9, s.pad_top = s.pad_left = 4;
+  for (s.channels = 4; s.channels <= 24;
+       s.channels++) /* boxes at the border want fewer pixels than those inside */
+    assert_true(run_seeded(s, tiny).streamed);
 }
 
 /* ---- refusals ------------------------------------------------------------------------------------------------------------ */

@@ -141,6 +141,28 @@ static void four_cores(void **state) {
   for (uint64_t seed = 1; seed <= 20; seed++) run_random(seed, 4);
 }
 
+/* More words that wait for one each of another engine's than there is room for tokens; all of those may have ended before. */
+static void tokens(void **state) {
+  (void)state;
+  enum { PAIRS = 3 * SUMI_CARD_TOKENS };
+  static struct antoum_rig r;
+  static struct model m, got;
+  memset(&m, 0, sizeof m);
+  for (int i = 0; i < BYTES; i++) m.in[0][i] = (uint8_t)(i * 7);
+  assert_true(antoum_rig_open(&r, 1, NULL, NULL));
+  assert_int_equal(antoum_rig_put(&r, ANTOUM_BASE_IN, 0, m.in[0], BYTES), 0);
+  assert_int_equal(antoum_move(&r.w, SUMI_CARD_OP_LOAD, ANTOUM_BASE_IN, 0, 0, 0, BYTES), SUMI_OK);
+  memcpy(m.sram[0], m.in[0], BYTES);
+  for (uint32_t i = 0; i < PAIRS; i++) reshape(&r, &m, (struct span){i, 1}, BYTES / 2 + i);
+  for (uint32_t i = 0; i < PAIRS; i++) vector(&r, &m, (struct span){BYTES / 2 + i, 1}, i);
+  assert_int_equal(antoum_move(&r.w, SUMI_CARD_OP_STORE, ANTOUM_BASE_IN, 0, 0, 0, BYTES), SUMI_OK);
+  assert_int_equal(antoum_rig_run(&r).error, 0);
+  assert_int_equal(antoum_rig_get(&r, ANTOUM_BASE_IN, 0, got.sram[0], BYTES), 0);
+  assert_memory_equal(got.sram[0], m.sram[0], BYTES);
+  assert_int_equal(sumi_sim_hazards(r.rig.sim), 0);
+  antoum_rig_close(&r);
+}
+
 /* More programs than program memory holds. */
 static void programs(void **state) {
   (void)state;
@@ -164,6 +186,6 @@ static void programs(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(one_core), cmocka_unit_test(four_cores),
-                                     cmocka_unit_test(programs)};
+                                     cmocka_unit_test(programs), cmocka_unit_test(tokens)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

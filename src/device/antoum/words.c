@@ -28,14 +28,46 @@ static bool conflict(const struct antoum_touch *a, const struct antoum_touch *b)
   return (a->write || b->write) && a->lo < b->hi && b->lo < a->hi;
 }
 
-/* need[engine] = index + 1 of its newest word that touch has to wait for, of words that core `other` has. */
-static void find_needs(const struct antoum_words *w, const struct antoum_touch *touch, bool other,
-                       size_t need[SUMI_CARD_ENGINES]) {
-  for (size_t i = 0; i < w->access[touch->space].n; i++) {
-    const struct antoum_access *a = &w->access[touch->space].item[i];
-    if (!(other && a->first_only) && conflict(&a->touch, touch))
-      need[a->engine] = SUMI_MAX(need[a->engine], a->word + 1);
+/* need[other][engine] = index + 1 of its newest word that touch has to wait for, of the words that core `other` has. */
+static void need_access(const struct antoum_access *a, const struct antoum_touch *touch,
+                        size_t need[2][SUMI_CARD_ENGINES]) {
+  if (!conflict(&a->touch, touch)) return;
+  need[0][a->engine] = SUMI_MAX(need[0][a->engine], a->word + 1);
+  if (!a->first_only) need[1][a->engine] = SUMI_MAX(need[1][a->engine], a->word + 1);
+}
+
+static void find_needs(const struct antoum_words *w, const struct antoum_touch *touch,
+                       size_t need[2][SUMI_CARD_ENGINES]) {
+  const struct antoum_access *old = &w->access[touch->space].old[0][0][0];
+  for (size_t i = 0; i < w->access[touch->space].n; i++)
+    need_access(&w->access[touch->space].item[i], touch, need);
+  for (size_t i = 0; i < sizeof w->access->old / sizeof *old; i++)
+    need_access(&old[i], touch, need); /* an empty range conflicts with nothing */
+}
+
+static void merge_old(struct antoum_access *to, const struct antoum_access *a) {
+  const struct antoum_touch before = to->touch;
+  const bool empty = before.lo == before.hi;
+  to->engine = a->engine;
+  to->first_only = a->first_only;
+  to->word = SUMI_MAX(to->word, a->word);
+  to->touch = a->touch;
+  if (empty) return;
+  to->touch.lo = SUMI_MIN(before.lo, a->touch.lo);
+  to->touch.hi = SUMI_MAX(before.hi, a->touch.hi);
+}
+
+static void forget_detail(struct antoum_words *w, int space) {
+  struct antoum_access *item = w->access[space].item;
+  size_t n = 0;
+  for (size_t i = 0; i < w->access[space].n; i++) {
+    const struct antoum_access *a = &item[i];
+    if (a->word + ANTOUM_RECENT >= w->n_word)
+      item[n++] = *a;
+    else
+      merge_old(&w->access[space].old[a->engine][a->touch.write][a->first_only], a);
   }
+  w->access[space].n = n;
 }
 
 static sumi_status add_access(struct antoum_words *w, const struct antoum_access *a) {
@@ -79,13 +111,38 @@ static sumi_status note(struct antoum_words *w, const struct antoum_access *now)
 
 /* ---- words ------------------------------------------------------------------------------------------------------ */
 
+/* Tokens of->by that may lie there when word `from` (index + 1) of engine `of` has ended. */
+static unsigned count_tokens(struct antoum_words *w, bool other, unsigned of, unsigned by, size_t from) {
+  struct antoum_tokens *t = &w->tokens[other][of][by];
+  while (t->n && t->taker[t->first] < w->word[from - 1].behind[other][by]) {
+    t->first = (t->first + 1) % SUMI_COUNT(t->taker);
+    t->n--;
+  }
+  return t->n;
+}
+
+/* The new word waits for one of engine `of`. An engine holds so many tokens only: where they may become too many, for all that
+ * `of` has, so that nothing before its next word gives another; if they may be too many still, that one waits for this. */
+static void take_token(struct antoum_words *w, bool other, unsigned of, unsigned by, size_t from) {
+  struct antoum_tokens *t = &w->tokens[other][of][by];
+  if (count_tokens(w, other, of, by, from) >= ANTOUM_TOKENS) {
+    from = w->newest[other][of];
+    if (count_tokens(w, other, of, by, from) >= ANTOUM_TOKENS) w->must[other][of][by] = w->n_word + 1;
+  }
+  t->taker[(t->first + t->n++) % SUMI_COUNT(t->taker)] = (uint32_t)w->n_word;
+  w->word[from - 1].signal[other] |= (uint8_t)(1u << by);
+  w->known[other][by][of] = from;
+}
+
 static void wait_for(struct antoum_words *w, struct antoum_word *word, bool other, unsigned by,
-                     const size_t need[SUMI_CARD_ENGINES]) {
+                     size_t need[SUMI_CARD_ENGINES]) {
   for (unsigned of = 0; of < SUMI_CARD_ENGINES; of++) {
-    if (of == by || need[of] <= w->known[other][by][of]) continue;
-    w->word[need[of] - 1].signal[other] |= (uint8_t)(1u << by);
-    word->wait[other] |= (uint8_t)(1u << of);
-    w->known[other][by][of] = need[of];
+    need[of] = SUMI_MAX(need[of], w->must[other][by][of]);
+    if (of != by && need[of] > w->known[other][by][of]) {
+      take_token(w, other, of, by, need[of]);
+      word->wait[other] |= (uint8_t)(1u << of);
+    }
+    word->behind[other][of] = (uint32_t)w->known[other][by][of];
   }
 }
 
@@ -93,6 +150,7 @@ static sumi_status append(struct antoum_words *w, const union sumi_card_word *wo
                           const struct antoum_touch *touch, int n_touch, uint64_t core_step,
                           bool first_only) {
   void *p = w->word;
+  if (w->n_word == UINT32_MAX - 1) SUMI_FAIL(w->err, SUMI_E_LIMIT, "a program of too many words");
   if (!sumi_grow(w->allocator, &p, &w->cap_word, w->n_word + 1, sizeof *w->word)) SUMI_FAIL_MEMORY(w->err);
   w->word = p;
   struct antoum_word *to = &w->word[w->n_word];
@@ -100,15 +158,18 @@ static sumi_status append(struct antoum_words *w, const union sumi_card_word *wo
   to->word.h.version = SUMI_CARD_MAJOR;
   to->word.h.tag = w->tag;
   const unsigned by = sumi_card_engine_of(word->h.opcode);
+  size_t need[2][SUMI_CARD_ENGINES] = {0};
+  for (int i = 0; i < n_touch; i++) find_needs(w, &touch[i], need);
   for (int other = 0; other < (first_only ? 1 : 2); other++) {
-    size_t need[SUMI_CARD_ENGINES] = {0};
-    for (int i = 0; i < n_touch; i++) find_needs(w, &touch[i], other, need);
-    wait_for(w, to, other, by, need);
+    wait_for(w, to, other, by, need[other]);
+    w->newest[other][by] = w->n_word + 1;
   }
   const size_t index = w->n_word++;
   for (int i = 0; i < n_touch; i++)
     if (touch[i].lo < touch[i].hi)
       SUMI_TRY(note(w, &(struct antoum_access){touch[i], (uint8_t)by, first_only, index}));
+  for (int s = 0; s < ANTOUM_N_SPACES; s++)
+    if (w->access[s].n > ANTOUM_MOST_ACCESSES) forget_detail(w, s);
   return SUMI_OK;
 }
 

@@ -42,6 +42,15 @@ struct antoum_word {
   uint64_t core_step;         /* LOAD, STORE: core c adds c * core_step to its DRAM address */
   bool first_only;            /* the first core's alone */
   uint8_t wait[2], signal[2]; /* the tokens of the first core and of the others, who lack some words */
+  uint32_t behind
+      [2][SUMI_CARD_ENGINES]; /* index + 1 of the last word of each engine that has started before this one */
+};
+
+/* Tokens of one engine for another that may lie there at once. */
+enum { ANTOUM_TOKENS = SUMI_CARD_TOKENS / 2 };
+struct antoum_tokens {
+  uint32_t taker[ANTOUM_TOKENS + 1]; /* round and round: words that take them, the oldest at first */
+  unsigned first, n;
 };
 
 /* Who touched bytes [lo, hi) last, as reader or writer; pieces that were overwritten since are cut out. */
@@ -51,6 +60,10 @@ struct antoum_access {
   bool first_only;
   size_t word;
 };
+
+/* Of more than ANTOUM_MOST_ACCESSES the ones of the last ANTOUM_RECENT words are told apart; those before are one range an engine. Who
+ * waits for the newest of them waits longer than it has to, but for a word that is long done. */
+enum { ANTOUM_RECENT = 512, ANTOUM_MOST_ACCESSES = 4 * ANTOUM_RECENT };
 
 struct antoum_words {
   const struct sumi_card_profile *profile;
@@ -74,11 +87,16 @@ struct antoum_words {
   struct {
     struct antoum_access *item;
     size_t n, cap;
+    struct antoum_access old[SUMI_CARD_ENGINES][2]
+                            [2]; /* [engine][write][first_only] bytes of them all, the newest word */
   } access[ANTOUM_N_SPACES];
   /* [core is not the first][by][of]: index + 1 of the last word of engine `of` that `by` waited for */
   size_t known[2][SUMI_CARD_ENGINES][SUMI_CARD_ENGINES];
-  struct sumi_card_vop vpu[SUMI_CARD_VPU_OPS]; /* what program memory holds */
-  uint16_t program_at;                         /* where the next program goes */
+  size_t newest[2][SUMI_CARD_ENGINES];                  /* index + 1 of an engine's last word */
+  size_t must[2][SUMI_CARD_ENGINES][SUMI_CARD_ENGINES]; /* [by][of]: its next word waits for that one */
+  struct antoum_tokens tokens[2][SUMI_CARD_ENGINES][SUMI_CARD_ENGINES]; /* [of][by] */
+  struct sumi_card_vop vpu[SUMI_CARD_VPU_OPS];                          /* what program memory holds */
+  uint16_t program_at;                                                  /* where the next program goes */
   struct antoum_program {
     uint16_t at, n;
   } program[SUMI_CARD_VPU_OPS / 2];
