@@ -17,6 +17,7 @@ import json
 import pathlib
 import re
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -40,7 +41,7 @@ def options():
     p.add_argument("--networks", action="store_true", help="no architectures")
     p.add_argument("--precision", choices=["file", "bf16"], help="of all; default: bf16 where the file is not quantised")
     p.add_argument("--data", action="store_true")
-    p.add_argument("--seconds", type=float, default=120, help="limit of one network")
+    p.add_argument("--seconds", type=int, default=120, help="of the processor, limit of one network")
     p.add_argument("--json", type=pathlib.Path, metavar="FILE")
     p.set_defaults(handful=False)
     return p.parse_args()
@@ -92,11 +93,15 @@ def run_card(o, path, precision, feed, folder):
         np.save(file, array)
         command += ["--input", f"{name}={file}"]
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
-    try:
-        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=o.seconds)
-    except subprocess.TimeoutExpired:
-        return None, f"hangs: more than {o.seconds:g} s", o.seconds
+    done = subprocess.run(
+        [str(c) for c in command],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (o.seconds, o.seconds)),
+    )
     spent = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+    if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+        return None, f"hangs: more than {o.seconds} s", spent
     if done.returncode < 0:
         return None, f"crashes: signal {-done.returncode}", spent
     if done.returncode:
