@@ -1,6 +1,6 @@
 /* sumi.ConvWeightGrad: the gradient of a convolution's weights without groups, made by pass fuse-conv-grad (files cannot name it):
  *   dw[m, c, k] = sum over n, o of dy[n, m, o] * x[n, c, o * stride + k * dilation - begin], x 0 outside
- * The attributes are the convolution's; kernel_shape says how many taps there are. With bfloat16 = 1, x and dy are rounded to that
+ * The attributes are the convolution's; kernel_shape says how many taps there are. With narrow = 1, x and dy are rounded to that
  * first. The reference sums in float64. */
 #include "op/conv_weight_grad.h"
 
@@ -37,7 +37,7 @@ static sumi_status infer(struct sumi_infer *ctx) {
 }
 
 bool sumi_conv_weight_grad_rounds(const struct sumi_node *node) {
-  return sumi_attr_int(node, "bfloat16", 0) != 0;
+  return sumi_attr_int(node, "narrow", 0) != 0;
 }
 
 static double value(float x, bool rounds) {
@@ -70,7 +70,7 @@ static void cost(const struct sumi_call *c, struct sumi_cost *cost) {
     sumi_conv_cost(c, &v, DY, -1, cost);
 }
 
-static const struct sumi_attr_spec attrs[] = {{"bfloat16", SUMI_ATTR_INT},
+static const struct sumi_attr_spec attrs[] = {{"narrow", SUMI_ATTR_INT},
                                               {"dilations", SUMI_ATTR_INTS},
                                               {"kernel_shape", SUMI_ATTR_INTS, .required = true},
                                               {"pads", SUMI_ATTR_INTS},
@@ -104,19 +104,19 @@ static const struct sumi_case cases[] = {
      "{ dw = sumi.ConvWeightGrad <kernel_shape = [2, 2, 2]> (x, dy) }",
      .rtol = 1e-5, .why = "3-D: the reference function"},
     {"g (float[5,5,7,9] x, float[5,6,7,9] dy) => (dw) "
-     "{ dw = sumi.ConvWeightGrad <bfloat16 = 1, kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x, dy) }",
+     "{ dw = sumi.ConvWeightGrad <narrow = 1, kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x, dy) }",
      .rtol = 1e-5, .why = SUMS "; an image without a partner"},
-    {"g (float[38,33,8,8] x, float[38,40,4,4] dy) => (dw) { dw = sumi.ConvWeightGrad <bfloat16 = 1, "
+    {"g (float[38,33,8,8] x, float[38,40,4,4] dy) => (dw) { dw = sumi.ConvWeightGrad <narrow = 1, "
      "kernel_shape = [3, 3], pads = [1, 1, 1, 1], strides = [2, 2]> (x, dy) }",
      .rtol = 1e-5, .why = SUMS "; blocks of rows that are not full"},
-    {"g (float[9,20,17,19] x, float[9,9,15,6] dy) => (dw) { dw = sumi.ConvWeightGrad <bfloat16 = 1, "
+    {"g (float[9,20,17,19] x, float[9,9,15,6] dy) => (dw) { dw = sumi.ConvWeightGrad <narrow = 1, "
      "kernel_shape = [3, 2], dilations = [2, 3], pads = [1, 0, 1, 2], strides = [1, 3]> (x, dy) }",
      .rtol = 1e-5, .why = SUMS "; dilated, taps of a row apart, entries that fill no step"},
-    {"g (float[7,3,40,40] x, float[7,17,40,40] dy) => (dw) { dw = sumi.ConvWeightGrad <bfloat16 = 1, "
+    {"g (float[7,3,40,40] x, float[7,17,40,40] dy) => (dw) { dw = sumi.ConvWeightGrad <narrow = 1, "
      "kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x, dy) }",
      .rtol = 1e-5, .why = SUMS "; several chunks"},
     {"g (float[4,6,50] x, float[4,3,47] dy) => (dw) "
-     "{ dw = sumi.ConvWeightGrad <bfloat16 = 1, kernel_shape = [4]> (x, dy) }",
+     "{ dw = sumi.ConvWeightGrad <narrow = 1, kernel_shape = [4]> (x, dy) }",
      .rtol = 1e-5, .why = SUMS "; 1-D"},
     {"g (float[0,2,4,4] x, float[0,3,3,3] dy) => (dw) "
      "{ dw = sumi.ConvWeightGrad <kernel_shape = [2, 2]> (x, dy) }",

@@ -15,7 +15,8 @@
 #include "op/op_util.h"
 
 static bool is_line(int64_t kernel, int64_t stride, int64_t begin, struct sumi_turned_line *line) {
-  if (kernel < 1 || stride < 1 || begin < 0) return false;
+  enum { MOST_PHASES = 4096 }; /* each is looked at */
+  if (kernel < 1 || stride < 1 || stride > MOST_PHASES || begin < 0) return false;
   *line = (struct sumi_turned_line){kernel, stride, begin, INT64_MAX, INT64_MIN};
   for (int64_t j = 0; j < stride; j++) {
     const int64_t p = (j + begin) % stride, shift = (j + begin) / stride;
@@ -85,6 +86,7 @@ static sumi_status ref(const struct sumi_call *c) {
   const size_t size = (size_t)sumi_dtype_bits(w->dtype) / 8;
   const int64_t m_all = w->dim[0], channels = w->dim[1], taps = sumi_dims_count(w->dim, 2, w->rank),
                 out_taps = sumi_dims_count(y->dim, 2, y->rank), phases = channels ? y->dim[0] / channels : 0;
+  if (!sumi_tensor_count(y)) return SUMI_OK; /* of no matter how many phases */
   for (int64_t j = 0; j < phases; j++)
     for (int64_t k = 0; k < out_taps; k++) {
       const int64_t from = source(line, w->rank - 2, j, k);

@@ -336,7 +336,7 @@ static sumi_status run(struct sumi_graph *g, struct sumi_err *err) {
     else if (is_computed_product(node))
       SUMI_TRY(narrow_computed(&w, node));
     else if (node->op == &sumi_op_conv_weight_grad)
-      SUMI_TRY(sumi_node_set_int(node, "bfloat16", 1, err));
+      SUMI_TRY(sumi_node_set_int(node, "narrow", 1, err));
     else if (is_pool(&w, node))
       SUMI_TRY(narrow_pool(&w, node));
     else if (sumi_product_match(node, LEAST, &p))

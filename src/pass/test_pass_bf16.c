@@ -125,7 +125,7 @@ static void weight_gradient(void **state) {
         OPSET "g (float[N,2,8,8] x, float[N,3,6,6] dy) => (float[3,2,3,3] dw) "
               "{ [d] dw = sumi.ConvWeightGrad <kernel_shape = [3, 3]> (x, dy) }",
         OPSET "g (float[N,2,8,8] x, float[N,3,6,6] dy) => (float[3,2,3,3] dw) "
-              "{ [d] dw = sumi.ConvWeightGrad <kernel_shape = [3, 3], bfloat16 = 1> (x, dy) }");
+              "{ [d] dw = sumi.ConvWeightGrad <kernel_shape = [3, 3], narrow = 1> (x, dy) }");
 }
 
 /* The product itself, and its input's gradient by the transposed matrix. */
