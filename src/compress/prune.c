@@ -212,9 +212,8 @@ static sumi_status go_on(struct sumi_prune_job *job, size_t *resumed) {
 
 /* ---- layers ----------------------------------------------------------------------------------------------------- */
 
-/* before: statistics on the dense network. */
-static sumi_status prune_layer(struct sumi_prune_job *job, size_t i, const struct sumi_layer_stats *before,
-                               const struct sumi_layer_stats *stats, struct sumi_arena *arena) {
+static sumi_status prune_layer(struct sumi_prune_job *job, size_t i, const struct sumi_layer_pair *stats,
+                               struct sumi_arena *arena) {
   const struct sumi_layer *l = &job->layer[i];
   struct sumi_prune_layer *p = &job->plan[i];
   const size_t count = (size_t)(l->product.rows * sumi_layer_cols(l)), numbers = numbers_of(job, l);
@@ -224,7 +223,8 @@ static sumi_status prune_layer(struct sumi_prune_job *job, size_t i, const struc
   float *w = SUMI_NEW_ARRAY(arena, numbers, float);
   if (!w) SUMI_FAIL_MEMORY(job->err);
   SUMI_TRY(sumi_prune_solve(job, l, job->method, p->density, stats, arena, w, &error, job->err));
-  if (numbers > count) SUMI_TRY(sumi_prune_correct(job, l, before, stats, arena, w, w + count, job->err));
+  if (numbers > count)
+    SUMI_TRY(sumi_prune_correct(job, l, &stats->beside, &stats->now, arena, w, w + count, job->err));
   p->seconds = sumi_clock_seconds() - start;
   SUMI_TRY(settle(job, i, w, job->o->samples ? error : -1));
   const struct sumi_state_record r = {SUMI_STATE_LAYER, i, p->error, w, numbers * sizeof *w};
@@ -235,15 +235,12 @@ static sumi_status prune_group(struct sumi_prune_job *job, const size_t *group, 
   struct sumi_arena arena, work;
   sumi_arena_init(&arena, job->graph->allocator);
   sumi_arena_init(&work, job->graph->allocator);
-  struct sumi_layer_stats *before = SUMI_NEW_ARRAY(&arena, n, struct sumi_layer_stats),
-                          *stats = SUMI_NEW_ARRAY(&arena, n, struct sumi_layer_stats);
-  sumi_status status = before && stats ? sumi_prune_calibrate(job, job->graph, group, n, &arena, stats)
-                                       : sumi_err_set(job->err, SUMI_E_MEMORY, "out of memory");
-  if (status == SUMI_OK && job->dense)
-    status = sumi_prune_calibrate(job, job->dense, group, n, &arena, before);
+  struct sumi_layer_pair *stats = SUMI_NEW_ARRAY(&arena, n, struct sumi_layer_pair);
+  sumi_status status = stats ? sumi_prune_calibrate(job, true, group, n, &arena, stats)
+                             : sumi_err_set(job->err, SUMI_E_MEMORY, "out of memory");
   for (size_t i = 0; i < n && status == SUMI_OK; i++) {
     sumi_arena_reset(&work);
-    status = prune_layer(job, group[i], &before[i], &stats[i], &work);
+    status = prune_layer(job, group[i], &stats[i], &work);
   }
   sumi_arena_fini(&work);
   sumi_arena_fini(&arena);
@@ -258,6 +255,7 @@ static sumi_status prune_layers(struct sumi_prune_job *job) {
     SUMI_TRY(sumi_prune_group(job, at, true, group, &n, &next));
     if (n) SUMI_TRY(prune_group(job, group, n));
   }
+  sumi_front_fini(&job->front);
   return SUMI_OK;
 }
 
@@ -429,6 +427,7 @@ sumi_status sumi_prune(struct sumi_graph *g, const struct sumi_graph *teacher, u
   info->seconds = sumi_clock_seconds() - start;
   if (status == SUMI_OK) tell_layers(&job);
   sumi_outputs_fini(&outputs);
+  sumi_front_fini(&job.front);
   sumi_graph_free(job.dense);
   sumi_state_close(&job.state);
   sumi_prepared_fini(&job.prepared);

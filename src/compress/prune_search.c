@@ -28,7 +28,7 @@ static double weights_of(const struct sumi_layer *l) {
 /* A copy of the network in which every open layer has the density, by magnitude. */
 static sumi_status thin_copy(struct search *s, double density, struct sumi_graph **out) {
   struct sumi_prune_job *job = s->job;
-  const struct sumi_layer_stats none = {0};
+  const struct sumi_layer_pair none = {0};
   struct sumi_layer *layer;
   size_t n;
   struct sumi_arena arena;
@@ -107,7 +107,7 @@ static sumi_status fill_weights(struct search *s, double *limit) {
 }
 
 /* The errors of one layer at every level, on statistics of the dense network. */
-static sumi_status fill_losses_of(struct search *s, size_t i, const struct sumi_layer_stats *stats) {
+static sumi_status fill_losses_of(struct search *s, size_t i, const struct sumi_layer_pair *stats) {
   struct sumi_prune_job *job = s->job;
   const struct sumi_layer *l = &job->layer[s->open[i]];
   struct sumi_arena arena;
@@ -132,13 +132,13 @@ static sumi_status fill_losses_of(struct search *s, size_t i, const struct sumi_
 static sumi_status fill_losses(struct search *s) {
   struct sumi_prune_job *job = s->job;
   size_t *group = SUMI_NEW_ARRAY(&s->arena, job->n, size_t), n, next, done = 0;
-  struct sumi_layer_stats *stats = SUMI_NEW_ARRAY(&s->arena, job->n, struct sumi_layer_stats);
+  struct sumi_layer_pair *stats = SUMI_NEW_ARRAY(&s->arena, job->n, struct sumi_layer_pair);
   if (!group || !stats) SUMI_FAIL_MEMORY(job->err);
   for (size_t at = 0; at < job->n; at = next) {
     struct sumi_arena arena;
     SUMI_TRY(sumi_prune_group(job, at, false, group, &n, &next));
     sumi_arena_init(&arena, job->graph->allocator);
-    sumi_status status = n ? sumi_prune_calibrate(job, job->graph, group, n, &arena, stats) : SUMI_OK;
+    sumi_status status = n ? sumi_prune_calibrate(job, false, group, n, &arena, stats) : SUMI_OK;
     for (size_t i = 0; i < n && status == SUMI_OK; i++) status = fill_losses_of(s, done++, &stats[i]);
     sumi_arena_fini(&arena);
     if (status != SUMI_OK) return status;
