@@ -338,17 +338,35 @@ static void tell_layers(const struct sumi_prune_job *job) {
 
 /* ---- the job ---------------------------------------------------------------------------------------------------- */
 
-/* One run of one sample: all of it into *total_s, layers' into the plan. */
-static sumi_status time_layers(struct sumi_prune_job *job, bool before, double *total_s) {
+/* One run of one sample on g: all of it into *total_s, layers' into the plan, as times of the dense network or the other's; where
+ * there are some already, the lesser. */
+static sumi_status time_layers(struct sumi_prune_job *job, const struct sumi_graph *g, bool dense,
+                               double *total_s) {
   const struct sumi_view *in;
   size_t n_in;
-  double *layer_s = SUMI_NEW_ARRAY(&job->arena, job->n, double);
+  double *layer_s = SUMI_NEW_ARRAY(&job->arena, job->n, double), all_s;
   if (!layer_s) SUMI_FAIL_MEMORY(job->err);
   SUMI_TRY(sumi_prune_tell(job, "measure", ""));
   SUMI_TRY(job->o->samples->get(job->o->samples->user, job->typical, job->one, &in, &n_in, job->err));
-  SUMI_TRY(sumi_profile_layers(job->graph, in, n_in, job->calibrate.threads, PROFILE_SECONDS, job->layer,
-                               job->n, layer_s, total_s, job->err));
-  for (size_t i = 0; i < job->n; i++) *(before ? &job->plan[i].dense_s : &job->plan[i].sparse_s) = layer_s[i];
+  SUMI_TRY(sumi_profile_layers(g, in, n_in, job->calibrate.threads, PROFILE_SECONDS, job->layer, job->n,
+                               layer_s, &all_s, job->err));
+  *total_s = *total_s < 0 ? all_s : SUMI_MIN(*total_s, all_s);
+  for (size_t i = 0; i < job->n; i++) {
+    double *known_s = dense ? &job->plan[i].dense_s : &job->plan[i].sparse_s;
+    *known_s = *known_s < 0 ? layer_s[i] : SUMI_MIN(*known_s, layer_s[i]);
+  }
+  return SUMI_OK;
+}
+
+/* Both networks in turns: pruning takes minutes, in which a machine may become slower or faster. */
+static sumi_status compare_times(struct sumi_prune_job *job, struct sumi_prune_info *info) {
+  enum { TURNS = 2 };
+  info->dense_s = info->sparse_s = -1;
+  for (size_t i = 0; i < job->n; i++) job->plan[i].dense_s = job->plan[i].sparse_s = -1;
+  for (int turn = 0; turn < TURNS; turn++) {
+    SUMI_TRY(time_layers(job, job->dense, true, &info->dense_s));
+    SUMI_TRY(time_layers(job, job->graph, false, &info->sparse_s));
+  }
   return SUMI_OK;
 }
 
@@ -391,7 +409,7 @@ static sumi_status prune(struct sumi_prune_job *job, uint64_t model_hash, struct
     SUMI_TRY(sumi_samples_hash(&job->watched, job->calibrate.batch, &hash, job->err));
     snprintf(info->calibration, sizeof info->calibration, "%016" PRIx64, hash);
     SUMI_TRY(sumi_outputs_keep(outputs, &job->calibrate, LOSS_SAMPLES, job->err));
-    SUMI_TRY(time_layers(job, true, &info->dense_s));
+    SUMI_TRY(time_layers(job, job->graph, true, &info->dense_s));
     job->run_s = info->dense_s;
   }
   SUMI_TRY(key_of(job, model_hash, hash, &key));
@@ -399,7 +417,7 @@ static sumi_status prune(struct sumi_prune_job *job, uint64_t model_hash, struct
   if (measured) {
     SUMI_TRY(sumi_outputs_compare(outputs, &job->calibrate, &info->loss, job->err));
     if (sumi_prune_tunes(job)) SUMI_TRY(tune(job, outputs, info));
-    SUMI_TRY(time_layers(job, false, &info->sparse_s));
+    SUMI_TRY(compare_times(job, info));
   }
   return SUMI_OK;
 }
