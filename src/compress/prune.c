@@ -17,13 +17,13 @@ static const double PROFILE_SECONDS = 0.5;
 
 /* ---- progress --------------------------------------------------------------------------------------------------- */
 
-/* Seconds a layer takes, roughly: the samples through the network up to it, then products of cols x cols matrices, and of them
- * with the weights, some tens of times. Only ratios count. */
+/* Seconds a layer takes, roughly: the samples through its share of both networks, then products of cols x cols matrices, and of
+ * them with the weights, some tens of times. Only ratios count. */
 static double work_of(const struct sumi_prune_job *job, size_t i) {
   const struct sumi_layer *l = &job->layer[i];
   const double cols = (double)sumi_layer_cols(l), rows = (double)l->product.rows;
   const double samples = job->o->samples ? (double)(job->o->samples->n / job->one) : 0;
-  return samples * job->run_s * (double)(i + 1) / (double)job->n +
+  return 2 * samples * job->run_s / (double)job->n +
          cols * cols * (2 * cols * (double)l->product.groups + 40 * rows) / 50e9;
 }
 
