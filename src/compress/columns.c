@@ -57,6 +57,7 @@ int64_t sumi_layer_columns(const struct sumi_layer *l, const struct sumi_tensor 
 
 /* ---- Gram matrices ---------------------------------------------------------------------------------------------- */
 
+enum { HELD = 4 };     /* every fourth run is also summed up alone */
 enum { CHUNK = 1024 }; /* columns summed in float32 before they go into float64 */
 
 struct accumulator {
@@ -122,7 +123,6 @@ static sumi_status take_group(struct accumulator *a, const struct sumi_layer *l,
 
 static sumi_status take_columns(void *user, size_t value, size_t first, size_t n, const struct sumi_tensor *t,
                                 struct sumi_err *err) {
-  (void)first, (void)n;
   struct accumulator *a = user;
   const struct sumi_layer *l = &a->layers[a->layer_of[value]];
   struct sumi_layer_pair *p = &a->pairs[a->layer_of[value]];
@@ -138,10 +138,14 @@ static sumi_status take_columns(void *user, size_t value, size_t first, size_t n
               l->node->name);
   const int64_t taken = limit && limit < all ? limit : all;
   const double step = taken ? (double)all / (double)taken : 1;
-  for (int64_t group = 0; group < l->product.groups; group++)
-    SUMI_TRY(take_group(a, l, p, wide, group, taken, step, err));
-  p->now.samples += taken;
-  p->beside.samples += a->c->beside ? taken : 0;
+  const bool last = first + n == a->c->samples->n; /* may be shorter than the others */
+  struct sumi_layer_pair *const to[] = {p, first && !last && first / n % HELD == HELD - 1 ? p->held : NULL};
+  for (size_t i = 0; i < SUMI_COUNT(to) && to[i]; i++) {
+    for (int64_t group = 0; group < l->product.groups; group++)
+      SUMI_TRY(take_group(a, l, to[i], wide, group, taken, step, err));
+    to[i]->now.samples += taken;
+    to[i]->beside.samples += a->c->beside ? taken : 0;
+  }
   return SUMI_OK;
 }
 
@@ -166,6 +170,13 @@ static sumi_status make_room(const struct sumi_layer *l, bool paired, struct sum
   }
   if (paired && !(p->cross = SUMI_NEW_ARRAY(arena, items, double))) SUMI_FAIL_MEMORY(err);
   return SUMI_OK;
+}
+
+/* The same for what is held out. */
+static sumi_status hold_out(const struct sumi_layer *l, struct sumi_arena *arena, struct sumi_layer_pair *p,
+                            struct sumi_err *err) {
+  if (!(p->held = SUMI_NEW(arena, struct sumi_layer_pair))) SUMI_FAIL_MEMORY(err);
+  return make_room(l, true, arena, p->held, err);
 }
 
 static void mirror(const struct sumi_layer *l, struct sumi_layer_stats *s) {
@@ -218,6 +229,7 @@ sumi_status sumi_calibrate_pairs(const struct sumi_calibrate *c, const struct su
     for (same[i] = 0; same[i] < i && !reads_same(&layers[same[i]], &layers[i]);) same[i]++;
     if (same[i] < i || layers[i].product.x < 0) continue;
     SUMI_TRY(make_room(&layers[i], c->beside != NULL, arena, &pairs[i], err));
+    if (c->beside) SUMI_TRY(hold_out(&layers[i], arena, &pairs[i], err));
     layer_of[n_names] = i;
     names[n_names++] = layers[i].node->in[layers[i].product.x]->name;
   }
@@ -229,6 +241,8 @@ sumi_status sumi_calibrate_pairs(const struct sumi_calibrate *c, const struct su
     }
     mirror(&layers[i], &pairs[i].now);
     mirror(&layers[i], &pairs[i].beside);
+    if (pairs[i].held) mirror(&layers[i], &pairs[i].held->now);
+    if (pairs[i].held && !pairs[i].held->now.samples) pairs[i].held = NULL;
   }
   return SUMI_OK;
 }

@@ -12,7 +12,7 @@ enum { DEFAULT_BYTES = 1 << 30 };
 
 static double bytes_of(const struct sumi_layer *l) {
   const double cols = (double)sumi_layer_cols(l);
-  return 3 * (double)l->product.groups * cols * cols * sizeof(double); /* now, before, both */
+  return 6 * (double)l->product.groups * cols * cols * sizeof(double); /* now, before, both, and held out */
 }
 
 /* Marks what node makes where it reads something marked. */
@@ -149,7 +149,7 @@ static struct sumi_layer_pair group_of(const struct sumi_layer_pair *all, int64_
  * may be. A bias that is corrected afterwards is free. The baselines approach the layer's own weights, as published. */
 static sumi_status aim(const struct sumi_prune_job *job, const struct sumi_layer *l, const char *method,
                        const struct sumi_layer_pair *p, double *own, float *w, const double **gram,
-                       struct sumi_err *err) {
+                       double *damping, struct sumi_err *err) {
   const int64_t cols = sumi_layer_cols(l), rows = l->product.rows / l->product.groups;
   const bool free_bias = sumi_prune_corrects(job, l);
   *gram = p->now.gram;
@@ -160,7 +160,7 @@ static sumi_status aim(const struct sumi_prune_job *job, const struct sumi_layer
   }
   if (!p->cross || !sumi_streq(method, "alps")) return SUMI_OK;
   return sumi_target_weights(rows, cols, p, *gram, free_bias, job->calibrate.threads, job->graph->allocator,
-                             w, err);
+                             w, damping, err);
 }
 
 sumi_status sumi_prune_solve(const struct sumi_prune_job *job, const struct sumi_layer *l, const char *method,
@@ -174,9 +174,11 @@ sumi_status sumi_prune_solve(const struct sumi_prune_job *job, const struct sumi
   if (!w || !keep || !own) SUMI_FAIL_MEMORY(err);
   sumi_layer_read(l, w);
   for (int64_t g = 0; g < groups; g++) {
-    const struct sumi_layer_pair p = group_of(stats, g, cols);
+    struct sumi_layer_pair p = group_of(stats, g, cols), held;
     const double *gram;
-    SUMI_TRY(aim(job, l, method, &p, own, w + g * rows * cols, &gram, err));
+    double damping = 0;
+    if (p.held) held = group_of(p.held, g, cols), p.held = &held;
+    SUMI_TRY(aim(job, l, method, &p, own, w + g * rows * cols, &gram, &damping, err));
     const struct sumi_solve solve = {.rows = rows,
                                      .cols = cols,
                                      .run = l->product.channels,
@@ -185,6 +187,7 @@ sumi_status sumi_prune_solve(const struct sumi_prune_job *job, const struct sumi
                                      .pattern = job->pattern,
                                      .density = density,
                                      .method = gram ? method : "magnitude",
+                                     .damping = damping,
                                      .threads = job->calibrate.threads};
     double e;
     SUMI_TRY(sumi_solve_layer(&solve, job->graph->allocator, w_out + g * rows * cols, keep + g * rows * cols,

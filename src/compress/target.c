@@ -7,55 +7,118 @@
 #include "base/size.h"
 #include "compress/blas.h"
 
-/* Relative to the mean of H's diagonal: what the solver adds to it as well. */
-static const double damping = 0.01;
+/* Relative to the mean of H's diagonal. The second is for few samples, of which none are held out. */
+static const double dampings[] = {0.01, 0.1, 1, 10};
+enum { OF_FEW = 1 };
 
 struct target {
-  double *apart, *h; /* [cols, cols] C - H; H, damped */
-  double *w, *step;  /* [rows, cols] */
+  int64_t rows, cols;
+  bool free_bias;
+  double *apart, *h, *factor; /* [cols, cols] C - H; H; H damped, then its factor */
+  double *w, *step, *held;    /* [rows, cols] */
 };
 
-static void fill(int64_t cols, const struct sumi_layer_pair *p, const double *gram, bool free_bias,
-                 const struct target *t) {
-  const double n = (double)SUMI_MAX(p->now.samples, (int64_t)1);
-  double mean = 0;
-  for (int64_t c = 0; c < cols; c++) mean += gram[c * cols + c] / (double)cols;
-  memcpy(t->h, gram, (size_t)(cols * cols) * sizeof *t->h);
+/* Of the pair's sums, less those of another: C - H into apart, H into h. */
+static void fill(const struct target *t, const struct sumi_layer_pair *p,
+                 const struct sumi_layer_pair *less) {
+  const int64_t cols = t->cols;
+  const double n = (double)SUMI_MAX(p->now.samples - (less ? less->now.samples : 0), (int64_t)1);
   for (int64_t r = 0; r < cols; r++) {
+    const double now_r = p->now.sum[r] - (less ? less->now.sum[r] : 0),
+                 was_r = p->beside.sum[r] - (less ? less->beside.sum[r] : 0);
     for (int64_t c = 0; c < cols; c++) {
-      const double both = p->cross[r * cols + c];
-      t->apart[r * cols + c] =
-          (free_bias ? both - p->beside.sum[r] * p->now.sum[c] / n : both) - gram[r * cols + c];
+      const int64_t i = r * cols + c;
+      const double now_c = p->now.sum[c] - (less ? less->now.sum[c] : 0);
+      const double h = p->now.gram[i] - (less ? less->now.gram[i] : 0),
+                   both = p->cross[i] - (less ? less->cross[i] : 0);
+      t->h[i] = h - (t->free_bias ? now_r * now_c / n : 0);
+      t->apart[i] = both - (t->free_bias ? was_r * now_c / n : 0) - t->h[i];
     }
-    t->h[r * cols + r] += damping * mean;
   }
-  for (int64_t c = 0; c < cols; c++)
-    for (int64_t r = 0; r < cols && gram[c * cols + c] == 0; r++) t->apart[r * cols + c] = 0;
 }
 
-static sumi_status aim(int64_t rows, int64_t cols, const struct sumi_layer_pair *pair, const double *gram,
-                       bool free_bias, struct sumi_arena *arena, float *w, struct sumi_err *err) {
-  const size_t n = (size_t)(rows * cols), square = (size_t)(cols * cols);
-  const struct target t = {SUMI_NEW_ARRAY(arena, square, double), SUMI_NEW_ARRAY(arena, square, double),
-                           SUMI_NEW_ARRAY(arena, n, double), SUMI_NEW_ARRAY(arena, n, double)};
-  if (!t.apart || !t.h || !t.w || !t.step) SUMI_FAIL_MEMORY(err);
-  fill(cols, pair, gram, free_bias, &t);
-  for (size_t i = 0; i < n; i++) t.w[i] = (double)w[i];
-  sumi_blas_multiply_f64(rows, cols, t.w, t.apart, t.step);
-  if (!sumi_blas_solve_f64(rows, cols, t.h, t.step)) return SUMI_OK;
-  for (size_t i = 0; i < n; i++)
-    if (!isfinite(t.step[i])) return SUMI_OK;
-  for (size_t i = 0; i < n; i++) w[i] = (float)(t.w[i] + t.step[i]);
+/* What is always zero stays so, as gram [cols, cols] has it. */
+static void clear_dead(const struct target *t, const double *gram) {
+  for (int64_t c = 0; c < t->cols; c++)
+    for (int64_t r = 0; r < t->cols && gram[c * t->cols + c] == 0; r++) t->apart[r * t->cols + c] = 0;
+}
+
+/* step = w (C - H) (H + damping)^-1; false: not positive. */
+static bool find_step(const struct target *t, double damping) {
+  const int64_t n = t->rows * t->cols;
+  double mean = 0;
+  for (int64_t c = 0; c < t->cols; c++) mean += t->h[c * t->cols + c] / (double)t->cols;
+  memcpy(t->factor, t->h, (size_t)(t->cols * t->cols) * sizeof *t->h);
+  for (int64_t c = 0; c < t->cols; c++) t->factor[c * t->cols + c] += damping * mean;
+  sumi_blas_multiply_f64(t->rows, t->cols, t->w, t->apart, t->step);
+  if (!(mean > 0) || !sumi_blas_solve_f64(t->rows, t->cols, t->factor, t->step)) return false;
+  for (int64_t i = 0; i < n; i++)
+    if (!isfinite(t->step[i])) return false;
+  return true;
+}
+
+/* By how much the step changes the squared error: trace(step H step^T) - 2 trace(w (C - H) step^T). */
+static double change_of(const struct target *t, const double *step) {
+  double change = 0;
+  sumi_blas_multiply_f64(t->rows, t->cols, step, t->h, t->held);
+  for (int64_t i = 0; i < t->rows * t->cols; i++) change += step[i] * t->held[i];
+  sumi_blas_multiply_f64(t->rows, t->cols, t->w, t->apart, t->held);
+  for (int64_t i = 0; i < t->rows * t->cols; i++) change -= 2 * step[i] * t->held[i];
+  return change;
+}
+
+/* The damping that does best on what is held out; steps [SUMI_COUNT(dampings)][rows, cols]. */
+static double choose(const struct target *t, const struct sumi_layer_pair *p, const double *gram,
+                     double *steps) {
+  const int64_t n = t->rows * t->cols;
+  bool found[SUMI_COUNT(dampings)];
+  double best = dampings[OF_FEW], least = INFINITY;
+  if (!p->held) return best;
+  fill(t, p, p->held);
+  clear_dead(t, gram);
+  for (size_t i = 0; i < SUMI_COUNT(dampings); i++) {
+    found[i] = find_step(t, dampings[i]);
+    memcpy(steps + (int64_t)i * n, t->step, (size_t)n * sizeof *steps);
+  }
+  fill(t, p->held, NULL);
+  for (size_t i = 0; i < SUMI_COUNT(dampings); i++) {
+    const double change = found[i] ? change_of(t, steps + (int64_t)i * n) : INFINITY;
+    if (!(change < least)) continue;
+    least = change;
+    best = dampings[i];
+  }
+  return best;
+}
+
+static sumi_status aim(struct target *t, const struct sumi_layer_pair *pair, const double *gram,
+                       struct sumi_arena *arena, float *w, double *damping, struct sumi_err *err) {
+  const size_t n = (size_t)(t->rows * t->cols), square = (size_t)(t->cols * t->cols);
+  double *steps = SUMI_NEW_ARRAY(arena, SUMI_COUNT(dampings) * n, double);
+  t->apart = SUMI_NEW_ARRAY(arena, square, double);
+  t->h = SUMI_NEW_ARRAY(arena, square, double);
+  t->factor = SUMI_NEW_ARRAY(arena, square, double);
+  t->w = SUMI_NEW_ARRAY(arena, n, double);
+  t->step = SUMI_NEW_ARRAY(arena, n, double);
+  t->held = SUMI_NEW_ARRAY(arena, n, double);
+  if (!steps || !t->apart || !t->h || !t->factor || !t->w || !t->step || !t->held) SUMI_FAIL_MEMORY(err);
+  for (size_t i = 0; i < n; i++) t->w[i] = (double)w[i];
+  *damping = choose(t, pair, gram, steps);
+  fill(t, pair, NULL);
+  clear_dead(t, gram);
+  if (!find_step(t, *damping)) return SUMI_OK;
+  for (size_t i = 0; i < n; i++) w[i] = (float)(t->w[i] + t->step[i]);
   return SUMI_OK;
 }
 
 sumi_status sumi_target_weights(int64_t rows, int64_t cols, const struct sumi_layer_pair *pair,
                                 const double *gram, bool free_bias, int threads,
-                                const struct sumi_allocator *a, float *w, struct sumi_err *err) {
+                                const struct sumi_allocator *a, float *w, double *damping,
+                                struct sumi_err *err) {
   SUMI_TRY(sumi_blas_load(threads, err));
   struct sumi_arena arena;
+  struct target t = {.rows = rows, .cols = cols, .free_bias = free_bias};
   sumi_arena_init(&arena, a);
-  const sumi_status status = aim(rows, cols, pair, gram, free_bias, &arena, w, err);
+  const sumi_status status = aim(&t, pair, gram, &arena, w, damping, err);
   sumi_arena_fini(&arena);
   return status;
 }

@@ -140,6 +140,13 @@ static void test_pairs(void **state) {
     check_product(&v, v.now, v.now, pair[i].now.gram);
     check_product(&v, v.dense, v.dense, pair[i].beside.gram);
     check_product(&v, v.dense, v.now, pair[i].cross);
+    assert_non_null(pair[i].held);
+    assert_int_equal(pair[i].held->now.samples, BATCH); /* the fourth of five runs */
+    struct values held = {.n = BATCH, .cols = v.cols};
+    memcpy(held.now, v.now[3 * BATCH], BATCH * sizeof held.now[0]);
+    memcpy(held.dense, v.dense[3 * BATCH], BATCH * sizeof held.dense[0]);
+    check_product(&held, held.dense, held.now, pair[i].held->cross);
+    check_product(&held, held.now, held.now, pair[i].held->now.gram);
     for (int k = 0; k < N; k++) apart += fabs(v.now[k][0] - v.dense[k][0]);
   }
   assert_true(apart > 1); /* else nothing was tested */
@@ -238,7 +245,7 @@ static void least(bool free_bias) {
   struct sumi_layer_pair pair;
   static struct values v;
   float w0[Q * X], w[Q * X];
-  double gram[X * X], damp = 0;
+  double gram[X * X], damp = 0, damping;
   const struct sumi_calibrate c = {
       .graph = f->now, .beside = f->dense, .samples = &f->samples, .batch = BATCH};
   v = (struct values){0};
@@ -246,10 +253,10 @@ static void least(bool free_bias) {
   assert_int_equal(sumi_calibrate_pairs(&c, f->layer + 2, 1, &f->arena, &pair, NULL), SUMI_OK);
   memcpy(gram, pair.now.gram, sizeof gram);
   if (free_bias) sumi_correct_center(X, &pair.now, gram);
-  for (int i = 0; i < X; i++) damp += 0.01 * gram[i * X + i] / X;
   sumi_layer_read(&f->layer[2], w0);
   memcpy(w, w0, sizeof w);
-  assert_int_equal(sumi_target_weights(Q, X, &pair, gram, free_bias, 1, NULL, w, NULL), SUMI_OK);
+  assert_int_equal(sumi_target_weights(Q, X, &pair, gram, free_bias, 1, NULL, w, &damping, NULL), SUMI_OK);
+  for (int i = 0; i < X; i++) damp += damping * gram[i * X + i] / X;
   const double before = error_of(&v, w0, w0, Q, free_bias, damp),
                after = error_of(&v, w, w0, Q, free_bias, damp);
   assert_true(after < 0.9 * before);
@@ -260,6 +267,30 @@ static void least(bool free_bias) {
       moved[i] += (float)sign * 0.01F;
       assert_true(error_of(&v, moved, w0, Q, free_bias, damp) > after);
     }
+  close_fixture(f);
+}
+
+/* Weights are damped more where what is learned does not hold: where the samples held out are of another kind. */
+static void test_damping(void **state) {
+  (void)state;
+  struct fixture *f = open_fixture();
+  struct sumi_layer_pair pair, other;
+  float w[Q * X];
+  double same = 0, apart = 0, none = 0;
+  const struct sumi_calibrate c = {
+      .graph = f->now, .beside = f->dense, .samples = &f->samples, .batch = BATCH};
+  assert_int_equal(sumi_calibrate_pairs(&c, f->layer + 2, 1, &f->arena, &pair, NULL), SUMI_OK);
+  sumi_layer_read(&f->layer[2], w);
+  assert_int_equal(sumi_target_weights(Q, X, &pair, pair.now.gram, false, 1, NULL, w, &same, NULL), SUMI_OK);
+  other = *pair.held; /* as if nothing had been lost there: every change is for the worse */
+  memcpy(other.cross, other.now.gram, X * X * sizeof *other.cross);
+  pair.held = &other;
+  sumi_layer_read(&f->layer[2], w);
+  assert_int_equal(sumi_target_weights(Q, X, &pair, pair.now.gram, false, 1, NULL, w, &apart, NULL), SUMI_OK);
+  pair.held = NULL;
+  sumi_layer_read(&f->layer[2], w);
+  assert_int_equal(sumi_target_weights(Q, X, &pair, pair.now.gram, false, 1, NULL, w, &none, NULL), SUMI_OK);
+  assert_true(same < none && none < apart);
   close_fixture(f);
 }
 
@@ -276,6 +307,7 @@ static sumi_status work(const struct sumi_allocator *a) {
   struct sumi_front front = {0};
   struct sumi_layer_pair pair[2];
   float w[X * P];
+  double damping;
   sumi_arena_init(&f->arena, a);
   sumi_status status = make_graph(f, a);
   struct sumi_calibrate c = {.graph = f->now, .beside = f->dense, .samples = &f->samples, .to = &front};
@@ -286,7 +318,8 @@ static sumi_status work(const struct sumi_allocator *a) {
   c.to = NULL;
   if (status == SUMI_OK) status = sumi_calibrate_pairs(&c, f->layer + 1, 1, &f->arena, &pair[1], NULL);
   if (status == SUMI_OK) sumi_layer_read(&f->layer[1], w);
-  if (status == SUMI_OK) status = sumi_target_weights(X, P, &pair[1], pair[1].now.gram, false, 1, a, w, NULL);
+  if (status == SUMI_OK)
+    status = sumi_target_weights(X, P, &pair[1], pair[1].now.gram, false, 1, a, w, &damping, NULL);
   sumi_front_fini(&front);
   close_fixture(f);
   return status;
@@ -310,8 +343,8 @@ static void test_memory(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_pairs), cmocka_unit_test(test_fronts),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_pairs),       cmocka_unit_test(test_fronts),
                                      cmocka_unit_test(test_front_limit), cmocka_unit_test(test_weights),
-                                     cmocka_unit_test(test_memory)};
+                                     cmocka_unit_test(test_damping),     cmocka_unit_test(test_memory)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
