@@ -46,7 +46,7 @@ struct sumi_layer_pair {
   struct sumi_layer_stats now, beside;
   double *cross; /* [groups][cols, cols]: the sum of x beside (rows) times x of the network (columns) */
   struct sumi_layer_pair
-      *held; /* what every fourth run gave to the sums, to check on; NULL: fewer runs, or none beside */
+      *held; /* of every fourth run, which is not in the others; NULL: fewer runs, or none beside */
 };
 
 /* stats[n] of layers[n]; memory from arena, shared by layers that read the same columns. NaN or infinity in an input is

@@ -57,7 +57,7 @@ int64_t sumi_layer_columns(const struct sumi_layer *l, const struct sumi_tensor 
 
 /* ---- Gram matrices ---------------------------------------------------------------------------------------------- */
 
-enum { HELD = 4 };     /* every fourth run is also summed up alone */
+enum { HELD = 4 };     /* every fourth run is summed up apart */
 enum { CHUNK = 1024 }; /* columns summed in float32 before they go into float64 */
 
 struct accumulator {
@@ -139,13 +139,11 @@ static sumi_status take_columns(void *user, size_t value, size_t first, size_t n
   const int64_t taken = limit && limit < all ? limit : all;
   const double step = taken ? (double)all / (double)taken : 1;
   const bool last = first + n == a->c->samples->n; /* may be shorter than the others */
-  struct sumi_layer_pair *const to[] = {p, first && !last && first / n % HELD == HELD - 1 ? p->held : NULL};
-  for (size_t i = 0; i < SUMI_COUNT(to) && to[i]; i++) {
-    for (int64_t group = 0; group < l->product.groups; group++)
-      SUMI_TRY(take_group(a, l, to[i], wide, group, taken, step, err));
-    to[i]->now.samples += taken;
-    to[i]->beside.samples += a->c->beside ? taken : 0;
-  }
+  if (p->held && first && !last && first / n % HELD == HELD - 1) p = p->held;
+  for (int64_t group = 0; group < l->product.groups; group++)
+    SUMI_TRY(take_group(a, l, p, wide, group, taken, step, err));
+  p->now.samples += taken;
+  p->beside.samples += a->c->beside ? taken : 0;
   return SUMI_OK;
 }
 

@@ -10,6 +10,7 @@
 /* Relative to the mean of H's diagonal. The second is for few samples, of which none are held out. */
 static const double dampings[] = {0.01, 0.1, 1, 10};
 enum { OF_FEW = 1 };
+static const double enough = 1e-4; /* of the outputs' squares: what more damping must gain */
 
 struct target {
   int64_t rows, cols;
@@ -18,23 +19,17 @@ struct target {
   double *w, *step, *held;    /* [rows, cols] */
 };
 
-/* Of the pair's sums, less those of another: C - H into apart, H into h. */
-static void fill(const struct target *t, const struct sumi_layer_pair *p,
-                 const struct sumi_layer_pair *less) {
+/* C - H into apart, H into h. */
+static void fill(const struct target *t, const struct sumi_layer_pair *p) {
   const int64_t cols = t->cols;
-  const double n = (double)SUMI_MAX(p->now.samples - (less ? less->now.samples : 0), (int64_t)1);
-  for (int64_t r = 0; r < cols; r++) {
-    const double now_r = p->now.sum[r] - (less ? less->now.sum[r] : 0),
-                 was_r = p->beside.sum[r] - (less ? less->beside.sum[r] : 0);
+  const double n = (double)SUMI_MAX(p->now.samples, (int64_t)1);
+  for (int64_t r = 0; r < cols; r++)
     for (int64_t c = 0; c < cols; c++) {
       const int64_t i = r * cols + c;
-      const double now_c = p->now.sum[c] - (less ? less->now.sum[c] : 0);
-      const double h = p->now.gram[i] - (less ? less->now.gram[i] : 0),
-                   both = p->cross[i] - (less ? less->cross[i] : 0);
-      t->h[i] = h - (t->free_bias ? now_r * now_c / n : 0);
-      t->apart[i] = both - (t->free_bias ? was_r * now_c / n : 0) - t->h[i];
+      const double mean_c = t->free_bias ? p->now.sum[c] / n : 0;
+      t->h[i] = p->now.gram[i] - p->now.sum[r] * mean_c;
+      t->apart[i] = p->cross[i] - p->beside.sum[r] * mean_c - t->h[i];
     }
-  }
 }
 
 /* What is always zero stays so, as gram [cols, cols] has it. */
@@ -57,6 +52,14 @@ static bool find_step(const struct target *t, double damping) {
   return true;
 }
 
+/* trace(w H w^T), the squares of the outputs. */
+static double energy(const struct target *t) {
+  double sum = 0;
+  sumi_blas_multiply_f64(t->rows, t->cols, t->w, t->h, t->held);
+  for (int64_t i = 0; i < t->rows * t->cols; i++) sum += t->w[i] * t->held[i];
+  return sum;
+}
+
 /* By how much the step changes the squared error: trace(step H step^T) - 2 trace(w (C - H) step^T). */
 static double change_of(const struct target *t, const double *step) {
   double change = 0;
@@ -74,16 +77,17 @@ static double choose(const struct target *t, const struct sumi_layer_pair *p, co
   bool found[SUMI_COUNT(dampings)];
   double best = dampings[OF_FEW], least = INFINITY;
   if (!p->held) return best;
-  fill(t, p, p->held);
+  fill(t, p);
   clear_dead(t, gram);
   for (size_t i = 0; i < SUMI_COUNT(dampings); i++) {
     found[i] = find_step(t, dampings[i]);
     memcpy(steps + (int64_t)i * n, t->step, (size_t)n * sizeof *steps);
   }
-  fill(t, p->held, NULL);
+  fill(t, p->held);
+  const double all = energy(t);
   for (size_t i = 0; i < SUMI_COUNT(dampings); i++) {
     const double change = found[i] ? change_of(t, steps + (int64_t)i * n) : INFINITY;
-    if (!(change < least)) continue;
+    if (!(change < least - enough * all)) continue;
     least = change;
     best = dampings[i];
   }
@@ -103,7 +107,7 @@ static sumi_status aim(struct target *t, const struct sumi_layer_pair *pair, con
   if (!steps || !t->apart || !t->h || !t->factor || !t->w || !t->step || !t->held) SUMI_FAIL_MEMORY(err);
   for (size_t i = 0; i < n; i++) t->w[i] = (double)w[i];
   *damping = choose(t, pair, gram, steps);
-  fill(t, pair, NULL);
+  fill(t, pair);
   clear_dead(t, gram);
   if (!find_step(t, *damping)) return SUMI_OK;
   for (size_t i = 0; i < n; i++) w[i] = (float)(t->w[i] + t->step[i]);

@@ -10,8 +10,8 @@
  *   w += w (C - H) (H + damping mean(diag H) I)^-1,   C = sum of z x^T,  H = sum of x x^T
  *
  * so that later layers make good what earlier ones lost (asymmetric calibration: Li et al. 2025, arXiv 2504.02692). Few samples are
- * learned by heart that way: *damping is, of some values, the one with which weights found without the samples held out do best
- * on those. It is also what the solver should take.
+ * learned by heart that way: *damping is, of some values, the one that does best on the samples held out, which no layer has
+ * seen. It is also what the solver should take.
  *
  * pair: one group's, of the same samples in both networks, and so what is held out; gram: its H, about the mean
  * (sumi_correct_center) with free_bias, and so is C then. Weights of columns that are always zero stay; where H is not positive,
