@@ -111,7 +111,8 @@ struct sumi_prune_options {
   size_t batch;                       /* samples of one run; 0 = 8 */
   int threads;                        /* 0 = 1 */
   size_t
-      max_bytes; /* memory for the statistics of one group of layers, unless one layer needs more; 0 = 1 GiB */
+      max_bytes; /* memory for the statistics of one group of layers, unless one layer needs more, and as much again for values
+                    that runs go on from; 0 = 1 GiB */
   const char *
       state; /* a file that keeps every finished layer, so that the same job goes on from there; gone at the end;
                         NULL = none */

@@ -3,8 +3,9 @@
 #ifndef SUMI_COMPRESS_FRONT_H
 #define SUMI_COMPRESS_FRONT_H
 
+#include <sumi/sumi.h>
+
 #include "graph/graph.h"
-#include "sumi/sumi.h"
 
 struct sumi_front {
   const struct sumi_allocator *allocator;
