@@ -99,8 +99,9 @@ struct sumi_prune_options {
   double speedup; /* > 1, instead of sparsity: so many times faster on this machine, one sample a run */
   const char *
       method; /* "magnitude", "wanda", "sparsegpt", "alps"; NULL = the best that can be: magnitude without samples */
-  const char
-      *budget; /* who gives how much: "uniform" (NULL), "erk", "search"; a speed-up is always searched */
+  const char *
+      budget; /* who gives how much: "uniform" (NULL), "erk", or "search": what costs the network's outputs least; a
+                  speed-up is always searched */
   const char *const
       *layers; /* only these: nodes or weights by name, '*' stands for anything; n_layers 0 = all that pay */
   size_t n_layers;

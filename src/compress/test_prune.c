@@ -269,7 +269,7 @@ static void test_search_weighs(void **state) {
       sumi_pass_infer(g, NULL, NULL, &err) != SUMI_OK)
     fail_msg("%s", err.text);
   sumi_changes_init(&changes, sumi_allocator_default());
-  if (sumi_prune(g, 1, &o, &changes, &info, &err) != SUMI_OK) fail_msg("%s", err.text);
+  if (sumi_prune(g, NULL, 1, &o, &changes, &info, &err) != SUMI_OK) fail_msg("%s", err.text);
   read_layer(g, "w0", &loud);
   read_layer(g, "w1", &soft);
   assert_true(density_of(&loud) > density_of(&soft) + 0.3);
