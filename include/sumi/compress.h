@@ -99,8 +99,9 @@ struct sumi_prune_options {
   double speedup; /* > 1, instead of sparsity: so many times faster on this machine, one sample a run */
   const char *
       method; /* "magnitude", "wanda", "sparsegpt", "alps"; NULL = the best that can be: magnitude without samples */
-  const char
-      *budget; /* who gives how much: "uniform" (NULL), "erk", "search"; a speed-up is always searched */
+  const char *
+      budget; /* who gives how much: "uniform" (NULL), "erk", or "search": what costs the network's outputs least; a
+                  speed-up is always searched */
   const char *const
       *layers; /* only these: nodes or weights by name, '*' stands for anything; n_layers 0 = all that pay */
   size_t n_layers;
@@ -111,7 +112,8 @@ struct sumi_prune_options {
   size_t batch;                       /* samples of one run; 0 = 8 */
   int threads;                        /* 0 = 1 */
   size_t
-      max_bytes; /* memory for the statistics of one group of layers, unless one layer needs more; 0 = 1 GiB */
+      max_bytes; /* memory for the statistics of one group of layers, unless one layer needs more, and as much again for values
+                    that runs go on from; 0 = 1 GiB */
   const char *
       state; /* a file that keeps every finished layer, so that the same job goes on from there; gone at the end;
                         NULL = none */

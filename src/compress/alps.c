@@ -150,14 +150,16 @@ static sumi_status never_worse(struct sumi_solver *v, float *b, uint8_t *keep, s
   return SUMI_OK;
 }
 
-/* What the caller allows, or a mask found. */
+/* What the caller allows, or a mask found; in b what its weights begin at. */
 static sumi_status choose_mask(struct sumi_solver *v, float *b, uint8_t *keep, struct sumi_err *err) {
   const struct sumi_solve *s = v->s;
+  const int64_t all = s->rows * s->cols;
   if (s->pattern.kind == SUMI_PATTERN_BLOCK && (s->density >= 1 || s->density <= 0)) {
     sumi_solver_project_squares(v, v->b0, keep);
+    memcpy(b, v->b0, (size_t)all * sizeof *b);
     return SUMI_OK;
   }
-  const int64_t limit = widen(v), all = s->rows * s->cols;
+  const int64_t limit = widen(v);
   SUMI_TRY(find_mask(v, b, keep, err));
   v->pattern = s->pattern;
   v->density = s->density;
@@ -171,7 +173,7 @@ static sumi_status choose_mask(struct sumi_solver *v, float *b, uint8_t *keep, s
 
 sumi_status sumi_solver_alps(struct sumi_solver *v, float *b, uint8_t *keep, struct sumi_err *err) {
   SUMI_TRY(choose_mask(v, b, keep, err));
-  for (int64_t i = 0; i < v->s->rows * v->s->cols; i++) b[i] = keep[i] ? v->b0[i] : 0;
+  for (int64_t i = 0; i < v->s->rows * v->s->cols; i++) b[i] = keep[i] ? b[i] : 0;
   SUMI_TRY(sumi_solver_refine(v, keep, b, err));
   return never_worse(v, b, keep, err);
 }

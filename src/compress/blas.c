@@ -27,6 +27,8 @@ enum { ROW_MAJOR = 101, COLUMN_MAJOR, PLAIN = 111, TRANSPOSE, LOWER = 122, NON_U
             const float *a, int lda, float *b, int ldb))                                                     \
   FUNCTION(1, LAPACKE_spotrf_work, int, (int order, char triangle, int n, float *a, int lda))                \
   FUNCTION(1, LAPACKE_dpotrf_work, int, (int order, char triangle, int n, double *a, int lda))               \
+  FUNCTION(1, LAPACKE_dposv_work, int,                                                                       \
+           (int order, char triangle, int n, int rhs, double *a, int lda, double *b, int ldb))               \
   FUNCTION(1, LAPACKE_dpotri_work, int, (int order, char triangle, int n, double *a, int lda))               \
   FUNCTION(1, LAPACKE_dtrtri_work, int, (int order, char triangle, char diagonal, int n, double *a, int lda))
 
@@ -75,6 +77,11 @@ void sumi_blas_gram(int64_t cols, int64_t n, const float *x, float *out) {
   f.cblas_ssyrk(ROW_MAJOR, LOWER, TRANSPOSE, (int)cols, (int)n, 1, x, (int)cols, 0, out, (int)cols);
 }
 
+void sumi_blas_cross(int64_t cols, int64_t n, const float *x, const float *y, float *out) {
+  f.cblas_sgemm(ROW_MAJOR, TRANSPOSE, PLAIN, (int)cols, (int)cols, (int)n, 1, x, (int)cols, y, (int)cols, 0,
+                out, (int)cols);
+}
+
 void sumi_blas_multiply(int64_t rows, int64_t cols, const float *a, const float *b, float *c) {
   f.cblas_sgemm(ROW_MAJOR, PLAIN, PLAIN, (int)rows, (int)cols, (int)cols, 1, a, (int)cols, b, (int)cols, 0, c,
                 (int)cols);
@@ -99,6 +106,10 @@ bool sumi_blas_cholesky(int64_t n, float *a) {
 void sumi_blas_cholesky_solve(int64_t rows, int64_t n, const float *l, float *x) {
   f.cblas_strsm(ROW_MAJOR, RIGHT, LOWER, TRANSPOSE, NON_UNIT, (int)rows, (int)n, 1, l, (int)n, x, (int)n);
   f.cblas_strsm(ROW_MAJOR, RIGHT, LOWER, PLAIN, NON_UNIT, (int)rows, (int)n, 1, l, (int)n, x, (int)n);
+}
+
+bool sumi_blas_solve_f64(int64_t rows, int64_t n, double *a, double *x) {
+  return f.LAPACKE_dposv_work(COLUMN_MAJOR, 'U', (int)n, (int)rows, a, (int)n, x, (int)n) == 0;
 }
 
 bool sumi_blas_cholesky_inverse(int64_t n, double *a) {

@@ -17,6 +17,9 @@ void sumi_blas_threads(int threads);
 /* The lower triangle of out [cols, cols] = x^T x of x [n, cols]. */
 void sumi_blas_gram(int64_t cols, int64_t n, const float *x, float *out);
 
+/* out [cols, cols] = x^T y of x and y [n, cols]. */
+void sumi_blas_cross(int64_t cols, int64_t n, const float *x, const float *y, float *out);
+
 /* c [rows, cols] = a b of a [rows, cols] and b [cols, cols]. */
 void sumi_blas_multiply(int64_t rows, int64_t cols, const float *a, const float *b, float *c);
 void sumi_blas_multiply_f64(int64_t rows, int64_t cols, const double *a, const double *b, double *c);
@@ -30,6 +33,8 @@ void sumi_blas_subtract(int64_t rows, int64_t inner, int64_t cols, const float *
 bool sumi_blas_cholesky(int64_t n, float *a);
 /* Each row x of x [rows, n] becomes a^-1 x. */
 void sumi_blas_cholesky_solve(int64_t rows, int64_t n, const float *l, float *x);
+/* Each row x of x [rows, n] becomes a^-1 x, of the lower triangle of a [n, n], which becomes l. False as above. */
+bool sumi_blas_solve_f64(int64_t rows, int64_t n, double *a, double *x);
 /* The lower triangle of a [n, n] becomes l^-1. */
 bool sumi_blas_cholesky_inverse(int64_t n, double *a);
 /* The lower triangle of a [n, n] becomes that of a^-1. */

@@ -4,7 +4,7 @@
 
 #include "base/mem.h"
 
-/* Densities that a search chooses from, falling, dense first: steps of a factor of sqrt(2), as the time and the error of a
+/* Densities that a search for a speed-up chooses from, falling, dense first: steps of sqrt(2), as the time and the error of a
  * layer change with the logarithm of what is left. */
 enum { SUMI_BUDGET_LEVELS = 12 };
 extern const double sumi_budget_level[SUMI_BUDGET_LEVELS];

@@ -5,18 +5,24 @@
 #define SUMI_COMPRESS_CALIBRATE_H
 
 #include "compress/compress.h"
+#include "compress/front.h"
 #include "compress/layer.h"
 
 struct sumi_calibrate {
   const struct sumi_graph *graph; /* as its file has it, weights as they are now; not changed */
+  const struct sumi_graph
+      *beside; /* another network with the same values, run on the same samples; NULL: none */
   const struct sumi_samples *samples;
-  size_t batch; /* samples of one run; 0 = 8 */
-  int threads;  /* 0 = 1 */
+  size_t batch;                  /* samples of one run; 0 = 8 */
+  int threads;                   /* 0 = 1 */
+  const struct sumi_front *from; /* a whole one, at which runs begin; NULL: at the inputs */
+  struct sumi_front *to;         /* is filled on the way; NULL: nothing is kept */
   int64_t
       max_columns; /* pixels or tokens taken from one run of a layer's input, evenly spread; 0 = all of them */
 };
 
-/* Receives value `which` of the names given, for samples [first, first + n); t lives during the call. */
+/* Receives value `which` of the names given, for samples [first, first + n): t[0] of the network, t[1] of the one beside it.
+ * They live during the call. */
 typedef sumi_status sumi_calibrate_take(void *user, size_t which, size_t first, size_t n,
                                         const struct sumi_tensor *t, struct sumi_err *err);
 
@@ -35,11 +41,24 @@ struct sumi_layer_stats {
   double *sum; /* [groups][cols] */
 };
 
+/* The same of the network and of the one beside it, and what both have in common. */
+struct sumi_layer_pair {
+  struct sumi_layer_stats now, beside;
+  double *cross; /* [groups][cols, cols]: the sum of x beside (rows) times x of the network (columns) */
+  struct sumi_layer_pair
+      *held; /* of every fourth run, which is not in the others; NULL: fewer runs, or none beside */
+};
+
 /* stats[n] of layers[n]; memory from arena, shared by layers that read the same columns. NaN or infinity in an input is
  * SUMI_E_VALUE and names the layer. SUMI_E_UNSUPPORTED where OpenBLAS is missing. */
 sumi_status sumi_calibrate_layers(const struct sumi_calibrate *c, const struct sumi_layer *layers, size_t n,
                                   struct sumi_arena *arena, struct sumi_layer_stats *stats,
                                   struct sumi_err *err);
+
+/* The same with c->beside; without it, of the network alone. */
+sumi_status sumi_calibrate_pairs(const struct sumi_calibrate *c, const struct sumi_layer *layers, size_t n,
+                                 struct sumi_arena *arena, struct sumi_layer_pair *pairs,
+                                 struct sumi_err *err);
 
 /* The columns of group `group` of a layer for samples (int)((first + i) * step), i < count, of x, its input as float32:
  * to is [count, cols]. Returns how many samples x holds (0 where its shape does not fit the weights); nothing is written

@@ -17,13 +17,13 @@ static const double PROFILE_SECONDS = 0.5;
 
 /* ---- progress --------------------------------------------------------------------------------------------------- */
 
-/* Seconds a layer takes, roughly: the samples through the network up to it, then products of cols x cols matrices, and of them
- * with the weights, some tens of times. Only ratios count. */
+/* Seconds a layer takes, roughly: the samples through its share of both networks, then products of cols x cols matrices, and of
+ * them with the weights, some tens of times. Only ratios count. */
 static double work_of(const struct sumi_prune_job *job, size_t i) {
   const struct sumi_layer *l = &job->layer[i];
   const double cols = (double)sumi_layer_cols(l), rows = (double)l->product.rows;
   const double samples = job->o->samples ? (double)(job->o->samples->n / job->one) : 0;
-  return samples * job->run_s * (double)(i + 1) / (double)job->n +
+  return 2 * samples * job->run_s / (double)job->n +
          cols * cols * (2 * cols * (double)l->product.groups + 40 * rows) / 50e9;
 }
 
@@ -212,9 +212,8 @@ static sumi_status go_on(struct sumi_prune_job *job, size_t *resumed) {
 
 /* ---- layers ----------------------------------------------------------------------------------------------------- */
 
-/* before: statistics on the dense network. */
-static sumi_status prune_layer(struct sumi_prune_job *job, size_t i, const struct sumi_layer_stats *before,
-                               const struct sumi_layer_stats *stats, struct sumi_arena *arena) {
+static sumi_status prune_layer(struct sumi_prune_job *job, size_t i, const struct sumi_layer_pair *stats,
+                               struct sumi_arena *arena) {
   const struct sumi_layer *l = &job->layer[i];
   struct sumi_prune_layer *p = &job->plan[i];
   const size_t count = (size_t)(l->product.rows * sumi_layer_cols(l)), numbers = numbers_of(job, l);
@@ -224,7 +223,8 @@ static sumi_status prune_layer(struct sumi_prune_job *job, size_t i, const struc
   float *w = SUMI_NEW_ARRAY(arena, numbers, float);
   if (!w) SUMI_FAIL_MEMORY(job->err);
   SUMI_TRY(sumi_prune_solve(job, l, job->method, p->density, stats, arena, w, &error, job->err));
-  if (numbers > count) SUMI_TRY(sumi_prune_correct(job, l, before, stats, arena, w, w + count, job->err));
+  if (numbers > count)
+    SUMI_TRY(sumi_prune_correct(job, l, &stats->beside, &stats->now, arena, w, w + count, job->err));
   p->seconds = sumi_clock_seconds() - start;
   SUMI_TRY(settle(job, i, w, job->o->samples ? error : -1));
   const struct sumi_state_record r = {SUMI_STATE_LAYER, i, p->error, w, numbers * sizeof *w};
@@ -235,15 +235,12 @@ static sumi_status prune_group(struct sumi_prune_job *job, const size_t *group, 
   struct sumi_arena arena, work;
   sumi_arena_init(&arena, job->graph->allocator);
   sumi_arena_init(&work, job->graph->allocator);
-  struct sumi_layer_stats *before = SUMI_NEW_ARRAY(&arena, n, struct sumi_layer_stats),
-                          *stats = SUMI_NEW_ARRAY(&arena, n, struct sumi_layer_stats);
-  sumi_status status = before && stats ? sumi_prune_calibrate(job, job->graph, group, n, &arena, stats)
-                                       : sumi_err_set(job->err, SUMI_E_MEMORY, "out of memory");
-  if (status == SUMI_OK && job->dense)
-    status = sumi_prune_calibrate(job, job->dense, group, n, &arena, before);
+  struct sumi_layer_pair *stats = SUMI_NEW_ARRAY(&arena, n, struct sumi_layer_pair);
+  sumi_status status = stats ? sumi_prune_calibrate(job, true, group, n, &arena, stats)
+                             : sumi_err_set(job->err, SUMI_E_MEMORY, "out of memory");
   for (size_t i = 0; i < n && status == SUMI_OK; i++) {
     sumi_arena_reset(&work);
-    status = prune_layer(job, group[i], &before[i], &stats[i], &work);
+    status = prune_layer(job, group[i], &stats[i], &work);
   }
   sumi_arena_fini(&work);
   sumi_arena_fini(&arena);
@@ -258,6 +255,7 @@ static sumi_status prune_layers(struct sumi_prune_job *job) {
     SUMI_TRY(sumi_prune_group(job, at, true, group, &n, &next));
     if (n) SUMI_TRY(prune_group(job, group, n));
   }
+  sumi_front_fini(&job->front);
   return SUMI_OK;
 }
 
@@ -340,17 +338,35 @@ static void tell_layers(const struct sumi_prune_job *job) {
 
 /* ---- the job ---------------------------------------------------------------------------------------------------- */
 
-/* One run of one sample: all of it into *total_s, layers' into the plan. */
-static sumi_status time_layers(struct sumi_prune_job *job, bool before, double *total_s) {
+/* One run of one sample on g: all of it into *total_s, layers' into the plan, as times of the dense network or the other's; where
+ * there are some already, the lesser. */
+static sumi_status time_layers(struct sumi_prune_job *job, const struct sumi_graph *g, bool dense,
+                               double *total_s) {
   const struct sumi_view *in;
   size_t n_in;
-  double *layer_s = SUMI_NEW_ARRAY(&job->arena, job->n, double);
+  double *layer_s = SUMI_NEW_ARRAY(&job->arena, job->n, double), all_s;
   if (!layer_s) SUMI_FAIL_MEMORY(job->err);
   SUMI_TRY(sumi_prune_tell(job, "measure", ""));
   SUMI_TRY(job->o->samples->get(job->o->samples->user, job->typical, job->one, &in, &n_in, job->err));
-  SUMI_TRY(sumi_profile_layers(job->graph, in, n_in, job->calibrate.threads, PROFILE_SECONDS, job->layer,
-                               job->n, layer_s, total_s, job->err));
-  for (size_t i = 0; i < job->n; i++) *(before ? &job->plan[i].dense_s : &job->plan[i].sparse_s) = layer_s[i];
+  SUMI_TRY(sumi_profile_layers(g, in, n_in, job->calibrate.threads, PROFILE_SECONDS, job->layer, job->n,
+                               layer_s, &all_s, job->err));
+  *total_s = *total_s < 0 ? all_s : SUMI_MIN(*total_s, all_s);
+  for (size_t i = 0; i < job->n; i++) {
+    double *known_s = dense ? &job->plan[i].dense_s : &job->plan[i].sparse_s;
+    *known_s = *known_s < 0 ? layer_s[i] : SUMI_MIN(*known_s, layer_s[i]);
+  }
+  return SUMI_OK;
+}
+
+/* Both networks in turns: pruning takes minutes, in which a machine may become slower or faster. */
+static sumi_status compare_times(struct sumi_prune_job *job, struct sumi_prune_info *info) {
+  enum { TURNS = 2 };
+  info->dense_s = info->sparse_s = -1;
+  for (size_t i = 0; i < job->n; i++) job->plan[i].dense_s = job->plan[i].sparse_s = -1;
+  for (int turn = 0; turn < TURNS; turn++) {
+    SUMI_TRY(time_layers(job, job->dense, true, &info->dense_s));
+    SUMI_TRY(time_layers(job, job->graph, false, &info->sparse_s));
+  }
   return SUMI_OK;
 }
 
@@ -393,7 +409,7 @@ static sumi_status prune(struct sumi_prune_job *job, uint64_t model_hash, struct
     SUMI_TRY(sumi_samples_hash(&job->watched, job->calibrate.batch, &hash, job->err));
     snprintf(info->calibration, sizeof info->calibration, "%016" PRIx64, hash);
     SUMI_TRY(sumi_outputs_keep(outputs, &job->calibrate, LOSS_SAMPLES, job->err));
-    SUMI_TRY(time_layers(job, true, &info->dense_s));
+    SUMI_TRY(time_layers(job, job->graph, true, &info->dense_s));
     job->run_s = info->dense_s;
   }
   SUMI_TRY(key_of(job, model_hash, hash, &key));
@@ -401,7 +417,7 @@ static sumi_status prune(struct sumi_prune_job *job, uint64_t model_hash, struct
   if (measured) {
     SUMI_TRY(sumi_outputs_compare(outputs, &job->calibrate, &info->loss, job->err));
     if (sumi_prune_tunes(job)) SUMI_TRY(tune(job, outputs, info));
-    SUMI_TRY(time_layers(job, false, &info->sparse_s));
+    SUMI_TRY(compare_times(job, info));
   }
   return SUMI_OK;
 }
@@ -429,6 +445,7 @@ sumi_status sumi_prune(struct sumi_graph *g, const struct sumi_graph *teacher, u
   info->seconds = sumi_clock_seconds() - start;
   if (status == SUMI_OK) tell_layers(&job);
   sumi_outputs_fini(&outputs);
+  sumi_front_fini(&job.front);
   sumi_graph_free(job.dense);
   sumi_state_close(&job.state);
   sumi_prepared_fini(&job.prepared);

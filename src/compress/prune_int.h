@@ -36,6 +36,7 @@ struct sumi_prune_job {
   struct sumi_layer *layer;      /* [n] */
   struct sumi_prune_layer *plan; /* [n] */
   size_t n;
+  struct sumi_front front; /* a whole one before the layers that are open, or none: runs begin there */
   struct sumi_state state;
   struct sumi_tune tune;        /* block by block */
   struct sumi_tune whole;       /* as a whole */
@@ -60,7 +61,7 @@ bool sumi_pattern_density(struct sumi_pattern pattern, double *density);
 /* One layer with its statistics (NULL: none): w_out [rows, cols], *error of its outputs. w_out and the working space are the
  * caller's arena's. */
 sumi_status sumi_prune_solve(const struct sumi_prune_job *job, const struct sumi_layer *l, const char *method,
-                             double density, const struct sumi_layer_stats *stats, struct sumi_arena *arena,
+                             double density, const struct sumi_layer_pair *stats, struct sumi_arena *arena,
                              float *w_out, double *error, struct sumi_err *err);
 
 /* The layers from `first` on that can be calibrated together: pruned ones, at most limit_bytes of statistics but at least one
@@ -68,9 +69,10 @@ sumi_status sumi_prune_solve(const struct sumi_prune_job *job, const struct sumi
 sumi_status sumi_prune_group(const struct sumi_prune_job *job, size_t first, bool apart, size_t *group,
                              size_t *n, size_t *next);
 
-/* Statistics of the layers group[n] on g (the network as it is now, or was), by number in the group. */
-sumi_status sumi_prune_calibrate(struct sumi_prune_job *job, const struct sumi_graph *g, const size_t *group,
-                                 size_t n, struct sumi_arena *arena, struct sumi_layer_stats *stats);
+/* Statistics of the layers group[n] by number in the group, on the network as it is now; with paired also as it was, from and to
+ * fronts: of groups in the order of the graph only. */
+sumi_status sumi_prune_calibrate(struct sumi_prune_job *job, bool paired, const size_t *group, size_t n,
+                                 struct sumi_arena *arena, struct sumi_layer_pair *stats);
 
 /* Whether a layer's means and spreads are brought back: it has a bias to do it with. */
 bool sumi_prune_corrects(const struct sumi_prune_job *job, const struct sumi_layer *l);

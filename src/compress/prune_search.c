@@ -1,21 +1,25 @@
 /* Densities of the layers: equal, by a formula, or chosen by what each costs and loses. */
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/size.h"
 #include "compress/budget.h"
 #include "compress/profile.h"
+#include "compress/prune_data.h"
 #include "compress/prune_int.h"
 
 static const double PROFILE_SECONDS = 0.3; /* for one network */
+enum { WEIGH_SAMPLES = 32 };               /* on which one layer's loss is weighed at the outputs */
 
 /* What can be chosen, and what it means: tables [n][levels] over the open layers. */
 struct search {
   struct sumi_prune_job *job;
-  const double *level;
-  size_t levels, n;
-  size_t *open; /* [n] numbers of layers */
+  double level[SUMI_BUDGET_LEVELS];
+  size_t levels, typical, n; /* level[typical]: at which layers are compared */
+  size_t *open;              /* [n] numbers of layers */
   double *cost, *loss;
+  struct sumi_outputs outputs; /* the dense network's */
   struct sumi_arena arena;
 };
 
@@ -28,7 +32,7 @@ static double weights_of(const struct sumi_layer *l) {
 /* A copy of the network in which every open layer has the density, by magnitude. */
 static sumi_status thin_copy(struct search *s, double density, struct sumi_graph **out) {
   struct sumi_prune_job *job = s->job;
-  const struct sumi_layer_stats none = {0};
+  const struct sumi_layer_pair none = {0};
   struct sumi_layer *layer;
   size_t n;
   struct sumi_arena arena;
@@ -106,16 +110,30 @@ static sumi_status fill_weights(struct search *s, double *limit) {
   return SUMI_OK;
 }
 
-/* The errors of one layer at every level, on statistics of the dense network. */
-static sumi_status fill_losses_of(struct search *s, size_t i, const struct sumi_layer_stats *stats) {
+/* The loss of the network's outputs with w in place of the layer's weights, everything else dense. */
+static sumi_status weigh(struct search *s, struct sumi_layer *l, const float *w, struct sumi_arena *arena,
+                         double *loss) {
   struct sumi_prune_job *job = s->job;
-  const struct sumi_layer *l = &job->layer[s->open[i]];
+  float *dense = sumi_arena_array(arena, (size_t)weights_of(l), sizeof *dense);
+  if (!dense) SUMI_FAIL_MEMORY(job->err);
+  sumi_layer_read(l, dense);
+  SUMI_TRY(sumi_layer_write(l, w, job->err));
+  const sumi_status status = sumi_outputs_compare(&s->outputs, &job->calibrate, loss, job->err);
+  const sumi_status back = sumi_layer_write(l, dense, job->err);
+  return status == SUMI_OK ? back : status;
+}
+
+/* What the outputs lose by one layer at every level, on statistics of the dense network: at one level by running it, at the
+ * others in proportion to the layer's own error. A residual block hides errors that a layer by itself hands on. */
+static sumi_status fill_losses_of(struct search *s, size_t i, const struct sumi_layer_pair *stats) {
+  struct sumi_prune_job *job = s->job;
+  struct sumi_layer *l = &job->layer[s->open[i]];
+  double *loss = s->loss + i * s->levels, at_outputs = -1;
   struct sumi_arena arena;
   sumi_arena_init(&arena, job->graph->allocator);
   sumi_status status = SUMI_OK;
   for (size_t k = 0; k < s->levels && status == SUMI_OK; k++) {
-    double *loss = s->loss + i * s->levels + k;
-    *loss = 0;
+    loss[k] = 0;
     if (s->level[k] >= 1) continue;
     status = sumi_prune_tell(job, "search", l->node->name);
     sumi_arena_reset(&arena);
@@ -123,22 +141,26 @@ static sumi_status fill_losses_of(struct search *s, size_t i, const struct sumi_
     if (!w) status = sumi_err_set(job->err, SUMI_E_MEMORY, "out of memory");
     /* one pass over the columns orders the levels as the best method does, in a fraction of its time */
     if (status == SUMI_OK)
-      status = sumi_prune_solve(job, l, "sparsegpt", s->level[k], stats, &arena, w, loss, job->err);
+      status = sumi_prune_solve(job, l, "sparsegpt", s->level[k], stats, &arena, w, &loss[k], job->err);
+    if (status == SUMI_OK && k == s->typical) status = weigh(s, l, w, &arena, &at_outputs);
   }
   sumi_arena_fini(&arena);
+  const double own = loss[s->typical];
+  for (size_t k = 0; k < s->levels && at_outputs >= 0 && own > 0; k++) loss[k] *= at_outputs / own;
   return status;
 }
 
 static sumi_status fill_losses(struct search *s) {
   struct sumi_prune_job *job = s->job;
   size_t *group = SUMI_NEW_ARRAY(&s->arena, job->n, size_t), n, next, done = 0;
-  struct sumi_layer_stats *stats = SUMI_NEW_ARRAY(&s->arena, job->n, struct sumi_layer_stats);
+  struct sumi_layer_pair *stats = SUMI_NEW_ARRAY(&s->arena, job->n, struct sumi_layer_pair);
   if (!group || !stats) SUMI_FAIL_MEMORY(job->err);
+  SUMI_TRY(sumi_outputs_keep(&s->outputs, &job->calibrate, WEIGH_SAMPLES, job->err));
   for (size_t at = 0; at < job->n; at = next) {
     struct sumi_arena arena;
     SUMI_TRY(sumi_prune_group(job, at, false, group, &n, &next));
     sumi_arena_init(&arena, job->graph->allocator);
-    sumi_status status = n ? sumi_prune_calibrate(job, job->graph, group, n, &arena, stats) : SUMI_OK;
+    sumi_status status = n ? sumi_prune_calibrate(job, false, group, n, &arena, stats) : SUMI_OK;
     for (size_t i = 0; i < n && status == SUMI_OK; i++) status = fill_losses_of(s, done++, &stats[i]);
     sumi_arena_fini(&arena);
     if (status != SUMI_OK) return status;
@@ -180,15 +202,32 @@ static sumi_status by_formula(struct search *s) {
   return SUMI_OK;
 }
 
+/* Times change with the logarithm of what is left over a wide range; a sparsity is asked for as a mean, and lies among finer
+ * levels about it. */
+static void set_levels(struct search *s) {
+  const double keep = 1 - s->job->o->sparsity;
+  double fixed;
+  s->levels = SUMI_BUDGET_LEVELS;
+  if (sumi_pattern_density(s->job->pattern, &fixed)) {
+    s->levels = 2;
+    s->typical = 1;
+    s->level[0] = 1;
+    s->level[1] = fixed;
+    return;
+  }
+  s->typical = s->job->o->speedup > 1 ? 2 : SUMI_BUDGET_LEVELS / 2;
+  for (size_t k = 0; k < s->levels; k++)
+    s->level[k] = s->job->o->speedup > 1 ? sumi_budget_level[k] : pow(keep, (double)k / (double)s->typical);
+}
+
 static sumi_status allot(struct search *s) {
   struct sumi_prune_job *job = s->job;
-  double fixed[2] = {1, 1 - job->o->sparsity};
-  const bool is_fixed = sumi_pattern_density(job->pattern, &fixed[1]);
-  s->level = is_fixed ? fixed : sumi_budget_level;
-  s->levels = is_fixed ? SUMI_COUNT(fixed) : (size_t)SUMI_BUDGET_LEVELS;
+  double density = 1 - job->o->sparsity;
+  sumi_pattern_density(job->pattern, &density);
+  set_levels(s);
   if (sumi_streq(job->budget, "search")) return search(s);
   if (sumi_streq(job->budget, "erk")) return by_formula(s);
-  for (size_t i = 0; i < s->n; i++) job->plan[s->open[i]].density = fixed[1];
+  for (size_t i = 0; i < s->n; i++) job->plan[s->open[i]].density = density;
   return SUMI_OK;
 }
 
@@ -222,6 +261,7 @@ sumi_status sumi_prune_allot(struct sumi_prune_job *job) {
     for (size_t i = 0; s.open && i < job->n; i++)
       if (sumi_prune_is_open(&job->plan[i])) s.open[s.n++] = i;
     if (status == SUMI_OK) status = allot(&s);
+    sumi_outputs_fini(&s.outputs);
     sumi_arena_fini(&s.arena);
     if (status == SUMI_OK) status = to_state(job);
   }

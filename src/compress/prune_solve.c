@@ -4,6 +4,7 @@
 #include "base/size.h"
 #include "compress/correct.h"
 #include "compress/prune_int.h"
+#include "compress/target.h"
 
 /* ---- groups ----------------------------------------------------------------------------------------------------- */
 
@@ -11,7 +12,7 @@ enum { DEFAULT_BYTES = 1 << 30 };
 
 static double bytes_of(const struct sumi_layer *l) {
   const double cols = (double)sumi_layer_cols(l);
-  return 2 * (double)l->product.groups * cols * cols * sizeof(double); /* before and after */
+  return 6 * (double)l->product.groups * cols * cols * sizeof(double); /* now, before, both, and held out */
 }
 
 /* Marks what node makes where it reads something marked. */
@@ -72,27 +73,49 @@ static sumi_status check_columns(const struct sumi_prune_job *job, const struct 
             4 * (double)cols / each);
 }
 
-sumi_status sumi_prune_calibrate(struct sumi_prune_job *job, const struct sumi_graph *g, const size_t *group,
-                                 size_t n, struct sumi_arena *arena, struct sumi_layer_stats *stats) {
+/* Both networks, from the front that there is, if any, to one before these layers, if it can be kept. */
+static sumi_status calibrate_on(struct sumi_prune_job *job, struct sumi_calibrate *c, size_t runs,
+                                const struct sumi_layer *layers, size_t n, struct sumi_arena *arena,
+                                struct sumi_layer_pair *stats) {
+  const size_t limit =
+      (job->o->max_bytes ? job->o->max_bytes : DEFAULT_BYTES) / 2; /* there are two at a time */
+  struct sumi_front next = {0};
+  c->beside = job->dense;
+  c->from = job->front.n ? &job->front : NULL;
+  sumi_status status = sumi_front_init(&next, job->graph, layers[0].node->id, 2, runs, limit, job->err);
+  if (next.n) c->to = &next;
+  if (status == SUMI_OK) status = sumi_calibrate_pairs(c, layers, n, arena, stats, job->err);
+  if (status == SUMI_OK && sumi_front_is_whole(&next)) {
+    sumi_front_fini(&job->front);
+    job->front = next;
+    return SUMI_OK;
+  }
+  sumi_front_fini(&next);
+  return status;
+}
+
+sumi_status sumi_prune_calibrate(struct sumi_prune_job *job, bool paired, const size_t *group, size_t n,
+                                 struct sumi_arena *arena, struct sumi_layer_pair *stats) {
   struct sumi_layer *layers = SUMI_NEW_ARRAY(arena, n, struct sumi_layer);
   if (!layers) SUMI_FAIL_MEMORY(job->err);
   int64_t widest = 1;
   for (size_t i = 0; i < n; i++) {
     layers[i] = job->layer[group[i]];
     widest = SUMI_MAX(widest, sumi_layer_cols(&layers[i]));
-    stats[i] = (struct sumi_layer_stats){0};
+    stats[i] = (struct sumi_layer_pair){0};
   }
   if (!job->o->samples) return SUMI_OK;
   job->what = "calibrate";
   job->where = layers[0].node->name;
   const size_t batch = job->calibrate.batch, runs = (job->o->samples->n + batch - 1) / batch;
-  job->calibrate.max_columns = SUMI_MAX((int64_t)COLUMNS, COLUMNS_PER_INPUT * widest) / (int64_t)runs + 1;
-  job->calibrate.graph = g;
-  const sumi_status status = sumi_calibrate_layers(&job->calibrate, layers, n, arena, stats, job->err);
-  job->calibrate.graph = job->graph;
-  SUMI_TRY(status);
+  struct sumi_calibrate c = job->calibrate;
+  c.max_columns = SUMI_MAX((int64_t)COLUMNS, COLUMNS_PER_INPUT * widest) / (int64_t)runs + 1;
+  if (paired)
+    SUMI_TRY(calibrate_on(job, &c, runs, layers, n, arena, stats));
+  else
+    SUMI_TRY(sumi_calibrate_pairs(&c, layers, n, arena, stats, job->err));
   for (size_t i = 0; i < n; i++)
-    if (stats[i].gram) SUMI_TRY(check_columns(job, &layers[i], stats[i].samples));
+    if (stats[i].now.gram) SUMI_TRY(check_columns(job, &layers[i], stats[i].now.samples));
   return SUMI_OK;
 }
 
@@ -110,18 +133,52 @@ static double energy(const float *w, int64_t rows, int64_t cols, const double *g
   return sum;
 }
 
+/* One group's statistics out of all groups'. */
+static struct sumi_layer_pair group_of(const struct sumi_layer_pair *all, int64_t group, int64_t cols) {
+  struct sumi_layer_pair p = *all;
+  struct sumi_layer_stats *const stats[] = {&p.now, &p.beside};
+  for (size_t i = 0; i < SUMI_COUNT(stats); i++) {
+    if (stats[i]->gram) stats[i]->gram += group * cols * cols;
+    if (stats[i]->sum) stats[i]->sum += group * cols;
+  }
+  if (p.cross) p.cross += group * cols * cols;
+  return p;
+}
+
+/* w [rows, cols], of one group, becomes what is to be approached, *gram how far from it that is; own [cols, cols] is where that
+ * may be. A bias that is corrected afterwards is free. The baselines approach the layer's own weights, as published. */
+static sumi_status aim(const struct sumi_prune_job *job, const struct sumi_layer *l, const char *method,
+                       const struct sumi_layer_pair *p, double *own, float *w, const double **gram,
+                       double *damping, struct sumi_err *err) {
+  const int64_t cols = sumi_layer_cols(l), rows = l->product.rows / l->product.groups;
+  const bool free_bias = sumi_prune_corrects(job, l);
+  *gram = p->now.gram;
+  if (!p->now.gram) return SUMI_OK;
+  if (free_bias) {
+    sumi_correct_center(cols, &p->now, own);
+    *gram = own;
+  }
+  if (!p->cross || !sumi_streq(method, "alps")) return SUMI_OK;
+  return sumi_target_weights(rows, cols, p, *gram, free_bias, job->calibrate.threads, job->graph->allocator,
+                             w, damping, err);
+}
+
 sumi_status sumi_prune_solve(const struct sumi_prune_job *job, const struct sumi_layer *l, const char *method,
-                             double density, const struct sumi_layer_stats *stats, struct sumi_arena *arena,
+                             double density, const struct sumi_layer_pair *stats, struct sumi_arena *arena,
                              float *w_out, double *error, struct sumi_err *err) {
   const int64_t cols = sumi_layer_cols(l), groups = l->product.groups, rows = l->product.rows / groups;
   const size_t count = (size_t)(l->product.rows * cols);
   float *w = SUMI_NEW_ARRAY(arena, count, float);
   uint8_t *keep = sumi_arena_alloc(arena, count);
-  if (!w || !keep) SUMI_FAIL_MEMORY(err);
+  double *own = SUMI_NEW_ARRAY(arena, stats->now.gram ? (size_t)(cols * cols) : 0, double), lost = 0, all = 0;
+  if (!w || !keep || !own) SUMI_FAIL_MEMORY(err);
   sumi_layer_read(l, w);
-  double lost = 0, all = 0;
   for (int64_t g = 0; g < groups; g++) {
-    const double *gram = stats->gram ? stats->gram + g * cols * cols : NULL;
+    struct sumi_layer_pair p = group_of(stats, g, cols), held;
+    const double *gram;
+    double damping = 0;
+    if (p.held) held = group_of(p.held, g, cols), p.held = &held;
+    SUMI_TRY(aim(job, l, method, &p, own, w + g * rows * cols, &gram, &damping, err));
     const struct sumi_solve solve = {.rows = rows,
                                      .cols = cols,
                                      .run = l->product.channels,
@@ -130,6 +187,7 @@ sumi_status sumi_prune_solve(const struct sumi_prune_job *job, const struct sumi
                                      .pattern = job->pattern,
                                      .density = density,
                                      .method = gram ? method : "magnitude",
+                                     .damping = damping,
                                      .threads = job->calibrate.threads};
     double e;
     SUMI_TRY(sumi_solve_layer(&solve, job->graph->allocator, w_out + g * rows * cols, keep + g * rows * cols,

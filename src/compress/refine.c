@@ -10,8 +10,9 @@
 #include "compress/blas.h"
 #include "compress/solver.h"
 
-enum { STEPS = 30 };                /* of conjugate gradients, at most */
-static const double enough = 1e-10; /* their squared residuals, relative to the first */
+enum { STEPS = 30 }; /* of conjugate gradients, at most */
+static const double enough =
+    3e-4; /* what a step gains of the error; the gains fall by a third and more from step to step */
 
 /* ---- conjugate gradients ---------------------------------------------------------------------------------------- */
 
@@ -21,13 +22,13 @@ static double dot(int64_t n, const float *x, const float *y) {
   return sum;
 }
 
-/* One row's step along p with gp = p G; *rr: the squared residual, before and after. */
-static void step_row(int64_t n, const uint8_t *keep, const float *gp, float *p, float *r, float *b,
-                     double *rr) {
-  const double along = dot(n, p, gp);
+/* One row's step along p with gp = p G; *rr: the squared residual, before and after. What it takes from the error. */
+static double step_row(int64_t n, const uint8_t *keep, const float *gp, float *p, float *r, float *b,
+                       double *rr) {
+  const double along = dot(n, p, gp), gain = *rr * *rr / along;
   if (!(*rr > 0 && along > 0)) {
     *rr = 0;
-    return;
+    return 0;
   }
   const float alpha = (float)(*rr / along);
   for (int64_t c = 0; c < n; c++) {
@@ -38,25 +39,25 @@ static void step_row(int64_t n, const uint8_t *keep, const float *gp, float *p, 
   const float beta = (float)(next / *rr);
   for (int64_t c = 0; c < n; c++) p[c] = r[c] + beta * p[c];
   *rr = next;
+  return gain;
 }
 
 static sumi_status iterate(struct sumi_solver *v, const uint8_t *keep, float *b, struct sumi_err *err) {
   const int64_t rows = v->s->rows, n = v->s->cols, all = rows * n;
   float *r = v->work, *gp = v->work2, *p = SUMI_NEW_ARRAY(v->arena, (size_t)all, float);
-  double *rr = SUMI_NEW_ARRAY(v->arena, (size_t)rows, double), first = 0;
+  double *rr = SUMI_NEW_ARRAY(v->arena, (size_t)rows, double), error, gain = INFINITY;
   if (!p || !rr) SUMI_FAIL_MEMORY(err);
   for (int64_t i = 0; i < all; i++) p[i] = v->b0[i] - b[i];
   sumi_blas_multiply(rows, n, p, v->gram, r);
+  error = dot(all, p, r);
   for (int64_t i = 0; i < all; i++) p[i] = r[i] = keep[i] ? r[i] : 0;
-  for (int64_t i = 0; i < rows; i++) first += rr[i] = dot(n, r + i * n, r + i * n);
-  double left = first;
-  for (int step = 0; step < STEPS && left > enough * first; step++) {
+  for (int64_t i = 0; i < rows; i++) rr[i] = dot(n, r + i * n, r + i * n);
+  for (int step = 0; step < STEPS && gain > enough * error; step++) {
     sumi_blas_multiply(rows, n, p, v->gram, gp);
-    left = 0;
-    for (int64_t i = 0; i < rows; i++) {
-      step_row(n, keep + i * n, gp + i * n, p + i * n, r + i * n, b + i * n, &rr[i]);
-      left += rr[i];
-    }
+    gain = 0;
+    for (int64_t i = 0; i < rows; i++)
+      gain += step_row(n, keep + i * n, gp + i * n, p + i * n, r + i * n, b + i * n, &rr[i]);
+    error -= gain;
   }
   return SUMI_OK;
 }

@@ -244,11 +244,47 @@ static void test_search(void **state) {
   }
 }
 
+/* Two layers alike, one of which the output shows ten times as much of: to that one the search gives more. */
+static void test_search_weighs(void **state) {
+  (void)state;
+  struct data d;
+  struct sumi_text t;
+  struct sumi_graph *g = NULL;
+  struct sumi_changes changes;
+  struct sumi_prune_info info;
+  struct sumi_err err = SUMI_ERR_INIT;
+  struct layer_of_weight loud, soft;
+  fill(&d);
+  struct sumi_prune_options o = options_of(&d);
+  o.budget = "search";
+  o.ends = true;
+  sumi_text_init(&t, sumi_allocator_default());
+  sumi_text_add(&t, "<opset_import: [\"\": 17]> g (float[N,16] x) => (float[N,24] y) <");
+  add_weights(&t, "w0", 16, 24, 1);
+  add_weights(&t, "w1", 16, 24, 2);
+  sumi_text_add(&t, ", float ten = {10}> {\n  [loud] a = MatMul (x, w0)\n  b = Mul (a, ten)\n"
+                    "  [soft] c = MatMul (x, w1)\n  y = Add (b, c)\n}");
+  if (sumi_graph_parse(sumi_text_str(&t), t.size, sumi_op_find, sumi_allocator_default(), &g, &err) !=
+          SUMI_OK ||
+      sumi_pass_infer(g, NULL, NULL, &err) != SUMI_OK)
+    fail_msg("%s", err.text);
+  sumi_changes_init(&changes, sumi_allocator_default());
+  if (sumi_prune(g, NULL, 1, &o, &changes, &info, &err) != SUMI_OK) fail_msg("%s", err.text);
+  read_layer(g, "w0", &loud);
+  read_layer(g, "w1", &soft);
+  assert_true(density_of(&loud) > density_of(&soft) + 0.3);
+  assert_true(info.sparsity >= 0.499);
+  sumi_changes_fini(&changes);
+  sumi_graph_free(g);
+  sumi_text_fini(&t);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_patterns),         cmocka_unit_test(test_resume),
       cmocka_unit_test(test_refused_options),  cmocka_unit_test(test_refused_data),
       cmocka_unit_test(test_refused_networks), cmocka_unit_test(test_search),
+      cmocka_unit_test(test_search_weighs),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

@@ -328,3 +328,15 @@ struct sumi_value *sumi_graph_find_in_scope(const struct sumi_graph *g, const ch
   for (; g && !v; g = g->parent) v = sumi_graph_find_value(g, name);
   return v;
 }
+
+void sumi_graph_drop_inputs(struct sumi_graph *g) {
+  size_t kept = 0;
+  for (size_t i = 0; i < g->n_input; i++) {
+    struct sumi_value *v = g->input[i];
+    if (v->first_use)
+      g->input[kept++] = v;
+    else
+      v->is_input = false;
+  }
+  g->n_input = kept;
+}

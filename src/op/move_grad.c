@@ -71,15 +71,52 @@ sumi_status sumi_split_grad(struct sumi_grad *g) {
   return g->status;
 }
 
+/* 0, 1, 2 ... in x's shape. */
+static value numbers(struct sumi_grad *g, value x) {
+  const value scalar = sumi_grad_ints(g, NULL, 0);
+  const value none = sumi_grad_reshape(g, sumi_grad_ints(g, (const int64_t[]){0}, 1), scalar);
+  const value one = sumi_grad_reshape(g, sumi_grad_ints(g, (const int64_t[]){1}, 1), scalar);
+  const value number = sumi_grad_range(g, none, sumi_grad_size(g, x), one);
+  return sumi_grad_reshape(g, number, sumi_grad_dims(g, x, 0, -1));
+}
+
 /* Slice: whatever the steps are, the same Slice of the elements' numbers says where each came from. */
 sumi_status sumi_slice_grad(struct sumi_grad *g) {
-  const value x = g->node->in[0], zero = sumi_grad_ints(g, (const int64_t[]){0}, 1);
-  const value none = sumi_grad_reshape(g, zero, sumi_grad_ints(g, NULL, 0));
-  const value one =
-      sumi_grad_reshape(g, sumi_grad_ints(g, (const int64_t[]){1}, 1), sumi_grad_ints(g, NULL, 0));
-  const value number = sumi_grad_range(g, none, sumi_grad_size(g, x), one);
-  const value index = sumi_grad_again(g, sumi_grad_reshape(g, number, sumi_grad_dims(g, x, 0, -1)));
-  g->dx[0] = sumi_grad_scatter_like(g, g->dy[0], index, x);
+  const value x = g->node->in[0];
+  g->dx[0] = sumi_grad_scatter_like(g, g->dy[0], sumi_grad_again(g, numbers(g, x)), x);
+  return g->status;
+}
+
+/* The node's pads with the other sign, as a list. */
+static value pads_back(struct sumi_grad *g) {
+  int n;
+  const int64_t *list = sumi_attr_ints(g->node, g->node->version < 2 ? "paddings" : "pads", &n);
+  if (!list) return sumi_grad_neg(g, g->node->in[1]);
+  int64_t back[2 * SUMI_MAX_RANK];
+  if (n > 2 * SUMI_MAX_RANK) {
+    g->status = sumi_err_set(g->err, SUMI_E_VALUE, "pads has %d entries", n);
+    return NULL;
+  }
+  for (int i = 0; i < n; i++) back[i] = -list[i];
+  return sumi_grad_ints(g, back, n);
+}
+
+/* Pad: with a constant, the pads taken off again, which belong to the constant; else the same Pad of the elements' numbers says
+ * where each came from. */
+sumi_status sumi_pad_grad(struct sumi_grad *g) {
+  const struct sumi_node *node = g->node;
+  const value x = node->in[0], axes = node->n_in > 3 ? node->in[3] : NULL;
+  if (!sumi_streq(sumi_attr_string(node, "mode", "constant"), "constant")) {
+    g->dx[0] = sumi_grad_scatter_like(g, g->dy[0], sumi_grad_again(g, numbers(g, x)), x);
+    return g->status;
+  }
+  const value back = sumi_grad_op(g, &sumi_op_pad, 4, (value[]){g->dy[0], pads_back(g), NULL, axes});
+  g->dx[0] = back;
+  if (node->n_in > 2 && node->in[2] && g->wanted[2]) {
+    const value all = sumi_grad_sum(g, sumi_grad_flat(g, g->dy[0]), (const int64_t[]){0}, 1, true),
+                kept = sumi_grad_sum(g, sumi_grad_flat(g, back), (const int64_t[]){0}, 1, true);
+    g->dx[2] = sumi_grad_reshape_like(g, sumi_grad_sub(g, all, kept), node->in[2]);
+  }
   return g->status;
 }
 

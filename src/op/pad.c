@@ -7,6 +7,7 @@
 
 #include "base/size.h"
 #include "op/dims.h"
+#include "op/grad.h"
 #include "op/move.h"
 #include "op/move_cells.h"
 #include "op/op_util.h"
@@ -300,7 +301,7 @@ static const struct sumi_case cases[] = {
      .why = "reflected twice"},
     {"g (float[3,4] x) => (y) <int64[4] p = {1, -1, 2, 3}> { y = Pad <mode = \"edge\"> (x, p) }",
      .why = "cropped first"},
-    {"g (int32[3,4] x) => (y) <int64[2] p = {5, 6}, int64[1] a = {-1}> { y = Pad <mode = \"wrap\"> (x, p, , "
+    {"g (float[3,4] x) => (y) <int64[2] p = {5, 6}, int64[1] a = {-1}> { y = Pad <mode = \"wrap\"> (x, p, , "
      "a) }"},
     {"g (float16[2,5,4,3] x) => (y) <int64[4] p = {1, 2, 1, 0}, int64[2] a = {1, 2}> { y = Pad (x, p, , a) }",
      .why = "the last dim belongs to the rows"},
@@ -324,5 +325,6 @@ const struct sumi_op sumi_op_pad = {
     .ref = pad_ref,
     .lower = sumi_pad_lower,
     .cells = pad_cells,
+    .grad = sumi_pad_grad,
     .cases = cases,
 };
