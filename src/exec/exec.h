@@ -112,9 +112,6 @@ sumi_status sumi_exec_run(struct sumi_exec *exec, const struct sumi_tensor *cons
 sumi_status sumi_stage_assign_layouts(struct sumi_exec *exec, struct sumi_stage *stage,
                                       const bool *is_planned, struct sumi_err *err);
 
-/* What is known of a value as a tensor: shape where it is known, data where it is constant. */
-struct sumi_tensor sumi_info_tensor(const struct sumi_info *info);
-
 /* stage.c: finds or makes the stage for exec->key in *list. parent NULL: the first stage, from the inputs. */
 sumi_status sumi_stage_get(struct sumi_exec *exec, struct sumi_stage *parent, struct sumi_stage **list,
                            struct sumi_stage **out, struct sumi_err *err);

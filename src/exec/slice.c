@@ -73,12 +73,6 @@ static bool same_contents(const struct sumi_info *a, const struct sumi_info *b) 
          memcmp(a->data->data, b->data->data, bytes) == 0;
 }
 
-static bool all_known(const struct finder *f, const struct sumi_node *node) {
-  for (int k = 0; k < node->n_out; k++)
-    if (node->out[k] && !f->info[node->out[k]->id].data) return false;
-  return true;
-}
-
 /* Whether the node takes its inputs item by item; asks its operator. */
 static bool asks(const struct finder *f, const struct sumi_node *node) {
   enum { MOST = 64 };
@@ -108,7 +102,7 @@ static bool follow(struct finder *f) {
   for (size_t i = 0; i < f->g->n_node; i++) {
     const struct sumi_node *node = f->g->node[i];
     bool any = false;
-    if (all_known(f, node)) {
+    if (sumi_node_known(node, f->info)) {
       for (int k = 0; k < node->n_out; k++)
         if (node->out[k])
           f->differs[node->out[k]->id] =

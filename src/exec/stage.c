@@ -28,15 +28,6 @@ static bool is_planned(const struct sumi_info *info) {
   return true;
 }
 
-struct sumi_tensor sumi_info_tensor(const struct sumi_info *info) {
-  struct sumi_tensor t = {.kind = info->kind,
-                          .dtype = info->dtype,
-                          .rank = info->rank,
-                          .data = info->data ? info->data->data : NULL};
-  for (int i = 0; i < info->rank; i++) t.dim[i] = info->dim[i];
-  return t;
-}
-
 /* What is known of a value that is there (an input, or the result of an earlier stage). */
 static struct sumi_info info_of_tensor(const struct sumi_tensor *t, bool with_data) {
   struct sumi_info info = {
@@ -244,12 +235,6 @@ static bool can_plan(const struct builder *b, const struct sumi_node *node) {
   return true;
 }
 
-static bool is_folded(const struct builder *b, const struct sumi_node *node) {
-  for (int i = 0; i < node->n_out; i++)
-    if (node->out[i] && !b->stage->info[node->out[i]->id].data) return false;
-  return true;
-}
-
 enum turn { LATER, DONE, FOLDED, PLANNED, DYNAMIC }; /* when a node runs, seen from this stage */
 
 /* When every node runs; outputs of those that run become available to the nodes behind them. */
@@ -258,11 +243,11 @@ static void find_turns(struct builder *b, enum turn *turn) {
   for (size_t i = 0; i < g->n_node; i++) {
     const struct sumi_node *node = g->node[i];
     const bool ready = inputs_available(b, node);
-    turn[i] = b->stage->done[i]    ? DONE
-              : is_folded(b, node) ? FOLDED
-              : !ready             ? LATER
-              : can_plan(b, node)  ? PLANNED
-                                   : DYNAMIC;
+    turn[i] = b->stage->done[i]                       ? DONE
+              : sumi_node_known(node, b->stage->info) ? FOLDED
+              : !ready                                ? LATER
+              : can_plan(b, node)                     ? PLANNED
+                                                      : DYNAMIC;
     for (int k = 0; k < node->n_out && (turn[i] == FOLDED || turn[i] == PLANNED); k++)
       if (node->out[k]) b->available[node->out[k]->id] = true;
   }

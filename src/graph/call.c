@@ -78,3 +78,18 @@ sumi_status sumi_call_ints_or_attr(const struct sumi_call *c, int input, const c
   for (int64_t i = 0; i < count; i++) buf[i] = sumi_get_i64(t->dtype, t->data, i);
   return SUMI_OK;
 }
+
+struct sumi_tensor sumi_info_tensor(const struct sumi_info *info) {
+  struct sumi_tensor t = {.kind = info->kind,
+                          .dtype = info->dtype,
+                          .rank = info->rank,
+                          .data = info->data ? info->data->data : NULL};
+  for (int i = 0; i < info->rank; i++) t.dim[i] = info->dim[i];
+  return t;
+}
+
+bool sumi_node_known(const struct sumi_node *node, const struct sumi_info *info) {
+  for (int i = 0; i < node->n_out; i++)
+    if (node->out[i] && !info[node->out[i]->id].data) return false;
+  return true;
+}

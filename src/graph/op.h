@@ -252,6 +252,11 @@ sumi_status sumi_call_output_copy(const struct sumi_call *c, int i, const struct
 sumi_status sumi_call_ints_or_attr(const struct sumi_call *c, int input, const char *attr, int64_t *buf,
                                    const int64_t **values, int *n);
 
+/* What is known of a value as a tensor: shape where it is known, data where it is constant. */
+struct sumi_tensor sumi_info_tensor(const struct sumi_info *info);
+/* Whether the contents of all outputs are known: nobody has to run the node. info: by value. */
+bool sumi_node_known(const struct sumi_node *node, const struct sumi_info *info);
+
 /* How a node's failure reads: "node 'n' (Conv): reason". Used by infer_node and the executor. */
 sumi_status sumi_node_fail(const struct sumi_node *node, struct sumi_err *err, sumi_status status);
 

@@ -143,13 +143,6 @@ static bool is_number(const struct sumi_info *info) {
   return number;
 }
 
-static struct sumi_tensor tensor_of(const struct sumi_info *info) {
-  struct sumi_tensor t = {.kind = SUMI_TENSOR, .dtype = info->dtype, .rank = info->rank};
-  for (int d = 0; d < info->rank; d++) t.dim[d] = info->dim[d];
-  if (info->data) t.data = info->data->data;
-  return t;
-}
-
 static sumi_status qattention_infer(struct sumi_infer *ctx) {
   static const int shape[] = {SUMI_QATTENTION_Q_SHAPE, SUMI_QATTENTION_K_SHAPE, SUMI_QATTENTION_V_SHAPE,
                               SUMI_QATTENTION_Y_SHAPE};
@@ -165,7 +158,7 @@ static sumi_status qattention_infer(struct sumi_infer *ctx) {
     if (scalar && (ctx->in[i].rank > 1 || (ctx->in[i].rank == 1 && ctx->in[i].dim[0] > 1)))
       SUMI_FAIL(ctx->err, SUMI_E_SHAPE, "'%s' is not one number", ports_in[i].name);
     known = known && is_number(&ctx->in[i]);
-    t[i] = tensor_of(&ctx->in[i]);
+    t[i] = sumi_info_tensor(&ctx->in[i]);
     in[i] = &t[i];
   }
   for (size_t i = 0; i < SUMI_COUNT(shape); i++) known = known && ctx->in[shape[i]].data;

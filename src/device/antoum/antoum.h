@@ -102,8 +102,6 @@ sumi_status antoum_leave(const struct sumi_device_stage *s, struct antoum_refuse
 sumi_status antoum_find_card(const struct sumi_device_stage *s, bool *card, struct antoum_code *code);
 /* order, segment_of, segments' nodes. */
 sumi_status antoum_cut(const struct sumi_device_stage *s, const bool *card, struct antoum_code *code);
-/* Whether planning knew all outputs of the node: nobody runs it, nobody reads its inputs. */
-bool antoum_is_known(const struct sumi_info *info, const struct sumi_node *node);
 /* Whether somebody outside the segment that makes v reads it. */
 bool antoum_leaves(const struct antoum_segment *g, const struct sumi_info *info, const struct sumi_value *v);
 

@@ -7,15 +7,6 @@
 #include "base/size.h"
 #include "device/antoum/antoum.h"
 
-static struct sumi_tensor tensor_of(const struct sumi_info *info) {
-  struct sumi_tensor t = {.kind = info->kind,
-                          .dtype = info->dtype,
-                          .rank = info->rank,
-                          .data = info->data ? info->data->data : NULL};
-  for (int i = 0; i < info->rank; i++) t.dim[i] = info->dim[i];
-  return t;
-}
-
 static sumi_status set_operand(struct sumi_cell_operand *o, const struct sumi_tensor *t,
                                struct sumi_err *err) {
   *o = (struct sumi_cell_operand){.dtype = t->dtype, .rank = t->rank, .data = t->data, .free = !t->data};
@@ -50,7 +41,7 @@ sumi_status antoum_cells_init(const struct sumi_device_stage *s, const struct su
   for (size_t i = 0; i < n; i++) {
     const struct sumi_value *v = i < (size_t)node->n_in ? node->in[i] : node->out[i - (size_t)node->n_in];
     if (!v) continue;
-    t[i] = tensor_of(&info[v->id]);
+    t[i] = sumi_info_tensor(&info[v->id]);
     at[i] = &t[i];
     SUMI_TRY(set_operand(&c->operand[i], &t[i], s->err));
   }

@@ -30,12 +30,6 @@ static bool values_fit(const struct sumi_device_stage *s, const struct sumi_node
   return true;
 }
 
-bool antoum_is_known(const struct sumi_info *info, const struct sumi_node *node) {
-  for (int i = 0; i < node->n_out; i++)
-    if (node->out[i] && !info[node->out[i]->id].data) return false;
-  return true;
-}
-
 /* Fewer bytes cross the border where the host makes an input narrow, and a result wide; products are worth them. */
 static bool is_border(const struct sumi_device_stage *s, const struct sumi_node *node) {
   const struct sumi_value *from = node->n_in ? node->in[0] : NULL, *to = node->out[0];
@@ -88,7 +82,7 @@ struct cutter {
 };
 
 static bool is_ready(const struct cutter *c, const struct sumi_node *node) {
-  if (antoum_is_known(c->s->info, node)) return true;
+  if (sumi_node_known(node, c->s->info)) return true;
   for (int i = 0; i < node->n_in; i++) {
     const struct sumi_value *v = node->in[i];
     if (v && v->producer && !c->s->info[v->id].data && !c->done[v->producer->id]) return false;
@@ -144,7 +138,7 @@ static sumi_status order_nodes(struct cutter *c) {
 bool antoum_leaves(const struct antoum_segment *g, const struct sumi_info *info, const struct sumi_value *v) {
   if (v->is_output) return true;
   for (const struct sumi_use *u = v->first_use; u; u = u->next)
-    if (!u->node || (g->segment_of[u->node->id] != g && !antoum_is_known(info, u->node))) return true;
+    if (!u->node || (g->segment_of[u->node->id] != g && !sumi_node_known(u->node, info))) return true;
   return false;
 }
 
