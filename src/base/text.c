@@ -44,6 +44,12 @@ void sumi_text_add(struct sumi_text *t, const char *format, ...) {
   va_end(again);
 }
 
+void sumi_text_add_reason(struct sumi_text *t, const char *who, const char *format, va_list args) {
+  char reason[512];
+  vsnprintf(reason, sizeof reason, format, args);
+  sumi_text_add(t, "%s%s: %s", t->size ? "\n" : "", who, reason);
+}
+
 void sumi_text_add_quoted(struct sumi_text *t, const char *bytes, size_t n) {
   sumi_text_add_bytes(t, "\"", 1);
   for (size_t i = 0; i < n; i++) {

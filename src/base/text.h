@@ -2,6 +2,7 @@
 #ifndef SUMI_BASE_TEXT_H
 #define SUMI_BASE_TEXT_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -18,6 +19,8 @@ struct sumi_text {
 void sumi_text_init(struct sumi_text *t, const struct sumi_allocator *a);
 void sumi_text_fini(struct sumi_text *t);
 void sumi_text_add(struct sumi_text *t, const char *format, ...) SUMI_PRINTF(2, 3);
+/* A reason on a line of its own: "who: ...". */
+void sumi_text_add_reason(struct sumi_text *t, const char *who, const char *format, va_list args);
 void sumi_text_add_bytes(struct sumi_text *t, const char *bytes, size_t n);
 /* "..." with ", \ and control bytes escaped. */
 void sumi_text_add_quoted(struct sumi_text *t, const char *bytes, size_t n);

@@ -2,7 +2,6 @@
 #include "plan/cell.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/size.h"
@@ -290,11 +289,9 @@ sumi_status sumi_cells_product(struct sumi_cells *c, const struct sumi_cell_prod
 
 sumi_status sumi_cells_refuse(struct sumi_cells *c, const char *format, ...) {
   if (!c->refusals) return SUMI_E_UNSUPPORTED;
-  char reason[256];
   va_list args;
   va_start(args, format);
-  vsnprintf(reason, sizeof reason, format, args);
+  sumi_text_add_reason(c->refusals, "card", format, args);
   va_end(args);
-  sumi_text_add(c->refusals, "%scard: %s", c->refusals->size ? "\n" : "", reason);
   return SUMI_E_UNSUPPORTED;
 }

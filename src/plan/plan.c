@@ -89,12 +89,10 @@ void sumi_lower_predict(struct sumi_lower *l, double seconds) {
 
 void sumi_lower_refuse(struct sumi_lower *l, const char *kernel, const char *format, ...) {
   if (!l->refusals) return;
-  char reason[512];
   va_list args;
   va_start(args, format);
-  vsnprintf(reason, sizeof reason, format, args);
+  sumi_text_add_reason(l->refusals, kernel, format, args);
   va_end(args);
-  sumi_text_add(l->refusals, "%s%s: %s", l->refusals->size ? "\n" : "", kernel, reason);
 }
 
 static int root_of(const struct sumi_plan *plan, int b) {
