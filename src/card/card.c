@@ -34,3 +34,40 @@ const char *sumi_card_engine_name(unsigned engine) {
                                                       "vpu",  "reshape", "lookup", "sync"};
   return engine < SUMI_CARD_ENGINES ? name[engine] : "?";
 }
+
+int sumi_card_vector_operands(unsigned op) {
+  switch (op) {
+    case SUMI_CARD_V_LD:
+    case SUMI_CARD_V_IMM:
+    case SUMI_CARD_V_PARAM:
+    case SUMI_CARD_V_INDEX: return 0;
+    case SUMI_CARD_V_FMA:
+    case SUMI_CARD_V_SELECT: return 3;
+    case SUMI_CARD_V_MOV:
+    case SUMI_CARD_V_ABS:
+    case SUMI_CARD_V_NEG:
+    case SUMI_CARD_V_FLOOR:
+    case SUMI_CARD_V_RINT:
+    case SUMI_CARD_V_SQRT:
+    case SUMI_CARD_V_EXP:
+    case SUMI_CARD_V_ERF:
+    case SUMI_CARD_V_TANH:
+    case SUMI_CARD_V_SIGMOID:
+    case SUMI_CARD_V_I2F:
+    case SUMI_CARD_V_F2I:
+    case SUMI_CARD_V_RSUM:
+    case SUMI_CARD_V_RMAX:
+    case SUMI_CARD_V_RMIN:
+    case SUMI_CARD_V_RISUM: return 1;
+    default: return 2;
+  }
+}
+
+uint32_t sumi_card_vector_cycles(unsigned op) {
+  static const uint8_t cycles[] = {
+#define SUMI_CARD_VECTOR_OP(name, cost, what) cost,
+#include "card/vector_ops.def"
+#undef SUMI_CARD_VECTOR_OP
+  };
+  return cycles[op];
+}

@@ -304,6 +304,12 @@ static inline uint32_t sumi_card_group_bytes(uint32_t k, uint32_t elem_bytes, ui
   return k == SUMI_CARD_BANK ? channels * elem_bytes : k * elem_bytes + (k * 5 + 7) / 8;
 }
 
+/* Values that a vector operation computes with: none (LD, IMM, PARAM, INDEX: their fields say what is brought), ra, ra and rb, or
+ * all three registers; 2 for ST and GATHER, a view and a register. */
+int sumi_card_vector_operands(unsigned op);
+/* Its cycles for one vector of lanes; 0 = the profile's vpu_special. op < SUMI_CARD_N_VECTOR_OPS. */
+uint32_t sumi_card_vector_cycles(unsigned op);
+
 /* The engine of an opcode; SUMI_CARD_ENGINES for what is none. */
 enum sumi_card_engine sumi_card_engine_of(unsigned opcode);
 const char *sumi_card_engine_name(unsigned engine); /* "load"; "?" for what is none */

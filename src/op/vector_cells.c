@@ -173,33 +173,6 @@ static bool gives_real(const struct sumi_vector *p, enum sumi_card_vector_op op,
   }
 }
 
-/* Number of values an operation reads. */
-static int operands(unsigned op) {
-  switch (op) {
-    case SUMI_CARD_V_LD:
-    case SUMI_CARD_V_IMM: return 0;
-    case SUMI_CARD_V_FMA:
-    case SUMI_CARD_V_SELECT: return 3;
-    case SUMI_CARD_V_MOV:
-    case SUMI_CARD_V_ABS:
-    case SUMI_CARD_V_NEG:
-    case SUMI_CARD_V_FLOOR:
-    case SUMI_CARD_V_RINT:
-    case SUMI_CARD_V_SQRT:
-    case SUMI_CARD_V_EXP:
-    case SUMI_CARD_V_ERF:
-    case SUMI_CARD_V_TANH:
-    case SUMI_CARD_V_SIGMOID:
-    case SUMI_CARD_V_I2F:
-    case SUMI_CARD_V_F2I:
-    case SUMI_CARD_V_RSUM:
-    case SUMI_CARD_V_RMAX:
-    case SUMI_CARD_V_RMIN:
-    case SUMI_CARD_V_RISUM: return 1;
-    default: return 2;
-  }
-}
-
 /* x > y ? x : y is an operation of its own. */
 static int choose(struct sumi_vector *p, int condition, int x, int y) {
   const struct sumi_vector_value c = p->value[condition];
@@ -212,7 +185,7 @@ static int choose(struct sumi_vector *p, int condition, int x, int y) {
 }
 
 int sumi_vector_op(struct sumi_vector *p, enum sumi_card_vector_op op, int a, int b, int c) {
-  const int n = operands(op);
+  const int n = sumi_card_vector_operands(op);
   if (sumi_vector_bad(p) || a < 0 || (n > 1 && b < 0) || (n > 2 && c < 0)) return -1;
   float folded;
   if (fold(p, op, a, b, &folded)) return sumi_vector_float(p, folded);
@@ -274,7 +247,7 @@ static int read_values(const struct sumi_vector_value *v, int *out) {
     return 1;
   }
   out[0] = v->a, out[1] = v->b, out[2] = v->c;
-  return operands(v->op);
+  return sumi_card_vector_operands(v->op);
 }
 
 struct registers {

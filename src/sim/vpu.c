@@ -26,25 +26,7 @@ static unsigned reads(uint8_t op) {
     case SUMI_CARD_V_IMM: return FREE_C;
     case SUMI_CARD_V_PARAM:
     case SUMI_CARD_V_INDEX: return SMALL;
-    case SUMI_CARD_V_FMA:
-    case SUMI_CARD_V_SELECT: return A | B | C;
-    case SUMI_CARD_V_MOV:
-    case SUMI_CARD_V_ABS:
-    case SUMI_CARD_V_NEG:
-    case SUMI_CARD_V_FLOOR:
-    case SUMI_CARD_V_RINT:
-    case SUMI_CARD_V_SQRT:
-    case SUMI_CARD_V_EXP:
-    case SUMI_CARD_V_ERF:
-    case SUMI_CARD_V_TANH:
-    case SUMI_CARD_V_SIGMOID:
-    case SUMI_CARD_V_I2F:
-    case SUMI_CARD_V_F2I:
-    case SUMI_CARD_V_RSUM:
-    case SUMI_CARD_V_RMAX:
-    case SUMI_CARD_V_RMIN:
-    case SUMI_CARD_V_RISUM: return A;
-    default: return A | B;
+    default: return (1u << sumi_card_vector_operands(op)) - 1; /* A, A | B, A | B | C */
   }
 }
 
@@ -61,12 +43,8 @@ static bool check_operation(const struct sumi_card_vop *op, bool tail, struct si
 }
 
 static uint32_t cost(const struct sumi_sim *sim, uint8_t op) {
-  static const uint8_t costs[] = {
-#define SUMI_CARD_VECTOR_OP(name, cycles, what) cycles,
-#include "card/vector_ops.def"
-#undef SUMI_CARD_VECTOR_OP
-  };
-  return costs[op] ? costs[op] : (uint32_t)SIM_P(sim, vpu_special);
+  const uint32_t cycles = sumi_card_vector_cycles(op);
+  return cycles ? cycles : (uint32_t)SIM_P(sim, vpu_special);
 }
 
 /* Bytes that n elements of a view move: neighbours themselves, others as much as lies between two, at most a line. */

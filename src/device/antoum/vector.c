@@ -32,12 +32,8 @@ static bool touches_view(uint8_t op) {
 }
 
 static int cost_of(const struct antoum_cell_job *job, uint8_t op) {
-  static const uint8_t costs[] = {
-#define SUMI_CARD_VECTOR_OP(name, cycles, what) cycles,
-#include "card/vector_ops.def"
-#undef SUMI_CARD_VECTOR_OP
-  };
-  return costs[op] ? costs[op] : (int)SUMI_CARD_VALUE(job->w->profile, vpu_special);
+  const uint32_t cycles = sumi_card_vector_cycles(op);
+  return cycles ? (int)cycles : (int)SUMI_CARD_VALUE(job->w->profile, vpu_special);
 }
 
 /* ---- what a program does ------------------------------------------------------------------------------------------ */
