@@ -26,8 +26,7 @@ struct sumi_card {
 /* A value that crosses a segment's border. */
 struct antoum_port {
   const struct sumi_value *value;
-  const struct sumi_tensor *constant; /* an input that is known: copied once */
-  bool carries;                       /* dimension 0 is the items */
+  bool carries; /* dimension 0 is the items */
   int rank;
   int64_t dim[SUMI_MAX_RANK], step[SUMI_MAX_RANK]; /* of what one core takes, as it lies on the card */
   sumi_dtype dtype;
@@ -117,12 +116,14 @@ bool antoum_takes(const struct sumi_info *info);
 /* compile.c: the words of a segment, and where they lie; nothing where nodes were refused. */
 sumi_status antoum_compile_segment(const struct sumi_device_stage *s, struct antoum_segment *g,
                                    struct antoum_refused *refused);
+/* Run i % runs for the driver, with set i % 2 of the buffers; piece: two, which live as long. */
+struct antoum_item antoum_item_of(const struct antoum_segment *g, size_t i, struct antoum_piece *piece);
 /* What runs give the driver, once all segments are compiled. */
 sumi_status antoum_prepare_segment(const struct sumi_device_stage *s, struct antoum_segment *g);
 void antoum_release_segment(struct sumi_card *card, struct antoum_segment *g);
 /* Bytes [0, values) of SRAM are values'; behind them lie the areas for weights and for what passes through. */
 struct antoum_areas {
-  uint32_t values, weights, scratch, end;
+  uint32_t values, weights, scratch; /* where each ends */
 };
 struct antoum_areas antoum_areas(const struct sumi_card *card);
 

@@ -7,8 +7,7 @@
 
 struct antoum_areas antoum_areas(const struct sumi_card *card) {
   const uint32_t sram = (uint32_t)SUMI_CARD_VALUE(&card->profile, sram_bytes);
-  return (struct antoum_areas){
-      .values = sram / 16 * 12, .weights = sram / 16 * 14, .scratch = sram, .end = sram};
+  return (struct antoum_areas){.values = sram / 16 * 12, .weights = sram / 16 * 14, .scratch = sram};
 }
 
 struct compiler {
@@ -16,7 +15,6 @@ struct compiler {
   struct antoum_segment *g;
   struct antoum_words w;
   bool *loaded; /* [n_in] */
-  size_t spill_step;
 };
 
 /* ---- one node --------------------------------------------------------------------------------------------------- */
@@ -30,7 +28,7 @@ static struct antoum_place place_of(const struct compiler *c, const struct antou
                                  .at = port->at,
                                  .core_step = port->core_step};
   return (struct antoum_place){
-      .dram = true, .base = ANTOUM_BASE_SPILL, .at = l->at, .core_step = c->spill_step};
+      .dram = true, .base = ANTOUM_BASE_SPILL, .at = l->at, .core_step = c->g->spill_bytes};
 }
 
 /* Whether a constant is read as it is; weights of products are packed. */
@@ -157,6 +155,22 @@ static sumi_status reserve(struct antoum_segment *g, struct antoum_driver *d, st
   return SUMI_OK;
 }
 
+struct antoum_item antoum_item_of(const struct antoum_segment *g, size_t i, struct antoum_piece *piece) {
+  const size_t run = i % g->runs, set = i % 2;
+  piece[0] = (struct antoum_piece){g->in_host + run * g->in_bytes, g->in_at[set], g->in_bytes};
+  piece[1] = (struct antoum_piece){g->out_host + run * g->out_bytes, g->out_at[set], g->out_bytes};
+  return (struct antoum_item){.in = &piece[0],
+                              .out = &piece[1],
+                              .n_in = g->in_bytes != 0,
+                              .n_out = g->out_bytes != 0,
+                              .programs = g->programs_at,
+                              .cores = (uint16_t)((1u << g->cores) - 1),
+                              .base = {[ANTOUM_BASE_CODE] = g->code_at,
+                                       [ANTOUM_BASE_IN] = g->in_at[set],
+                                       [ANTOUM_BASE_OUT] = g->out_at[set],
+                                       [ANTOUM_BASE_SPILL] = g->spill_at}};
+}
+
 sumi_status antoum_prepare_segment(const struct sumi_device_stage *s, struct antoum_segment *g) {
   SUMI_TRY(reserve(g, s->card->driver, s->err));
   g->in_host = sumi_arena_array(s->arena, g->runs, SUMI_MAX(g->in_bytes, (size_t)1));
@@ -164,18 +178,7 @@ sumi_status antoum_prepare_segment(const struct sumi_device_stage *s, struct ant
   g->item = SUMI_NEW_ARRAY(s->arena, g->runs, struct antoum_item);
   g->piece = SUMI_NEW_ARRAY(s->arena, 2 * g->runs, struct antoum_piece);
   if (!g->in_host || !g->out_host || !g->item || !g->piece) SUMI_FAIL_MEMORY(s->err);
-  for (size_t r = 0; r < g->runs; r++) {
-    struct antoum_piece *in = &g->piece[2 * r], *out = in + 1;
-    *in = (struct antoum_piece){g->in_host + r * g->in_bytes, g->in_at[r % 2], g->in_bytes};
-    *out = (struct antoum_piece){g->out_host + r * g->out_bytes, g->out_at[r % 2], g->out_bytes};
-    g->item[r] = (struct antoum_item){.in = in,
-                                      .out = out,
-                                      .n_in = g->in_bytes != 0,
-                                      .n_out = g->out_bytes != 0,
-                                      .programs = g->programs_at,
-                                      .cores = (uint16_t)((1u << g->cores) - 1),
-                                      .base = {g->code_at, g->in_at[r % 2], g->out_at[r % 2], g->spill_at}};
-  }
+  for (size_t r = 0; r < g->runs; r++) g->item[r] = antoum_item_of(g, r, &g->piece[2 * r]);
   return SUMI_OK;
 }
 
@@ -192,7 +195,6 @@ sumi_status antoum_compile_segment(const struct sumi_device_stage *s, struct ant
   const struct antoum_areas areas = antoum_areas(s->card);
   g->facts = SUMI_NEW_ARRAY(s->arena, g->n_node, struct antoum_facts);
   if (!c.loaded || !g->facts) SUMI_FAIL_MEMORY(s->err);
-  c.spill_step = g->spill_bytes;
   antoum_words_init(&c.w, &s->card->profile, g->cores, s->allocator, s->err);
   c.w.weights.lo = areas.values;
   c.w.weights.hi = c.w.scratch.lo = areas.weights;

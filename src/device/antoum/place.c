@@ -10,12 +10,8 @@
 static sumi_status set_operand(struct sumi_cell_operand *o, const struct sumi_tensor *t,
                                struct sumi_err *err) {
   *o = (struct sumi_cell_operand){.dtype = t->dtype, .rank = t->rank, .data = t->data, .free = !t->data};
-  int64_t step = 1;
-  for (int i = t->rank - 1; i >= 0; i--) {
-    o->dim[i] = t->dim[i];
-    o->step[i] = step;
-    step *= t->dim[i];
-  }
+  for (int i = 0; i < t->rank; i++) o->dim[i] = t->dim[i];
+  sumi_cells_steps(t->rank, o->dim, -1, o->step);
   return sumi_shape_bytes(t->dtype, t->dim, t->rank, &o->bytes, err);
 }
 

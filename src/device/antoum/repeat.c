@@ -12,19 +12,7 @@ sumi_status antoum_repeat_segment(const struct antoum_segment *g, size_t inferen
   struct antoum_item *item = bytes ? sumi_alloc(a, bytes) : NULL;
   if (!item) SUMI_FAIL_MEMORY(err);
   struct antoum_piece *piece = (struct antoum_piece *)(void *)(item + n);
-  for (size_t i = 0; i < n; i++) { /* run i % runs, in the set of buffers of i */
-    const struct antoum_item *from = &g->item[i % g->runs];
-    struct antoum_piece *in = &piece[2 * i], *out = in + 1;
-    *in = (struct antoum_piece){(uint8_t *)g->in_host + i % g->runs * g->in_bytes, g->in_at[i % 2],
-                                g->in_bytes};
-    *out = (struct antoum_piece){(uint8_t *)g->out_host + i % g->runs * g->out_bytes, g->out_at[i % 2],
-                                 g->out_bytes};
-    item[i] = *from;
-    item[i].in = in;
-    item[i].out = out;
-    item[i].base[ANTOUM_BASE_IN] = g->in_at[i % 2];
-    item[i].base[ANTOUM_BASE_OUT] = g->out_at[i % 2];
-  }
+  for (size_t i = 0; i < n; i++) item[i] = antoum_item_of(g, i, &piece[2 * i]);
   const sumi_status status =
       antoum_run_items(g->card->driver, item, n, 2, antoum_node_name, (void *)(uintptr_t)g, err);
   antoum_driver_times(g->card->driver, times);

@@ -8,12 +8,9 @@
 
 /* Items [first, first + n) of a tensor that lies row-major on the host. in: to the card. */
 static void exchange(const struct antoum_port *p, char *host, char *card, int64_t first, int64_t n, bool in) {
-  int64_t dim[SUMI_MAX_RANK], host_step[SUMI_MAX_RANK], step = 1;
-  for (int i = p->rank - 1; i >= 0; i--) {
-    dim[i] = p->dim[i];
-    host_step[i] = step;
-    step *= p->dim[i];
-  }
+  int64_t dim[SUMI_MAX_RANK], host_step[SUMI_MAX_RANK];
+  for (int i = 0; i < p->rank; i++) dim[i] = p->dim[i];
+  sumi_cells_steps(p->rank, dim, -1, host_step);
   if (p->carries) {
     dim[0] = n;
     host += (size_t)(first * host_step[0]) * (size_t)sumi_dtype_bits(p->dtype) / 8;
