@@ -5,19 +5,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/heap.h"
 #include "base/size.h"
 
 static void *default_alloc(void *user, size_t bytes, size_t align) {
   (void)user;
   size_t rounded;
-  if (!sumi_size_align(bytes, align, &rounded)) return NULL;
-  return aligned_alloc(align, rounded);
+  if (align > SUMI_ALIGN || !sumi_size_align(bytes, align, &rounded)) return NULL;
+  return bytes >= SUMI_HEAP_LEAST ? sumi_heap_alloc(bytes) : aligned_alloc(align, rounded);
 }
 
 static void default_free(void *user, void *block, size_t bytes) {
   (void)user;
-  (void)bytes;
-  free(block);
+  if (bytes >= SUMI_HEAP_LEAST)
+    sumi_heap_free(block, bytes);
+  else
+    free(block);
 }
 
 const struct sumi_allocator *sumi_allocator_default(void) {

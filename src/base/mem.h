@@ -12,7 +12,7 @@
 
 enum { SUMI_ALIGN = 64 }; /* bytes: every block is aligned to a cache line and to the widest vector */
 
-/* The C library's allocator. */
+/* The C library's allocator, large blocks from huge pages (heap.h). align: at most SUMI_ALIGN. */
 const struct sumi_allocator *sumi_allocator_default(void);
 
 /* bytes (> 0) of zeroed memory aligned to SUMI_ALIGN, or NULL. */
