@@ -152,5 +152,9 @@ void bench_spmm_i8(struct check *c, const struct sumi_spmm_i8_kernel *k) {
     for (int fewer = 4; fewer <= 32; fewer *= 2)
       for (size_t i = 0; i < sizeof few / sizeof *few; i++) bench_one(c, k, &few[i], block, fewer, PLAIN);
     for (enum end end = RESIDUAL; end <= FLOAT; end++) bench_one(c, k, &net[3], block, 1, end);
+    for (enum end end = PLAIN; end <= RESIDUAL; end++) {
+      bench_one(c, k, &net[3], block, 32, end);
+      bench_one(c, k, &net[9], block, 32, end);
+    }
   }
 }

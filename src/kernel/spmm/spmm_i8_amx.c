@@ -53,17 +53,18 @@ INLINE __m512i words(const struct i8_end *end, const int32_t *sum, const int32_t
                          _mm512_set1_epi32((int)end->hi));
 }
 
-/* i8_finish_residual and the bias. r: the residual's plane. */
-INLINE __m512i residual_words(const struct sumi_spmm_i8 *s, const struct i8_adder *t, const int32_t *sum,
-                              int64_t m, const int32_t *r, const struct target *to) {
+/* i8_finish_residual and the bias. r: the residual's plane; plain: as in the adder. */
+INLINE __m512i residual_words(const struct i8_end *end, const int32_t *sum, int64_t m, const int32_t *r,
+                              const struct target *to, const bool plain) {
+  const struct sumi_spmm_i8 *const s = end->s;
   __m512i q[I8_WORD_ROWS], words = _mm512_maskz_loadu_epi32(to->mask[0], r + to->at[0]);
   if (to->mask[1]) words = _mm512_mask_loadu_epi32(words, to->mask[1], r + to->at[1]);
   UNROLL for (int k = 0; k < I8_WORD_ROWS; k++) {
     const __m512i v =
         _mm512_add_epi32(_mm512_load_si512(sum + k * I8_VECTOR), _mm512_set1_epi32(s->bias[m + k]));
-    q[k] = i8_add_residual(t, _mm512_set1_ps(s->scale[m + k]), k, v, words);
+    q[k] = i8_add_residual(&end->adder, _mm512_set1_ps(s->scale[m + k]), k, v, words);
   }
-  return i8_pack_added(t, q);
+  return i8_pack_added(&end->adder, plain, q);
 }
 
 /* The next groups, so many at most. */
@@ -83,8 +84,13 @@ INLINE void finish(const struct i8_end *end, struct done *d, int groups, int h, 
     __m512i w[MOST_U];
     if (d->residual) {
       const int32_t *const r = (const int32_t *)s->stage[0].r + m / I8_WORD_ROWS * s->stage[0].r_group;
-      const struct i8_adder t = i8_adder_of(s);
-      UNROLL for (int i = 0; i < u; i++) w[i] = residual_words(s, &t, sum + i * u_words, m, r, &d->to[i]);
+      if (end->adder.plain) {
+        UNROLL for (int i = 0; i < u; i++) w[i] =
+            residual_words(end, sum + i * u_words, m, r, &d->to[i], true);
+      } else {
+        UNROLL for (int i = 0; i < u; i++) w[i] =
+            residual_words(end, sum + i * u_words, m, r, &d->to[i], false);
+      }
     } else if (plain) {
       UNROLL for (int i = 0; i < u; i++) w[i] =
           words(end, sum + i * u_words, s->bias + m, s->scale + m, true);

@@ -19,6 +19,13 @@
 
 #include "kernel/spmm/spmm_i8_int.h"
 
+/* The only stage, which adds the residual and nothing else, with its figures in vectors. */
+struct i8_adder {
+  __m512 lo, hi, mul, r_less, r_mul;
+  __m512i bits, pick[I8_WORD_ROWS], zero, least, most;
+  bool plain; /* bytes as they come from packing */
+};
+
 /* What a call's tiles have in common at their end. */
 struct i8_end {
   const struct sumi_spmm_i8 *s;
@@ -26,7 +33,24 @@ struct i8_end {
   bool residual;   /* bytes out of one stage that adds the residual and nothing else, scales as for quick */
   uint32_t lo, hi; /* in four bytes */
   uint32_t zero;   /* in two halves */
+  struct i8_adder adder; /* where residual */
 };
+
+INLINE void i8_adder_init(struct i8_adder *a, const struct sumi_spmm_i8 *s) {
+  const struct sumi_spmm_i8_stage *const t = &s->stage[0];
+  *a = (struct i8_adder){.lo = _mm512_set1_ps(s->lo - s->zero),
+                         .hi = _mm512_set1_ps(s->hi - s->zero),
+                         .mul = _mm512_set1_ps(t->mul),
+                         .r_less = _mm512_set1_ps(0x1p23f + t->r_zero),
+                         .r_mul = _mm512_set1_ps(t->r_mul),
+                         .bits = _mm512_set1_epi32(0x4b000000), /* 2^23 */
+                         .zero = _mm512_set1_epi16((short)t->zero),
+                         .least = _mm512_set1_epi8((char)(uint8_t)t->lo),
+                         .most = _mm512_set1_epi8((char)(uint8_t)t->hi),
+                         .plain = t->zero == 0 && t->lo == 0 && t->hi == 255};
+  for (int k = 0; k < I8_WORD_ROWS; k++)
+    a->pick[k] = _mm512_add_epi8(_mm512_broadcast_i32x4(_mm_setr_epi32(0, 4, 8, 12)), _mm512_set1_epi32(k));
+}
 
 INLINE struct i8_end i8_end_of(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1) {
   const int64_t m1 = b1 * s->block < s->rows ? b1 * s->block : s->rows;
@@ -37,14 +61,16 @@ INLINE struct i8_end i8_end_of(const struct sumi_spmm_i8 *s, int64_t b0, int64_t
     small &= fabsf(s->scale[m] * s->post) < 0.5f && (!s->shift || fabsf(s->shift[m] * s->post) < 0x1p29f);
   const struct sumi_spmm_i8_stage *t = &s->stage[0];
   const bool plain = small && !s->y_f32 && !s->table && !s->act && !direct;
-  return (struct i8_end){.s = s,
-                         .residual = plain && s->n_stage == 1 && !t->add && !t->act && fabsf(t->mul) < 1e5f &&
-                                     fabsf(t->r_mul) < 1e5f,
-                         .quick = small && !s->y_f32 && !s->n_stage && !s->table && !s->act,
-                         .direct = direct,
-                         .lo = (uint32_t)s->lo * 0x01010101u,
-                         .hi = (uint32_t)s->hi * 0x01010101u,
-                         .zero = (uint32_t)s->zero * 0x00010001u};
+  struct i8_end end = {.s = s,
+                       .residual = plain && s->n_stage == 1 && !t->add && !t->act && fabsf(t->mul) < 1e5f &&
+                                   fabsf(t->r_mul) < 1e5f,
+                       .quick = small && !s->y_f32 && !s->n_stage && !s->table && !s->act,
+                       .direct = direct,
+                       .lo = (uint32_t)s->lo * 0x01010101u,
+                       .hi = (uint32_t)s->hi * 0x01010101u,
+                       .zero = (uint32_t)s->zero * 0x00010001u};
+  if (end.residual) i8_adder_init(&end.adder, s);
+  return end;
 }
 
 /* ---- maps ------------------------------------------------------------------------------------------------------- */
@@ -111,13 +137,17 @@ INLINE __m512i i8_load(const struct sumi_lane_map *map, int64_t v, const uint32_
 
 /* ---- words ------------------------------------------------------------------------------------------------------ */
 
-/* Rows of whole numbers v, |v| <= 2^31, to words of bytes v + zero, cut to 0..255. */
-INLINE __m512i i8_pack(__m512i a, __m512i b, __m512i c, __m512i d, __m512i zero) {
+/* Two rows each, as _mm512_packs_epi32 leaves them, to words of bytes, cut to 0..255. */
+INLINE __m512i i8_words(__m512i ab, __m512i cd) {
   const __m512i order =
       _mm512_broadcast_i32x4(_mm_setr_epi8(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15));
-  const __m512i ab = _mm512_adds_epi16(_mm512_packs_epi32(a, b), zero),
-                cd = _mm512_adds_epi16(_mm512_packs_epi32(c, d), zero);
   return _mm512_shuffle_epi8(_mm512_packus_epi16(ab, cd), order);
+}
+
+/* Rows of whole numbers v, |v| <= 2^31, to words of bytes v + zero, cut to 0..255. */
+INLINE __m512i i8_pack(__m512i a, __m512i b, __m512i c, __m512i d, __m512i zero) {
+  return i8_words(_mm512_adds_epi16(_mm512_packs_epi32(a, b), zero),
+                  _mm512_adds_epi16(_mm512_packs_epi32(c, d), zero));
 }
 
 INLINE __m512 i8_scaled(const struct sumi_spmm_i8 *s, int64_t m, __m512i sum) {
@@ -270,39 +300,19 @@ static __attribute__((noinline, unused)) void i8_finish_any(const struct sumi_sp
   i8_store(s->map, v, i8_plane(s, m), s->table ? i8_look_up(s->table, words) : words);
 }
 
-/* The only stage, which adds the residual and nothing else, with its figures in vectors. */
-struct i8_adder {
-  __m512 lo, hi, mul, r_less, r_mul;
-  __m512i bits, pick, zero, least, most;
-};
-
-INLINE struct i8_adder i8_adder_of(const struct sumi_spmm_i8 *s) {
-  const struct sumi_spmm_i8_stage *const t = &s->stage[0];
-  return (struct i8_adder){.lo = _mm512_set1_ps(s->lo - s->zero),
-                           .hi = _mm512_set1_ps(s->hi - s->zero),
-                           .mul = _mm512_set1_ps(t->mul),
-                           .r_less = _mm512_set1_ps(0x1p23f + t->r_zero),
-                           .r_mul = _mm512_set1_ps(t->r_mul),
-                           .bits = _mm512_set1_epi32(0x4b000000), /* 2^23 */
-                           .pick = _mm512_broadcast_i32x4(_mm_setr_epi32(0, 4, 8, 12)),
-                           .zero = _mm512_set1_epi16((short)t->zero),
-                           .least = _mm512_set1_epi8((char)(uint8_t)t->lo),
-                           .most = _mm512_set1_epi8((char)(uint8_t)t->hi)};
-}
-
 /* Sums of row k of four, and words of the residual: the bits of i8_finish_any, without the zero point, not clamped. */
 INLINE __m512i i8_add_residual(const struct i8_adder *t, __m512 scale, int k, __m512i sum, __m512i r) {
   const __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale);
-  const __m512 whole = _mm512_roundscale_ps(_mm512_min_ps(_mm512_max_ps(v, t->lo), t->hi),
-                                            _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-  const __m512i byte = _mm512_mask_shuffle_epi8(t->bits, 0x1111111111111111, r,
-                                                _mm512_add_epi8(t->pick, _mm512_set1_epi32(k)));
+  const __m512 even = _mm512_set1_ps(0x1.8p23f), /* added to a small number, it rounds to nearest even */
+      whole = _mm512_sub_ps(_mm512_add_ps(_mm512_min_ps(_mm512_max_ps(v, t->lo), t->hi), even), even);
+  const __m512i byte = _mm512_mask_shuffle_epi8(t->bits, 0x1111111111111111, r, t->pick[k]);
   const __m512 add = _mm512_mul_ps(_mm512_sub_ps(_mm512_castsi512_ps(byte), t->r_less), t->r_mul);
   return _mm512_cvtps_epi32(_mm512_fmadd_ps(whole, t->mul, add));
 }
 
-/* Four such rows to words, clamped. */
-INLINE __m512i i8_pack_added(const struct i8_adder *t, const __m512i q[I8_WORD_ROWS]) {
+/* Four such rows to words, clamped. plain: as in t. */
+INLINE __m512i i8_pack_added(const struct i8_adder *t, const bool plain, const __m512i q[I8_WORD_ROWS]) {
+  if (plain) return i8_words(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
   const __m512i words = i8_pack(q[0], q[1], q[2], q[3], t->zero);
   return _mm512_min_epu8(_mm512_max_epu8(words, t->least), t->most);
 }
@@ -311,13 +321,13 @@ INLINE __m512i i8_pack_added(const struct i8_adder *t, const __m512i q[I8_WORD_R
 INLINE void i8_finish_residual(const struct i8_end *end, int64_t m, int64_t v, const int32_t *sum,
                                int64_t stride) {
   const struct sumi_spmm_i8 *const s = end->s;
-  const struct i8_adder t = i8_adder_of(s);
+  const struct i8_adder *const t = &end->adder;
   const __m512i r = i8_load(s->r_map, v, s->stage[0].r + m / I8_WORD_ROWS * s->stage[0].r_group);
   __m512i q[I8_WORD_ROWS];
   UNROLL for (int k = 0; k < I8_WORD_ROWS; k++) {
-    q[k] = i8_add_residual(&t, _mm512_set1_ps(s->scale[m + k]), k, _mm512_load_si512(sum + k * stride), r);
+    q[k] = i8_add_residual(t, _mm512_set1_ps(s->scale[m + k]), k, _mm512_load_si512(sum + k * stride), r);
   }
-  i8_store(s->map, v, i8_plane(s, m), i8_pack_added(&t, q));
+  i8_store(s->map, v, i8_plane(s, m), i8_pack_added(t, false, q));
 }
 
 /* Rows m .. m + 3 of vector v: sums at sum[i * stride + lane], 64-byte aligned, stride a multiple of 16. */
@@ -347,10 +357,11 @@ INLINE bool i8_beside_residual(const struct i8_end *end, int64_t v, int vectors,
   return all == 0xffff;
 }
 
-/* The same for tiles whose vectors are such. */
-INLINE void i8_finish_beside(const struct sumi_spmm_i8 *s, int64_t m, int rows, int vectors,
+/* The same for tiles whose vectors are such. plain: as in the adder. */
+INLINE void i8_finish_beside(const struct i8_end *end, const bool plain, int64_t m, int rows, int vectors,
                              const struct sumi_lane_piece *piece, const int32_t *sum, int64_t stride) {
-  const struct i8_adder t = i8_adder_of(s);
+  const struct sumi_spmm_i8 *const s = end->s;
+  const struct i8_adder t = end->adder;
   for (int i = 0; i < rows; i += I8_WORD_ROWS, m += I8_WORD_ROWS, sum += I8_WORD_ROWS * stride) {
     uint32_t *const plane = i8_plane(s, m);
     const uint32_t *const r = s->stage[0].r + m / I8_WORD_ROWS * s->stage[0].r_group;
@@ -362,7 +373,7 @@ INLINE void i8_finish_beside(const struct sumi_spmm_i8 *s, int64_t m, int rows, 
       UNROLL for (int k = 0; k < I8_WORD_ROWS; k++) {
         q[k] = i8_add_residual(&t, scale[k], k, _mm512_load_si512(sum + k * stride + u * I8_VECTOR), words);
       }
-      _mm512_storeu_si512(plane + piece[u].at, i8_pack_added(&t, q));
+      _mm512_storeu_si512(plane + piece[u].at, i8_pack_added(&t, plain, q));
     }
   }
 }
@@ -373,7 +384,10 @@ static __attribute__((noinline, unused)) void i8_finish_tile(const struct i8_end
                                                              int64_t stride) {
   const struct sumi_lane_piece *piece = NULL;
   if (i8_beside_residual(end, v, vectors, &piece)) {
-    i8_finish_beside(end->s, m, rows, vectors, piece, sum, stride);
+    if (end->adder.plain)
+      i8_finish_beside(end, true, m, rows, vectors, piece, sum, stride);
+    else
+      i8_finish_beside(end, false, m, rows, vectors, piece, sum, stride);
     return;
   }
   for (int i = 0; i < rows; i += I8_WORD_ROWS)
