@@ -219,8 +219,8 @@ static sumi_status lower_dot(struct sumi_lower *l, const struct sumi_word_matrix
   a->x = o->x.buffer;
   a->y = o->y.buffer;
   a->r = has_residual(l) ? o->r.buffer : -1;
-  a->tiles = sumi_spmm_tile(a->kernel->pixels, l->threads, f.n_blocks, a->map.pixels, f.words,
-                            o->x.layout.groups * o->x.layout.group);
+  a->tiles = sumi_spmm_tile(SUMI_MAX(2 / a->s.block, 1), a->kernel->pixels, l->threads, f.n_blocks,
+                            a->map.pixels, f.words, o->x.layout.groups * o->x.layout.group);
   return emit(l, a, &f);
 }
 

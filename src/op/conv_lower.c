@@ -459,7 +459,7 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v,
   a->s.width = pitch == s->out[WIDTH] ? pixels : s->out[WIDTH];
   a->blocks_group = (v->m_group + a->s.block - 1) / a->s.block;
   const int64_t entries = dense ? a->blocks_group * k : weights.packed->n_entries / v->group;
-  a->tiles = sumi_spmm_tile(3 * a->kernel->lanes, a->whole ? 1 : l->threads, a->blocks_group, pixels,
+  a->tiles = sumi_spmm_tile(1, 3 * a->kernel->lanes, a->whole ? 1 : l->threads, a->blocks_group, pixels,
                             entries * a->s.block, a->group_words);
   SUMI_TRY(sumi_spmm_panels(l, &a->s, &a->panels));
   SUMI_TRY(emit_spmm(l, a));

@@ -286,7 +286,7 @@ static sumi_status plan_phases(struct sumi_lower *l, const struct sumi_conv *v, 
     at += v->c_out * phase->s.n_list;
     phase->s.pitch = a->halo.pitch, phase->s.width = s[WIDTH].count;
     a->blocks_group = (v->m_group + phase->s.block - 1) / phase->s.block;
-    phase->tiles = sumi_spmm_tile(3 * a->kernel->lanes, a->whole ? 1 : l->threads, a->blocks_group, pixels,
+    phase->tiles = sumi_spmm_tile(1, 3 * a->kernel->lanes, a->whole ? 1 : l->threads, a->blocks_group, pixels,
                                   v->m_group * v->c_group * v->taps / a->n_phase, v->c_group * a->halo.plane);
   }
   if (!sumi_lower_is_constant(l, W)) {

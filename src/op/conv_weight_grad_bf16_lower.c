@@ -219,7 +219,7 @@ static sumi_status set_product(struct sumi_lower *l, struct args *a) {
   a->s.hi = INFINITY;
   a->s.y_row = g->taps * g->c_in;
   a->tiles =
-      sumi_spmm_tile(a->kernel->pixels, l->threads, a->n_blocks, g->lanes, a->rows_words, a->planes_words);
+      sumi_spmm_tile(1, a->kernel->pixels, l->threads, a->n_blocks, g->lanes, a->rows_words, a->planes_words);
   return SUMI_OK;
 }
 

@@ -214,7 +214,7 @@ static sumi_status set_product(struct sumi_lower *l, struct args *a) {
                                 .width = g->lanes};
   const int64_t n_blocks = (g->c_out + SUMI_SPMM_BLOCK - 1) / SUMI_SPMM_BLOCK;
   a->tiles =
-      sumi_spmm_tile(3 * a->kernel->lanes, l->threads, n_blocks, g->lanes, g->c_out * n, g->plane_words);
+      sumi_spmm_tile(1, 3 * a->kernel->lanes, l->threads, n_blocks, g->lanes, g->c_out * n, g->plane_words);
   return sumi_spmm_panels(l, &a->s, &a->panels);
 }
 

@@ -165,8 +165,8 @@ static sumi_status set_product(struct sumi_lower *l, struct args *a, const struc
   a->s.map = a->s.r_map = &a->map;
   a->s.y_row = (a->pixels + 15) / 16 * 16;
   const int64_t entries = w.packed->n_entries * (w.packed->dense ? w.packed->n_blocks : 1);
-  a->tiles = sumi_spmm_tile(a->kernel->pixels, l->threads, w.packed->n_blocks, a->pixels,
-                            entries * a->s.block, x->groups * x->group);
+  a->tiles = sumi_spmm_tile(SUMI_MAX(4 / a->s.block, 1), a->kernel->pixels, l->threads, w.packed->n_blocks,
+                            a->pixels, entries * a->s.block, x->groups * x->group);
   *predicted_s = w.predicted_s;
   SUMI_TRY(scratch(l, (size_t)(a->s.rows * a->s.y_row) * sizeof(float), &a->planes));
   return scratch(l, (size_t)a->s.rows * (sizeof(float) + sizeof(int32_t)), &a->figures);

@@ -260,7 +260,7 @@ static sumi_status lower_dense(struct sumi_lower *l, struct args *a) {
   a->s.rows = p->m, a->s.pixels = p->n, a->s.block = SUMI_SPMM_BLOCK, a->s.off = off, a->s.n_list = p->k;
   a->s.w_row = p->a_row, a->s.w_entry = p->a_col, a->s.w_block = SUMI_SPMM_BLOCK * p->a_row;
   a->s.scale = p->alpha, a->s.add_row = p->c_row, a->s.y_row = p->n, a->s.pitch = a->s.width = p->n;
-  a->tiles = sumi_spmm_tile(a->s.strip ? a->s.strip : 3 * a->kernel->lanes, l->threads,
+  a->tiles = sumi_spmm_tile(1, a->s.strip ? a->s.strip : 3 * a->kernel->lanes, l->threads,
                             (p->m + SUMI_SPMM_BLOCK - 1) / SUMI_SPMM_BLOCK, p->n, p->m * p->k, p->k * p->n);
   SUMI_TRY(take_c(l, a, true));
   if (!a->s.strip) SUMI_TRY(sumi_spmm_panels(l, &a->s, &a->panels));
@@ -295,7 +295,7 @@ static sumi_status lower_sparse(struct sumi_lower *l, struct args *a, bool *take
   a->b = -1;
   a->s.rows = p->n, a->s.pixels = p->m, a->s.scale = p->alpha, a->s.y_row = p->m;
   a->s.pitch = a->s.width = p->m;
-  a->tiles = sumi_spmm_tile(3 * a->kernel->lanes, l->threads, (p->n + a->s.block - 1) / a->s.block, p->m,
+  a->tiles = sumi_spmm_tile(1, 3 * a->kernel->lanes, l->threads, (p->n + a->s.block - 1) / a->s.block, p->m,
                             weights.packed->n_entries * a->s.block, p->k * p->m);
   *taken = true;
   SUMI_TRY(emit(l, a, run_sparse, "sparse, rows in lanes"));

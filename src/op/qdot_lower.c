@@ -186,8 +186,9 @@ static sumi_status lower_dot(struct sumi_lower *l, const struct sumi_qdot *q,
   a->real = q->real;
   set_places(&a->s, o, &a->map, &a->r_map);
   const int64_t entries = weights.packed->n_entries * (weights.packed->dense ? weights.packed->n_blocks : 1);
-  a->tiles = sumi_spmm_tile(a->kernel->pixels, l->threads, weights.packed->n_blocks, a->map.pixels,
-                            entries * a->s.block, o->x.layout.groups * o->x.layout.group);
+  a->tiles =
+      sumi_spmm_tile(SUMI_MAX(4 / a->s.block, 1), a->kernel->pixels, l->threads, weights.packed->n_blocks,
+                     a->map.pixels, entries * a->s.block, o->x.layout.groups * o->x.layout.group);
   SUMI_TRY(sumi_lower_blank(l, &o->y));
   SUMI_TRY(emit(l, a, &weights));
   return sumi_lower_lanes_done(l, 0, &o->y);

@@ -63,7 +63,7 @@ static void multiply(const struct sumi_rnn_args *args, const struct sumi_run *ru
     return;
   }
   p->tiles =
-      sumi_spmm_tile(3 * p->kernel->lanes, args->threads, blocks, s->pixels, s->rows * k, k * s->pixels);
+      sumi_spmm_tile(1, 3 * p->kernel->lanes, args->threads, blocks, s->pixels, s->rows * k, k * s->pixels);
   sumi_par_for(run->par, p->tiles.count, 1, run_tiles, p);
 }
 

@@ -184,31 +184,52 @@ sumi_status sumi_spmm_set_weights(struct sumi_lower *l, struct sumi_spmm_f32 *s,
 
 static int64_t parts(int64_t n, int64_t each) { return (n + each - 1) / each; }
 
-struct sumi_spmm_tiles sumi_spmm_tile(int64_t unit, int threads, int64_t n_blocks, int64_t pixels,
-                                      int64_t w_words, int64_t x_words) {
-  enum { TILES_A_THREAD = 2, LEAST_MACS = 1 << 18 };
-  struct sumi_spmm_tiles t = {n_blocks, pixels, n_blocks, pixels, 1, 1, w_words > x_words, 0};
-  const double macs = (double)w_words * (double)pixels;
-  const int64_t want = (int64_t)SUMI_MIN(macs / LEAST_MACS, (double)threads * TILES_A_THREAD);
-  if (threads > 1 && want > 1 && n_blocks > 0 && pixels > 0) {
-    const int64_t units = parts(pixels, unit);
-    int64_t down = SUMI_MIN(n_blocks, want);
-    const int64_t across = SUMI_MIN(units, t.blocks_first ? parts(want, down) : want);
-    if (!t.blocks_first) down = SUMI_MIN(n_blocks, parts(want, across));
-    t.pixels_each = parts(units, across) * unit;
-    t.blocks_each = parts(n_blocks, down);
-    t.across = parts(pixels, t.pixels_each);
-    t.down = parts(n_blocks, t.blocks_each);
-  }
-  t.count = n_blocks > 0 && pixels > 0 ? t.across * t.down : 0;
-  return t;
-}
+/* Of n in `of` shares as even as can be: the first of share i. */
+static int64_t share(int64_t n, int64_t of, int64_t i) { return n / of * i + SUMI_MIN(i, n % of); }
 
 struct sumi_spmm_part sumi_spmm_tile_part(const struct sumi_spmm_tiles *t, int64_t i) {
-  const int64_t b = (t->blocks_first ? i / t->across : i % t->down) * t->blocks_each,
-                p = (t->blocks_first ? i % t->across : i / t->down) * t->pixels_each;
-  return (struct sumi_spmm_part){b, SUMI_MIN(b + t->blocks_each, t->n_blocks), p,
-                                 SUMI_MIN(p + t->pixels_each, t->pixels)};
+  const int64_t row = t->blocks_first ? i / t->across : i % t->down,
+                column = t->blocks_first ? i % t->across : i / t->down;
+  const int64_t rows = parts(t->n_blocks, t->block_unit), columns = parts(t->pixels, t->unit);
+  return (struct sumi_spmm_part){
+      share(rows, t->down, row) * t->block_unit,
+      SUMI_MIN(share(rows, t->down, row + 1) * t->block_unit, t->n_blocks),
+      share(columns, t->across, column) * t->unit,
+      SUMI_MIN(share(columns, t->across, column + 1) * t->unit, t->pixels),
+  };
+}
+
+/* `want` tiles, as many as can be along one side. Returns the share of all work in the first thread's, which is the most. */
+static double cut(struct sumi_spmm_tiles *t, bool blocks_first, int64_t want, int threads) {
+  const int64_t rows = parts(t->n_blocks, t->block_unit), columns = parts(t->pixels, t->unit);
+  t->blocks_first = blocks_first;
+  t->down = SUMI_MIN(rows, want);
+  t->across = SUMI_MIN(columns, blocks_first ? parts(want, t->down) : want);
+  if (!blocks_first) t->down = SUMI_MIN(rows, parts(want, t->across));
+  t->count = t->across * t->down;
+  double sum = 0;
+  for (int64_t i = 0; i < parts(t->count, threads); i++) {
+    const struct sumi_spmm_part p = sumi_spmm_tile_part(t, i);
+    sum += (double)(p.b1 - p.b0) * (double)(p.p1 - p.p0);
+  }
+  return sum / ((double)t->n_blocks * (double)t->pixels);
+}
+
+struct sumi_spmm_tiles sumi_spmm_tile(int64_t block_unit, int64_t unit, int threads, int64_t n_blocks,
+                                      int64_t pixels, int64_t w_words, int64_t x_words) {
+  enum { TILES_A_THREAD = 2, LEAST_MACS = 1 << 18 };
+  struct sumi_spmm_tiles t = {n_blocks, pixels, block_unit, unit, 1, 1, w_words > x_words, 1};
+  if (n_blocks <= 0 || pixels <= 0) {
+    t.count = 0;
+    return t;
+  }
+  const double macs = (double)w_words * (double)pixels;
+  const int64_t want = (int64_t)SUMI_MIN(macs / LEAST_MACS, (double)threads * TILES_A_THREAD);
+  if (threads <= 1 || want <= 1) return t;
+  struct sumi_spmm_tiles other = t;
+  const double load = cut(&t, t.blocks_first, want, threads),
+               other_load = cut(&other, !t.blocks_first, want, threads);
+  return other_load < 0.85 * load ? other : t;
 }
 
 void sumi_spmm_run_tile(const struct sumi_spmm_f32_kernel *kernel, const struct sumi_spmm_f32 *s,

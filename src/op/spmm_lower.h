@@ -36,18 +36,19 @@ sumi_status sumi_spmm_set_weights(struct sumi_lower *l, struct sumi_spmm_f32 *s,
                                   const struct sumi_packed *packed, const int32_t *offset, bool columns);
 
 /* Tiles of n_blocks x pixels for so many threads: two for each, so that a slow one does not matter and panels are not
- * copied once too often; none below a few microseconds, all of whole units of pixels. Each thread starts with neighbours
- * (par/par.h): with blocks of its own where their w_words weights are more than the x_words of planes that they are
- * summed over, else with pixels of its own, which the same thread wrote in the step before if that was split likewise.
- * What all threads read is then the smaller part. */
+ * copied once too often; none below a few microseconds, all of whole units of blocks and of pixels and as even as these
+ * allow. Each thread starts with neighbours (par/par.h): with blocks of its own where their w_words weights are more than
+ * the x_words of planes that they are summed over, else with pixels of its own, which the same thread wrote in the step
+ * before if that was split likewise; what all threads read is then the smaller part. Where that leaves one thread much
+ * more than its share, and the other way does not, it is the other way. */
 struct sumi_spmm_tiles {
-  int64_t n_blocks, pixels, blocks_each, pixels_each; /* of the whole, of a tile */
-  int64_t across, down;                               /* tiles of pixels, of blocks */
-  bool blocks_first; /* neighbours have the same blocks, else the same pixels */
+  int64_t n_blocks, pixels, block_unit, unit; /* the whole; of how many a tile's are multiples */
+  int64_t across, down;                       /* tiles of pixels, of blocks */
+  bool blocks_first;                          /* neighbours have the same blocks, else the same pixels */
   int64_t count;
 };
-struct sumi_spmm_tiles sumi_spmm_tile(int64_t unit, int threads, int64_t n_blocks, int64_t pixels,
-                                      int64_t w_words, int64_t x_words);
+struct sumi_spmm_tiles sumi_spmm_tile(int64_t block_unit, int64_t unit, int threads, int64_t n_blocks,
+                                      int64_t pixels, int64_t w_words, int64_t x_words);
 
 /* Blocks [b0, b1) and pixels [p0, p1) of tile i. */
 struct sumi_spmm_part {

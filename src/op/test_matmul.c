@@ -2,6 +2,7 @@
  * against operands transposed by hand. probe_fill() gives multiples of 1/16 below 2, so sums are exact in any order and
  * results must be equal. */
 #include "base/random.h"
+#include "op/spmm_lower.h"
 #include "op/test_probe.h"
 
 enum { M = 5, N = 7, K = 37, BATCH = 3 };
@@ -169,10 +170,40 @@ static void test_refused(void **state) {
   }
 }
 
+static int below(struct sumi_random *r, int n) { return (int)(sumi_random_u64(r) % (unsigned)n); }
+
+/* Tiles cover blocks x pixels once, begin at whole units, and leave no thread much more than its share. */
+static void test_tiles(void **state) {
+  (void)state;
+  struct sumi_random random;
+  sumi_random_init(&random, 1);
+  for (int k = 0; k < 3000; k++) {
+    const int threads = 1 + below(&random, 8);
+    const int64_t block_unit = 1 << below(&random, 3), unit = 16 << below(&random, 3),
+                  blocks = block_unit * (1 + below(&random, 24)), pixels = 1 + below(&random, 900);
+    const int64_t words = 1 << below(&random, 20), planes = 1 << below(&random, 20);
+    const struct sumi_spmm_tiles t = sumi_spmm_tile(block_unit, unit, threads, blocks, pixels, words, planes);
+    static unsigned char seen[24 * 4][900];
+    memset(seen, 0, sizeof seen);
+    for (int64_t i = 0; i < t.count; i++) {
+      const struct sumi_spmm_part p = sumi_spmm_tile_part(&t, i);
+      assert_true(p.b0 < p.b1 && p.p0 < p.p1 && p.b0 % block_unit == 0 && p.p0 % unit == 0);
+      for (int64_t b = p.b0; b < p.b1; b++)
+        for (int64_t q = p.p0; q < p.p1; q++) seen[b][q]++;
+    }
+    for (int64_t b = 0; b < blocks; b++)
+      for (int64_t q = 0; q < pixels; q++) assert_int_equal(seen[b][q], 1);
+  }
+  /* 17 units for two threads are 9 and 8, not 10 and 7 */
+  const struct sumi_spmm_tiles t = sumi_spmm_tile(1, 48, 2, 16, 784, 512 * 128, 512 * 784);
+  assert_int_equal(t.count, 4);
+  assert_int_equal(sumi_spmm_tile_part(&t, 2).p0, 9 * 48);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_types),       cmocka_unit_test(test_transposed), cmocka_unit_test(test_gemm),
-      cmocka_unit_test(test_zero_points), cmocka_unit_test(test_refused),
+      cmocka_unit_test(test_zero_points), cmocka_unit_test(test_refused),    cmocka_unit_test(test_tiles),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
