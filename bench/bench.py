@@ -15,7 +15,7 @@ itself, too. Load: from the file to the first run possible (Sumi: loading + prep
 peak, for the peers less what the interpreter and the library took before the model was opened. Error: Sumi's
 outputs beside ONNX Runtime's on the same file, the largest difference relative to the largest magnitude; for
 quantised networks also the share of values within one output step (1/255 of the range where the output is
-not quantised); in brackets OpenVINO's. --isa lowers Sumi and OpenVINO; ONNX Runtime cannot be lowered."""
+not quantised); in brackets OpenVINO's. --isa lowers Sumi and OpenVINO; ONNX Runtime is kept from AMX."""
 
 import argparse
 import json
@@ -164,7 +164,7 @@ def about_run(bench, o):
         + ", ".join(f"{p} {g:.0f}" for p, g in peaks.items())
     )
     if o.isa:
-        print(f"lowered to {o.isa}: Sumi and OpenVINO; ONNX Runtime (ort) cannot be lowered")
+        print(f"lowered to {o.isa}: Sumi and OpenVINO; ONNX Runtime (ort) is kept from AMX, no more")
     print(f"times in ms; ratio = best of ort and ov, dense / sumi\n{table.head()}", flush=True)
     return {
         "command": " ".join(sys.argv),

@@ -13,7 +13,7 @@ import tempfile
 import numpy as np
 
 PEER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "peer.py")
-# Sumi's levels and what OpenVINO's oneDNN calls them; ONNX Runtime cannot be lowered.
+# Sumi's levels and what OpenVINO's oneDNN calls them. ONNX Runtime has no setting: below amx it is kept from AMX, no more.
 ISA = {
     "ref": "SSE41",
     "avx2": "AVX2",
@@ -99,6 +99,7 @@ class Bench:
             "--seconds",
             seconds,
         ]
+        command += ["--no-amx"] if self.options.isa not in (None, "amx") else []
         result = json.loads(self.call(*command, *(["--save", save] if save else [])))
         return result | {"own_bytes": result["peak_bytes"] - result["base_bytes"]}
 

@@ -46,7 +46,7 @@ def options():
     p.add_argument("--rounds", type=int, default=5)
     p.add_argument("--seconds", type=float, default=0.3, help="of one measurement (0.3)")
     p.add_argument("--threads", type=int, default=1)
-    p.add_argument("--isa", choices=ISA, help="the highest instruction set; ONNX Runtime cannot be lowered")
+    p.add_argument("--isa", choices=ISA, help="the highest instruction set; ONNX Runtime is only kept from AMX")
     p.add_argument("--sumi", default=os.environ.get("SUMI_PROGRAM") or os.path.join(ROOT, "build", "sumi"))
     p.add_argument("--json", metavar="FILE", help="all figures")
     return p.parse_args()
