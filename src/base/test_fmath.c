@@ -72,6 +72,30 @@ static void errors_are_bounded(void **state) {
   assert_true(largest_error(ceil_f, ceil, 0) == 0);
 }
 
+static void gelu_error_is_bounded(void **state) {
+  (void)state;
+  double above = 0, below = 0, relative = 0; /* ulp; absolute; of the result */
+  for (uint64_t bits = 0; bits < UINT64_C(1) << 32; bits += 6151) {
+    const float x = sumi_f32_from_bits((uint32_t)bits), got = sumi_gelu_f32(x);
+    if (isnan(x)) {
+      assert_true(isnan(got));
+      continue;
+    }
+    if (isinf(x)) continue;
+    const double want = 0.5 * (double)x * erfc(-(double)x / sqrt(2)), error = fabs((double)got - want);
+    int e;
+    frexp(want, &e);
+    if (x >= 0)
+      above = fmax(above, error / ldexp(1, e - 24 < -149 ? -149 : e - 24));
+    else
+      below = fmax(below, error);
+    if (x < -0x1p-100f && x > -3.5f) relative = fmax(relative, error / fabs(want));
+  }
+  assert_true(above < 3 && below < 0x1p-23 * 0.7072 && relative < 0x1p-19);
+  assert_true(sumi_gelu_f32(INFINITY) == INFINITY && sumi_gelu_f32(-INFINITY) == 0 && sumi_gelu_f32(-7) == 0);
+  assert_true(sumi_gelu_f32(0) == 0 && signbit(sumi_gelu_f32(-0.0f)));
+}
+
 static void edges(void **state) {
   (void)state;
   assert_true(sumi_exp_f32(INFINITY) == INFINITY && sumi_exp_f32(-INFINITY) == 0 && sumi_exp_f32(0) == 1);
@@ -91,6 +115,7 @@ static void edges(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(errors_are_bounded), cmocka_unit_test(edges)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(errors_are_bounded),
+                                     cmocka_unit_test(gelu_error_is_bounded), cmocka_unit_test(edges)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

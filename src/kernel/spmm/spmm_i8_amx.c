@@ -20,16 +20,20 @@ INLINE void aim_all(const struct i8_end *end, struct done *d, const int64_t *v, 
   }
 }
 
-/* Four rows the long way. */
-static __attribute__((noinline)) void finish_any(const struct i8_end *end, int64_t m, int64_t v,
-                                                 const int32_t *sum) {
-  const int32_t *const bias = end->s->bias + m;
-  _Alignas(64) int32_t biased[GROUP_WORDS];
-  for (int k = 0; k < I8_WORD_ROWS; k++) {
-    const __m512i row = _mm512_load_si512(sum + k * I8_VECTOR);
-    _mm512_store_si512(biased + k * I8_VECTOR, _mm512_add_epi32(row, _mm512_set1_epi32(bias[k])));
+/* Four rows of u vectors the long way; d->v[k] begins at sum[k * u_words]. */
+static __attribute__((noinline)) void finish_any(const struct i8_end *end, int64_t m, const struct done *d,
+                                                 const int32_t *sum, int64_t u_words, int u) {
+  _Alignas(64) int32_t biased[MOST_U * GROUP_WORDS]; /* [4 rows][vectors that follow each other] */
+  for (int k = 0, n; k < u; k += n) {
+    for (n = 1; k + n < u && d->v[k + n] == d->v[k] + n;) n++;
+    for (int i = 0; i < I8_WORD_ROWS; i++)
+      for (int j = 0; j < n; j++) {
+        const __m512i row = _mm512_load_si512(sum + (k + j) * u_words + i * I8_VECTOR);
+        _mm512_store_si512(biased + (i * n + j) * I8_VECTOR,
+                           _mm512_add_epi32(row, _mm512_set1_epi32(end->s->bias[m + i])));
+      }
+    i8_finish_tile(end, m, d->v[k], I8_WORD_ROWS, n, biased, (int64_t)n * I8_VECTOR);
   }
-  i8_finish(end, m, v, biased, I8_VECTOR);
 }
 
 /* i8_quick and the bias; what is nothing to do is left out. */
@@ -77,7 +81,7 @@ INLINE void finish(const struct i8_end *end, struct done *d, int groups, int h, 
     const int64_t m = d->m + I8_WORD_ROWS * d->next;
     const int32_t *const sum = d->sum + d->next * GROUP_WORDS;
     if (!d->quick) {
-      for (int i = 0; i < u; i++) finish_any(end, m, d->v[i], sum + i * u_words);
+      finish_any(end, m, d, sum, u_words, u);
       continue;
     }
     int32_t *const plane = (int32_t *)i8_plane(s, m);

@@ -263,32 +263,11 @@ INLINE bool i8_quick_tile(const int rows, const int vectors, const struct i8_end
 
 /* ---- any end ---------------------------------------------------------------------------------------------------- */
 
-INLINE void i8_finish_f32(const struct sumi_spmm_i8 *s, int64_t m, int64_t v, const int32_t *sum,
-                          int64_t stride) {
-  __m512 y[I8_WORD_ROWS];
-  UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) y[i] =
-      i8_shifted(s, m + i, _mm512_load_si512(sum + i * stride));
-  if (s->act) i8_apply(s->act, s->act_param, 1, y);
-  UNROLL for (int i = 0; i < I8_WORD_ROWS; i++)
-      i8_store(s->map, v, s->y_f32 + (m + i) * s->y_row, _mm512_castps_si512(y[i]));
-}
-
-static __attribute__((noinline, unused)) void i8_finish_any(const struct sumi_spmm_i8 *s, int64_t m,
-                                                            int64_t v, const int32_t *sum, int64_t stride) {
-  if (s->y_f32) {
-    i8_finish_f32(s, m, v, sum, stride);
-    return;
-  }
-  __m512 q[I8_WORD_ROWS];
+/* Four rows of real values, after s->act and not yet times s->post, to bytes. */
+INLINE void i8_finish_bytes(const struct sumi_spmm_i8 *s, int64_t m, int64_t v, __m512 q[I8_WORD_ROWS]) {
   float zero = s->zero;
   UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] =
-      i8_shifted(s, m + i, _mm512_load_si512(sum + i * stride));
-  if (s->act) {
-    i8_apply(s->act, s->act_param, s->post, q);
-  } else {
-    UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] = _mm512_mul_ps(q[i], _mm512_set1_ps(s->post));
-  }
-  UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] = i8_clamp(q[i], s->lo, s->hi, zero);
+      i8_clamp(_mm512_mul_ps(q[i], _mm512_set1_ps(s->post)), s->lo, s->hi, zero);
   for (const struct sumi_spmm_i8_stage *t = s->stage; t < s->stage + s->n_stage; t++) {
     UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] =
         _mm512_roundscale_ps(q[i], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
@@ -298,6 +277,43 @@ static __attribute__((noinline, unused)) void i8_finish_any(const struct sumi_sp
   const __m512i words = i8_pack(_mm512_cvtps_epi32(q[0]), _mm512_cvtps_epi32(q[1]), _mm512_cvtps_epi32(q[2]),
                                 _mm512_cvtps_epi32(q[3]), _mm512_set1_epi16((short)zero));
   i8_store(s->map, v, i8_plane(s, m), s->table ? i8_look_up(s->table, words) : words);
+}
+
+/* Four rows of real values to where they go. */
+INLINE void i8_finish_values(const struct sumi_spmm_i8 *s, int64_t m, int64_t v, __m512 q[I8_WORD_ROWS]) {
+  if (!s->y_f32) {
+    i8_finish_bytes(s, m, v, q);
+    return;
+  }
+  UNROLL for (int i = 0; i < I8_WORD_ROWS; i++)
+      i8_store(s->map, v, s->y_f32 + (m + i) * s->y_row, _mm512_castps_si512(q[i]));
+}
+
+static __attribute__((noinline, unused)) void i8_finish_any(const struct sumi_spmm_i8 *s, int64_t m,
+                                                            int64_t v, const int32_t *sum, int64_t stride) {
+  __m512 q[I8_WORD_ROWS];
+  UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) q[i] =
+      i8_shifted(s, m + i, _mm512_load_si512(sum + i * stride));
+  i8_finish_values(s, m, v, q);
+}
+
+/* A tile's sums through s->act, which is called once: it sees lanes that are dropped, too. */
+static __attribute__((noinline, unused)) void i8_finish_act(const struct sumi_spmm_i8 *s, int64_t m,
+                                                            int64_t v, int rows, int vectors,
+                                                            const int32_t *sum, int64_t stride) {
+  _Alignas(64) float value[I8_WORD_ROWS * I8_MOST_VECTORS * I8_VECTOR]; /* more than I8_MOST_SUMS */
+  float *to = value;
+  for (int i = 0; i < rows; i++)
+    for (int u = 0; u < vectors; u++, to += I8_VECTOR)
+      _mm512_store_ps(to, i8_shifted(s, m + i, _mm512_load_si512(sum + i * stride + u * I8_VECTOR)));
+  s->act(value, value, to - value, s->act_param);
+  for (int i = 0; i < rows; i += I8_WORD_ROWS)
+    for (int u = 0; u < vectors; u++) {
+      __m512 q[I8_WORD_ROWS];
+      UNROLL for (int k = 0; k < I8_WORD_ROWS; k++) q[k] =
+          _mm512_load_ps(value + ((i + k) * vectors + u) * I8_VECTOR);
+      i8_finish_values(s, m + i, v + u, q);
+    }
 }
 
 /* Sums of row k of four, and words of the residual: the bits of i8_finish_any, without the zero point, not clamped. */
@@ -334,6 +350,10 @@ INLINE void i8_finish_residual(const struct i8_end *end, int64_t m, int64_t v, c
 INLINE void i8_finish(const struct i8_end *end, int64_t m, int64_t v, const int32_t *sum, int64_t stride) {
   if (end->residual) {
     i8_finish_residual(end, m, v, sum, stride);
+    return;
+  }
+  if (end->s->act) {
+    i8_finish_act(end->s, m, v, I8_WORD_ROWS, 1, sum, stride);
     return;
   }
   if (!end->quick) {
@@ -388,6 +408,10 @@ static __attribute__((noinline, unused)) void i8_finish_tile(const struct i8_end
       i8_finish_beside(end, true, m, rows, vectors, piece, sum, stride);
     else
       i8_finish_beside(end, false, m, rows, vectors, piece, sum, stride);
+    return;
+  }
+  if (end->s->act) {
+    i8_finish_act(end->s, m, v, rows, vectors, sum, stride);
     return;
   }
   for (int i = 0; i < rows; i += I8_WORD_ROWS)
