@@ -107,6 +107,18 @@ static bool is_inside(const struct sumi_stage *s, const struct sumi_value *v) {
   return s->code && s->code->inside[v->id];
 }
 
+static int root(const struct sumi_plan *plan, size_t v) {
+  int r = (int)v;
+  while (plan->buffer[r].root != r) r = plan->buffer[r].root;
+  return r;
+}
+
+/* Whether the memory of v is the plan's and this use of it the only one still to come. */
+static bool last_use(const struct builder *b, const struct sumi_value *v) {
+  const int r = root(&b->stage->plan, v->id);
+  return b->stage->plan.buffer[r].kind == SUMI_BUFFER_ARENA && b->uses[r] == 1;
+}
+
 static sumi_status lower_node(struct builder *b, const struct sumi_node *node) {
   struct sumi_stage *s = b->stage;
   struct sumi_arena *arena = &s->plan.arena;
@@ -117,7 +129,8 @@ static sumi_status lower_node(struct builder *b, const struct sumi_node *node) {
   int *in_buffer = SUMI_NEW_ARRAY(arena, n_in + n_out, int),
       *out_buffer = in_buffer ? in_buffer + n_in : NULL;
   struct sumi_layout *layout = SUMI_NEW_ARRAY(arena, n_in + n_out, struct sumi_layout);
-  if (!t || !in || !in_buffer || !layout) SUMI_FAIL_MEMORY(b->err);
+  bool *dies = SUMI_NEW_ARRAY(arena, n_in + 1, bool);
+  if (!t || !in || !in_buffer || !layout || !dies) SUMI_FAIL_MEMORY(b->err);
   for (size_t i = 0; i < n_in + n_out; i++) {
     const struct sumi_value *v = i < n_in ? node->in[i] : node->out[i - n_in];
     in_buffer[i] = v ? (int)v->id : -1;
@@ -125,7 +138,9 @@ static sumi_status lower_node(struct builder *b, const struct sumi_node *node) {
     t[i] = sumi_info_tensor(&s->info[v->id]);
     in[i] = &t[i];
     layout[i] = s->layout[v->id];
-    if (i < n_in && !is_inside(s, v)) set_given_buffer(b, v->id);
+    if (i >= n_in || is_inside(s, v)) continue;
+    set_given_buffer(b, v->id);
+    dies[i] = last_use(b, v);
   }
   const struct sumi_session *session = b->exec->session;
   const struct sumi_packs packs = sumi_model_packs(session->model);
@@ -143,6 +158,7 @@ static sumi_status lower_node(struct builder *b, const struct sumi_node *node) {
                          .lists = session->lists,
                          .packs = &packs,
                          .code = s->code,
+                         .dies = dies,
                          .spent = SUMI_NEW_ARRAY(arena, n_in, bool),
                          .arena = arena,
                          .plan = &s->plan,
@@ -157,12 +173,6 @@ static sumi_status lower_node(struct builder *b, const struct sumi_node *node) {
 }
 
 /* ---- sharing memory ------------------------------------------------------------------------------------------- */
-
-static int root(const struct sumi_plan *plan, size_t v) {
-  int r = (int)v;
-  while (plan->buffer[r].root != r) r = plan->buffer[r].root;
-  return r;
-}
 
 /* A view's output is its input's memory, unless the caller would get its own input back as an output. */
 static bool share_view(struct builder *b, const struct sumi_node *node) {
@@ -188,14 +198,20 @@ static bool share_in_place(struct builder *b, const struct sumi_node *node) {
   const size_t from = node->in[0]->id, to = node->out[0]->id;
   const int r = root(plan, from);
   if (b->stage->layout[from].v || b->stage->layout[to].v) return false;
-  if (plan->buffer[r].kind != SUMI_BUFFER_ARENA || plan->buffer[r].bytes != plan->buffer[to].bytes ||
-      b->uses[r] != 1)
-    return false;
+  if (!last_use(b, node->in[0]) || plan->buffer[r].bytes != plan->buffer[to].bytes) return false;
   for (int i = 1; i < node->n_in; i++)
     if (node->in[i] && root(plan, node->in[i]->id) == r) return false;
   sumi_plan_share(plan, (int)to, r);
   b->uses[r] += b->uses[to];
   return true;
+}
+
+/* The lowering may have let the output lie over an input: sumi_lower_over(). */
+static void follow_over(struct builder *b, const struct sumi_node *node) {
+  if (!node->out[0]) return;
+  const size_t to = node->out[0]->id;
+  const int r = root(&b->stage->plan, to);
+  if (r != (int)to) b->uses[r] += b->uses[to];
 }
 
 static sumi_status plan_node(struct builder *b, const struct sumi_node *node) {
@@ -210,8 +226,9 @@ static sumi_status plan_node(struct builder *b, const struct sumi_node *node) {
   } else if (share_view(b, node)) {
     sumi_model_need(b->exec->session->model, node, true);
   } else {
-    share_in_place(b, node);
+    const bool shared = share_in_place(b, node);
     SUMI_TRY(lower_node(b, node));
+    if (!shared) follow_over(b, node);
   }
   for (int i = 0; i < node->n_in; i++)
     if (node->in[i]) b->uses[root(&s->plan, node->in[i]->id)]--;

@@ -219,6 +219,7 @@ static sumi_status lower_dot(struct sumi_lower *l, const struct sumi_word_matrix
   a->x = o->x.buffer;
   a->y = o->y.buffer;
   a->r = has_residual(l) ? o->r.buffer : -1;
+  if (a->r >= 0 && a->r == l->in_buffer[R] && a->y == l->out_buffer[0]) sumi_lower_over(l, R);
   a->tiles = sumi_spmm_tile(SUMI_MAX(2 / a->s.block, 1), a->kernel->pixels, l->threads, f.n_blocks,
                             a->map.pixels, f.words, o->x.layout.groups * o->x.layout.group);
   return emit(l, a, &f);

@@ -424,6 +424,7 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v,
   a->x = l->in_buffer[X];
   a->b = l->n_in > B && l->in[B] ? l->in_buffer[B] : -1;
   a->z = l->n_in > Z && l->in[Z] ? l->in_buffer[Z] : -1;
+  if (a->z >= 0) sumi_lower_over(l, Z);
   a->y = l->out_buffer[0];
   a->scratch = -1;
   a->batch = v->batch, a->c_in = v->c_in, a->c_out = v->c_out, a->group = v->group;

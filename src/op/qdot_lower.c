@@ -185,6 +185,7 @@ static sumi_status lower_dot(struct sumi_lower *l, const struct sumi_qdot *q,
   a->r = has_residual(l) ? o->r.buffer : -1;
   a->real = q->real;
   set_places(&a->s, o, &a->map, &a->r_map);
+  if (a->r >= 0 && a->r == l->in_buffer[R] && a->y == l->out_buffer[0]) sumi_lower_over(l, R);
   const int64_t entries = weights.packed->n_entries * (weights.packed->dense ? weights.packed->n_blocks : 1);
   a->tiles =
       sumi_spmm_tile(SUMI_MAX(4 / a->s.block, 1), a->kernel->pixels, l->threads, weights.packed->n_blocks,

@@ -76,6 +76,7 @@ struct sumi_lower {
   enum sumi_lists lists;
   const struct sumi_packs *packs;
   struct sumi_device_code *code; /* of the stage; NULL where the device lowers node by node */
+  const bool *dies; /* [n_in] nobody reads the input after this node, and its memory is the plan's */
   bool *
       spent; /* [n_in] set for a constant that was packed: nothing in the plan refers to its own bytes any more */
   struct sumi_arena *arena; /* lives as long as the plan */
@@ -90,6 +91,10 @@ int sumi_lower_scratch(struct sumi_lower *l, size_t bytes);
 /* Appends a step. reads and writes (copied) are all buffers it touches, scratch included. */
 sumi_status sumi_lower_emit(struct sumi_lower *l, sumi_step_fn fn, const void *args, const char *kernel,
                             const int *reads, int n_reads, const int *writes, int n_writes);
+
+/* Lets output 0 lie over this input, where it dies, both lie alike and take as many bytes: for steps that read a place of the
+ * input before they write it in the output, and write no other before. Not possible: nothing happens. */
+void sumi_lower_over(struct sumi_lower *l, int input);
 
 /* Says how long the step emitted last is expected to take. */
 void sumi_lower_predict(struct sumi_lower *l, double seconds);

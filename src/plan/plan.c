@@ -2,7 +2,6 @@
 #include "plan/plan.h"
 
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,6 +53,17 @@ static int *copy_ids(struct sumi_arena *arena, const int *ids, int n) {
   int *copy = SUMI_NEW_ARRAY(arena, (size_t)n, int);
   if (copy && n) memcpy(copy, ids, (size_t)n * sizeof *copy);
   return copy;
+}
+
+void sumi_lower_over(struct sumi_lower *l, int input) {
+  if (!l->dies[input] || l->out_buffer[0] < 0 || !sumi_layout_equal(&l->in_layout[input], &l->out_layout[0]))
+    return;
+  int root = l->in_buffer[input];
+  while (l->plan->buffer[root].root != root) root = l->plan->buffer[root].root;
+  const struct sumi_plan_buffer *to = &l->plan->buffer[l->out_buffer[0]];
+  if (to->kind == SUMI_BUFFER_ARENA && to->root == l->out_buffer[0] &&
+      to->bytes == l->plan->buffer[root].bytes)
+    sumi_plan_share(l->plan, l->out_buffer[0], root);
 }
 
 sumi_status sumi_lower_emit(struct sumi_lower *l, sumi_step_fn fn, const void *args, const char *kernel,
