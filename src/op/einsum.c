@@ -341,6 +341,9 @@ static const struct sumi_case cases[] = {
      .rtol = 1e-6, .why = "nothing is summed"},
     {"g (float[2,3,3,4] x, float[4,5] y) => (z) { z = Einsum <equation = \"biij,jk->bik\"> (x, y) }",
      .rtol = 1e-5, .why = "a diagonal times a matrix"},
+    {"g (float[2,1,2,2,1,2,2,2,2,2,2] x, float[2,2] y) => (z) { z = Einsum <equation = "
+     "\"abcdefghijk,cl->abdefghijkl\"> (x, y) }",
+     .rtol = 1e-5, .why = "more labels than a copy on the card has loops"},
     {"g (float[3,4,3] x) => (z) { z = Einsum <equation = \"iji\"> (x) }", .rtol = 1e-6,
      .why = "diagonal, implicit output"},
     {"g (int64[3] x, int64[4] y, int64[1] s) => (z) { z = Einsum <equation = \"a,B,a->Ba\"> (x, y, s) }",

@@ -75,6 +75,7 @@ static sumi_status straighten(const struct einsum *j, int i, bool any, struct fa
   for (int k = 0; k < j->n_out; k++)
     if (j->has[i][j->out[k]]) label[n++] = j->out[k];
   for (int k = 0; k < j->n_sum; k++) label[n++] = j->sum[k];
+  if (n > SUMI_CELL_LOOPS) return sumi_cells_refuse(j->c, "a factor of %d labels that must be moved", n);
   struct sumi_cell_copy copy = {.rank = n, .from = {.operand = f->operand}};
   struct factor to = {0};
   for (int k = n - 1; k >= 0; k--) {
