@@ -12,12 +12,12 @@ struct cli_session_options {
 };
 
 /* Rows of an option table; s is a struct cli_session_options. */
-#define CLI_SESSION_OPTIONS(s)                                                                             \
-  {"device", 'd', CLI_TEXT, &(s).device, "D", "cpu (the default), ref, audit or antoum", 0, 0},            \
-      {"threads", 't', CLI_WHOLE, &(s).threads, "N", "threads of a run (1)", 1, 1024},                     \
-      {"isa", 0, CLI_TEXT, &(s).isa, "LEVEL", "the highest instruction set to use, \"avx2\"", 0, 0}, {     \
-    "precision", 0, CLI_TEXT, &(s).precision, "P", "file (as it says, the default), int8-dynamic or bf16", \
-        0, 0                                                                                               \
+#define CLI_SESSION_OPTIONS(s)                                                                               \
+  {"device", 'd', CLI_TEXT, &(s).device, "D", "cpu (the default), ref, ref-machine, audit or antoum", 0, 0}, \
+      {"threads", 't', CLI_WHOLE, &(s).threads, "N", "threads of a run (1)", 1, 1024},                       \
+      {"isa", 0, CLI_TEXT, &(s).isa, "LEVEL", "the highest instruction set to use, \"avx2\"", 0, 0}, {       \
+    "precision", 0, CLI_TEXT, &(s).precision, "P", "file (as it says, the default), int8-dynamic or bf16",   \
+        0, 0                                                                                                 \
   }
 
 /* Loads a model; every refusal is a line on stderr. CLI_GO_ON, or the exit status after cli_refuse(). */

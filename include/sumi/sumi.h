@@ -142,13 +142,13 @@ struct sumi_session;
 struct sumi_session_options {
   size_t size;
   const struct sumi_allocator *allocator; /* NULL = the model's */
-  const char
-      *device;     /* "cpu" (NULL), "ref", "audit", "antoum"; all but ref take subnormal floats as zero while
+  const char *
+      device; /* "cpu" (NULL), "ref", "ref-machine", "audit", "antoum"; cpu and audit take subnormal floats as zero while
                                              they run, and put the caller's mode back */
-  int threads;     /* 0 = 1 */
-  const char *isa; /* the highest level of instructions to use, "avx2"; NULL = what is there */
-  int max_plans;   /* input shapes remembered, 0 = 4 */
-  bool profile;    /* measure every node */
+  int threads;            /* 0 = 1 */
+  const char *isa;        /* the highest level of instructions to use, "avx2"; NULL = what is there */
+  int max_plans;          /* input shapes remembered, 0 = 4 */
+  bool profile;           /* measure every node */
   size_t max_arena_bytes; /* of one plan; 0 = three quarters of the machine's memory */
   const char *
       precision; /* of what the file computes in float32, on device cpu: "file" (NULL), "int8-dynamic", "bf16" */

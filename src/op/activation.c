@@ -3,11 +3,15 @@
 
 #include <math.h>
 
+#include "base/fmath.h"
 #include "base/size.h"
 
-static double gelu_tanh(double x) {
-  return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-}
+static double sigmoid_f64(double x) { return 1 / (1 + exp(-x)); }
+static double tanh_f64(double x) { return tanh(x); }
+static double erf_f64(double x) { return erf(x); }
+
+/* In float32 the functions of base/fmath.h: what is rounded to 8 bits behind them is the same byte on the card. */
+#define OF(f, x) _Generic((x), float : sumi_##f##_f32, double : f##_f64)(x)
 
 /* X(kind, name, figures, default a, default b, f): f computes y from x, a, b of type real. */
 #define ACTIVATIONS(X)                                                                            \
@@ -16,12 +20,13 @@ static double gelu_tanh(double x) {
   X(LEAKY_RELU, "LeakyRelu", 1, 0.01f, 0, x < 0 ? a * x : x)                                      \
   X(CLIP, "Clip", 2, -INFINITY, INFINITY, x<a ? (b < a ? b : a) : x> b ? b : x)                   \
   X(HARD_SIGMOID, "HardSigmoid", 2, 0.2f, 0.5f, a *x + b < 0 ? 0 : a * x + b > 1 ? 1 : a * x + b) \
-  X(SIGMOID, "Sigmoid", 0, 0, 0, 1 / (1 + (real)exp(-(double)x)))                                 \
-  X(TANH, "Tanh", 0, 0, 0, (real)tanh((double)x))                                                 \
+  X(SIGMOID, "Sigmoid", 0, 0, 0, OF(sigmoid, x))                                                  \
+  X(TANH, "Tanh", 0, 0, 0, OF(tanh, x))                                                           \
   X(HARD_SWISH, "HardSwish", 0, 0, 0, x *(x + 3 < 0 ? 0 : x + 3 > 6 ? 1 : (x + 3) / 6))           \
-  X(SWISH, "Swish", 1, 1, 0, x / (1 + (real)exp(-(double)(a * x))))                               \
-  X(GELU, "Gelu", 0, 0, 0, (real)(0.5 * (double)x * (1 + erf((double)x * M_SQRT1_2))))            \
-  X(GELU_TANH, "GeluTanh", 0, 0, 0, (real)gelu_tanh((double)x))
+  X(SWISH, "Swish", 1, 1, 0, x *OF(sigmoid, a *x))                                                \
+  X(GELU, "Gelu", 0, 0, 0, (real)0.5 * x * (1 + OF(erf, x * (real)M_SQRT1_2)))                    \
+  X(GELU_TANH, "GeluTanh", 0, 0, 0,                                                               \
+    (real)0.5 * x * (1 + OF(tanh, (real)sqrt(2 / M_PI) * (x + (real)0.044715 * x * x * x))))
 
 static const struct {
   const char *name;

@@ -372,6 +372,10 @@ static const struct sumi_case cases[] = {
      "qk_matmul_output_mode = 3> "
      "(q, k, v, , pk, pv) }",
      .rtol = 1e-5, .why = "flat heads, a past, the probabilities"},
+    {"g (float[2,4,3,8] q, float[2,2,3,8] k, float[2,2,3,5] v, float[3,9] m, float[2,2,6,8] pk, "
+     "float[2,2,6,5] pv) => (y, a, b) "
+     "{ y, a, b = Attention <is_causal = 1, left_window_size = 5> (q, k, v, m, pk, pv) }",
+     .rtol = 1e-5, .why = "a window behind a past, two query heads for a key head"},
     {"g (float[2,3,5,8] q, float[2,3,6,8] k, float[2,3,6,4] v, bool[2,1,5,6] m) => (y) "
      "{ y = Attention <is_causal = 1, softcap = 3.0> (q, k, v, m) }",
      .rtol = 1e-5, .why = "causal and a mask: some queries may see nothing"},

@@ -6,6 +6,7 @@
 
 #include "base/half.h"
 #include "base/size.h"
+#include "op/dot_cells.h"
 #include "op/vector_cells.h"
 
 struct sumi_heads sumi_heads_of(const struct sumi_cells *c, int operand, int64_t heads) {
@@ -41,6 +42,74 @@ void sumi_attention_part_masks(const struct sumi_attention_cells *a, int64_t b, 
   for (int k = 0; k < f->n_mask; k++)
     f->mask[k].at += b * f->mask[k].step[0] + kv * (a->heads / a->kv_heads) * f->mask[k].step[1];
 }
+
+/* ---- caches ------------------------------------------------------------------------------------------------ */
+
+/* Reads or writes the n tokens of the program's loops batch, heads, tokens, size from token `first` on. */
+static int tokens_view(struct sumi_vector *v, const struct sumi_heads *h, int64_t first) {
+  const int view = sumi_vector_view_plain(v, h->operand);
+  const int64_t step[] = {h->batch, h->head, h->token, h->feature};
+  if (view < 0) return -1;
+  v->view[view].at = h->at + first * h->token;
+  for (int d = 0; d < 4; d++) v->view[view].step[d] = step[d];
+  return view;
+}
+
+static sumi_status move_tokens(struct sumi_cells *c, const struct sumi_attention_tokens *t,
+                               const struct sumi_heads *from, int64_t n, const struct sumi_heads *all,
+                               int64_t first) {
+  const struct sumi_heads *const to[] = {all, &t->present};
+  struct sumi_vector v;
+  if (!n) return SUMI_OK;
+  sumi_vector_start(&v, c);
+  for (int d = 0; d < 4; d++) sumi_vector_loop(&v, d < 2 ? t->dim[d] : d == 2 ? n : t->dim[2]);
+  const int x = sumi_vector_load(&v, tokens_view(&v, from, 0));
+  for (size_t k = 0; k < SUMI_COUNT(to); k++)
+    if (to[k]->operand >= 0) sumi_vector_store(&v, tokens_view(&v, to[k], first), x);
+  return sumi_vector_end(&v);
+}
+
+sumi_status sumi_attention_join(struct sumi_cells *c, const struct sumi_attention_tokens *t,
+                                struct sumi_heads *all) {
+  const int64_t n = t->n_past + t->n_fresh, dim[] = {t->dim[0], t->dim[1], n, t->dim[2]};
+  const bool moves = t->n_past || c->operand[t->fresh.operand].dtype != SUMI_BFLOAT16;
+  struct sumi_heads to = {.operand = -1};
+  SUMI_TRY(sumi_dot_check_type(c, c->operand[t->fresh.operand].dtype));
+  if (moves) {
+    to = (struct sumi_heads){
+        sumi_cells_temp(c, SUMI_BFLOAT16, 4, dim), dim[1] * n * dim[3], n * dim[3], dim[3], 1, 0};
+    if (to.operand < 0) return SUMI_E_MEMORY;
+  }
+  if (moves || t->present.operand >= 0) {
+    SUMI_TRY(move_tokens(c, t, &t->past, t->n_past, &to, 0));
+    SUMI_TRY(move_tokens(c, t, &t->fresh, t->n_fresh, &to, t->n_past));
+  }
+  *all = moves ? to : t->fresh;
+  return SUMI_OK;
+}
+
+sumi_status sumi_attention_behind(struct sumi_cells *c, const struct sumi_attention_caches *caches,
+                                  struct sumi_attention_cells *a) {
+  struct sumi_heads *const part[] = {&a->q, &a->k, &a->v};
+  for (int i = 0; i < 3; i++) {
+    struct sumi_attention_tokens t = {
+        .dim = {a->batch, i ? a->kv_heads : a->heads, i < 2 ? a->size : a->v_size},
+        .n_fresh = i ? a->keys : a->queries,
+        .past = {.operand = -1},
+        .fresh = *part[i],
+        .present = {.operand = -1}};
+    if (i) {
+      t.n_past = caches->n_past;
+      t.past = caches->past[i - 1];
+      t.present = caches->present[i - 1];
+    }
+    SUMI_TRY(sumi_attention_join(c, &t, part[i]));
+  }
+  a->keys += caches->n_past;
+  return SUMI_OK;
+}
+
+/* ---- products ---------------------------------------------------------------------------------------------- */
 
 /* x: of the heads of q; w: of the one of k or v. */
 static void start(const struct sumi_attention_cells *a, const struct sumi_heads *x,

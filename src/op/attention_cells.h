@@ -33,6 +33,25 @@ void sumi_attention_part_masks(const struct sumi_attention_cells *a, int64_t b, 
  * in which it lies. */
 struct sumi_heads sumi_heads_of(const struct sumi_cells *c, int operand, int64_t heads);
 
+/* Tokens of the heads of k or v, floats: `past` of a cache and behind them `fresh` new ones, as bfloat16 in *all; that may be
+ * `fresh` itself where nothing has to move. present: where both go as well, in the type of its operand. Those that
+ * are not there have operand -1. dim: batch, heads, size. */
+struct sumi_attention_tokens {
+  int64_t dim[3], n_past, n_fresh;
+  struct sumi_heads past, fresh, present;
+};
+sumi_status sumi_attention_join(struct sumi_cells *c, const struct sumi_attention_tokens *t,
+                                struct sumi_heads *all);
+
+/* q, k and v of *a as bfloat16 behind the caches: new tokens are a->queries and a->keys; a->keys becomes all of them. Only k and v
+ * have caches; steps of batches, heads and tokens are those of past and present [batch, heads, tokens, size]. */
+struct sumi_attention_caches {
+  int64_t n_past;
+  struct sumi_heads past[2], present[2]; /* of k, of v */
+};
+sumi_status sumi_attention_behind(struct sumi_cells *c, const struct sumi_attention_caches *caches,
+                                  struct sumi_attention_cells *a);
+
 /* Operands, loops and steps of the product that gives a part's s, an operand [1, heads, queries, keys]. */
 void sumi_attention_scores(const struct sumi_attention_cells *a, int s, struct sumi_cell_product *p);
 /* The same for a part's y from p; what v lacks to be multiplied, tokens as neighbours, is copied. */

@@ -8,6 +8,7 @@
 #include "op/dims.h"
 #include "op/move.h"
 #include "op/op_util.h"
+#include "plan/cell.h"
 
 /* The tensor over the attribute's own memory: it lives as long as the node. */
 static sumi_status constant_tensor(const struct sumi_node *node, struct sumi_tensor *t,
@@ -87,6 +88,19 @@ static sumi_status constant_of_shape_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
+static sumi_status constant_of_shape_cells(struct sumi_cells *c) {
+  const struct sumi_tensor *value = sumi_attr_tensor(c->node, "value"), *y = c->out[0];
+  const int bits = sumi_dtype_bits(y->dtype);
+  struct sumi_cell_copy copy = {.rank = 1,
+                                .n = {sumi_tensor_count(y)},
+                                .to = {.operand = sumi_cells_out(c, 0), .step = {1}},
+                                .from = {.operand = -1}};
+  if (bits > 32) return sumi_cells_refuse(c, "elements of %d bits", bits);
+  if (!copy.n[0]) return sumi_cells_refuse(c, "an empty tensor");
+  if (value) memcpy(&copy.fill, value->data, (size_t)bits / 8);
+  return sumi_cells_copy(c, &copy);
+}
+
 static const struct sumi_attr_spec constant_attrs[] = {
     {"value", SUMI_ATTR_TENSOR},
     {"sparse_value", SUMI_ATTR_TENSOR},
@@ -126,6 +140,7 @@ static const struct sumi_case shape_cases[] = {
     {"g () => (y) <int64[3] s = {2, 1, 3}> { y = ConstantOfShape (s) }"},
     {"g () => (y) <int64[1] s = {5}> { y = ConstantOfShape <value = int32[1] {7}> (s) }"},
     {"g () => (y) <int64[0] s = {}> { y = ConstantOfShape (s) }", .why = "an empty list is a scalar"},
+    {"g (float[2,5] x) => (y) { s = Shape (x) y = ConstantOfShape <value = uint8[1] {9}> (s) }"},
     {NULL},
 };
 
@@ -138,5 +153,6 @@ const struct sumi_op sumi_op_constant_of_shape = {
     .out = shape_out,
     .infer = constant_of_shape_infer,
     .ref = constant_of_shape_ref,
+    .cells = constant_of_shape_cells,
     .cases = shape_cases,
 };

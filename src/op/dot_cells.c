@@ -249,6 +249,20 @@ sumi_status sumi_dot_matmul(struct sumi_cells *c, const struct sumi_dot_operands
   return SUMI_OK;
 }
 
+sumi_status sumi_dot_strided(struct sumi_cells *c, const struct sumi_dot_operands *o,
+                             const struct sumi_dot_strides *s, struct sumi_cell_product *p) {
+  struct loops l = {0};
+  SUMI_TRY(begin(c, o, p));
+  p->channels = s->channels;
+  p->outputs = s->outputs;
+  p->w_output = s->w_output;
+  p->w_channel = s->channels > 1 ? s->w_channel : 1;
+  for (int i = 0; i < s->n; i++) add_loop(&l, s->loop[i].count, s->loop[i].x, s->loop[i].w, s->loop[i].y);
+  if (!set_loops(&l, p))
+    return sumi_cells_refuse(c, "a product of matrices over more than %d dimensions", SUMI_CELL_OUTER);
+  return SUMI_OK;
+}
+
 /* ---- types ----------------------------------------------------------------------------------------------- */
 
 int sumi_dot_temp_like(struct sumi_cells *c, sumi_dtype dtype, int like) {

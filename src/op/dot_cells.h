@@ -27,6 +27,19 @@ sumi_status sumi_dot_unfold(struct sumi_cells *c, struct sumi_conv *v, struct su
 sumi_status sumi_dot_matmul(struct sumi_cells *c, const struct sumi_dot_operands *o,
                             struct sumi_cell_product *p);
 
+/* The same for a product of any strides: over loops, outermost first, those of pixels with w = 0; channels are neighbours in x,
+ * outputs in y. Refused where the loops that walk w are more than the cell has. */
+struct sumi_dot_loop {
+  int64_t count, x, w, y; /* steps, elements */
+};
+struct sumi_dot_strides {
+  int n;
+  struct sumi_dot_loop loop[SUMI_MAX_RANK];
+  int64_t channels, w_channel, outputs, w_output;
+};
+sumi_status sumi_dot_strided(struct sumi_cells *c, const struct sumi_dot_operands *o,
+                             const struct sumi_dot_strides *s, struct sumi_cell_product *p);
+
 /* ACT's function for an activation; false: it has none. */
 bool sumi_dot_function(struct sumi_activation act, struct sumi_cell_product *p);
 

@@ -8,28 +8,16 @@
 
 #include "base/size.h"
 #include "op/dims.h"
+#include "op/einsum.h"
 #include "op/matmul_lower.h"
 #include "op/op_util.h"
-
-/* Letters take labels 0..51; dim i of the ellipsis, counted from its end, takes FIRST_DOT + i. */
-enum { FIRST_DOT = 52, LABELS = FIRST_DOT + SUMI_MAX_RANK, MAX_INPUTS = 16 };
-
-struct term {
-  int n; /* -1: the rank is unknown */
-  int label[SUMI_MAX_RANK];
-};
-
-struct equation {
-  int n_in;
-  struct term in[MAX_INPUTS], out;
-};
 
 static int label_of(char c) {
   return c >= 'a' && c <= 'z' ? c - 'a' + 26 : c >= 'A' && c <= 'Z' ? c - 'A' : -1;
 }
 
 /* Reads one term up to ',' or '-' or the end; dots: how many dims its "..." stands for. */
-static sumi_status read_term(const char **at, int dots, struct term *t, bool *has_dots,
+static sumi_status read_term(const char **at, int dots, struct sumi_einsum_term *t, bool *has_dots,
                              struct sumi_err *err) {
   const char *s = *at;
   t->n = 0;
@@ -43,7 +31,8 @@ static sumi_status read_term(const char **at, int dots, struct term *t, bool *ha
     if (t->n + more > SUMI_MAX_RANK)
       SUMI_FAIL(err, SUMI_E_LIMIT, "a term of the equation has more than %d labels", SUMI_MAX_RANK);
     if (is_dots && *has_dots) SUMI_FAIL(err, SUMI_E_VALUE, "a term of the equation has two ellipses");
-    for (int i = 0; i < more; i++) t->label[t->n++] = is_dots ? FIRST_DOT + dots - 1 - i : label_of(*s);
+    for (int i = 0; i < more; i++)
+      t->label[t->n++] = is_dots ? SUMI_EINSUM_DOTS + dots - 1 - i : label_of(*s);
     if (is_dots) *has_dots = true, s += 2;
   }
   *at = s;
@@ -54,7 +43,7 @@ static sumi_status read_term(const char **at, int dots, struct term *t, bool *ha
 static sumi_status count_dots(const char *s, const int *rank, int n_in, int *dots, struct sumi_err *err) {
   *dots = 0;
   for (int i = 0; i < n_in; i++) {
-    struct term t;
+    struct sumi_einsum_term t;
     bool has_dots;
     SUMI_TRY(read_term(&s, 0, &t, &has_dots, err));
     if (has_dots && rank[i] >= 0) *dots = SUMI_MAX(*dots, rank[i] - t.n);
@@ -66,25 +55,25 @@ static sumi_status count_dots(const char *s, const int *rank, int n_in, int *dot
 }
 
 /* Without "->": the ellipsis, then the letters that occur once, in the order of their characters. */
-static void implicit_output(struct equation *e, int dots) {
-  int seen[LABELS] = {0};
+static void implicit_output(struct sumi_einsum *e, int dots) {
+  int seen[SUMI_EINSUM_LABELS] = {0};
   for (int i = 0; i < e->n_in; i++)
     for (int k = 0; k < e->in[i].n; k++) seen[e->in[i].label[k]]++;
   e->out.n = 0;
   for (int i = 0; i < dots; i++)
-    if (seen[FIRST_DOT + dots - 1 - i]) e->out.label[e->out.n++] = FIRST_DOT + dots - 1 - i;
-  for (int l = 0; l < FIRST_DOT && e->out.n < SUMI_MAX_RANK; l++)
+    if (seen[SUMI_EINSUM_DOTS + dots - 1 - i]) e->out.label[e->out.n++] = SUMI_EINSUM_DOTS + dots - 1 - i;
+  for (int l = 0; l < SUMI_EINSUM_DOTS && e->out.n < SUMI_MAX_RANK; l++)
     if (seen[l] == 1) e->out.label[e->out.n++] = l;
 }
 
-static sumi_status read_output(const char *s, int dots, struct equation *e, struct sumi_err *err) {
+static sumi_status read_output(const char *s, int dots, struct sumi_einsum *e, struct sumi_err *err) {
   bool has_dots;
   if (s[0] != '-' || s[1] != '>')
     SUMI_FAIL(err, SUMI_E_VALUE, "the equation has more terms than inputs, or no '->' after them");
   s += 2;
   SUMI_TRY(read_term(&s, dots, &e->out, &has_dots, err));
   if (*s) SUMI_FAIL(err, SUMI_E_VALUE, "the equation has more than one output");
-  bool used[LABELS] = {false}, seen[LABELS] = {false};
+  bool used[SUMI_EINSUM_LABELS] = {false}, seen[SUMI_EINSUM_LABELS] = {false};
   for (int i = 0; i < e->n_in; i++)
     for (int k = 0; k < e->in[i].n; k++) seen[e->in[i].label[k]] = true;
   for (int k = 0; k < e->out.n; k++) {
@@ -97,13 +86,13 @@ static sumi_status read_output(const char *s, int dots, struct equation *e, stru
 
 /* rank[n_in]: of the inputs; all known, or the output's labels are not to be trusted where there is an
  * ellipsis. */
-static sumi_status parse(const struct sumi_node *node, const int *rank, int n_in, struct equation *e,
+static sumi_status parse(const struct sumi_node *node, const int *rank, int n_in, struct sumi_einsum *e,
                          struct sumi_err *err) {
   const char *s = sumi_attr_string(node, "equation", "");
   int dots;
   if (n_in < 1) SUMI_FAIL(err, SUMI_E_ARG, "there are no inputs");
-  if (n_in > MAX_INPUTS)
-    SUMI_FAIL(err, SUMI_E_LIMIT, "%d inputs; at most %d are supported", n_in, MAX_INPUTS);
+  if (n_in > SUMI_EINSUM_INPUTS)
+    SUMI_FAIL(err, SUMI_E_LIMIT, "%d inputs; at most %d are supported", n_in, SUMI_EINSUM_INPUTS);
   SUMI_TRY(count_dots(s, rank, n_in, &dots, err));
   e->n_in = n_in;
   for (int i = 0; i < n_in; i++) {
@@ -123,12 +112,19 @@ static sumi_status parse(const struct sumi_node *node, const int *rank, int n_in
   return SUMI_OK;
 }
 
+sumi_status sumi_einsum_resolve(const struct sumi_node *node, const struct sumi_tensor *const *in, int n_in,
+                                struct sumi_einsum *e, struct sumi_err *err) {
+  int rank[SUMI_EINSUM_INPUTS] = {0};
+  for (int i = 0; i < n_in && i < SUMI_EINSUM_INPUTS; i++) rank[i] = in[i]->rank;
+  return parse(node, rank, n_in, e, err);
+}
+
 static sumi_status einsum_infer(struct sumi_infer *ctx) {
-  struct equation e;
-  int rank[MAX_INPUTS] = {0};
+  struct sumi_einsum e;
+  int rank[SUMI_EINSUM_INPUTS] = {0};
   bool known = true;
-  sumi_dim size[LABELS], dim[SUMI_MAX_RANK];
-  for (int i = 0; i < ctx->n_in && i < MAX_INPUTS; i++) {
+  sumi_dim size[SUMI_EINSUM_LABELS], dim[SUMI_MAX_RANK];
+  for (int i = 0; i < ctx->n_in && i < SUMI_EINSUM_INPUTS; i++) {
     if (ctx->in[i].absent) SUMI_FAIL(ctx->err, SUMI_E_ARG, "input %d is missing", i);
     rank[i] = ctx->in[i].rank;
     known &= rank[i] >= 0;
@@ -138,7 +134,7 @@ static sumi_status einsum_infer(struct sumi_infer *ctx) {
     sumi_infer_out_unknown(ctx, 0, ctx->in[0].dtype);
     return SUMI_OK;
   }
-  for (int l = 0; l < LABELS; l++) size[l] = 1;
+  for (int l = 0; l < SUMI_EINSUM_LABELS; l++) size[l] = 1;
   for (int i = 0; i < e.n_in; i++)
     for (int k = 0; k < e.in[i].n; k++) {
       sumi_dim *s = &size[e.in[i].label[k]];
@@ -159,7 +155,7 @@ static sumi_status einsum_infer(struct sumi_infer *ctx) {
 /* Loops over labels: their sizes, and the step of every input for each. */
 struct loops {
   int n;
-  int64_t size[LABELS], step[LABELS][MAX_INPUTS];
+  int64_t size[SUMI_EINSUM_LABELS], step[SUMI_EINSUM_LABELS][SUMI_EINSUM_INPUTS];
 };
 
 /* Advances index and every input's offset; false after the last. */
@@ -173,11 +169,11 @@ static bool advance(const struct loops *l, int n_in, int64_t *index, int64_t *of
   return false;
 }
 
-static void set_loops(const struct sumi_call *c, const struct equation *e, struct loops *outer,
+static void set_loops(const struct sumi_call *c, const struct sumi_einsum *e, struct loops *outer,
                       struct loops *inner) {
-  int64_t size[LABELS], stride[MAX_INPUTS][LABELS] = {{0}};
-  bool in_output[LABELS] = {false}, used[LABELS] = {false};
-  for (int l = 0; l < LABELS; l++) size[l] = 1;
+  int64_t size[SUMI_EINSUM_LABELS], stride[SUMI_EINSUM_INPUTS][SUMI_EINSUM_LABELS] = {{0}};
+  bool in_output[SUMI_EINSUM_LABELS] = {false}, used[SUMI_EINSUM_LABELS] = {false};
+  for (int l = 0; l < SUMI_EINSUM_LABELS; l++) size[l] = 1;
   for (int i = 0; i < e->n_in; i++) {
     int64_t own[SUMI_MAX_RANK];
     sumi_strides(c->in[i]->dim, c->in[i]->rank, own);
@@ -190,7 +186,7 @@ static void set_loops(const struct sumi_call *c, const struct equation *e, struc
   }
   outer->n = inner->n = 0;
   for (int k = 0; k < e->out.n; k++) in_output[e->out.label[k]] = true;
-  for (int k = 0; k < e->out.n + LABELS; k++) {
+  for (int k = 0; k < e->out.n + SUMI_EINSUM_LABELS; k++) {
     const int l = k < e->out.n ? e->out.label[k] : k - e->out.n;
     if (k >= e->out.n && (in_output[l] || !used[l])) continue;
     struct loops *to = k < e->out.n ? outer : inner;
@@ -202,7 +198,7 @@ static void set_loops(const struct sumi_call *c, const struct equation *e, struc
 
 /* The sum over the inner loops from the inputs' offsets on. */
 static double sum_f64(const struct sumi_call *c, const struct loops *l, const int64_t *first) {
-  int64_t index[LABELS] = {0}, offset[MAX_INPUTS];
+  int64_t index[SUMI_EINSUM_LABELS] = {0}, offset[SUMI_EINSUM_INPUTS];
   double sum = 0;
   memcpy(offset, first, (size_t)c->n_in * sizeof *offset);
   if (l->n == 1 && c->n_in == 2 && c->in[0]->dtype == SUMI_FLOAT32) { /* a matrix product, most likely */
@@ -221,7 +217,7 @@ static double sum_f64(const struct sumi_call *c, const struct loops *l, const in
 }
 
 static int64_t sum_i64(const struct sumi_call *c, const struct loops *l, const int64_t *first) {
-  int64_t index[LABELS] = {0}, offset[MAX_INPUTS];
+  int64_t index[SUMI_EINSUM_LABELS] = {0}, offset[SUMI_EINSUM_INPUTS];
   uint64_t sum = 0;
   memcpy(offset, first, (size_t)c->n_in * sizeof *offset);
   do {
@@ -235,16 +231,14 @@ static int64_t sum_i64(const struct sumi_call *c, const struct loops *l, const i
 
 static sumi_status einsum_ref(const struct sumi_call *c) {
   const struct sumi_tensor *y = c->out[0];
-  struct equation e;
+  struct sumi_einsum e;
   struct loops outer, inner;
-  int rank[MAX_INPUTS] = {0};
-  for (int i = 0; i < c->n_in && i < MAX_INPUTS; i++) rank[i] = c->in[i]->rank;
-  SUMI_TRY(parse(c->node, rank, c->n_in, &e, c->err));
+  SUMI_TRY(sumi_einsum_resolve(c->node, c->in, c->n_in, &e, c->err));
   set_loops(c, &e, &outer, &inner);
   const int64_t n = sumi_tensor_count(y);
   bool nothing = false;
   for (int i = 0; i < inner.n; i++) nothing |= inner.size[i] == 0;
-  int64_t index[LABELS] = {0}, offset[MAX_INPUTS] = {0};
+  int64_t index[SUMI_EINSUM_LABELS] = {0}, offset[SUMI_EINSUM_INPUTS] = {0};
   for (int64_t i = 0; i < n; i++) {
     if (nothing)
       sumi_set_f64(y->dtype, y->data, i, 0);
@@ -273,14 +267,14 @@ static void join_loops(struct loops *l) {
 
 /* Two inputs whose labels are those of a matrix product: batches..., then the first one's, then the second one's. */
 static sumi_status einsum_lower(struct sumi_lower *l) {
-  struct equation e;
+  struct sumi_einsum e;
   struct loops outer, inner;
   if (l->n_in != 2) {
     sumi_lower_refuse(l, "spmm_f32", "%d inputs", l->n_in);
     return SUMI_E_UNSUPPORTED;
   }
   const struct sumi_call call = {.node = l->node, .n_in = l->n_in, .in = l->in, .err = l->err};
-  SUMI_TRY(parse(l->node, (const int[]){l->in[0]->rank, l->in[1]->rank}, 2, &e, l->err));
+  SUMI_TRY(sumi_einsum_resolve(l->node, l->in, 2, &e, l->err));
   set_loops(&call, &e, &outer, &inner);
   join_loops(&outer);
   join_loops(&inner);
@@ -302,16 +296,26 @@ static sumi_status einsum_lower(struct sumi_lower *l) {
 }
 
 static void einsum_cost(const struct sumi_call *c, struct sumi_cost *cost) {
-  struct equation e;
+  struct sumi_einsum e;
   struct loops outer, inner;
-  int rank[MAX_INPUTS] = {0};
-  for (int i = 0; i < c->n_in && i < MAX_INPUTS; i++) rank[i] = c->in[i]->rank;
-  if (parse(c->node, rank, c->n_in, &e, NULL) != SUMI_OK) return;
+  if (sumi_einsum_resolve(c->node, c->in, c->n_in, &e, NULL) != SUMI_OK) return;
   set_loops(c, &e, &outer, &inner);
   double macs = 1;
   for (int i = 0; i < outer.n; i++) macs *= (double)outer.size[i];
   for (int i = 0; i < inner.n; i++) macs *= (double)inner.size[i];
   cost->dense_macs = cost->macs = macs;
+}
+
+/* The items' label comes first in the output and in every input that carries them, and nowhere else. */
+static bool einsum_by_item(const struct sumi_call *c, const bool *carries) {
+  struct sumi_einsum e;
+  if (sumi_einsum_resolve(c->node, c->in, c->n_in, &e, NULL) != SUMI_OK || e.out.n < 1) return false;
+  for (int i = 0; i < e.n_in; i++)
+    for (int k = 0; k < SUMI_MAX(e.in[i].n, 1); k++) {
+      const bool here = k < e.in[i].n && e.in[i].label[k] == e.out.label[0];
+      if (here != (carries[i] && k == 0)) return false;
+    }
+  return true;
 }
 
 static const struct sumi_attr_spec attrs[] = {{"equation", SUMI_ATTR_STRING, true}, {NULL}};
@@ -329,6 +333,17 @@ static const struct sumi_case cases[] = {
      .rtol = 1e-5, .why = "attention's: strides of heads between rows; float sums of eight products"},
     {"g (float[2,3,4] x, float[3,4,9] y) => (z) { z = Einsum <equation = \"bhd,hdk->bk\"> (x, y) }",
      .rtol = 1e-5, .why = "two labels summed as one; float sums of twelve products"},
+    {"g (float[2,3,5,4] x, float[2,5,6,3] y) => (z) { z = Einsum <equation = \"bchq,bhkc->bkhq\"> (x, y) }",
+     .rtol = 1e-5, .why = "the last label belongs to the first factor; a label between that is summed"},
+    {"g (float[2,3,4,5] x, float[3,5,6] y) => (z) { z = Einsum <equation = \"nkcv,kvw->ncw\"> (x, y) }",
+     .rtol = 1e-5, .why = "two labels summed that are no neighbours"},
+    {"g (float[2,3,4] x, float[2,4] y) => (z) { z = Einsum <equation = \"bij,bj->bij\"> (x, y) }",
+     .rtol = 1e-6, .why = "nothing is summed"},
+    {"g (float[2,3,3,4] x, float[4,5] y) => (z) { z = Einsum <equation = \"biij,jk->bik\"> (x, y) }",
+     .rtol = 1e-5, .why = "a diagonal times a matrix"},
+    {"g (float[2,1,2,2,1,2,2,2,2,2,2] x, float[2,2] y) => (z) { z = Einsum <equation = "
+     "\"abcdefghijk,cl->abdefghijkl\"> (x, y) }",
+     .rtol = 1e-5, .why = "more labels than a copy on the card has loops"},
     {"g (float[3,4,3] x) => (z) { z = Einsum <equation = \"iji\"> (x) }", .rtol = 1e-6,
      .why = "diagonal, implicit output"},
     {"g (int64[3] x, int64[4] y, int64[1] s) => (z) { z = Einsum <equation = \"a,B,a->Ba\"> (x, y, s) }",
@@ -345,6 +360,8 @@ const struct sumi_op sumi_op_einsum = {
     .out = out,
     .infer = einsum_infer,
     .ref = einsum_ref,
+    .by_item = einsum_by_item,
+    .cells = sumi_einsum_cells,
     .lower = einsum_lower,
     .cost = einsum_cost,
     .cases = cases,

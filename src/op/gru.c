@@ -2,6 +2,7 @@
  *   z = f(W x + R h + b)    r = f(W x + R h + b)    h' = (1 - z) * n + z * h
  *   n = g(W x + R (r * h) + b), or with linear_before_reset g(W x + Wb + r * (R h + Rb))
  * clip bounds what goes into every activation. Shapes, directions, lengths: rnn.h. */
+#include "op/rnn_cells.h"
 #include "op/rnn_lower.h"
 
 enum { GATE_Z, GATE_R, GATE_H };
@@ -74,6 +75,61 @@ static sumi_status gru_lower(struct sumi_lower *l) {
   return sumi_rnn_lower(l, &kind, linear, linear ? gru_linear_cell : gru_cell);
 }
 
+/* h' once what goes into fresh is a value. */
+static sumi_status renew_cells(const struct sumi_rnn_step_cells *s, struct sumi_vector *p, int fresh) {
+  const int z = sumi_rnn_act_value(s, p, 0, true, sumi_rnn_slot(s, p, GATE_Z));
+  const int n = sumi_rnn_act_value(s, p, 1, true, fresh);
+  const int h = SUMI_VECTOR(p, "(1 - a) * b + a * c", z, n, sumi_rnn_kept(s, p));
+  sumi_rnn_put(s, p, sumi_rnn_keep_slot(s), h);
+  return sumi_rnn_end(s, p, h);
+}
+
+static sumi_status gru_step_cells(const struct sumi_rnn_step_cells *s) {
+  const int64_t dim[] = {s->v->batch, s->v->hidden};
+  const int reset = sumi_cells_temp(s->c, SUMI_BFLOAT16, 2, dim);
+  struct sumi_vector p;
+  if (reset < 0) return SUMI_E_MEMORY;
+  SUMI_TRY(sumi_rnn_recur_cells(s, s->h, GATE_Z, 2, true, GATE_Z));
+  sumi_rnn_start(s, &p);
+  const int r = sumi_rnn_act_value(s, &p, 0, true, sumi_rnn_slot(s, &p, GATE_R));
+  const int h = SUMI_VECTOR(&p, "a * b", r, sumi_rnn_kept(s, &p));
+  const int view = sumi_vector_view_plain(&p, reset);
+  if (view >= 0) p.view[view].step[0] = s->v->hidden, p.view[view].step[1] = 1;
+  sumi_vector_store(&p, view, h);
+  SUMI_TRY(sumi_vector_end(&p));
+  SUMI_TRY(sumi_rnn_recur_cells(s, reset, GATE_H, 1, true, GATE_H));
+  sumi_rnn_start(s, &p);
+  return renew_cells(s, &p, sumi_rnn_slot(s, &p, GATE_H));
+}
+
+/* The h gate of W x + b goes to the spare slot: a program has four views. */
+static sumi_status gru_linear_step_cells(const struct sumi_rnn_step_cells *s) {
+  const int64_t n = s->v->hidden, width = s->slots * n;
+  struct sumi_vector p;
+  SUMI_TRY(sumi_rnn_recur_cells(s, s->h, GATE_Z, 2, true, GATE_Z));
+  SUMI_TRY(sumi_rnn_recur_cells(s, s->h, GATE_H, 1, false, GATE_H));
+  sumi_rnn_start(s, &p);
+  const int view = sumi_vector_view_plain(&p, s->from_x);
+  if (view >= 0) {
+    p.view[view].at = s->t * s->v->batch * width + GATE_H * n;
+    p.view[view].step[0] = width;
+    p.view[view].step[1] = 1;
+  }
+  sumi_rnn_put(s, &p, sumi_rnn_spare_slot(s), sumi_vector_load(&p, view));
+  SUMI_TRY(sumi_vector_end(&p));
+  sumi_rnn_start(s, &p);
+  const int r = sumi_rnn_act_value(s, &p, 0, true, sumi_rnn_slot(s, &p, GATE_R));
+  const int fresh = SUMI_VECTOR(&p, "a + b * c", sumi_rnn_slot(s, &p, sumi_rnn_spare_slot(s)), r,
+                                sumi_rnn_slot(s, &p, GATE_H));
+  return renew_cells(s, &p, fresh);
+}
+
+static sumi_status gru_cells(struct sumi_cells *c) {
+  const struct sumi_rnn_cells plain = {&kind, SUMI_RNN_H, -1, gru_step_cells},
+                              linear = {&kind, SUMI_RNN_H, GATE_H, gru_linear_step_cells};
+  return sumi_rnn_cells(c, is_linear_first(c->node) ? &linear : &plain);
+}
+
 static sumi_status gru_infer(struct sumi_infer *ctx) { return sumi_rnn_infer(ctx, &kind); }
 static sumi_status gru_scratch(const struct sumi_call *c, size_t *bytes) {
   return sumi_rnn_scratch(c, &kind, bytes);
@@ -92,6 +148,10 @@ static const struct sumi_case cases[] = {
      "n = {3, 0}> "
      "{ y, h = GRU <direction = \"reverse\", linear_before_reset = 1, clip = 0.5> (x, w, r, b, n, h0) }",
      .rtol = 1e-5, .why = "an empty sequence keeps its state"},
+    {"g (float[2,3,4] x, float[1,6,4] w, float[1,6,2] r, float[1,12] b, float[2,1,2] h0) => (y, h) "
+     "{ y, h = GRU <layout = 1, direction = \"reverse\", linear_before_reset = 1, clip = 0.7> (x, w, r, b, , "
+     "h0) }",
+     .rtol = 1e-5, .why = "batch first, backwards, a state"},
     {NULL},
 };
 
@@ -105,6 +165,7 @@ const struct sumi_op sumi_op_gru = {
     .infer = gru_infer,
     .ref = gru_ref,
     .lower = gru_lower,
+    .cells = gru_cells,
     .scratch = gru_scratch,
     .cost = sumi_rnn_cost,
     .product = sumi_rnn_product,

@@ -1,8 +1,9 @@
 /* LayerNormalization: y = (x - mean) / sqrt(var + epsilon) * scale + b, mean and (population) variance over all dimensions
  * from axis on; scale and b broadcast to x. Outputs 1 and 2 are mean and 1 / sqrt(var + epsilon).
  * RMSNormalization: y = x / sqrt(mean(x * x) + epsilon) * scale.
- * Everything is in double precision, y is rounded once. Operator sets before 17 have no LayerNormalization, but networks
- * written by ONNX Runtime's optimiser do: it is known from version 1 on. */
+ * Double precision is calculated in double, everything else in float32 with the sums of row_sum.h, so that a QuantizeLinear
+ * behind it gives the same bytes on the card. Operator sets before 17 have no LayerNormalization, but networks written by
+ * ONNX Runtime's optimiser do: it is known from version 1 on. */
 #include <inttypes.h>
 #include <math.h>
 
@@ -10,6 +11,7 @@
 #include "op/by_item.h"
 #include "op/grad.h"
 #include "op/op_util.h"
+#include "op/row_sum.h"
 #include "op/rows_cells.h"
 #include "op/rows_lower.h"
 
@@ -60,42 +62,64 @@ static sumi_status norm_infer(struct sumi_infer *ctx) {
   return SUMI_OK;
 }
 
-/* Mean (0 unless centred) and 1 / sqrt(mean of squares around it + epsilon) of n elements. */
-static void statistics(const struct sumi_tensor *x, int64_t first, int64_t n, bool centred, double epsilon,
-                       double *mean, double *inverse) {
-  double sum = 0, square = 0;
-  for (int64_t i = 0; i < n && centred; i++) sum += sumi_get_f64(x->dtype, x->data, first + i);
-  *mean = n ? sum / (double)n : 0;
-  for (int64_t i = 0; i < n; i++) {
-    const double d = sumi_get_f64(x->dtype, x->data, first + i) - *mean;
-    square += d * d;
+struct row {
+  const struct sumi_tensor *x;
+  int64_t first, n;
+};
+
+static float value(const void *user, int64_t i) {
+  const struct row *row = user;
+  return (float)sumi_get_f64(row->x->dtype, row->x->data, row->first + i);
+}
+
+/* Mean (0 unless centred) and 1 / sqrt(mean of squares around it + epsilon), in double or in float32. */
+static void statistics(const struct row *row, bool wide, bool centred, float epsilon, double *mean,
+                       double *inverse) {
+  if (!wide) {
+    const struct sumi_row_moments m = sumi_row_moments(value, row, row->n, centred, epsilon);
+    *mean = (double)m.mean;
+    *inverse = (double)m.inverse;
+    return;
   }
-  *inverse = 1 / sqrt((n ? square / (double)n : 0) + epsilon);
+  const double *x = (const double *)row->x->data + row->first, count = row->n ? (double)row->n : 1;
+  double sum = 0, square = 0;
+  for (int64_t i = 0; i < row->n && centred; i++) sum += x[i];
+  *mean = sum / count;
+  for (int64_t i = 0; i < row->n; i++) square += (x[i] - *mean) * (x[i] - *mean);
+  *inverse = 1 / sqrt(square / count + (double)epsilon);
+}
+
+/* (x - mean) * inverse * scale + b. */
+static double scaled(bool wide, double x, double mean, double inverse, double scale, const double *b) {
+  if (wide) return (x - mean) * inverse * scale + (b ? *b : 0);
+  const float t = ((float)x - (float)mean) * (float)inverse * (float)scale;
+  return (double)(b ? t + (float)*b : t);
 }
 
 static sumi_status norm_run(const struct sumi_call *c, bool centred) {
   const struct sumi_tensor *x = c->in[0], *scale = c->in[1], *b = sumi_call_has(c, 2) ? c->in[2] : NULL,
                            *y = c->out[0];
+  const bool wide = x->dtype == SUMI_FLOAT64;
   int axis;
   SUMI_TRY(sumi_op_axis(c->node, -1, x->rank, &axis, c->err));
-  const int64_t n = sumi_dims_count(x->dim, axis, x->rank),
-                rows = sumi_dims_count(x->dim, 0, SUMI_MIN(axis, x->rank));
-  const double epsilon = sumi_attr_float(c->node, "epsilon", 1e-5f);
-  if (!n && !sumi_call_wants(c, 1) && !sumi_call_wants(c, 2)) return SUMI_OK;
+  struct row row = {.x = x, .n = sumi_dims_count(x->dim, axis, x->rank)};
+  const int64_t rows = sumi_dims_count(x->dim, 0, SUMI_MIN(axis, x->rank));
+  const float epsilon = sumi_attr_float(c->node, "epsilon", 1e-5f);
+  if (!row.n && !sumi_call_wants(c, 1) && !sumi_call_wants(c, 2)) return SUMI_OK;
   int64_t stride_scale[SUMI_MAX_RANK], stride_b[SUMI_MAX_RANK];
   sumi_broadcast_strides(scale, x->rank, x->dim, stride_scale);
   sumi_broadcast_strides(b ? b : scale, x->rank, x->dim, stride_b);
   struct sumi_walk w = sumi_walk_start(x->rank, x->dim, stride_scale, stride_b, NULL, NULL);
-  for (int64_t row = 0; row < rows; row++) {
-    double mean, inverse;
-    statistics(x, row * n, n, centred, epsilon, &mean, &inverse);
-    if (sumi_call_wants(c, 1)) sumi_set_f64(c->out[1]->dtype, c->out[1]->data, row, mean);
-    if (sumi_call_wants(c, 2)) sumi_set_f64(c->out[2]->dtype, c->out[2]->data, row, inverse);
-    for (int64_t i = row * n; i < (row + 1) * n && y; i++, sumi_walk_next(&w)) {
-      double value = (sumi_get_f64(x->dtype, x->data, i) - mean) * inverse;
-      value *= sumi_get_f64(scale->dtype, scale->data, w.offset[0]);
-      if (b) value += sumi_get_f64(b->dtype, b->data, w.offset[1]);
-      sumi_set_f64(y->dtype, y->data, i, value);
+  for (int64_t k = 0; k < rows; k++, row.first += row.n) {
+    double mean, inverse, add;
+    statistics(&row, wide, centred, epsilon, &mean, &inverse);
+    if (sumi_call_wants(c, 1)) sumi_set_f64(c->out[1]->dtype, c->out[1]->data, k, mean);
+    if (sumi_call_wants(c, 2)) sumi_set_f64(c->out[2]->dtype, c->out[2]->data, k, inverse);
+    for (int64_t i = row.first; i < row.first + row.n && y; i++, sumi_walk_next(&w)) {
+      if (b) add = sumi_get_f64(b->dtype, b->data, w.offset[1]);
+      sumi_set_f64(y->dtype, y->data, i,
+                   scaled(wide, sumi_get_f64(x->dtype, x->data, i), mean, inverse,
+                          sumi_get_f64(scale->dtype, scale->data, w.offset[0]), b ? &add : NULL));
     }
   }
   return SUMI_OK;

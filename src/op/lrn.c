@@ -4,7 +4,9 @@
 #include <math.h>
 
 #include "base/size.h"
+#include "op/move_cells.h"
 #include "op/op_util.h"
+#include "op/rows_cells.h"
 
 static sumi_status lrn_infer(struct sumi_infer *ctx) {
   const int64_t size = sumi_attr_int(ctx->node, "size", 0);
@@ -39,6 +41,78 @@ static sumi_status lrn_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
+/* ---- cells: squares with zeros beside the channels, then the sum over a window of them ------------------------------- */
+
+enum { MOST_TAPS = 64 };
+
+/* The formula of s^-beta; NULL: the card has no operation for it. */
+static const char *power(float beta) {
+  static const struct {
+    float beta;
+    const char *formula;
+  } rows[] = {{0.25f, "1 / sqrtf(sqrtf(a))"},
+              {0.5f, "1 / sqrtf(a)"},
+              {0.75f, "1 / (sqrtf(a) * sqrtf(sqrtf(a)))"},
+              {1, "1 / a"}};
+  for (size_t i = 0; i < SUMI_COUNT(rows); i++)
+    if (rows[i].beta == beta) return rows[i].formula;
+  return NULL;
+}
+
+/* The operand [.., channels + more, ..] in x's form that holds squares behind `before` zeros and before others. */
+static sumi_status squares(struct sumi_cells *c, int64_t before, int64_t more, int *out) {
+  const struct sumi_seen x = sumi_see(c, 0);
+  struct sumi_cell_operand o = c->operand[0];
+  o.dim[1] += more;
+  *out = sumi_cells_temp(c, SUMI_FLOAT32, o.rank, o.dim);
+  if (*out >= 0 && sumi_cells_inner(c, 0) == 1) *out = sumi_cells_neighbours(c, *out, 1);
+  if (*out < 0) return SUMI_E_MEMORY;
+  struct sumi_seen to = sumi_see(c, *out);
+  const int64_t step = to.step[1], channels = x.dim[1], edge[] = {before, more - before};
+  for (int i = 0; i < 2; i++) {
+    int64_t dim[SUMI_MAX_RANK];
+    if (!edge[i]) continue;
+    for (int d = 0; d < to.rank; d++) dim[d] = d == 1 ? edge[i] : to.dim[d];
+    const struct sumi_box box = sumi_box_make(to.rank, dim, to.step, to.step);
+    SUMI_TRY(sumi_box_cell(c, &box, *out, i * (before + channels) * step, -1, 0, 0));
+  }
+  to.dim[1] = channels;
+  struct sumi_vector p;
+  sumi_vector_start(&p, c);
+  sumi_vector_over_seen(&p, &x, 0);
+  const int v = sumi_vector_load(&p, sumi_vector_see(&p, &x)), view = sumi_vector_see(&p, &to);
+  sumi_vector_store_at(&p, view, before * step, SUMI_VECTOR(&p, "a * a", v));
+  return sumi_vector_end(&p);
+}
+
+static sumi_status lrn_cells(struct sumi_cells *c) {
+  const int64_t size = sumi_attr_int(c->node, "size", 1);
+  const char *formula = power(sumi_attr_float(c->node, "beta", 0.75f));
+  if (!sumi_tensor_count(c->in[0])) return sumi_cells_refuse(c, "an empty tensor");
+  if (!formula) return sumi_cells_refuse(c, "a power that no roots make");
+  if (size > MOST_TAPS) return sumi_cells_refuse(c, "a window of %" PRId64 " channels", size);
+  const int y = sumi_cells_out(c, 0);
+  int window;
+  sumi_cells_same_form(c, y, 0);
+  SUMI_TRY(squares(c, (size - 1) / 2, size - 1, &window));
+  const struct sumi_seen x = sumi_see(c, 0), to = sumi_see(c, y);
+  struct sumi_seen from = sumi_see(c, window);
+  const int64_t step = from.step[1];
+  from.dim[1] = x.dim[1];
+  struct sumi_vector p;
+  sumi_vector_start(&p, c);
+  sumi_vector_over_seen(&p, &x, 0);
+  const int view = sumi_vector_see(&p, &from);
+  int sum = sumi_vector_load_at(&p, view, 0);
+  for (int64_t k = 1; k < size; k++)
+    sum = SUMI_VECTOR(&p, "a + b", sum, sumi_vector_load_at(&p, view, k * step));
+  const int s = SUMI_VECTOR(&p, "b + c * a", sum, sumi_vector_float(&p, sumi_attr_float(c->node, "bias", 1)),
+                            sumi_vector_float(&p, sumi_attr_float(c->node, "alpha", 1e-4f) / (float)size));
+  const int scale = SUMI_VECTOR(&p, formula, s), v = sumi_vector_load(&p, sumi_vector_see(&p, &x));
+  sumi_vector_store(&p, sumi_vector_see(&p, &to), SUMI_VECTOR(&p, "a * b", v, scale));
+  return sumi_vector_end(&p);
+}
+
 static const struct sumi_attr_spec attrs[] = {{"size", SUMI_ATTR_INT, true},
                                               {"alpha", SUMI_ATTR_FLOAT},
                                               {"beta", SUMI_ATTR_FLOAT},
@@ -52,6 +126,9 @@ static const struct sumi_case cases[] = {
      .rtol = 1e-6},
     {"g (float[2,7,3] x) => (y) { y = LRN <size = 4> (x) }", .rtol = 1e-6,
      .why = "one more channel after than before"},
+    {"g (float[1,20,3,5] x) => (y) { y = LRN <size = 3, alpha = 0.5, beta = 0.5> (x) }", .rtol = 1e-6},
+    {"g (float[1,2,9] x) => (y) { y = LRN <size = 7, alpha = 2.0, bias = 0.5, beta = 1.0> (x) }",
+     .rtol = 1e-6, .why = "a window wider than the channels"},
     {NULL},
 };
 
@@ -64,5 +141,6 @@ const struct sumi_op sumi_op_lrn = {
     .out = out,
     .infer = lrn_infer,
     .ref = lrn_ref,
+    .cells = lrn_cells,
     .cases = cases,
 };

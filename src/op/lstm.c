@@ -3,6 +3,7 @@
  *   c' = f * c + i * g(W x + R h + b)    o = f(W x + R h + P_o c' + b)    h' = o * h(c')
  * clip bounds what goes into f and g, but not into h: the standard says "the input of activations", and the engines that
  * have it leave the cell alone. Shapes, directions, lengths: rnn.h. */
+#include "op/rnn_cells.h"
 #include "op/rnn_lower.h"
 
 enum { GATE_I, GATE_O, GATE_F, GATE_C }; /* of W, R, B */
@@ -49,6 +50,25 @@ static void lstm_cell(const struct sumi_rnn_cell *s) {
 
 static sumi_status lstm_lower(struct sumi_lower *l) { return sumi_rnn_lower(l, &kind, false, lstm_cell); }
 
+static sumi_status lstm_step_cells(const struct sumi_rnn_step_cells *s) {
+  struct sumi_vector p;
+  SUMI_TRY(sumi_rnn_recur_cells(s, s->h, 0, kind.gates, true, 0));
+  sumi_rnn_start(s, &p);
+  const int i = sumi_rnn_act_value(s, &p, 0, true, sumi_rnn_slot(s, &p, GATE_I));
+  const int f = sumi_attr_int(s->c->node, "input_forget", 0)
+                    ? SUMI_VECTOR(&p, "1 - a", i)
+                    : sumi_rnn_act_value(s, &p, 0, true, sumi_rnn_slot(s, &p, GATE_F));
+  const int g = sumi_rnn_act_value(s, &p, 1, true, sumi_rnn_slot(s, &p, GATE_C));
+  const int c = SUMI_VECTOR(&p, "a * b + c * d", f, sumi_rnn_kept(s, &p), i, g);
+  const int o = sumi_rnn_act_value(s, &p, 0, true, sumi_rnn_slot(s, &p, GATE_O));
+  sumi_rnn_put(s, &p, sumi_rnn_keep_slot(s), c);
+  return sumi_rnn_end(s, &p, SUMI_VECTOR(&p, "a * b", o, sumi_rnn_act_value(s, &p, 2, false, c)));
+}
+
+static sumi_status lstm_cells(struct sumi_cells *c) {
+  return sumi_rnn_cells(c, &(const struct sumi_rnn_cells){&kind, SUMI_RNN_C, -1, lstm_step_cells});
+}
+
 static sumi_status lstm_infer(struct sumi_infer *ctx) { return sumi_rnn_infer(ctx, &kind); }
 static sumi_status lstm_scratch(const struct sumi_call *c, size_t *bytes) {
   return sumi_rnn_scratch(c, &kind, bytes);
@@ -73,6 +93,10 @@ static const struct sumi_case cases[] = {
     {"g (float[2,4,3] x, float[1,8,3] w, float[1,8,2] r) => (y) <int32[2] n = {4, 1}> { y = LSTM <layout = "
      "1> (x, w, r, , n) }",
      .rtol = 1e-5, .why = "batch first, a short sequence"},
+    {"g (float[2,4,3] x, float[1,8,3] w, float[1,8,2] r, float[2,1,2] h0, float[2,1,2] c0) => (y, h, c) "
+     "{ y, h, c = LSTM <layout = 1, direction = \"reverse\", clip = 0.8, input_forget = 1, activations = "
+     "[\"HardSigmoid\", \"Softsign\", \"Affine\"], activation_alpha = [0.3, 0.9]> (x, w, r, , , h0, c0) }",
+     .rtol = 1e-5, .why = "batch first, backwards, states, other activations"},
     {NULL},
 };
 
@@ -86,6 +110,7 @@ const struct sumi_op sumi_op_lstm = {
     .infer = lstm_infer,
     .ref = lstm_ref,
     .lower = lstm_lower,
+    .cells = lstm_cells,
     .scratch = lstm_scratch,
     .cost = sumi_rnn_cost,
     .product = sumi_rnn_product,

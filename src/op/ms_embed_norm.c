@@ -7,7 +7,9 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "base/size.h"
 #include "op/ms_util.h"
+#include "op/rows_cells.h"
 
 enum { IDS, SEGMENTS, WORD, POSITION, SEGMENT, GAMMA, BETA, MASK, POSITIONS };
 
@@ -99,6 +101,85 @@ static sumi_status embed_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
+/* ---- cells: look-ups, their sum, a normalisation ------------------------------------------------------------------- */
+
+/* Where the row of a table for token (batch, t) lies: of input ids [1 or batch, length]; -1: of row t, or of row 0. */
+static sumi_status rows_cells(struct sumi_cells *c, int table, int ids, bool by_token,
+                              struct sumi_cell_view *rows) {
+  const int64_t h = c->in[table]->dim[1], length = c->in[IDS]->dim[1];
+  struct sumi_cell_lookup l = {
+      .table = sumi_cells_row_major(c, table), .rows = c->in[table]->dim[0], .row = h};
+  *rows = (struct sumi_cell_view){.operand = l.table, .step = {0, by_token ? h : 0, 1}};
+  if (l.table < 0) return SUMI_E_MEMORY;
+  if (ids < 0)
+    return l.rows < (by_token ? length : 1) ? sumi_cells_refuse(c, "tokens without a position") : SUMI_OK;
+  l.ids = sumi_cells_row_major(c, ids);
+  l.n = sumi_tensor_count(c->in[ids]);
+  const int64_t count = l.n * h;
+  l.out = sumi_cells_temp(c, c->in[table]->dtype, 1, &count);
+  if (l.ids < 0 || l.out < 0) return SUMI_E_MEMORY;
+  *rows = (struct sumi_cell_view){.operand = l.out, .step = {l.n == length ? 0 : length * h, h, 1}};
+  return sumi_cells_lookup(c, &l);
+}
+
+/* sum = the rows of the tables. */
+static sumi_status sum_cells(struct sumi_cells *c, int sum) {
+  struct sumi_cell_view rows[3];
+  const int n = sumi_cells_has(c, SEGMENT) ? 3 : 2;
+  SUMI_TRY(rows_cells(c, WORD, IDS, true, &rows[0]));
+  SUMI_TRY(rows_cells(c, POSITION, sumi_cells_has(c, POSITIONS) ? POSITIONS : -1, true, &rows[1]));
+  if (n > 2) SUMI_TRY(rows_cells(c, SEGMENT, sumi_cells_has(c, SEGMENTS) ? SEGMENTS : -1, false, &rows[2]));
+  struct sumi_vector p;
+  int v = -1;
+  sumi_vector_start(&p, c);
+  sumi_vector_over(&p, sum, 0);
+  for (int i = 0; i < n; i++) {
+    const int view = sumi_vector_view_plain(&p, rows[i].operand);
+    for (int d = 0; d < 3 && view >= 0; d++) p.view[view].step[p.loop[d]] = rows[i].step[d];
+    const int x = sumi_vector_load(&p, view);
+    v = i ? SUMI_VECTOR(&p, "a + b", v, x) : x;
+  }
+  sumi_vector_store(&p, sumi_vector_view(&p, sum), v);
+  return sumi_vector_end(&p);
+}
+
+static sumi_status mask_index_cells(struct sumi_cells *c) {
+  const struct sumi_reduction ones = {SUMI_REDUCTION_SUM, "a == 1", NULL};
+  const struct sumi_seen to = sumi_see_broadcast(c, sumi_cells_out(c, 1), 2, 0);
+  if (sumi_cells_has(c, MASK)) {
+    const struct sumi_seen mask = sumi_see(c, MASK);
+    return sumi_reduce_cells(c, &mask, 2, &ones, &to);
+  }
+  const struct sumi_cell_copy zeros = {.rank = 1,
+                                       .n = {c->out[1]->dim[0]},
+                                       .to = {.operand = to.operand, .step = {1}},
+                                       .from = {.operand = -1}};
+  return sumi_cells_copy(c, &zeros);
+}
+
+static sumi_status embed_cells(struct sumi_cells *c) {
+  const int64_t dim[] = {c->in[IDS]->dim[0], c->in[IDS]->dim[1], c->in[WORD]->dim[1]};
+  if (!c->out[0]) return sumi_cells_refuse(c, "no result");
+  if (!sumi_tensor_count(c->out[0])) return sumi_cells_refuse(c, "an empty tensor");
+  const int y = sumi_cells_row_major(c, sumi_cells_out(c, 0));
+  int sum = c->n_out > 2 && c->out[2] ? sumi_cells_row_major(c, sumi_cells_out(c, 2))
+                                      : sumi_cells_temp(c, SUMI_FLOAT32, 3, dim);
+  if (y < 0 || sum < 0) return SUMI_E_MEMORY;
+  SUMI_TRY(sum_cells(c, sum));
+  if (c->n_out > 1 && c->out[1]) SUMI_TRY(mask_index_cells(c));
+  const struct sumi_norm n = {.x = sumi_see(c, sum),
+                              .y = sumi_see(c, y),
+                              .scale = sumi_see_broadcast(c, GAMMA, 3, 2),
+                              .bias = sumi_see_broadcast(c, BETA, 3, 2),
+                              .mean = sumi_see(c, -1),
+                              .inverse = sumi_see(c, -1),
+                              .inner = 1u << 2,
+                              .centred = true,
+                              .factor = SUMI_NORM_FACTOR,
+                              .epsilon = sumi_attr_float(c->node, "epsilon", 1e-12f)};
+  return sumi_norm_cells(c, &n);
+}
+
 #define FLOAT_TYPES (SUMI_BIT(SUMI_FLOAT32) | SUMI_BIT(SUMI_FLOAT16))
 static const struct sumi_attr_spec attrs[] = {
     {"epsilon", SUMI_ATTR_FLOAT}, {"mask_index_type", SUMI_ATTR_INT}, {NULL}};
@@ -138,6 +219,7 @@ const struct sumi_op sumi_op_ms_embed_layer_normalization = {
     .out = out,
     .infer = embed_infer,
     .ref = embed_ref,
+    .cells = embed_cells,
     .scratch = embed_scratch,
     .cases = cases,
 };

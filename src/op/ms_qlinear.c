@@ -1,16 +1,18 @@
 /* QLinearAdd, QLinearMul, QLinearSigmoid, QLinearLeakyRelu, QLinearGlobalAveragePool, QLinearSoftmax, QLinearConcat
  * (com.microsoft): 8-bit tensors of real values scale * (q - zero_point), one scale and zero point a tensor; each is
  *   y = quantise(f(real values)),  quantise(r) = round_half_to_even(r / scale) + zero_point, saturated
- * A zero point that is not given is 0. Source: ONNX Runtime, docs/ContribOperators.md. In double precision: results
- * that fall between two integers may differ by one from engines that calculate in float. */
+ * A zero point that is not given is 0. Source: ONNX Runtime, docs/ContribOperators.md. quantise is float32; sums, products,
+ * means and softmax are the float32 expressions below, which the card follows, so that its bytes are the same. */
 #include <math.h>
 
+#include "base/fmath.h"
 #include "base/size.h"
 #include "op/by_item.h"
 #include "op/ms_qlinear.h"
 #include "op/ms_qlinear_cells.h"
 #include "op/qeltwise_lower.h"
 #include "op/qpool_lower.h"
+#include "op/row_sum.h"
 
 #define BYTES (SUMI_BIT(SUMI_UINT8) | SUMI_BIT(SUMI_INT8))
 #define FLOAT SUMI_BIT(SUMI_FLOAT32)
@@ -26,8 +28,15 @@ double sumi_ms_real(const struct sumi_tensor *t, int64_t i, struct sumi_ms_quant
 }
 
 void sumi_ms_quantise(const struct sumi_tensor *t, int64_t i, struct sumi_ms_quant q, double r) {
-  const double low = t->dtype == SUMI_INT8 ? -128 : 0, x = nearbyint(r / q.scale) + q.zero;
+  const double low = t->dtype == SUMI_INT8 ? -128 : 0, x = (double)rintf((float)r / (float)q.scale) + q.zero;
   sumi_set_f64(t->dtype, t->data, i, x > low ? fmin(x, low + 255) : low); /* NaN: the lowest */
+}
+
+void sumi_ms_mean(const struct sumi_tensor *t, int64_t i, struct sumi_ms_quant qx, struct sumi_ms_quant qy,
+                  int64_t sum, int64_t n) {
+  const float centred = (float)(sum - n * (int64_t)qx.zero);
+  sumi_ms_quantise(t, i, (struct sumi_ms_quant){1, qy.zero},
+                   (double)(centred * (float)(qx.scale / qy.scale / (double)n)));
 }
 
 sumi_status sumi_ms_want_single(const struct sumi_infer *ctx, int first, uint32_t data) {
@@ -53,18 +62,27 @@ static sumi_status binary_infer(struct sumi_infer *ctx) {
   return sumi_infer_broadcast(&both, 0, 0, 2, a->dtype);
 }
 
+static float centred(const struct sumi_tensor *t, int64_t i, struct sumi_ms_quant q) {
+  return (float)(sumi_get_f64(t->dtype, t->data, i) - q.zero);
+}
+
+/* A + B: a * (a_scale / c_scale) + b * (b_scale / c_scale), a and b less their zero points; A * B: a * b * (a_scale * b_scale /
+ * c_scale). */
 static sumi_status binary(const struct sumi_call *c, bool add) {
   const struct sumi_tensor *a = c->in[A], *b = c->in[SECOND], *y = c->out[0];
   const struct sumi_ms_quant qa = sumi_ms_quant_of(c, A_SCALE, A_ZERO),
                              qb = sumi_ms_quant_of(c, B_SCALE, B_ZERO),
                              qc = sumi_ms_quant_of(c, C_SCALE, C_ZERO);
+  const float ma = (float)(add ? qa.scale / qc.scale : qa.scale * qb.scale / qc.scale),
+              mb = (float)(qb.scale / qc.scale);
   int64_t sa[SUMI_MAX_RANK], sb[SUMI_MAX_RANK], i = 0;
   sumi_broadcast_strides(a, y->rank, y->dim, sa);
   sumi_broadcast_strides(b, y->rank, y->dim, sb);
   for (struct sumi_walk w = sumi_walk_start(y->rank, y->dim, sa, sb, NULL, NULL); !w.done;
        sumi_walk_next(&w)) {
-    const double x0 = sumi_ms_real(a, w.offset[0], qa), x1 = sumi_ms_real(b, w.offset[1], qb);
-    sumi_ms_quantise(y, i++, qc, add ? x0 + x1 : x0 * x1);
+    const float x0 = centred(a, w.offset[0], qa), x1 = centred(b, w.offset[1], qb);
+    sumi_ms_quantise(y, i++, (struct sumi_ms_quant){1, qc.zero},
+                     (double)(add ? x0 * ma + x1 * mb : x0 * x1 * ma));
   }
   return SUMI_OK;
 }
@@ -121,10 +139,11 @@ static sumi_status pool_ref(const struct sumi_call *c) {
   const int64_t n = last ? sumi_dims_count(x->dim, 1, x->rank - 1) : sumi_dims_count(x->dim, 2, x->rank);
   for (int64_t b = 0; b < x->dim[0]; b++)
     for (int64_t k = 0; k < channels; k++) {
-      double sum = 0;
+      int64_t sum = 0;
       for (int64_t i = 0; i < n; i++)
-        sum += sumi_ms_real(x, last ? (b * n + i) * channels + k : (b * channels + k) * n + i, qx);
-      sumi_ms_quantise(c->out[0], b * channels + k, qy, sum / (double)n);
+        sum +=
+            sumi_get_i64(x->dtype, x->data, last ? (b * n + i) * channels + k : (b * channels + k) * n + i);
+      sumi_ms_mean(c->out[0], b * channels + k, qx, qy, sum, n);
     }
   return SUMI_OK;
 }
@@ -143,6 +162,21 @@ static sumi_status softmax_infer(struct sumi_infer *ctx) {
   return unary_infer(ctx);
 }
 
+/* e = exp(x - largest x); e * (1 / sum of e). */
+static void softmax_row(const struct sumi_call *c, struct sumi_ms_quant qx, struct sumi_ms_quant qy,
+                        int64_t first, int64_t n, int64_t step) {
+  struct sumi_row_sum sum = {{0}};
+  float max = -INFINITY;
+  for (int64_t k = 0; k < n; k++) max = fmaxf(max, (float)sumi_ms_real(c->in[X], first + k * step, qx));
+  for (int64_t k = 0; k < n; k++)
+    sumi_row_sum_add(&sum, k, sumi_exp_f32((float)sumi_ms_real(c->in[X], first + k * step, qx) - max));
+  const float inverse = 1 / sumi_row_sum_total(&sum);
+  for (int64_t k = 0; k < n; k++) {
+    const float e = sumi_exp_f32((float)sumi_ms_real(c->in[X], first + k * step, qx) - max);
+    sumi_ms_quantise(c->out[0], first + k * step, qy, (double)(e * inverse));
+  }
+}
+
 static sumi_status softmax_ref(const struct sumi_call *c) {
   const struct sumi_tensor *x = c->in[X];
   const struct sumi_ms_quant qx = sumi_ms_quant_of(c, X_SCALE, X_ZERO),
@@ -156,12 +190,7 @@ static sumi_status softmax_ref(const struct sumi_call *c) {
   for (int64_t o = 0; o < outer; o++)
     for (int64_t i = 0; i < inner; i++) {
       const int64_t first = o * n * inner + i;
-      double max = -INFINITY, sum = 0;
-      for (int64_t k = 0; k < n; k++) max = fmax(max, sumi_ms_real(x, first + k * inner, qx));
-      for (int64_t k = 0; k < n; k++) sum += exp(sumi_ms_real(x, first + k * inner, qx) - max);
-      for (int64_t k = 0; k < n; k++)
-        sumi_ms_quantise(c->out[0], first + k * inner, qy,
-                         exp(sumi_ms_real(x, first + k * inner, qx) - max) / sum);
+      softmax_row(c, qx, qy, first, n, inner);
     }
   return SUMI_OK;
 }

@@ -1,5 +1,5 @@
-/* Sums, products and means in float32 (within one of the references' double precision); functions of one value as tables
- * that the references fill. */
+/* Sums, products, means and softmax as the references calculate them; functions of one value as tables that the references
+ * fill. */
 #include "op/ms_qlinear_cells.h"
 
 #include "base/size.h"
@@ -133,8 +133,8 @@ static bool read_quants(const struct sumi_cells *c, struct quants *q) {
          sumi_quant_constants(c, Y_SCALE, Y_ZERO, &q->sy, &q->zy);
 }
 
-/* The sum is exact, then one product. */
-static sumi_status mean_cells(struct sumi_cells *c, unsigned inner, const struct sumi_seen *y) {
+/* The sum is exact; then a mean is scaled, or (at_once) the sum by one product. */
+static sumi_status mean_cells(struct sumi_cells *c, unsigned inner, bool at_once, const struct sumi_seen *y) {
   struct quants q;
   if (!read_quants(c, &q)) return not_constant(c);
   const struct sumi_seen x = sumi_see(c, X), sum = sumi_seen_temp(c, SUMI_INT32, &x, inner, 0, 1);
@@ -146,7 +146,9 @@ static sumi_status mean_cells(struct sumi_cells *c, unsigned inner, const struct
   sumi_vector_start(&p, c);
   sumi_vector_over_seen(&p, &sum, 0);
   const int s = sumi_quant_centred(&p, sumi_vector_load(&p, sumi_vector_see(&p, &sum)), (int32_t)n * q.zx);
-  const int v = SUMI_VECTOR(&p, "a * b", s, sumi_vector_float(&p, (float)(q.sx / q.sy / (double)n)));
+  const int v = at_once ? SUMI_VECTOR(&p, "a * b", s, sumi_vector_float(&p, (float)(q.sx / q.sy / (double)n)))
+                        : SUMI_VECTOR(&p, "a / b * c", s, sumi_vector_float(&p, (float)n),
+                                      sumi_vector_float(&p, (float)(q.sx / q.sy)));
   sumi_vector_store(&p, sumi_vector_see(&p, y), sumi_quant_round(&p, v, sumi_vector_int(&p, q.zy)));
   return sumi_vector_end(&p);
 }
@@ -156,7 +158,7 @@ sumi_status sumi_qlinear_global_average_pool_cells(struct sumi_cells *c) {
   const bool last = sumi_attr_int(c->node, "channels_last", 0) != 0;
   if (!sumi_tensor_count(c->in[X])) return sumi_cells_refuse(c, "an empty tensor");
   const struct sumi_seen to = sumi_see(c, y);
-  return mean_cells(c, ((1u << rank) - 1) & ~(1u | 1u << (last ? rank - 1 : 1)), &to);
+  return mean_cells(c, ((1u << rank) - 1) & ~(1u | 1u << (last ? rank - 1 : 1)), true, &to);
 }
 
 sumi_status sumi_qlinear_reduce_mean_cells(struct sumi_cells *c) {
@@ -169,7 +171,7 @@ sumi_status sumi_qlinear_reduce_mean_cells(struct sumi_cells *c) {
   for (int i = 0; i < rank && !n; i++) reduced[i] = true;
   if (!sumi_tensor_count(c->in[X])) return sumi_cells_refuse(c, "an empty tensor");
   const struct sumi_seen to = sumi_see_reduced(c, reduced);
-  return mean_cells(c, sumi_seen_set(reduced, rank), &to);
+  return mean_cells(c, sumi_seen_set(reduced, rank), false, &to);
 }
 
 sumi_status sumi_qlinear_softmax_cells(struct sumi_cells *c) {

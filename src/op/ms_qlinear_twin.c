@@ -1,5 +1,5 @@
 /* QLinearAveragePool, QLinearReduceMean, QLinearWhere (com.microsoft): AveragePool, ReduceMean and Where of the real values of
- * 8-bit tensors (ms_qlinear.h), quantised again. QLinearAveragePool reads and writes [batch, ..., channels] where
+ * 8-bit tensors (ms_qlinear.h), quantised again; of a mean it is mean(x - zero) that is rounded to float32, and then scaled. QLinearAveragePool reads and writes [batch, ..., channels] where
  * channels_last is 1. Source: ONNX Runtime, docs/ContribOperators.md. */
 #include "op/ms_qlinear_cells.h"
 #include "op/ms_twin.h"
@@ -18,8 +18,8 @@
   }                                                                             \
   static sumi_status name##_ref(const struct sumi_call *c) { return sumi_quantised_ref(c, &name##_form); }
 
-FORM(first, &sumi_op_average_pool, 11, 1, {0}, 1, 3, 4)
-FORM(mean, &sumi_op_reduce_mean, 13, 1, {0}, 1, 3, 4)
+FORM(first, &sumi_op_average_pool, 11, 1, {0}, 1, 3, 4, true)
+FORM(mean, &sumi_op_reduce_mean, 13, 1, {0}, 1, 3, 4, true)
 FORM(where, &sumi_op_where, 9, 3, {0, 1, 4}, 6, 7, 8)
 
 /* ---- attributes and ports ---------------------------------------------------------------------------------------- */
@@ -88,6 +88,9 @@ static const struct sumi_case pool_cases[] = {
           "channels_last = "
           "1> (x, s, z, t)"),
      .low = -50, .high = 50, .why = "channels last; padding is real zeros"},
+    {CASE("uint8[1,4,12,12] x", "float s = {0.37}, float t = {0.0185}, uint8 z = {100}",
+          "QLinearAveragePool <kernel_shape = [2, 2], pads = [1, 0, 0, 1]> (x, s, z, t, z)"),
+     .low = 95, .high = 105, .why = "scales of which many means lie beside the middle of two bytes"},
     {NULL},
 };
 static const struct sumi_case mean_cases[] = {
@@ -97,6 +100,9 @@ static const struct sumi_case mean_cases[] = {
     {CASE("int8[2,3,4] x", "float s = {0.5}, float t = {0.25}",
           "QLinearReduceMean <axes = [0, 2], keepdims = 1> (x, s, , t)"),
      .low = -50, .high = 50, .why = "no zero points"},
+    {CASE("uint8[60,7] x", "float s = {0.37}, float t = {0.0185}, uint8 z = {100}",
+          "QLinearReduceMean <axes = [1], keepdims = 0> (x, s, z, t, z)"),
+     .low = 90, .high = 110, .why = "scales of which many means lie beside the middle of two bytes"},
     {NULL},
 };
 static const struct sumi_case where_cases[] = {

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "op/ms_rotary.h"
+#include "op/rotary_cells.h"
 
 enum { INPUT, POSITIONS, COS, SIN };
 
@@ -119,6 +120,9 @@ static const struct sumi_case cases[] = {
      " y = com.microsoft.RotaryEmbedding <rotary_embedding_dim = 4, num_heads = 2, interleaved = 1> (x, p, "
      "c, s) }",
      .rtol = 1e-6, .why = "a part of each head, heads outside"},
+    {"g (float[2,3,12] x, float[10,2] c, float[10,2] s) => (y) <int64 p = {4}> {"
+     " y = com.microsoft.RotaryEmbedding <rotary_embedding_dim = 4, num_heads = 2> (x, p, c, s) }",
+     .rtol = 1e-6, .why = "the first position is known"},
     {NULL},
 };
 
@@ -131,6 +135,7 @@ const struct sumi_op sumi_op_ms_rotary_embedding = {
     .out = out,
     .infer = rotary_infer,
     .ref = rotary_ref,
+    .cells = sumi_ms_rotary_embedding_cells,
     .scratch = rotary_scratch,
     .cases = cases,
 };

@@ -197,18 +197,21 @@ sumi_status sumi_quantised_scratch(const struct sumi_call *c, const struct sumi_
 sumi_status sumi_quantised_ref(const struct sumi_call *c, const struct sumi_quantised *form) {
   struct twin_call t;
   char *scratch = c->scratch;
+  struct sumi_ms_quant out = sumi_ms_quant_of(c, form->scale, form->zero);
+  float mul = 1;
   quantised_headers(&t, c, form);
   for (int k = 0; k < form->n_in; k++) {
     if (!(form->real >> k & 1)) continue;
     const int i = form->input[k];
-    const struct sumi_ms_quant q = sumi_ms_quant_of(c, i + 1, i + 2);
+    struct sumi_ms_quant q = sumi_ms_quant_of(c, i + 1, i + 2);
+    if (form->mean) mul = (float)(q.scale / out.scale), q.scale = out.scale = 1;
     float *x = t.in[k].data = take(&scratch, &t.in[k], SUMI_FLOAT32);
     for (int64_t j = 0; j < sumi_tensor_count(&t.in[k]); j++) x[j] = (float)sumi_ms_real(c->in[i], j, q);
   }
   const float *y = t.out.data = take(&scratch, &t.out, SUMI_FLOAT32);
   t.call.scratch = scratch;
   SUMI_TRY(form->twin->ref(&t.call));
-  const struct sumi_ms_quant q = sumi_ms_quant_of(c, form->scale, form->zero);
-  for (int64_t j = 0; j < sumi_tensor_count(&t.out); j++) sumi_ms_quantise(c->out[0], j, q, (double)y[j]);
+  for (int64_t j = 0; j < sumi_tensor_count(&t.out); j++)
+    sumi_ms_quantise(c->out[0], j, out, (double)(y[j] * mul));
   return SUMI_OK;
 }

@@ -29,6 +29,8 @@ struct sumi_quantised {
   int input[3];    /* the twin's k-th input */
   uint32_t real;   /* bit k: it is quantised */
   int scale, zero; /* of the output */
+  bool
+      mean; /* the twin takes means of one input: it sees x - zero, y = round(mean * (x's scale / scale)) + zero */
 };
 sumi_status sumi_quantised_infer(struct sumi_infer *ctx, const struct sumi_quantised *form);
 sumi_status sumi_quantised_scratch(const struct sumi_call *c, const struct sumi_quantised *form,

@@ -24,7 +24,7 @@ struct pool_cells {
       counts; /* of average: what a sum is divided by, along the output's pixels; operand -1: count */
   float count;
   bool quantised;
-  double scale; /* of quantised sums: y = round((sum - less) * scale / count) + zero */
+  double scale; /* of quantised sums: y = round((sum - less) / count * scale) + zero */
   int32_t less, zero;
 };
 
@@ -79,7 +79,7 @@ static int divide(struct sumi_vector *p, const struct pool_cells *j, int sum) {
   const int count = j->counts.operand < 0 ? sumi_vector_float(p, j->count)
                                           : sumi_vector_load(p, sumi_vector_see(p, &j->counts));
   if (!j->quantised) return SUMI_VECTOR(p, "a / b", sum, count);
-  const int v = SUMI_VECTOR(p, "a * b / c", sum, sumi_vector_float(p, (float)j->scale), count);
+  const int v = SUMI_VECTOR(p, "a / c * b", sum, sumi_vector_float(p, (float)j->scale), count);
   return sumi_quant_round(p, v, sumi_vector_int(p, j->zero));
 }
 

@@ -2,21 +2,26 @@
  * Reshape, Transpose, MatMul, Softmax and their DequantizeLinear and QuantizeLinear (files cannot name it):
  *   q [batch, queries, heads, features], k and v [batch, keys, heads, features]: reshaped to q_shape, k_shape, v_shape
  *   dot[t] = sum over f of (q[b, i, h, f] - q_zero) * (k[b, t, h, f] - k_zero)                    exact
- *   s[t]   = (float)dot[t] * (q_scale * k_scale)          where s_scale is given, quantised and dequantised
+ *   s[t]   = (float)dot[t] * (q_scale * k_scale)                                or, where s_scale is given,
+ *            (float)round(dot[t] * (q_scale * k_scale / s_scale)) * s_scale        held to bytes with s_zero
  *   s[t]   = s[t] * scale (attribute divide: s[t] / scale) + mask[b, h, i, t]
- *   p[t]   = quantise(softmax over t of s)                                                        with p_scale
- *   y[b, i, h, f] = quantise((float)(sum over t of (p[t] - p_zero) * (v[b, t, h, f] - v_zero)) * (p_scale * v_scale))
- * reshaped to y_shape. Sums are exact, the rest is float32, powers and their sum in double precision. Kernels may round a
- * quantised score, a p or a y the other way where float32 lies that near the middle of two bytes. */
+ *   e[t]   = exp(s[t] - largest s)
+ *   p[t]   = round(e[t] * (1 / (sum of e * p_scale))) + p_zero                  p_zero where no s is above -infinity
+ *   y[b, i, h, f] = round((sum over t of (p[t] - p_zero) * (v[b, t, h, f] - v_zero)) * (p_scale * v_scale / y_scale)) + y_zero
+ * reshaped to y_shape. Sums of integers are exact, everything else is float32 as it stands here, with exp of base/fmath.h and the
+ * sum of row_sum.h, so that the card gives the same y. Kernels may round a quantised score, a p or a y the other way where
+ * float32 lies that near the middle of two bytes. */
 #include "op/qattention.h"
 
 #include <inttypes.h>
 #include <math.h>
 
+#include "base/fmath.h"
 #include "base/size.h"
 #include "op/by_item.h"
 #include "op/op_util.h"
 #include "op/quant.h"
+#include "op/row_sum.h"
 
 #define BYTES (SUMI_BIT(SUMI_UINT8) | SUMI_BIT(SUMI_INT8))
 #define FLOAT SUMI_BIT(SUMI_FLOAT32)
@@ -175,14 +180,13 @@ static int64_t zero_of(const struct sumi_call *c, int i) {
   return sumi_get_i64(c->in[i]->dtype, c->in[i]->data, 0);
 }
 
-/* x quantised as inputs i and i + 1 say, less its zero point. */
-static int64_t quantised(const struct sumi_call *c, int i, float x) {
+/* round(x) held to bytes with the zero point of input i, less that zero point. */
+static int64_t held(const struct sumi_call *c, int i, float x) {
   uint8_t byte;
-  const sumi_dtype dtype = c->in[i + 1]->dtype;
-  const float zero = (float)zero_of(c, i + 1);
-  x /= scale_of(c, i);
+  const sumi_dtype dtype = c->in[i]->dtype;
+  const float zero = (float)zero_of(c, i);
   sumi_quant_store(dtype, &byte, 0, &x, &zero, 0, 1);
-  return sumi_get_i64(dtype, &byte, 0) - zero_of(c, i + 1);
+  return sumi_get_i64(dtype, &byte, 0) - zero_of(c, i);
 }
 
 /* Element f of token t of a head of input i, less the zero point. */
@@ -196,16 +200,16 @@ static int64_t element(const struct sumi_call *c, const struct sumi_qattention *
 /* The weights of one query in p, less their zero point. */
 static void weights(const struct sumi_call *c, const struct sumi_qattention *a, int64_t b, int64_t h,
                     int64_t i, float *p) {
-  const float mul = scale_of(c, SUMI_QATTENTION_Q_SCALE) * scale_of(c, SUMI_QATTENTION_K_SCALE);
+  const float s_scale = a->quantised ? scale_of(c, SUMI_QATTENTION_S_SCALE) : 1,
+              mul = scale_of(c, SUMI_QATTENTION_Q_SCALE) * scale_of(c, SUMI_QATTENTION_K_SCALE) / s_scale;
+  struct sumi_row_sum sum = {{0}};
   float max = -INFINITY;
-  double sum = 0;
   for (int64_t t = 0; t < a->keys; t++) {
     int64_t dot = 0;
     for (int64_t f = 0; f < a->features; f++)
       dot += element(c, a, Q, a->queries, b, i, h, f) * element(c, a, K, a->keys, b, t, h, f);
     float s = (float)dot * mul;
-    if (a->quantised)
-      s = (float)quantised(c, SUMI_QATTENTION_S_SCALE, s) * scale_of(c, SUMI_QATTENTION_S_SCALE);
+    if (a->quantised) s = (float)held(c, SUMI_QATTENTION_S_ZERO, s) * s_scale;
     s = a->divide ? s / a->factor : s * a->factor;
     if (a->masked)
       s += ((const float *)c->in[MASK]->data)[b * a->mask_stride[0] + h * a->mask_stride[1] +
@@ -213,19 +217,24 @@ static void weights(const struct sumi_call *c, const struct sumi_qattention *a, 
     p[t] = s;
     max = s > max ? s : max;
   }
-  for (int64_t t = 0; t < a->keys; t++) sum += exp((double)(p[t] - max));
-  for (int64_t t = 0; t < a->keys; t++)
-    p[t] = (float)quantised(c, SUMI_QATTENTION_P_SCALE, (float)(exp((double)(p[t] - max)) / sum));
+  for (int64_t t = 0; t < a->keys; t++) {
+    p[t] = max > -INFINITY ? sumi_exp_f32(p[t] - max) : 0;
+    sumi_row_sum_add(&sum, t, p[t]);
+  }
+  const float total = sumi_row_sum_total(&sum),
+              inverse = total > 0 ? 1 / (total * scale_of(c, SUMI_QATTENTION_P_SCALE)) : 0;
+  for (int64_t t = 0; t < a->keys; t++) p[t] = (float)held(c, SUMI_QATTENTION_P_ZERO, p[t] * inverse);
 }
 
 static void context(const struct sumi_call *c, const struct sumi_qattention *a, int64_t b, int64_t h,
                     int64_t i, const float *p) {
-  const float mul = scale_of(c, SUMI_QATTENTION_P_SCALE) * scale_of(c, SUMI_QATTENTION_V_SCALE);
+  const float mul = scale_of(c, SUMI_QATTENTION_P_SCALE) * scale_of(c, SUMI_QATTENTION_V_SCALE) /
+                    scale_of(c, SUMI_QATTENTION_Y_SCALE);
   const struct sumi_tensor *y = c->out[0];
   for (int64_t f = 0; f < a->features; f++) {
     int64_t sum = 0;
     for (int64_t t = 0; t < a->keys; t++) sum += (int64_t)p[t] * element(c, a, V, a->keys, b, t, h, f);
-    const int64_t q = quantised(c, SUMI_QATTENTION_Y_SCALE, (float)sum * mul);
+    const int64_t q = held(c, SUMI_QATTENTION_Y_ZERO, (float)sum * mul);
     sumi_set_i64(y->dtype, y->data, ((b * a->queries + i) * a->heads + h) * a->features + f,
                  q + zero_of(c, SUMI_QATTENTION_Y_ZERO));
   }

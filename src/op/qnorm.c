@@ -3,18 +3,17 @@
  *   v = dequantise(x) (float32 x: as it is) + c + dequantise(r), from left to right in float32; r broadcasts
  *   t = (v - mean) / sqrt(mean of squares around it + epsilon) * scale + b       centred = 0: mean is 0
  *   y = quantise(t)                                                              without y_scale: t
- * Statistics and t are in double precision, t is rounded to float32 once, as LayerNormalization's; kernels are within one step
- * of y. */
+ * Everything is float32, sums are those of row_sum.h, so that the card gives the same y; kernels are within one step of it. */
 #include "op/qnorm.h"
 #include "op/by_item.h"
 
 #include <inttypes.h>
-#include <math.h>
 
 #include "base/size.h"
 #include "op/op_util.h"
 #include "op/quant.h"
 #include "op/quant_cells.h"
+#include "op/row_sum.h"
 
 #define BYTES (SUMI_BIT(SUMI_UINT8) | SUMI_BIT(SUMI_INT8))
 #define FLOAT SUMI_BIT(SUMI_FLOAT32)
@@ -97,13 +96,15 @@ static float dequantised(const struct sumi_call *c, int i, int64_t at) {
   return (float)(sumi_get_i64(x->dtype, x->data, at) - zero) * *(const float *)c->in[i + 1]->data;
 }
 
-/* Where a row begins. */
 struct row {
-  int64_t x, r, y;
+  const struct sumi_call *c;
+  int64_t x, r, y; /* where it begins */
 };
 
 /* v of channel i. */
-static float value(const struct sumi_call *c, const struct row *row, int64_t i) {
+static float value(const void *user, int64_t i) {
+  const struct row *row = user;
+  const struct sumi_call *c = row->c;
   float v = dequantised(c, SUMI_QNORM_X, row->x + i);
   if (sumi_call_has(c, SUMI_QNORM_C)) v += ((const float *)c->in[SUMI_QNORM_C]->data)[i];
   if (sumi_call_has(c, SUMI_QNORM_R)) v += dequantised(c, SUMI_QNORM_R, row->r + i);
@@ -121,22 +122,16 @@ static void store(const struct sumi_call *c, int64_t at, float t) {
   sumi_quant_store(y->dtype, y->data, at, &t, &zero, 0, 1);
 }
 
-static void norm_row(const struct sumi_call *c, const struct row *row, int64_t n) {
+static void norm_row(const struct row *row, int64_t n) {
+  const struct sumi_call *c = row->c;
   const float *scale = c->in[SUMI_QNORM_SCALE]->data,
               *b = sumi_call_has(c, SUMI_QNORM_B) ? c->in[SUMI_QNORM_B]->data : NULL;
-  const double epsilon = (double)sumi_attr_float(c->node, "epsilon", 1e-5f);
   const bool centred = sumi_attr_int(c->node, "centred", 1) != 0;
-  double sum = 0, square = 0;
-  for (int64_t i = 0; i < n && centred; i++) sum += (double)value(c, row, i);
-  const double mean = sum / (double)n;
+  const struct sumi_row_moments m =
+      sumi_row_moments(value, row, n, centred, sumi_attr_float(c->node, "epsilon", 1e-5f));
   for (int64_t i = 0; i < n; i++) {
-    const double d = (double)value(c, row, i) - mean;
-    square += d * d;
-  }
-  const double inverse = 1 / sqrt(square / (double)n + epsilon);
-  for (int64_t i = 0; i < n; i++) {
-    const double t = ((double)value(c, row, i) - mean) * inverse * (double)scale[i];
-    store(c, row->y + i, (float)(b ? t + (double)b[i] : t));
+    const float t = (value(row, i) - m.mean) * m.inverse * scale[i];
+    store(c, row->y + i, b ? t + b[i] : t);
   }
 }
 
@@ -146,13 +141,13 @@ static sumi_status qnorm_ref(const struct sumi_call *c) {
   int64_t x_stride[SUMI_MAX_RANK], r_stride[SUMI_MAX_RANK];
   sumi_broadcast_strides(x, y->rank, y->dim, x_stride);
   sumi_broadcast_strides(sumi_call_has(c, SUMI_QNORM_R) ? c->in[SUMI_QNORM_R] : x, y->rank, y->dim, r_stride);
-  struct row row = {.y = 0};
+  struct row row = {.c = c};
   if (!n) return SUMI_OK;
   for (struct sumi_walk w = sumi_walk_start(y->rank - 1, y->dim, x_stride, r_stride, NULL, NULL); !w.done;
        sumi_walk_next(&w), row.y += n) {
     row.x = w.offset[0];
     row.r = w.offset[1];
-    norm_row(c, &row, n);
+    norm_row(&row, n);
   }
   return SUMI_OK;
 }

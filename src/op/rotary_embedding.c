@@ -8,6 +8,7 @@
 
 #include "base/size.h"
 #include "op/op_util.h"
+#include "op/rotary_cells.h"
 
 struct rotary {
   int64_t batch, heads, seq, size, pairs;
@@ -150,5 +151,6 @@ const struct sumi_op sumi_op_rotary_embedding = {
     .out = out,
     .infer = rotary_infer,
     .ref = rotary_ref,
+    .cells = sumi_rotary_embedding_cells,
     .cases = cases,
 };

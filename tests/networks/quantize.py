@@ -1,5 +1,5 @@
-"""sumi quantize on small networks: Sumi and ONNX Runtime run what it writes alike and near the float network, zeros of
-weights stay, and what cannot be quantised is refused in a sentence."""
+"""sumi quantize on small networks: Sumi and ONNX Runtime run what it writes alike and near the float network, the simulated
+card exactly as the references do, zeros of weights stay, and what cannot be quantised is refused in a sentence."""
 
 import json
 import pathlib
@@ -105,10 +105,10 @@ def run_ort(path, x):
     return ort.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"x": x})[0]
 
 
-def run_sumi(path, x, folder):
+def run_sumi(path, x, folder, device="cpu"):
     np.save(f"{folder}/x.npy", x)
-    subprocess.run([oracle.sumi_program(), "run", path, "-i", f"x={folder}/x.npy", "-o", folder], check=True,
-                   stdout=subprocess.DEVNULL)  # fmt: skip
+    subprocess.run([oracle.sumi_program(), "run", path, "-i", f"x={folder}/x.npy", "-o", folder, "-d", device],
+                   check=True, stdout=subprocess.DEVNULL)  # fmt: skip
     return np.load(f"{folder}/y.npy")
 
 
@@ -135,6 +135,8 @@ def check_model(name, source, arrays, x, data, folder, *options):
     # a histogram of so few samples has gaps, and what ends in one is cut too early by its entropy
     expect(max(noise) < (6e-2 if "entropy" in options else 1 if name == "uneven" else 5e-3), f"{what}: the noise is {noise}")
     expect(apart < 2e-2, f"{what}: the engines are {apart} apart")
+    card = [run_sumi(target, x, folder, device) for device in ("antoum", "ref-machine")]
+    expect(np.array_equal(*card), f"{what}: the card differs from the references in {(card[0] != card[1]).sum()} values")
     report["noise"] = float(noise[0])
     return written, report
 

@@ -184,8 +184,36 @@ static void programs(void **state) {
   antoum_rig_close(&r);
 }
 
+/* Pieces of the image that hold the same are one. */
+static void shared_pieces(void **state) {
+  (void)state;
+  enum { PIECES = 5, PIECE = 200 };
+  static const uint8_t what[PIECES] = {1, 2, 1, 3, 2};
+  static struct antoum_rig r;
+  uint64_t at[PIECES];
+  uint8_t *p;
+  assert_true(antoum_rig_open(&r, 1, NULL, NULL));
+  for (int i = 0; i < PIECES; i++) {
+    assert_int_equal(antoum_image(&r.w, PIECE, &p, &at[i]), SUMI_OK);
+    for (int k = 0; k < PIECE; k++) assert_int_equal(p[k], 0);
+    memset(p, what[i], PIECE);
+    antoum_image_share(&r.w, PIECE, &at[i]);
+  }
+  for (int i = 0; i < PIECES; i++)
+    for (int k = 0; k < PIECE; k++) assert_int_equal(r.w.image[at[i] + (uint64_t)k], what[i]);
+  assert_int_equal(at[2], at[0]);
+  assert_int_equal(at[4], at[1]);
+  assert_true(r.w.image_bytes < 4 * PIECE);
+  assert_int_equal(antoum_image(&r.w, PIECE / 2, &p, &at[1]), SUMI_OK);
+  memset(p, 1, PIECE / 2);
+  antoum_image_share(&r.w, PIECE / 2, &at[1]); /* shorter: another piece */
+  assert_true(at[1] >= at[3] + PIECE);
+  antoum_rig_close(&r);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(one_core), cmocka_unit_test(four_cores),
-                                     cmocka_unit_test(programs), cmocka_unit_test(tokens)};
+                                     cmocka_unit_test(programs), cmocka_unit_test(tokens),
+                                     cmocka_unit_test(shared_pieces)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -313,6 +313,7 @@ static sumi_status close_load(struct packer *k) {
   memcpy(image, k->rows, k->n_rows);
   memcpy(image + channel_at, k->channel, k->n_channel * CHANNEL_BYTES);
   if (v->table) memcpy(image + load.table_at, v->table, TABLE_BYTES);
+  antoum_image_share(k->p->job->w, load.bytes, &load.image_at);
   for (size_t u = k->first_unit; u < out->n_units; u++) out->unit[u].param_at += channel_at;
   void *array = out->load;
   if (!sumi_grow(k->a, &array, &out->cap_loads, out->n_loads + 1, sizeof load)) return memory(k);
@@ -503,9 +504,21 @@ static sumi_status set_limit(struct packer *k) {
   return SUMI_OK;
 }
 
+/* Bytes that all weights and parameters take at most: a load is never larger. */
+static uint32_t most_bytes(const struct packer *k) {
+  const struct product *p = k->p;
+  int64_t row = 0, blocks = p->v.outputs, bytes;
+  bool fits = !p->weights || (sumi_i64_mul(k->taps, k->banks * SUMI_CARD_BANK * (int64_t)p->elem, &row));
+  for (int d = 0; d < SUMI_CELL_OUTER && fits; d++)
+    fits = !p->own[d] || sumi_i64_mul(blocks, p->v.outer[d], &blocks);
+  fits = fits && row < UINT32_MAX && sumi_i64_mul(blocks, row + CHANNEL_BYTES + 16, &bytes);
+  return fits && bytes < k->limit ? (uint32_t)bytes + 64 + TABLE_BYTES : k->limit;
+}
+
 static sumi_status make_room(struct packer *k) {
   const size_t outputs = (size_t)SUMI_MIN(k->outputs, k->p->v.outputs);
   size_t row, banks;
+  k->limit = SUMI_MIN(k->limit, most_bytes(k));
   if (!sumi_size_mul((size_t)k->taps, (size_t)k->p->v.channels * k->p->elem, &row) ||
       !sumi_size_mul(row, outputs, &k->dense_bytes) ||
       !sumi_size_mul((size_t)k->taps, (size_t)k->banks, &banks) ||

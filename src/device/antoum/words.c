@@ -241,6 +241,22 @@ sumi_status antoum_image(struct antoum_words *w, size_t bytes, uint8_t **p, uint
   return SUMI_OK;
 }
 
+void antoum_image_share(struct antoum_words *w, size_t bytes, uint64_t *at) {
+  for (size_t i = 0; i < SUMI_COUNT(w->shared); i++) {
+    const uint64_t other = w->shared[i].at;
+    if (w->shared[i].bytes != bytes || other + bytes > *at ||
+        memcmp(w->image + other, w->image + *at, bytes) != 0)
+      continue;
+    memset(w->image + *at, 0, bytes);
+    w->image_bytes = *at;
+    *at = other;
+    return;
+  }
+  const unsigned next = w->n_shared++ % SUMI_COUNT(w->shared);
+  w->shared[next].at = *at;
+  w->shared[next].bytes = bytes;
+}
+
 sumi_status antoum_program(struct antoum_words *w, const struct sumi_card_vop *op, int n, uint16_t *at) {
   for (int i = 0; i < w->n_program; i++)
     if (w->program[i].n == n && !memcmp(w->vpu + w->program[i].at, op, (size_t)n * sizeof *op)) {

@@ -75,6 +75,11 @@ struct antoum_words {
   /* Bytes behind ANTOUM_BASE_CODE: weights, channel parameters, tables. */
   uint8_t *image;
   size_t image_bytes, cap_image;
+  struct {
+    uint64_t at;
+    size_t bytes;
+  } shared[64]; /* the last pieces that antoum_image_share has seen; a ring */
+  unsigned n_shared;
   /* Free for cells while they are compiled; what is longer than half of weights is cut. Bytes [lo, hi) of SRAM. */
   struct {
     uint32_t lo, hi;
@@ -114,6 +119,10 @@ sumi_status antoum_emit(struct antoum_words *w, const union sumi_card_word *word
 
 /* Zeroed room for bytes in the image, aligned as words are; *at is their place behind ANTOUM_BASE_CODE. The pointer holds until the next call. */
 sumi_status antoum_image(struct antoum_words *w, size_t bytes, uint8_t **p, uint64_t *at);
+
+/* The piece of `bytes` at *at, the last one that antoum_image gave, will not change any more: where one of the last that were so
+ * declared holds the same, it is taken back and *at is that one's. */
+void antoum_image_share(struct antoum_words *w, size_t bytes, uint64_t *at);
 
 /* Contiguous bytes of the image into SRAM of every core, one read of DRAM for all. */
 sumi_status antoum_load_shared(struct antoum_words *w, uint64_t image_at, uint32_t sram, uint32_t bytes);
