@@ -139,11 +139,25 @@ static bool all_there(const struct sumi_sim *sim, const struct sumi_card_sync *s
   return true;
 }
 
+/* Whether rows of two spans cannot meet: modulo the distances of both they are apart. */
+static bool between(const struct sim_span *x, const struct sim_span *y) {
+  int64_t g = x->period, r = y->period;
+  if (!g || !r) return false;
+  while (r) {
+    const int64_t t = g % r;
+    g = r;
+    r = t;
+  }
+  const int64_t from_x = ((y->lo - x->lo) % g + g) % g; /* x's rows begin at 0 */
+  return x->width <= from_x && from_x + y->width <= g;
+}
+
 static bool overlap(const struct sim_job *a, const struct sim_job *b) {
   for (int i = 0; i < a->n_spans; i++)
     for (int j = 0; j < b->n_spans; j++) {
       const struct sim_span *x = &a->span[i], *y = &b->span[j];
-      if (x->core == y->core && x->acc == y->acc && (x->write || y->write) && x->lo < y->hi && y->lo < x->hi)
+      if (x->core == y->core && x->acc == y->acc && (x->write || y->write) && x->lo < y->hi &&
+          y->lo < x->hi && !between(x, y))
         return true;
     }
   return false;

@@ -1,4 +1,5 @@
 /* Memories: DRAM in pages that come to life when written, host memory that is mapped, and walks over SRAM. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "sim/sim_int.h"
@@ -60,6 +61,30 @@ static bool bounds(const struct sim_walk *w, int64_t *lo, int64_t *hi) {
   return true;
 }
 
+/* Rows of neighbours at equal distances, where all longer steps are whole numbers of those; else period is 0. */
+static void find_period(const struct sim_walk *w, struct sim_span *s) {
+  int64_t width = w->elem, period = 0;
+  unsigned left = 0;
+  for (int d = 0; d < w->n_dims; d++) left |= w->n[d] > 1 && w->step[d] ? 1u << d : 0;
+  while (left) {
+    int next = -1;
+    for (unsigned m = left; m; m &= m - 1) {
+      const int d = __builtin_ctz(m);
+      if (next < 0 || llabs(w->step[d]) < llabs(w->step[next])) next = d;
+    }
+    const int64_t step = llabs(w->step[next]);
+    left &= ~(1u << next);
+    if (!period && step <= width)
+      width += ((int64_t)w->n[next] - 1) * step;
+    else if (!period)
+      period = step;
+    else if (step % period)
+      return;
+  }
+  s->period = period;
+  s->width = width;
+}
+
 bool sim_walk_check(struct sumi_sim *sim, struct sim_job *job, const struct sim_walk *w, uint32_t align,
                     bool acc, bool write, uint8_t **base, int *owner, struct sim_failure *f) {
   const uint32_t whose = w->at >> 28, byte = w->at & 0x0fffffff;
@@ -76,8 +101,11 @@ bool sim_walk_check(struct sumi_sim *sim, struct sim_job *job, const struct sim_
     if (in_acc) SIM_REFUSE(f, ACC, w->at, 0);
     SIM_REFUSE(f, SRAM, w->at, 0);
   }
-  if (job->n_spans < SIM_SPANS)
-    job->span[job->n_spans++] = (struct sim_span){(uint8_t)core, in_acc, write, byte + lo, byte + hi};
+  if (job->n_spans < SIM_SPANS) {
+    struct sim_span *span = &job->span[job->n_spans++];
+    *span = (struct sim_span){(uint8_t)core, in_acc, write, byte + lo, byte + hi, 0, 0};
+    find_period(w, span);
+  }
   uint8_t **memory = in_acc ? &sim->core[core].acc : &sim->core[core].sram;
   if (!*memory && !sim->options.timing_only && !(*memory = sumi_alloc(sim->a, (size_t)size))) {
     if (in_acc) SIM_REFUSE(f, ACC, w->at, UINT64_MAX); /* the host has no memory for it */

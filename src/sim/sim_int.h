@@ -28,11 +28,12 @@ enum {
   SIM_SCALE = 16              /* fraction bits of work and capacity */
 };
 
-/* Bytes [lo, hi) of one core's SRAM (acc: accumulators) that a word touches. */
+/* Bytes [lo, hi) of one core's SRAM (acc: accumulators) that a word touches; of these, where period is not 0, `width` from
+ * lo + i * period on, for all i. */
 struct sim_span {
   uint8_t core;
   bool acc, write;
-  int64_t lo, hi;
+  int64_t lo, hi, period, width;
 };
 
 /* What is going on somewhere: a word, a copy, a fetch. Alone it takes `alone` cycles; beside others it slows down. */

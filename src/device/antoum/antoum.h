@@ -53,9 +53,10 @@ struct antoum_segment {
   bool *alias;              /* [n_node] a view: its output is its input's memory */
   size_t n_node;
   const struct sumi_info *info; /* [n_value] of what one core takes */
-  const bool *carries;          /* [n_value]; NULL: the batch stays whole, and one core does it */
+  const bool *carries;          /* [n_value]; NULL: the batch stays whole */
   int64_t items, each;          /* of the batch; of a core in one run */
   int cores;
+  bool split; /* all cores work on the same item */
   size_t runs;
   struct antoum_local *local;
   size_t n_local;

@@ -57,10 +57,18 @@ static sumi_status place_constant(struct compiler *c, const struct sumi_cells *c
 /* Bytes between DRAM and SRAM in pieces that a word can move. */
 static sumi_status move_port(struct compiler *c, enum sumi_card_opcode opcode, enum antoum_base base,
                              const struct antoum_port *p, uint64_t sram) {
-  for (size_t done = 0; done < p->bytes; done += SUMI_CARD_MOST_BYTES)
-    SUMI_TRY(antoum_move(&c->w, opcode, base, p->at + done, p->core_step, (uint32_t)(sram + done),
-                         (uint32_t)SUMI_MIN(p->bytes - done, (size_t)SUMI_CARD_MOST_BYTES)));
-  return SUMI_OK;
+  sumi_status status = SUMI_OK;
+  const bool load = opcode == SUMI_CARD_OP_LOAD;
+  if (c->w.split && !load) c->w.only = 0; /* all have it */
+  for (size_t done = 0; done < p->bytes && status == SUMI_OK; done += SUMI_CARD_MOST_BYTES) {
+    const uint32_t part = (uint32_t)SUMI_MIN(p->bytes - done, (size_t)SUMI_CARD_MOST_BYTES);
+    if (c->w.split && load)
+      status = antoum_load_shared(&c->w, base, p->at + done, (uint32_t)(sram + done), part);
+    else
+      status = antoum_move(&c->w, opcode, base, p->at + done, p->core_step, (uint32_t)(sram + done), part);
+  }
+  c->w.only = -1;
+  return status;
 }
 
 static sumi_status load_inputs(struct compiler *c, size_t k) {
@@ -196,6 +204,7 @@ sumi_status antoum_compile_segment(const struct sumi_device_stage *s, struct ant
   g->facts = SUMI_NEW_ARRAY(s->arena, g->n_node, struct antoum_facts);
   if (!c.loaded || !g->facts) SUMI_FAIL_MEMORY(s->err);
   antoum_words_init(&c.w, &s->card->profile, g->cores, s->allocator, s->err);
+  c.w.split = g->split;
   c.w.weights.lo = areas.values;
   c.w.weights.hi = c.w.scratch.lo = areas.weights;
   c.w.scratch.hi = areas.scratch;

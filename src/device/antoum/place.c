@@ -444,19 +444,29 @@ static bool set_part(const struct sumi_device_stage *s, struct antoum_segment *g
   return s->items > 1 && s->part(s->self, each, &g->info, &g->carries);
 }
 
+/* The whole batch as one item: of all cores where every core's SRAM holds all values, else of one. */
+static sumi_status place_whole(const struct sumi_device_stage *s, struct antoum_segment *g,
+                               struct antoum_refused *refused) {
+  const int cores = (int)SUMI_CARD_VALUE(&s->card->profile, cores);
+  bool fits = false;
+  g->items = 1;
+  g->runs = 1;
+  g->info = s->info;
+  g->carries = NULL;
+  g->cores = 1;
+  SUMI_TRY(try_each(s, g, 1, true, &fits, refused));
+  g->split = cores > 1 && !refused->n;
+  for (size_t i = 0; i < g->n_local; i++) g->split = g->split && !g->local[i].dram;
+  if (g->split) g->cores = cores;
+  return SUMI_OK;
+}
+
 sumi_status antoum_place_segment(const struct sumi_device_stage *s, struct antoum_segment *g,
                                  struct antoum_refused *refused) {
   const int64_t cores = SUMI_CARD_VALUE(&s->card->profile, cores);
   bool fits = false;
   g->items = s->items;
-  if (!set_part(s, g, 1)) {
-    g->items = 1;
-    g->cores = 1;
-    g->runs = 1;
-    g->info = s->info;
-    g->carries = NULL;
-    return try_each(s, g, 1, true, &fits, refused);
-  }
+  if (!set_part(s, g, 1)) return place_whole(s, g, refused);
   g->cores = (int)SUMI_MIN(cores, g->items);
   const int64_t share = (g->items + g->cores - 1) / g->cores;
   for (int64_t runs = 1; !fits && !refused->n; runs++) {

@@ -88,7 +88,7 @@ static void add_word(struct antoum_rig *r, struct model *m, struct sumi_random *
       break;
     case 4: {
       const struct span part = random_span(random, IMAGE);
-      assert_int_equal(antoum_load_shared(&r->w, part.at, b.at, part.bytes), SUMI_OK);
+      assert_int_equal(antoum_load_shared(&r->w, ANTOUM_BASE_CODE, part.at, b.at, part.bytes), SUMI_OK);
       for (int c = 0; c < CORES; c++) memcpy(m->sram[c] + b.at, r->w.image + part.at, part.bytes);
       break;
     }
