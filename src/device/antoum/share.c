@@ -17,25 +17,34 @@ void antoum_share_turn(struct antoum_words *w) { w->only = w->last_core = (w->la
 
 void antoum_share_all(struct antoum_words *w) { w->only = -1; }
 
-static sumi_status close_all(struct antoum_words *w) {
-  const int n = w->n_open;
-  w->n_open = 0;
-  return antoum_sync(w, w->open, n);
+static bool touches(const struct antoum_touch *touch, int n_touch, const struct antoum_touch *open) {
+  for (int i = 0; i < n_touch; i++)
+    if (touch[i].space == ANTOUM_SRAM && touch[i].lo < open->hi && open->lo < touch[i].hi) return true;
+  return false;
+}
+
+sumi_status antoum_share_settle(struct antoum_words *w, const struct antoum_touch *touch, int n_touch) {
+  struct antoum_touch met[ANTOUM_MOST_OPEN];
+  int n_met = 0, n = 0;
+  for (int k = 0; k < w->n_open; k++) {
+    if (touches(touch, n_touch, &w->open[k]))
+      met[n_met++] = w->open[k];
+    else
+      w->open[n++] = w->open[k];
+  }
+  w->n_open = n;
+  return n_met ? antoum_sync(w, met, n_met) : SUMI_OK;
+}
+
+sumi_status antoum_share_open(struct antoum_words *w, const struct antoum_touch *touch) {
+  if (w->n_open == ANTOUM_MOST_OPEN) SUMI_TRY(antoum_share_settle(w, &w->open[0], 1));
+  w->open[w->n_open++] = *touch;
+  return SUMI_OK;
 }
 
 sumi_status antoum_share_end(struct antoum_words *w) {
   antoum_share_all(w);
-  if (w->n_open == ANTOUM_MOST_TOUCHES) SUMI_TRY(close_all(w));
-  w->open[w->n_open++] = (struct antoum_touch){ANTOUM_SRAM, true, w->sharing_lo, w->sharing_hi};
-  return SUMI_OK;
-}
-
-sumi_status antoum_share_settle(struct antoum_words *w, const struct antoum_touch *touch, int n_touch) {
-  for (int i = 0; i < n_touch; i++)
-    for (int k = 0; k < w->n_open; k++)
-      if (touch[i].space == ANTOUM_SRAM && touch[i].lo < w->open[k].hi && w->open[k].lo < touch[i].hi)
-        return close_all(w);
-  return SUMI_OK;
+  return antoum_share_open(w, &(struct antoum_touch){ANTOUM_SRAM, true, w->sharing_lo, w->sharing_hi});
 }
 
 /* ---- copies ------------------------------------------------------------------------------------------------------ */

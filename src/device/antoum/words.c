@@ -247,7 +247,7 @@ sumi_status antoum_load_shared(struct antoum_words *w, enum antoum_base base, ui
   if (w->n_open) SUMI_TRY(antoum_share_settle(w, &touch, 1));
   SUMI_TRY(antoum_sync(w, &touch, 1)); /* nobody needs what lay there */
   SUMI_TRY(append(w, &word, &touch, 1, 0, 1));
-  return antoum_sync(w, &touch, 1); /* it is there */
+  return antoum_share_open(w, &touch); /* it is there before somebody needs it */
 }
 
 size_t antoum_core_words(const struct antoum_words *w, int core, union sumi_card_word *to) {

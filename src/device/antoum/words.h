@@ -39,7 +39,7 @@ enum antoum_base {
   ANTOUM_BASE_SPILL /* values that do not fit into SRAM */
 };
 
-enum { ANTOUM_MOST_TOUCHES = 8, ANTOUM_MOST_CORES = 14 };
+enum { ANTOUM_MOST_TOUCHES = 8, ANTOUM_MOST_CORES = 14, ANTOUM_MOST_OPEN = 32 };
 
 /* Kinds of cores: those of one kind have the same words. Broadcast: the first core, and the others, who lack some words; split:
  * every core. */
@@ -119,8 +119,8 @@ struct antoum_words {
     uint16_t at, n;
   } program[SUMI_CARD_VPU_OPS / 2];
   int n_program;
-  /* private to share.c: what cores have made for each other, and nobody has waited for */
-  struct antoum_touch open[ANTOUM_MOST_TOUCHES];
+  /* private to share.c: what cores have made or loaded for each other, and have not met about since */
+  struct antoum_touch open[ANTOUM_MOST_OPEN];
   int n_open, last_core;
   uint64_t sharing_lo, sharing_hi;
   struct sumi_err *err;
@@ -151,7 +151,7 @@ sumi_status antoum_move(struct antoum_words *w, enum sumi_card_opcode load_or_st
 /* The VPU program op[n], n <= 256, in program memory; *at is its first operation. Loaded unless it is there. */
 sumi_status antoum_program(struct antoum_words *w, const struct sumi_card_vop *op, int n, uint16_t *at);
 
-/* ---- share.c: split */
+/* ---- share.c */
 
 /* The words up to antoum_share_end make bytes [lo, hi) of SRAM, and read none of them, in pieces: antoum_share_turn, the words of a piece,
  * antoum_share_copy of all that they made. What all cores shall do meanwhile is between antoum_share_all and the next turn. */
@@ -171,6 +171,8 @@ sumi_status antoum_share_copy(struct antoum_words *w, const struct antoum_share 
 double antoum_share_cycles(const struct antoum_words *w, const struct antoum_share *share);
 /* Cycles that sharing costs beside: both SYNCs. */
 double antoum_share_sync_cycles(const struct antoum_words *w);
+/* The cores meet before the next word that touches these bytes. */
+sumi_status antoum_share_open(struct antoum_words *w, const struct antoum_touch *touch);
 /* For antoum_emit: before a word that touches what cores have made for each other, they wait for each other. */
 sumi_status antoum_share_settle(struct antoum_words *w, const struct antoum_touch *touch, int n_touch);
 
