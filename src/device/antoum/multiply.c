@@ -9,7 +9,7 @@
 
 #include "device/antoum/product_int.h"
 
-enum { TILE_IMAGES, TILE_ROWS, TILE_COLS, TILE_OUTPUTS, TILE_SIDES, CANDIDATES = 24 };
+enum { TILE_IMAGES, TILE_ROWS, TILE_COLS, TILE_OUTPUTS, TILE_SIDES, CANDIDATES = 24, AHEAD = 16 };
 
 struct tile {
   int64_t n[TILE_SIDES];
@@ -162,15 +162,21 @@ static sumi_status bring(struct writer *r, struct load *l) {
   return antoum_load_shared(w, ANTOUM_BASE_CODE, l->image_at, l->sram, l->bytes);
 }
 
-/* Load i is in SRAM from here on, and the one behind it on its way where there is room for both. */
+/* Load i is in SRAM from here on, and those behind it on their way as far as there is room for all of them. */
 static sumi_status need_load(struct writer *r, uint32_t i) {
   struct packed *packed = r->packed;
-  struct load *l = &packed->load[i];
-  if (!l->resident) SUMI_TRY(bring(r, l));
-  if (i + 1u == packed->n_loads && !r->more) return SUMI_OK;
-  struct load *next = &packed->load[(i + 1u) % packed->n_loads];
-  if (next->resident || overlap(l, next_place(r->p->job->w, next->bytes), next->bytes)) return SUMI_OK;
-  return bring(r, next);
+  const struct antoum_words *w = r->p->job->w;
+  if (!packed->load[i].resident) SUMI_TRY(bring(r, &packed->load[i]));
+  for (uint32_t ahead = 1; ahead <= (w->split ? AHEAD : 1) && ahead < packed->n_loads; ahead++) {
+    if (i + ahead >= packed->n_loads && !r->more) return SUMI_OK;
+    struct load *next = &packed->load[(i + ahead) % packed->n_loads];
+    if (next->resident) continue;
+    for (uint32_t k = 0; k < ahead; k++)
+      if (overlap(&packed->load[(i + k) % packed->n_loads], next_place(w, next->bytes), next->bytes))
+        return SUMI_OK;
+    SUMI_TRY(bring(r, next));
+  }
+  return SUMI_OK;
 }
 
 /* ---- words ---------------------------------------------------------------------------------------------------------------------- */
@@ -493,6 +499,7 @@ sumi_status product_multiply(const struct product *p, const struct box *box, str
   struct choice c = {.outputs = 0};
   r.half = (uint32_t)(SUMI_CARD_VALUE(p->job->w->profile, acc_bytes) / 8 * 4);
   SUMI_TRY(find_shared(&r));
+  if (p->job->w->split && packed->n_loads) SUMI_TRY(need_load(&r, 0)); /* before the cores meet about x */
   if (r.shared) SUMI_TRY(begin_sharing(&r));
   for (size_t i = 0; i < packed->n_units; i++) {
     if (!in_box(&r, &packed->unit[i])) continue;
