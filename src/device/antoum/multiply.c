@@ -469,7 +469,7 @@ static sumi_status weigh(struct writer *r, bool shared, double *cycles) {
 /* Whether the cores share the box: what they make lies in SRAM, apart from what they read, and the exchange is worth it. */
 static sumi_status find_shared(struct writer *r) {
   const struct product *p = r->p;
-  const struct antoum_words *w = p->job->w;
+  struct antoum_words *w = p->job->w;
   const int y = p->v.y.operand;
   double alone, shared;
   r->shared = false;
@@ -478,7 +478,7 @@ static sumi_status find_shared(struct writer *r) {
     return SUMI_OK;
   SUMI_TRY(weigh(r, false, &alone));
   SUMI_TRY(weigh(r, true, &shared));
-  r->shared = shared + antoum_share_sync_cycles(w) < alone;
+  r->shared = antoum_share_worth(w, alone, shared);
   return SUMI_OK;
 }
 

@@ -89,11 +89,16 @@ double antoum_share_cycles(const struct antoum_words *w, const struct antoum_sha
   const double links =
       2.0 * (double)SUMI_CARD_VALUE(w->profile, cores) * (double)SUMI_CARD_VALUE(w->profile, ring_bytes);
   const double copy = (w->cores - 1) * rows * (double)((run + wide - 1) / wide);
-  return SUMI_MAX(copy, rows * (double)run * way * w->cores / links);
+  const double start = (w->cores - 1) * (double)SUMI_CARD_VALUE(w->profile, reshape_latency) +
+                       way * (double)SUMI_CARD_VALUE(w->profile, ring_latency);
+  return start + SUMI_MAX(copy, rows * (double)run * way * w->cores / links);
 }
 
-double antoum_share_sync_cycles(const struct antoum_words *w) {
-  return 2.0 * (double)SUMI_CARD_VALUE(w->profile, ring_latency) * w->cores;
+bool antoum_share_worth(struct antoum_words *w, double alone, double shared) {
+  shared += 2.0 * (double)SUMI_CARD_VALUE(w->profile, ring_latency) * w->cores;
+  w->alone += alone;
+  w->taken += SUMI_MIN(alone, shared);
+  return shared < alone;
 }
 
 sumi_status antoum_share_copy(struct antoum_words *w, const struct antoum_share *share) {

@@ -313,7 +313,7 @@ static const struct antoum_view *written(const struct antoum_nest *t) {
 /* Cuts the loop that gives every core most, into a piece for each; false where all cores had better do all. */
 static bool cut_for_cores(const struct antoum_cell_job *job, const struct vector *v,
                           const struct antoum_nest *t, const int64_t *block, int64_t *piece) {
-  const struct antoum_words *w = job->w;
+  struct antoum_words *w = job->w;
   const struct antoum_view *y;
   int cut = -1;
   double alone = v->cost / (double)SUMI_CARD_VALUE(w->profile, vpu_lanes);
@@ -334,7 +334,7 @@ static bool cut_for_cores(const struct antoum_cell_job *job, const struct vector
   const double words = (double)antoum_boxes_count(t->rank, t->n, piece);
   const double each = alone / words + (double)SUMI_CARD_VALUE(w->profile, vpu_latency);
   const double turns = (double)(((int64_t)words + w->cores - 1) / w->cores);
-  return turns * (each + antoum_share_cycles(w, &share)) + antoum_share_sync_cycles(w) < alone;
+  return antoum_share_worth(w, alone, turns * (each + antoum_share_cycles(w, &share)));
 }
 
 static sumi_status begin_sharing(const struct antoum_cell_job *job, const struct antoum_nest *t) {

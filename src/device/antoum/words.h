@@ -123,6 +123,7 @@ struct antoum_words {
   struct antoum_touch open[ANTOUM_MOST_OPEN];
   int n_open, last_core;
   uint64_t sharing_lo, sharing_hi;
+  double alone, taken; /* expected cycles of cells that can be shared: by one core; as they are done */
   struct sumi_err *err;
 };
 
@@ -169,8 +170,8 @@ struct antoum_share {
 sumi_status antoum_share_copy(struct antoum_words *w, const struct antoum_share *share);
 /* Cycles of the slower of ring and copying engine until all cores have every core's such part. */
 double antoum_share_cycles(const struct antoum_words *w, const struct antoum_share *share);
-/* Cycles that sharing costs beside: both SYNCs. */
-double antoum_share_sync_cycles(const struct antoum_words *w);
+/* Whether so many cycles until all cores have what one of them has after `alone` are less, with both SYNCs. Adds up both. */
+bool antoum_share_worth(struct antoum_words *w, double alone, double shared);
 /* The cores meet before the next word that touches these bytes. */
 sumi_status antoum_share_open(struct antoum_words *w, const struct antoum_touch *touch);
 /* For antoum_emit: before a word that touches what cores have made for each other, they wait for each other. */
