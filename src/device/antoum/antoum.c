@@ -28,8 +28,11 @@ static sumi_status compile_all(const struct sumi_device_stage *s, struct antoum_
   *refused = 0;
   for (size_t i = 0; i < code->n_segment; i++) {
     struct antoum_refused r = {.card = card, .why = code->why};
-    SUMI_TRY(antoum_place_segment(s, &code->segment[i], &r));
-    if (!r.n) SUMI_TRY(antoum_compile_segment(s, &code->segment[i], &r));
+    bool worth = false;
+    for (int turn = 0; turn < 2 && !worth && !r.n; turn++) {
+      SUMI_TRY(antoum_place_segment(s, &code->segment[i], turn == 0, &r));
+      if (!r.n) SUMI_TRY(antoum_compile_segment(s, &code->segment[i], &r, &worth));
+    }
     *refused += r.n;
   }
   for (size_t i = 0; i < code->n_segment && !*refused; i++)

@@ -197,13 +197,14 @@ void antoum_release_segment(struct sumi_card *card, struct antoum_segment *g) {
   g->code_at = g->in_at[0] = g->in_at[1] = g->out_at[0] = g->out_at[1] = g->spill_at = 0;
 }
 
-/* Whether several cores are worth their meetings; a meeting also ends what one core's engines do side by side for two nodes, which
- * no cell's cycles tell. */
-static bool is_worth(const struct antoum_words *w) { return w->taken < 0.9 * w->alone; }
+/* Whether several cores on one item are worth their meetings, where one core or as many as there are items would do; a meeting also
+ * ends what one core's engines do side by side for two nodes, which no cell's cycles tell. */
+static bool is_worth(const struct antoum_segment *g, const struct antoum_words *w) {
+  return w->taken * (double)SUMI_MIN(g->items, g->cores) < 0.9 * w->alone;
+}
 
-/* The words for g->cores cores; *good: they are taken. */
-static sumi_status try_cores(const struct sumi_device_stage *s, struct antoum_segment *g,
-                             struct antoum_refused *refused, bool *good) {
+sumi_status antoum_compile_segment(const struct sumi_device_stage *s, struct antoum_segment *g,
+                                   struct antoum_refused *refused, bool *worth) {
   struct compiler c = {.s = s, .g = g, .loaded = SUMI_NEW_ARRAY(s->arena, g->n_in, bool)};
   const struct antoum_areas areas = antoum_areas(s->card);
   g->facts = SUMI_NEW_ARRAY(s->arena, g->n_node, struct antoum_facts);
@@ -214,18 +215,8 @@ static sumi_status try_cores(const struct sumi_device_stage *s, struct antoum_se
   c.w.weights.hi = c.w.scratch.lo = areas.weights;
   c.w.scratch.hi = areas.scratch;
   sumi_status status = compile_nodes(&c, refused);
-  *good = !g->split || refused->n || is_worth(&c.w);
-  if (status == SUMI_OK && !refused->n && *good) status = put_code(&c, s->card->driver);
+  *worth = !g->split || refused->n || is_worth(g, &c.w);
+  if (status == SUMI_OK && !refused->n && *worth) status = put_code(&c, s->card->driver);
   antoum_words_fini(&c.w);
   return status;
-}
-
-sumi_status antoum_compile_segment(const struct sumi_device_stage *s, struct antoum_segment *g,
-                                   struct antoum_refused *refused) {
-  bool good = false;
-  SUMI_TRY(try_cores(s, g, refused, &good));
-  if (good) return SUMI_OK;
-  g->split = false;
-  g->cores = 1;
-  return try_cores(s, g, refused, &good);
 }
