@@ -61,28 +61,28 @@ static bool bounds(const struct sim_walk *w, int64_t *lo, int64_t *hi) {
   return true;
 }
 
-/* Rows of neighbours at equal distances, where all longer steps are whole numbers of those; else period is 0. */
-static void find_period(const struct sim_walk *w, struct sim_span *s) {
-  int64_t width = w->elem, period = 0;
-  unsigned left = 0;
-  for (int d = 0; d < w->n_dims; d++) left |= w->n[d] > 1 && w->step[d] ? 1u << d : 0;
-  while (left) {
-    int next = -1;
-    for (unsigned m = left; m; m &= m - 1) {
-      const int d = __builtin_ctz(m);
-      if (next < 0 || llabs(w->step[d]) < llabs(w->step[next])) next = d;
-    }
-    const int64_t step = llabs(w->step[next]);
-    left &= ~(1u << next);
-    if (!period && step <= width)
-      width += ((int64_t)w->n[next] - 1) * step;
-    else if (!period)
-      period = step;
-    else if (step % period)
-      return;
+/* Rows at equal distances that all of it lies in: for each dimension what the nearer ones span, where all longer steps are whole
+ * numbers of its step. */
+static void find_rows(const struct sim_walk *w, struct sim_span *s) {
+  int64_t step[6], width = w->elem;
+  uint64_t n[6];
+  int dims = 0;
+  for (int d = 0; d < w->n_dims; d++) { /* by rising steps */
+    int k = dims;
+    if (w->n[d] == 1 || !w->step[d]) continue;
+    for (; k && step[k - 1] > llabs(w->step[d]); k--) step[k] = step[k - 1], n[k] = n[k - 1];
+    step[k] = llabs(w->step[d]);
+    n[k] = w->n[d];
+    dims++;
   }
-  s->period = period;
-  s->width = width;
+  s->n_rows = 0;
+  for (int k = 0; k < dims; width += (int64_t)(n[k] - 1) * step[k], k++) {
+    bool whole = step[k] > width && s->n_rows < SIM_SPAN_ROWS;
+    for (int j = k + 1; j < dims && whole; j++) whole = step[j] % step[k] == 0;
+    if (!whole) continue;
+    s->rows[s->n_rows].period = step[k];
+    s->rows[s->n_rows++].width = width;
+  }
 }
 
 bool sim_walk_check(struct sumi_sim *sim, struct sim_job *job, const struct sim_walk *w, uint32_t align,
@@ -103,8 +103,12 @@ bool sim_walk_check(struct sumi_sim *sim, struct sim_job *job, const struct sim_
   }
   if (job->n_spans < SIM_SPANS) {
     struct sim_span *span = &job->span[job->n_spans++];
-    *span = (struct sim_span){(uint8_t)core, in_acc, write, byte + lo, byte + hi, 0, 0};
-    find_period(w, span);
+    span->core = (uint8_t)core;
+    span->acc = in_acc;
+    span->write = write;
+    span->lo = byte + lo;
+    span->hi = byte + hi;
+    find_rows(w, span);
   }
   uint8_t **memory = in_acc ? &sim->core[core].acc : &sim->core[core].sram;
   if (!*memory && !sim->options.timing_only && !(*memory = sumi_alloc(sim->a, (size_t)size))) {

@@ -20,7 +20,8 @@ enum {
   SIM_UNITS_COPY,
   SIM_RUN_UNIT = SIM_UNITS_COPY,
   SIM_UNITS,
-  SIM_SPANS = 20,     /* ranges a word can touch, cores of a broadcast included */
+  SIM_SPANS = 20, /* ranges a word can touch, cores of a broadcast included */
+  SIM_SPAN_ROWS = 3,
   SIM_PAGE = 1 << 20, /* bytes of DRAM that come to life together */
   SIM_POSTS = 64,
   SIM_UNIT_QUEUE = 64,
@@ -28,12 +29,16 @@ enum {
   SIM_SCALE = 16              /* fraction bits of work and capacity */
 };
 
-/* Bytes [lo, hi) of one core's SRAM (acc: accumulators) that a word touches; of these, where period is not 0, `width` from
+/* Bytes [lo, hi) of one core's SRAM (acc: accumulators) that a word touches; of these, for every one of `rows`, only `width` from
  * lo + i * period on, for all i. */
 struct sim_span {
   uint8_t core;
   bool acc, write;
-  int64_t lo, hi, period, width;
+  uint8_t n_rows;
+  int64_t lo, hi;
+  struct {
+    int64_t period, width;
+  } rows[SIM_SPAN_ROWS];
 };
 
 /* What is going on somewhere: a word, a copy, a fetch. Alone it takes `alone` cycles; beside others it slows down. */
