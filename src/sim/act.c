@@ -213,27 +213,22 @@ static stages_fn *stages_for(enum sumi_isa level) {
   return stages;
 }
 
-/* Results of n pixels to their places behind `to`. */
-static void write_elements(const struct act *a, uint8_t *to, const size_t *place, const float *v, int n) {
+/* A value held to the type of the result, behind the table. */
+static uint8_t byte_of(const struct act *a, float v) {
   const float lo = a->w->out_dtype == SUMI_CARD_I8 ? -128 : 0, hi = lo + 255;
-  uint8_t q[LANES];
-  if (a->w->out_dtype == SUMI_CARD_F32) {
-    for (int i = 0; i < n; i++) memcpy(to + place[i] * 4, &v[i], 4);
-    return;
-  }
-  if (a->w->out_dtype == SUMI_CARD_BF16) {
-    for (int i = 0; i < n; i++) {
-      const uint16_t half = sumi_bf16_from_f32(v[i]);
+  const uint8_t q = (uint8_t)(int32_t)(v < lo ? lo : v > hi ? hi : v);
+  return a->table ? a->table[q] : q;
+}
+
+/* Results of n pixels that are no bytes to their places behind `to`. */
+static void write_elements(const struct act *a, uint8_t *to, const size_t *place, const float *v, int n) {
+  for (int i = 0; i < n; i++) {
+    const uint16_t half = sumi_bf16_from_f32(v[i]);
+    if (a->w->out_dtype == SUMI_CARD_F32)
+      memcpy(to + place[i] * 4, &v[i], 4);
+    else
       memcpy(to + place[i] * 2, &half, 2);
-    }
-    return;
   }
-  for (int i = 0; i < LANES; i++) {
-    const float held = v[i] < lo ? lo : v[i] > hi ? hi : v[i];
-    q[i] = (uint8_t)(int32_t)held;
-  }
-  for (int i = 0; i < n && a->table; i++) q[i] = a->table[q[i]];
-  for (int i = 0; i < n; i++) to[place[i]] = q[i];
 }
 
 static void read_elements(const uint8_t *from, uint8_t dtype, const size_t *place, float *v, int n) {
@@ -248,6 +243,34 @@ static void read_elements(const uint8_t *from, uint8_t dtype, const size_t *plac
     for (int i = 0; i < n; i++) v[i] = (float)(int8_t)q[i];
   else
     for (int i = 0; i < n; i++) v[i] = (float)q[i];
+}
+
+/* to[k][c] = from[c][k] of 8 x 8 bytes: rows of LANES bytes, rows of a bank. */
+static void turn_bytes(const uint8_t *from, uint8_t *to) {
+  typedef uint8_t eight __attribute__((vector_size(16)));
+  eight r[4], t[4];
+  for (int c = 0; c < 4; c++) { /* rows c and c + 4, byte by byte */
+    eight lo = {0}, hi = {0};
+    memcpy(&lo, from + c * LANES, 8);
+    memcpy(&hi, from + (c + 4) * LANES, 8);
+    r[c] = __builtin_shufflevector(lo, hi, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  }
+  for (int c = 0; c < 2; c++) { /* rows c, c + 2, c + 4, c + 6 of columns 0..3, then of 4..7 */
+    t[c] = __builtin_shufflevector(r[c], r[c + 2], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    t[c + 2] =
+        __builtin_shufflevector(r[c], r[c + 2], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  }
+  for (int c = 0; c < 2; c++) { /* all rows of columns 2 c, 2 c + 1 (+ 4) */
+    r[c] = __builtin_shufflevector(t[2 * c], t[2 * c + 1], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7,
+                                   23);
+    r[c + 2] = __builtin_shufflevector(t[2 * c], t[2 * c + 1], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29,
+                                       14, 30, 15, 31);
+  }
+  static const int column[4] = {0, 4, 2, 6};
+  for (int c = 0; c < 4; c++) {
+    memcpy(to + column[c] * SUMI_CARD_BANK, &r[c], 8);
+    memcpy(to + (column[c] + 1) * SUMI_CARD_BANK, (const char *)&r[c] + 8, 8);
+  }
 }
 
 struct pixel {
@@ -266,21 +289,50 @@ static void places_of(const struct sumi_card_act *w, struct pixel *p, int n, siz
   }
 }
 
-/* Up to LANES pixels of all channels. */
-static void some_pixels(const struct act *a, stages_fn *run, uint64_t p0, int n, const size_t *place) {
+/* Bytes q[channel][pixel] of up to 32 neighbouring channels to their places behind `to`. */
+static void write_bytes(uint8_t *to, const size_t *place, uint8_t q[SUMI_CARD_BANK][LANES], uint32_t channels,
+                        int n) {
+  for (int i = 0; i < n; i += 8) {
+    uint8_t row[8][SUMI_CARD_BANK];
+    for (uint32_t c = 0; c < SUMI_CARD_BANK; c += 8) turn_bytes(&q[c][i], &row[0][c]);
+    for (int k = 0; k < 8 && i + k < n; k++) {
+      if (channels == SUMI_CARD_BANK)
+        memcpy(to + place[i + k], row[k], SUMI_CARD_BANK);
+      else
+        for (uint32_t c = 0; c < channels; c++) to[place[i + k] + c] = row[k][c];
+    }
+  }
+}
+
+/* Up to LANES pixels of up to 32 channels from c0 on. */
+static void some_channels(const struct act *a, stages_fn *run, uint64_t p0, int n, const size_t *place,
+                          uint32_t c0, uint32_t channels) {
   const struct sumi_card_act *w = a->w;
+  const bool bytes = w->out_dtype <= SUMI_CARD_U8;
+  const size_t bank = (size_t)(c0 / SUMI_CARD_BANK) * w->out_bank;
+  uint8_t q[SUMI_CARD_BANK][LANES] = {{0}};
   int32_t sum[LANES] = {0};
   float residual[LANES] = {0}, v[LANES];
-  for (uint32_t c = 0; c < w->channels; c++) {
-    const size_t first = (size_t)(c / SUMI_CARD_BANK) * w->out_bank + c % SUMI_CARD_BANK;
+  for (uint32_t c = 0; c < channels; c++) {
     struct sumi_card_channel ch;
-    memcpy(&ch, a->channel + (size_t)c * sizeof ch, sizeof ch);
-    memcpy(sum, a->acc + (c * a->pixels + p0) * 4, (size_t)n * 4);
+    memcpy(&ch, a->channel + (size_t)(c0 + c) * sizeof ch, sizeof ch);
+    memcpy(sum, a->acc + ((c0 + c) * a->pixels + p0) * 4, (size_t)n * 4);
     if (a->residual)
-      read_elements(a->residual + first * a->residual_bytes, w->residual_dtype, place, residual, n);
+      read_elements(a->residual + (bank + c) * a->residual_bytes, w->residual_dtype, place, residual, n);
     run(a, &ch, sum, residual, v);
-    write_elements(a, a->out + first * a->out_bytes, place, v, n);
+    if (!bytes) {
+      write_elements(a, a->out + (bank + c) * a->out_bytes, place, v, n);
+      continue;
+    }
+    for (int i = 0; i < LANES; i++) q[c][i] = byte_of(a, v[i]);
   }
+  if (bytes) write_bytes(a->out + bank, place, q, channels, n);
+}
+
+/* Up to LANES pixels of all channels. */
+static void some_pixels(const struct act *a, stages_fn *run, uint64_t p0, int n, const size_t *place) {
+  for (uint32_t c = 0; c < a->w->channels; c += SUMI_CARD_BANK)
+    some_channels(a, run, p0, n, place, c, SUMI_MIN(a->w->channels - c, (uint32_t)SUMI_CARD_BANK));
 }
 
 float act_element(const struct sumi_card_act *w, const struct sumi_card_channel *ch, int32_t bits,
@@ -296,7 +348,10 @@ float act_element(const struct sumi_card_act *w, const struct sumi_card_channel 
 void act_write(const struct sumi_card_act *w, const uint8_t *table, uint8_t *to, float v) {
   const struct act a = {.w = w, .table = (uint8_t *)table};
   const size_t place = 0;
-  write_elements(&a, to, &place, &v, 1);
+  if (w->out_dtype <= SUMI_CARD_U8)
+    *to = byte_of(&a, v);
+  else
+    write_elements(&a, to, &place, &v, 1);
 }
 
 static bool act_run(struct sumi_sim *sim, struct sim_job *job, const union sumi_card_word *word,

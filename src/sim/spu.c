@@ -144,16 +144,6 @@ static void keep_largest(float x[SUMI_CARD_BANK], int top) {
   memcpy(x, kept, sizeof kept);
 }
 
-const uint8_t *spu_source(const struct spu *s, const struct spu_pixel *p, const struct spu_tap *t) {
-  const struct sumi_card_spu *w = s->w;
-  const int64_t ix = (int64_t)p->x * w->stride_w + (int64_t)t->kx * w->dilation_w - w->pad_left;
-  const int64_t iy = (int64_t)p->y * w->stride_h + (int64_t)t->ky * w->dilation_h - w->pad_top;
-  if (ix < 0 || iy < 0 || ix >= w->in_cols || iy >= w->in_rows) return NULL;
-  const uint64_t at = (uint64_t)p->image * w->x_image + (uint64_t)iy * w->x_row + (uint64_t)ix * w->x_pixel +
-                      (uint64_t)t->bank * w->x_bank;
-  return s->x + at * s->elem;
-}
-
 void spu_operands(const struct spu *s, const uint8_t *from, uint32_t channels, float x[SUMI_CARD_BANK]) {
   const struct sumi_card_spu *w = s->w;
   const int32_t zero = w->x_zero;
