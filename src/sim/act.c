@@ -213,11 +213,14 @@ static stages_fn *stages_for(enum sumi_isa level) {
   return stages;
 }
 
-/* A value held to the type of the result, behind the table. */
-static uint8_t byte_of(const struct act *a, float v) {
+/* Values held to the type of the result, behind the table. */
+static void bytes_of(const struct act *a, const float *v, uint8_t *q) {
   const float lo = a->w->out_dtype == SUMI_CARD_I8 ? -128 : 0, hi = lo + 255;
-  const uint8_t q = (uint8_t)(int32_t)(v < lo ? lo : v > hi ? hi : v);
-  return a->table ? a->table[q] : q;
+  for (int i = 0; i < LANES; i++) {
+    const float low = v[i] < lo ? lo : v[i], held = low > hi ? hi : low;
+    q[i] = (uint8_t)(int32_t)held;
+  }
+  for (int i = 0; i < LANES && a->table; i++) q[i] = a->table[q[i]];
 }
 
 /* Results of n pixels that are no bytes to their places behind `to`. */
@@ -232,27 +235,18 @@ static void write_elements(const struct act *a, uint8_t *to, const size_t *place
 }
 
 static void read_elements(const uint8_t *from, uint8_t dtype, const size_t *place, float *v, int n) {
-  uint8_t q[LANES];
-  if (dtype > SUMI_CARD_U8) {
-    const size_t e = sumi_card_elem_bytes(dtype);
-    for (int i = 0; i < n; i++) v[i] = read_element(from + place[i] * e, dtype);
-    return;
-  }
-  for (int i = 0; i < n; i++) q[i] = from[place[i]];
-  if (dtype == SUMI_CARD_I8)
-    for (int i = 0; i < n; i++) v[i] = (float)(int8_t)q[i];
-  else
-    for (int i = 0; i < n; i++) v[i] = (float)q[i];
+  const size_t e = sumi_card_elem_bytes(dtype);
+  for (int i = 0; i < n; i++) v[i] = read_element(from + place[i] * e, dtype);
 }
 
-/* to[k][c] = from[c][k] of 8 x 8 bytes: rows of LANES bytes, rows of a bank. */
-static void turn_bytes(const uint8_t *from, uint8_t *to) {
+/* to[k][c] = from[c][k] of 8 x 8 bytes, rows so many bytes apart. */
+static void turn_bytes(const uint8_t *from, size_t from_row, uint8_t *to, size_t to_row) {
   typedef uint8_t eight __attribute__((vector_size(16)));
   eight r[4], t[4];
   for (int c = 0; c < 4; c++) { /* rows c and c + 4, byte by byte */
     eight lo = {0}, hi = {0};
-    memcpy(&lo, from + c * LANES, 8);
-    memcpy(&hi, from + (c + 4) * LANES, 8);
+    memcpy(&lo, from + (size_t)c * from_row, 8);
+    memcpy(&hi, from + (size_t)(c + 4) * from_row, 8);
     r[c] = __builtin_shufflevector(lo, hi, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
   }
   for (int c = 0; c < 2; c++) { /* rows c, c + 2, c + 4, c + 6 of columns 0..3, then of 4..7 */
@@ -266,10 +260,10 @@ static void turn_bytes(const uint8_t *from, uint8_t *to) {
     r[c + 2] = __builtin_shufflevector(t[2 * c], t[2 * c + 1], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29,
                                        14, 30, 15, 31);
   }
-  static const int column[4] = {0, 4, 2, 6};
+  static const size_t column[4] = {0, 4, 2, 6};
   for (int c = 0; c < 4; c++) {
-    memcpy(to + column[c] * SUMI_CARD_BANK, &r[c], 8);
-    memcpy(to + (column[c] + 1) * SUMI_CARD_BANK, (const char *)&r[c] + 8, 8);
+    memcpy(to + column[c] * to_row, &r[c], 8);
+    memcpy(to + (column[c] + 1) * to_row, (const char *)&r[c] + 8, 8);
   }
 }
 
@@ -294,7 +288,8 @@ static void write_bytes(uint8_t *to, const size_t *place, uint8_t q[SUMI_CARD_BA
                         int n) {
   for (int i = 0; i < n; i += 8) {
     uint8_t row[8][SUMI_CARD_BANK];
-    for (uint32_t c = 0; c < SUMI_CARD_BANK; c += 8) turn_bytes(&q[c][i], &row[0][c]);
+    for (uint32_t c = 0; c < SUMI_CARD_BANK; c += 8)
+      turn_bytes(&q[c][i], sizeof q[0], &row[0][c], sizeof row[0]);
     for (int k = 0; k < 8 && i + k < n; k++) {
       if (channels == SUMI_CARD_BANK)
         memcpy(to + place[i + k], row[k], SUMI_CARD_BANK);
@@ -304,27 +299,54 @@ static void write_bytes(uint8_t *to, const size_t *place, uint8_t q[SUMI_CARD_BA
   }
 }
 
+/* The same from there. */
+static void read_bytes(const uint8_t *from, const size_t *place, uint8_t q[SUMI_CARD_BANK][LANES],
+                       uint32_t channels, int n) {
+  uint8_t row[8][SUMI_CARD_BANK] = {{0}};
+  for (int i = 0; i < n; i += 8) {
+    for (int k = 0; k < 8 && i + k < n; k++) {
+      if (channels == SUMI_CARD_BANK)
+        memcpy(row[k], from + place[i + k], SUMI_CARD_BANK);
+      else
+        for (uint32_t c = 0; c < channels; c++) row[k][c] = from[place[i + k] + c];
+    }
+    for (uint32_t c = 0; c < SUMI_CARD_BANK; c += 8)
+      turn_bytes(&row[0][c], sizeof row[0], &q[c][i], sizeof q[0]);
+  }
+}
+
+static void real_of(uint8_t dtype, const uint8_t *q, float *v) {
+  if (dtype == SUMI_CARD_I8)
+    for (int i = 0; i < LANES; i++) v[i] = (float)(int8_t)q[i];
+  else
+    for (int i = 0; i < LANES; i++) v[i] = (float)q[i];
+}
+
 /* Up to LANES pixels of up to 32 channels from c0 on. */
 static void some_channels(const struct act *a, stages_fn *run, uint64_t p0, int n, const size_t *place,
                           uint32_t c0, uint32_t channels) {
   const struct sumi_card_act *w = a->w;
   const bool bytes = w->out_dtype <= SUMI_CARD_U8;
   const size_t bank = (size_t)(c0 / SUMI_CARD_BANK) * w->out_bank;
-  uint8_t q[SUMI_CARD_BANK][LANES] = {{0}};
+  const bool residual_bytes = a->residual && w->residual_dtype <= SUMI_CARD_U8;
+  uint8_t q[SUMI_CARD_BANK][LANES] = {{0}}, r[SUMI_CARD_BANK][LANES];
   int32_t sum[LANES] = {0};
   float residual[LANES] = {0}, v[LANES];
+  if (residual_bytes) read_bytes(a->residual + bank, place, r, channels, n);
   for (uint32_t c = 0; c < channels; c++) {
     struct sumi_card_channel ch;
     memcpy(&ch, a->channel + (size_t)(c0 + c) * sizeof ch, sizeof ch);
     memcpy(sum, a->acc + ((c0 + c) * a->pixels + p0) * 4, (size_t)n * 4);
-    if (a->residual)
+    if (residual_bytes)
+      real_of(w->residual_dtype, r[c], residual);
+    else if (a->residual)
       read_elements(a->residual + (bank + c) * a->residual_bytes, w->residual_dtype, place, residual, n);
     run(a, &ch, sum, residual, v);
     if (!bytes) {
       write_elements(a, a->out + (bank + c) * a->out_bytes, place, v, n);
       continue;
     }
-    for (int i = 0; i < LANES; i++) q[c][i] = byte_of(a, v[i]);
+    bytes_of(a, v, q[c]);
   }
   if (bytes) write_bytes(a->out + bank, place, q, channels, n);
 }
@@ -347,11 +369,15 @@ float act_element(const struct sumi_card_act *w, const struct sumi_card_channel 
 
 void act_write(const struct sumi_card_act *w, const uint8_t *table, uint8_t *to, float v) {
   const struct act a = {.w = w, .table = (uint8_t *)table};
+  const float values[LANES] = {v};
   const size_t place = 0;
-  if (w->out_dtype <= SUMI_CARD_U8)
-    *to = byte_of(&a, v);
-  else
+  uint8_t q[LANES];
+  if (w->out_dtype > SUMI_CARD_U8) {
     write_elements(&a, to, &place, &v, 1);
+    return;
+  }
+  bytes_of(&a, values, q);
+  *to = q[0];
 }
 
 static bool act_run(struct sumi_sim *sim, struct sim_job *job, const union sumi_card_word *word,
