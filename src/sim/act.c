@@ -336,7 +336,11 @@ static void some_channels(const struct act *a, stages_fn *run, uint64_t p0, int 
   for (uint32_t c = 0; c < channels; c++) {
     struct sumi_card_channel ch;
     memcpy(&ch, a->channel + (size_t)(c0 + c) * sizeof ch, sizeof ch);
-    memcpy(sum, a->acc + ((c0 + c) * a->pixels + p0) * 4, (size_t)n * 4);
+    const int32_t *acc = (const int32_t *)(const void *)(a->acc + ((c0 + c) * a->pixels + p0) * 4);
+    if (n == LANES)
+      memcpy(sum, acc, sizeof sum);
+    else
+      for (int i = 0; i < n; i++) sum[i] = acc[i];
     if (residual_bytes)
       real_of(w->residual_dtype, r[c], residual);
     else if (a->residual)
@@ -351,10 +355,16 @@ static void some_channels(const struct act *a, stages_fn *run, uint64_t p0, int 
   if (bytes) write_bytes(a->out + bank, place, q, channels, n);
 }
 
-/* Up to LANES pixels of all channels. */
-static void some_pixels(const struct act *a, stages_fn *run, uint64_t p0, int n, const size_t *place) {
-  for (uint32_t c = 0; c < a->w->channels; c += SUMI_CARD_BANK)
-    some_channels(a, run, p0, n, place, c, SUMI_MIN(a->w->channels - c, (uint32_t)SUMI_CARD_BANK));
+/* All pixels of up to 32 channels from c0 on. */
+static void one_bank(const struct act *a, stages_fn *run, uint32_t c0) {
+  struct pixel pixel = {0};
+  const uint32_t channels = SUMI_MIN(a->w->channels - c0, (uint32_t)SUMI_CARD_BANK);
+  for (uint64_t p = 0; p < a->pixels; p += LANES) {
+    const int n = (int)SUMI_MIN(a->pixels - p, LANES);
+    size_t place[LANES];
+    places_of(a->w, &pixel, n, place);
+    some_channels(a, run, p, n, place, c0, channels);
+  }
 }
 
 float act_element(const struct sumi_card_act *w, const struct sumi_card_channel *ch, int32_t bits,
@@ -393,13 +403,7 @@ static bool act_run(struct sumi_sim *sim, struct sim_job *job, const union sumi_
     if (ch.zero) SIM_REFUSE(f, FIELD, w->channel + n * sizeof ch, ch.zero);
   }
   stages_fn *const run = stages_for(sumi_cpu_isa());
-  struct pixel pixel = {0};
-  for (uint64_t p = 0; p < a.pixels; p += LANES) {
-    const int n = (int)SUMI_MIN(a.pixels - p, LANES);
-    size_t place[LANES];
-    places_of(w, &pixel, n, place);
-    some_pixels(&a, run, p, n, place);
-  }
+  for (uint32_t c = 0; c < w->channels; c += SUMI_CARD_BANK) one_bank(&a, run, c);
   return true;
 }
 

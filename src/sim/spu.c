@@ -185,9 +185,9 @@ bool spu_group(const struct spu *s, const uint8_t *group, uint32_t channels, flo
   const uint8_t *at = group + (size_t)*n * s->elem;
   bool rising = true;
   for (uint32_t e = 0; e < *n; e += 8, at += 5) { /* 8 indices are 5 bytes */
-    const uint32_t count = SUMI_MIN(*n - e, 8);
-    uint64_t bits = 0;
-    memcpy(&bits, at, (count * 5 + 7) / 8);
+    const uint32_t count = SUMI_MIN(*n - e, 8), bytes = (count * 5 + 7) / 8;
+    uint64_t bits = at[0];
+    for (uint32_t b = 1; b < bytes; b++) bits |= (uint64_t)at[b] << 8 * b;
     for (uint32_t i = e; i < e + count; i++, bits >>= 5) {
       index[i] = bits & 31;
       rising &= index[i] < channels && (!i || index[i] > index[i - 1]);

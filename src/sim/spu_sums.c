@@ -125,11 +125,18 @@ static multiply_fn *multiply_for(enum sumi_isa level, bool pairs) {
 
 typedef uint32_t four __attribute__((vector_size(16)));
 
-/* to[c * LANES + p] = from[p][c] for four pixels and `words` words of each. */
-static void turn(uint32_t *to, uint32_t from[4][SUMI_CARD_BANK], int words) {
+/* The operands of a bank. */
+union operands {
+  float real[SUMI_CARD_BANK];
+  int16_t half[SUMI_CARD_BANK];
+  uint32_t word[SUMI_CARD_BANK];
+};
+
+/* to[c * LANES + p] = from[p].word[c] for four pixels and `words` words of each. */
+static void turn(uint32_t *to, const union operands from[4], int words) {
   for (int c = 0; c < words; c += 4) {
     four r[4];
-    for (int p = 0; p < 4; p++) memcpy(&r[p], &from[p][c], sizeof r[p]);
+    for (int p = 0; p < 4; p++) memcpy(&r[p], &from[p].word[c], sizeof r[p]);
     const four a = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5),
                b = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5);
     const four d = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7),
@@ -156,16 +163,15 @@ static inline void less_zero(const uint8_t *from, uint32_t channels, uint8_t dty
 }
 
 /* The operands of a pixel and tap in pairs. */
-static void pairs_of(const struct spu *s, const uint8_t *from, uint32_t channels, uint32_t *to) {
-  int16_t x[SUMI_CARD_BANK] = {0};
+static inline void pairs_of(const struct spu *s, const uint8_t *from, uint32_t channels, union operands *to) {
+  if (!from || channels < SUMI_CARD_BANK) memset(to->half, 0, sizeof to->half);
   if (from && !s->w->x_top) {
-    less_zero(from, channels, s->w->x_dtype, s->w->x_zero, x);
+    less_zero(from, channels, s->w->x_dtype, s->w->x_zero, to->half);
   } else if (from) {
     float v[SUMI_CARD_BANK];
     spu_operands(s, from, channels, v);
-    for (uint32_t c = 0; c < SUMI_CARD_BANK; c++) x[c] = (int16_t)v[c];
+    for (uint32_t c = 0; c < SUMI_CARD_BANK; c++) to->half[c] = (int16_t)v[c];
   }
-  memcpy(to, x, sizeof x);
 }
 
 /* Planes of taps [t0, t0 + taps) for n_pixels from p0 on, filled up with 0 to whole LANES. */
@@ -178,13 +184,13 @@ static void fill_planes(const struct spu *s, uint32_t *planes, uint64_t p0, size
     const uint32_t channels = spu_channels(s, t0 + t);
     struct spu_pixel pixel = spu_pixel_at(s, p0);
     for (size_t p = 0; p < n_pixels || p % LANES; p += 4) {
-      uint32_t x[4][SUMI_CARD_BANK];
+      union operands x[4];
       for (size_t i = 0; i < 4; i++) {
         const uint8_t *from = p + i < n_pixels ? spu_source(s, &pixel, &tap) : NULL;
         if (pairs)
-          pairs_of(s, from, channels, x[i]);
+          pairs_of(s, from, channels, &x[i]);
         else
-          spu_operands(s, from, channels, (float *)(void *)x[i]);
+          spu_operands(s, from, channels, x[i].real);
         spu_pixel_next(s, &pixel);
       }
       turn(planes + (p / LANES * taps + t) * plane + p % LANES, x, pairs ? 16 : 32);
@@ -272,16 +278,17 @@ static bool sum_outputs(const struct spu *s, const struct block *b, uint32_t n0,
   uint32_t rest[LANES] = {0};
   for (uint32_t i = 0; i < n; i++) SIM_DO(unpack(s, n0 + i, b->t0, b->taps, &list[i], f));
   for (size_t p = 0; p < b->n_pixels; p += LANES, planes += b->taps * b->plane) {
-    const size_t bytes = SUMI_MIN(b->n_pixels - p, LANES) * 4;
+    const size_t words = SUMI_MIN(b->n_pixels - p, (size_t)LANES);
     for (uint32_t i = 0; i < n; i++) {
-      uint8_t *acc = s->acc + ((n0 + i) * s->pixels + b->p0 + p) * 4;
-      if (bytes == LANES * 4) { /* accumulators are aligned to words */
-        mul((uint32_t *)(void *)acc, planes, &list[i], b->add);
+      /* accumulators are aligned to words */
+      uint32_t *acc = (uint32_t *)(void *)(s->acc + ((n0 + i) * s->pixels + b->p0 + p) * 4);
+      if (words == LANES) {
+        mul(acc, planes, &list[i], b->add);
         continue;
       }
-      if (b->add) memcpy(rest, acc, bytes);
+      for (size_t k = 0; k < words && b->add; k++) rest[k] = acc[k];
       mul(rest, planes, &list[i], b->add);
-      memcpy(acc, rest, bytes);
+      for (size_t k = 0; k < words; k++) acc[k] = rest[k];
     }
   }
   return true;
