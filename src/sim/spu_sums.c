@@ -211,8 +211,8 @@ static bool add_pairs(const struct spu *s, struct list *list, uint32_t t, const 
     int16_t all[SUMI_CARD_BANK] = {0};
     const uint32_t pairs = (channels + 1) / 2;
     less_zero(group, channels, w->w_dtype, w->w_zero, all);
-    memcpy(list->value + list->n, all, sizeof all);
-    for (uint32_t c = 0; c < SUMI_CARD_BANK / 2; c++) list->plane[list->n + c] = t * PAIRS + c * LANES;
+    memcpy(list->value + list->n, all, pairs * sizeof *list->value);
+    for (uint32_t c = 0; c < pairs; c++) list->plane[list->n + c] = t * PAIRS + c * LANES;
     list->n += pairs;
     return true;
   }

@@ -149,9 +149,12 @@ static sumi_status put_code(struct compiler *c, struct antoum_driver *d) {
   g->code_bytes = c->w.image_bytes;
   SUMI_TRY(antoum_dram_alloc(d, g->code_bytes, &g->code_at, c->s->err));
   for (int core = 0; core < g->cores; core++) program[core].at = g->code_at + words[core];
-  memcpy(c->w.image + table, program, bytes);
+  memcpy(p, program, bytes);
   g->programs_at = g->code_at + table;
-  return antoum_copy_in(d, g->code_at, c->w.image, g->code_bytes, c->s->err);
+  for (size_t i = 0; i < c->w.n_chunk; i++)
+    SUMI_TRY(
+        antoum_copy_in(d, g->code_at + c->w.chunk[i].at, c->w.chunk[i].data, c->w.chunk[i].used, c->s->err));
+  return SUMI_OK;
 }
 
 static sumi_status reserve(struct antoum_segment *g, struct antoum_driver *d, struct sumi_err *err) {

@@ -251,7 +251,7 @@ static void test_gathers(void **state) {
         const int32_t id = (int32_t)(b.place[1].base == ANTOUM_BASE_CODE ? i * 7 % reach : below(&b, reach));
         ((int32_t *)(void *)b.data[1][c])[i] = ((int32_t *)(void *)b.want[1][c])[i] = id;
       }
-    if (b.operand[1].data) memcpy(b.rig.w.image + b.place[1].at, b.data[1][0], b.operand[1].bytes);
+    if (b.operand[1].data) memcpy(antoum_image_at(&b.rig.w, b.place[1].at), b.data[1][0], b.operand[1].bytes);
     int64_t n[SUMI_CELL_LOOPS];
     memcpy(n, v->n, sizeof n);
     n[last] = SUMI_MAX(reach, as_it_lies ? v->n[last] : 1);

@@ -110,7 +110,7 @@ static void add_word(struct antoum_rig *r, struct model *m, struct sumi_random *
     case 4: {
       const struct span part = random_span(random, IMAGE);
       assert_int_equal(antoum_load_shared(&r->w, ANTOUM_BASE_CODE, part.at, b.at, part.bytes), SUMI_OK);
-      for (int c = 0; c < CORES; c++) memcpy(m->sram[c] + b.at, r->w.image + part.at, part.bytes);
+      for (int c = 0; c < CORES; c++) memcpy(m->sram[c] + b.at, antoum_image_at(&r->w, part.at), part.bytes);
       break;
     }
     case 5:

@@ -24,7 +24,8 @@ void antoum_words_fini(struct antoum_words *w) {
   sumi_free(w->allocator, w->word, w->cap_word * sizeof *w->word);
   sumi_free(w->allocator, w->turn, w->cap_turn * sizeof *w->turn);
   if (w->kind) sumi_free(w->allocator, w->kind, kinds_of(w) * sizeof *w->kind);
-  sumi_free(w->allocator, w->image, w->cap_image);
+  for (size_t i = 0; i < w->n_chunk; i++) sumi_free(w->allocator, w->chunk[i].data, w->chunk[i].bytes);
+  sumi_free(w->allocator, w->chunk, w->cap_chunk * sizeof *w->chunk);
   *w = (struct antoum_words){0};
 }
 
@@ -268,17 +269,40 @@ size_t antoum_core_words(const struct antoum_words *w, int core, union sumi_card
 
 /* ---- image and programs ----------------------------------------------------------------------------------------- */
 
+enum { CHUNK = 4 << 20 };
+
+/* A new piece of the image, from `at` on, with room for at least so many bytes. */
+static sumi_status add_chunk(struct antoum_words *w, uint64_t at, size_t bytes) {
+  void *array = w->chunk;
+  if (!sumi_grow(w->allocator, &array, &w->cap_chunk, w->n_chunk + 1, sizeof *w->chunk))
+    SUMI_FAIL_MEMORY(w->err);
+  w->chunk = array;
+  struct antoum_chunk *c = &w->chunk[w->n_chunk];
+  *c = (struct antoum_chunk){.at = at, .bytes = SUMI_MAX(bytes, (size_t)CHUNK)};
+  c->data = sumi_alloc(w->allocator, c->bytes);
+  if (!c->data) SUMI_FAIL_MEMORY(w->err);
+  w->n_chunk++;
+  return SUMI_OK;
+}
+
 sumi_status antoum_image(struct antoum_words *w, size_t bytes, uint8_t **p, uint64_t *at) {
   size_t start, end;
   if (!sumi_size_align(w->image_bytes, SUMI_CARD_WORD_BYTES, &start) || !sumi_size_add(start, bytes, &end))
     SUMI_FAIL(w->err, SUMI_E_LIMIT, "the weights take more than memory can hold");
-  void *image = w->image;
-  if (!sumi_grow(w->allocator, &image, &w->cap_image, end, 1)) SUMI_FAIL_MEMORY(w->err);
-  w->image = image;
+  const struct antoum_chunk *last = w->n_chunk ? &w->chunk[w->n_chunk - 1] : NULL;
+  if (!last || end - last->at > last->bytes) SUMI_TRY(add_chunk(w, start, bytes));
+  struct antoum_chunk *c = &w->chunk[w->n_chunk - 1];
+  c->used = end - c->at;
   w->image_bytes = end;
-  *p = w->image + start;
+  *p = c->data + (start - c->at);
   *at = start;
   return SUMI_OK;
+}
+
+uint8_t *antoum_image_at(const struct antoum_words *w, uint64_t at) {
+  const struct antoum_chunk *c = w->chunk;
+  while (at >= c->at + c->used) c++;
+  return c->data + (at - c->at);
 }
 
 sumi_status antoum_program(struct antoum_words *w, const struct sumi_card_vop *op, int n, uint16_t *at) {

@@ -94,9 +94,13 @@ struct antoum_words {
   struct antoum_turn *turn; /* [n_word][kinds] */
   size_t n_word, cap_word, cap_turn;
   uint32_t tag; /* given to every word from now on */
-  /* Bytes behind ANTOUM_BASE_CODE: weights, channel parameters, tables. */
-  uint8_t *image;
-  size_t image_bytes, cap_image;
+  /* Bytes behind ANTOUM_BASE_CODE, in pieces that stay where they are: weights, channel parameters, tables. */
+  struct antoum_chunk {
+    uint8_t *data;
+    uint64_t at; /* its place behind the base */
+    size_t used, bytes;
+  } * chunk;
+  size_t image_bytes, n_chunk, cap_chunk;
   /* Free for cells while they are compiled; what is longer than half of weights is cut. Bytes [lo, hi) of SRAM. */
   struct {
     uint32_t lo, hi;
@@ -135,8 +139,10 @@ void antoum_words_fini(struct antoum_words *w);
 sumi_status antoum_emit(struct antoum_words *w, const union sumi_card_word *word,
                         const struct antoum_touch *touch, int n_touch, uint64_t core_step);
 
-/* Zeroed room for bytes in the image, aligned as words are; *at is their place behind ANTOUM_BASE_CODE. The pointer holds until the next call. */
+/* Zeroed room for bytes in the image, aligned as words are; *at is their place behind ANTOUM_BASE_CODE. */
 sumi_status antoum_image(struct antoum_words *w, size_t bytes, uint8_t **p, uint64_t *at);
+/* Those bytes again. */
+uint8_t *antoum_image_at(const struct antoum_words *w, uint64_t at);
 
 /* A SYNC of all cores: behind all that conflicts with what touch says, before all that comes later and does. */
 sumi_status antoum_sync(struct antoum_words *w, const struct antoum_touch *touch, int n_touch);
