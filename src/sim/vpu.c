@@ -170,18 +170,22 @@ bool vpu_row(struct vpu *v, struct sim_failure *f) {
   return true;
 }
 
+void vpu_init(struct vpu *v, const struct sumi_card_vector *w, const struct sumi_card_vop *op) {
+  memset(v->reg, 0, sizeof v->reg);
+  v->w = w;
+  v->body = op;
+  v->tail = op + w->body;
+  v->zero_body = read_first(v->body, w->body);
+  v->zero_tail = read_first(v->tail, w->tail);
+  v->run = vpu_operation_for(sumi_cpu_isa());
+}
+
 static bool vector_run(struct sumi_sim *sim, struct sim_job *job, const union sumi_card_word *word,
                        struct sim_failure *f) {
   const struct sumi_card_vector *w = &word->vector;
   struct sim_core *core = &sim->core[job->core];
   struct vpu v;
-  memset(v.reg, 0, sizeof v.reg);
-  v.w = w;
-  v.body = &core->program[w->start];
-  v.tail = v.body + w->body;
-  v.zero_body = read_first(v.body, w->body);
-  v.zero_tail = read_first(v.tail, w->tail);
-  v.run = vpu_operation_for(sumi_cpu_isa());
+  vpu_init(&v, w, &core->program[w->start]);
   for (int i = 0; i < SUMI_CARD_VPU_VIEWS; i++) { /* used ones have been checked, others may point anywhere */
     const uint32_t whose = w->view[i].at >> 28, byte = w->view[i].at & 0x0fffffff;
     struct sim_core *owner = whose >= SUMI_CARD_ACC ? core : &sim->core[SUMI_MIN(whose, SIM_CORES - 1u)];

@@ -31,6 +31,8 @@ struct vpu {
 };
 
 vpu_operation *vpu_operation_for(enum sumi_isa level);
+/* Of a word whose operations are op[body + tail]; what is left is where views lie and which row it is. */
+void vpu_init(struct vpu *v, const struct sumi_card_vector *w, const struct sumi_card_vop *op);
 /* Body and tail of one (i0, i1); false: as vpu_operation, in *f. */
 bool vpu_row(struct vpu *v, struct sim_failure *f);
 /* What an R* operation begins with, and how two partial results become one. */
