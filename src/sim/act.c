@@ -150,9 +150,6 @@ static float read_element(const uint8_t *at, uint8_t dtype) {
 }
 
 /* v[i] = v (REAL) or q of LANES elements of one channel: the bits of their sums, the values of the residual. */
-typedef void stages_fn(const struct act *a, const struct sumi_card_channel *ch, const int32_t *sum,
-                       const float *residual, float *v);
-
 static inline __attribute__((always_inline)) void stages_of(const struct act *a,
                                                             const struct sumi_card_channel *ch,
                                                             const int32_t *sum, const float *residual,
@@ -191,30 +188,8 @@ static inline __attribute__((always_inline)) void stages_of(const struct act *a,
   for (int i = 0; i < LANES && !real; i++) v[i] += zero;
 }
 
-/* The same C for both, so that all give the same bits. */
-static void stages(const struct act *a, const struct sumi_card_channel *ch, const int32_t *sum,
-                   const float *residual, float *v) {
-  stages_of(a, ch, sum, residual, v);
-}
-#ifdef SUMI_X86
-__attribute__((target("avx2,fma"))) static void stages_avx2(const struct act *a,
-                                                            const struct sumi_card_channel *ch,
-                                                            const int32_t *sum, const float *residual,
-                                                            float *v) {
-  stages_of(a, ch, sum, residual, v);
-}
-#endif
-
-static stages_fn *stages_for(enum sumi_isa level) {
-#ifdef SUMI_X86
-  if (sumi_cpu_allows(level, SUMI_ISA_AVX2)) return stages_avx2;
-#endif
-  (void)level;
-  return stages;
-}
-
 /* Values held to the type of the result, behind the table. */
-static void bytes_of(const struct act *a, const float *v, uint8_t *q) {
+static inline __attribute__((always_inline)) void bytes_of(const struct act *a, const float *v, uint8_t *q) {
   const float lo = a->w->out_dtype == SUMI_CARD_I8 ? -128 : 0, hi = lo + 255;
   for (int i = 0; i < LANES; i++) {
     const float low = v[i] < lo ? lo : v[i], held = low > hi ? hi : low;
@@ -240,7 +215,8 @@ static void read_elements(const uint8_t *from, uint8_t dtype, const size_t *plac
 }
 
 /* to[k][c] = from[c][k] of 8 x 8 bytes, rows so many bytes apart. */
-static void turn_bytes(const uint8_t *from, size_t from_row, uint8_t *to, size_t to_row) {
+static inline __attribute__((always_inline)) void turn_bytes(const uint8_t *from, size_t from_row,
+                                                             uint8_t *to, size_t to_row) {
   typedef uint8_t eight __attribute__((vector_size(16)));
   eight r[4], t[4];
   for (int c = 0; c < 4; c++) { /* rows c and c + 4, byte by byte */
@@ -284,8 +260,9 @@ static void places_of(const struct sumi_card_act *w, struct pixel *p, int n, siz
 }
 
 /* Bytes q[channel][pixel] of up to 32 neighbouring channels to their places behind `to`. */
-static void write_bytes(uint8_t *to, const size_t *place, uint8_t q[SUMI_CARD_BANK][LANES], uint32_t channels,
-                        int n) {
+static inline __attribute__((always_inline)) void write_bytes(uint8_t *to, const size_t *place,
+                                                              uint8_t q[SUMI_CARD_BANK][LANES],
+                                                              uint32_t channels, int n) {
   for (int i = 0; i < n; i += 8) {
     uint8_t row[8][SUMI_CARD_BANK];
     for (uint32_t c = 0; c < SUMI_CARD_BANK; c += 8)
@@ -300,8 +277,9 @@ static void write_bytes(uint8_t *to, const size_t *place, uint8_t q[SUMI_CARD_BA
 }
 
 /* The same from there. */
-static void read_bytes(const uint8_t *from, const size_t *place, uint8_t q[SUMI_CARD_BANK][LANES],
-                       uint32_t channels, int n) {
+static inline __attribute__((always_inline)) void read_bytes(const uint8_t *from, const size_t *place,
+                                                             uint8_t q[SUMI_CARD_BANK][LANES],
+                                                             uint32_t channels, int n) {
   uint8_t row[8][SUMI_CARD_BANK] = {{0}};
   for (int i = 0; i < n; i += 8) {
     for (int k = 0; k < 8 && i + k < n; k++) {
@@ -315,7 +293,7 @@ static void read_bytes(const uint8_t *from, const size_t *place, uint8_t q[SUMI_
   }
 }
 
-static void real_of(uint8_t dtype, const uint8_t *q, float *v) {
+static inline __attribute__((always_inline)) void real_of(uint8_t dtype, const uint8_t *q, float *v) {
   if (dtype == SUMI_CARD_I8)
     for (int i = 0; i < LANES; i++) v[i] = (float)(int8_t)q[i];
   else
@@ -323,16 +301,17 @@ static void real_of(uint8_t dtype, const uint8_t *q, float *v) {
 }
 
 /* Up to LANES pixels of up to 32 channels from c0 on. */
-static void some_channels(const struct act *a, stages_fn *run, uint64_t p0, int n, const size_t *place,
-                          uint32_t c0, uint32_t channels) {
+static inline __attribute__((always_inline)) void some_channels(const struct act *a, uint64_t p0, int n,
+                                                                const size_t *place, uint32_t c0,
+                                                                uint32_t channels) {
   const struct sumi_card_act *w = a->w;
   const bool bytes = w->out_dtype <= SUMI_CARD_U8;
-  const size_t bank = (size_t)(c0 / SUMI_CARD_BANK) * w->out_bank;
+  const size_t first = (size_t)(c0 / SUMI_CARD_BANK) * w->out_bank;
   const bool residual_bytes = a->residual && w->residual_dtype <= SUMI_CARD_U8;
   uint8_t q[SUMI_CARD_BANK][LANES] = {{0}}, r[SUMI_CARD_BANK][LANES];
   int32_t sum[LANES] = {0};
   float residual[LANES] = {0}, v[LANES];
-  if (residual_bytes) read_bytes(a->residual + bank, place, r, channels, n);
+  if (residual_bytes) read_bytes(a->residual + first, place, r, channels, n);
   for (uint32_t c = 0; c < channels; c++) {
     struct sumi_card_channel ch;
     memcpy(&ch, a->channel + (size_t)(c0 + c) * sizeof ch, sizeof ch);
@@ -344,27 +323,45 @@ static void some_channels(const struct act *a, stages_fn *run, uint64_t p0, int 
     if (residual_bytes)
       real_of(w->residual_dtype, r[c], residual);
     else if (a->residual)
-      read_elements(a->residual + (bank + c) * a->residual_bytes, w->residual_dtype, place, residual, n);
-    run(a, &ch, sum, residual, v);
+      read_elements(a->residual + (first + c) * a->residual_bytes, w->residual_dtype, place, residual, n);
+    stages_of(a, &ch, sum, residual, v);
     if (!bytes) {
-      write_elements(a, a->out + (bank + c) * a->out_bytes, place, v, n);
+      write_elements(a, a->out + (first + c) * a->out_bytes, place, v, n);
       continue;
     }
     bytes_of(a, v, q[c]);
   }
-  if (bytes) write_bytes(a->out + bank, place, q, channels, n);
+  if (bytes) write_bytes(a->out + first, place, q, channels, n);
 }
 
 /* All pixels of up to 32 channels from c0 on. */
-static void one_bank(const struct act *a, stages_fn *run, uint32_t c0) {
+static inline __attribute__((always_inline)) void one_bank(const struct act *a, uint32_t c0) {
   struct pixel pixel = {0};
   const uint32_t channels = SUMI_MIN(a->w->channels - c0, (uint32_t)SUMI_CARD_BANK);
   for (uint64_t p = 0; p < a->pixels; p += LANES) {
     const int n = (int)SUMI_MIN(a->pixels - p, LANES);
     size_t place[LANES];
     places_of(a->w, &pixel, n, place);
-    some_channels(a, run, p, n, place, c0, channels);
+    some_channels(a, p, n, place, c0, channels);
   }
+}
+
+typedef void bank_fn(const struct act *a, uint32_t c0);
+
+/* The same C for both, so that all give the same bits. */
+static void bank(const struct act *a, uint32_t c0) { one_bank(a, c0); }
+#ifdef SUMI_X86
+__attribute__((target("avx2,fma"))) static void bank_avx2(const struct act *a, uint32_t c0) {
+  one_bank(a, c0);
+}
+#endif
+
+static bank_fn *bank_for(enum sumi_isa level) {
+#ifdef SUMI_X86
+  if (sumi_cpu_allows(level, SUMI_ISA_AVX2)) return bank_avx2;
+#endif
+  (void)level;
+  return bank;
 }
 
 float act_element(const struct sumi_card_act *w, const struct sumi_card_channel *ch, int32_t bits,
@@ -373,7 +370,7 @@ float act_element(const struct sumi_card_act *w, const struct sumi_card_channel 
   const int32_t sum[LANES] = {bits};
   const float r[LANES] = {residual ? read_element(residual, w->residual_dtype) : 0};
   float v[LANES];
-  stages(&a, ch, sum, r, v);
+  stages_of(&a, ch, sum, r, v);
   return v[0];
 }
 
@@ -402,8 +399,8 @@ static bool act_run(struct sumi_sim *sim, struct sim_job *job, const union sumi_
     memcpy(&ch, a.channel + (size_t)n * sizeof ch, sizeof ch);
     if (ch.zero) SIM_REFUSE(f, FIELD, w->channel + n * sizeof ch, ch.zero);
   }
-  stages_fn *const run = stages_for(sumi_cpu_isa());
-  for (uint32_t c = 0; c < w->channels; c += SUMI_CARD_BANK) one_bank(&a, run, c);
+  bank_fn *const run = bank_for(sumi_cpu_isa());
+  for (uint32_t c = 0; c < w->channels; c += SUMI_CARD_BANK) run(&a, c);
   return true;
 }
 

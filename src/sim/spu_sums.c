@@ -133,7 +133,8 @@ union operands {
 };
 
 /* to[c * LANES + p] = from[p].word[c] for four pixels and `words` words of each. */
-static void turn(uint32_t *to, const union operands from[4], int words) {
+static inline __attribute__((always_inline)) void turn(uint32_t *to, const union operands from[4],
+                                                       int words) {
   for (int c = 0; c < words; c += 4) {
     four r[4];
     for (int p = 0; p < 4; p++) memcpy(&r[p], &from[p].word[c], sizeof r[p]);
@@ -150,8 +151,8 @@ static void turn(uint32_t *to, const union operands from[4], int words) {
 }
 
 /* to[c] = from[c] - zero, c < channels. */
-static inline void less_zero(const uint8_t *from, uint32_t channels, uint8_t dtype, int32_t zero,
-                             int16_t *to) {
+static inline __attribute__((always_inline)) void less_zero(const uint8_t *from, uint32_t channels,
+                                                            uint8_t dtype, int32_t zero, int16_t *to) {
   if (dtype == SUMI_CARD_U8 && channels == SUMI_CARD_BANK)
     for (uint32_t c = 0; c < SUMI_CARD_BANK; c++) to[c] = (int16_t)(from[c] - zero);
   else if (channels == SUMI_CARD_BANK)
@@ -163,7 +164,8 @@ static inline void less_zero(const uint8_t *from, uint32_t channels, uint8_t dty
 }
 
 /* The operands of a pixel and tap in pairs. */
-static inline void pairs_of(const struct spu *s, const uint8_t *from, uint32_t channels, union operands *to) {
+static inline __attribute__((always_inline)) void pairs_of(const struct spu *s, const uint8_t *from,
+                                                           uint32_t channels, union operands *to) {
   if (!from || channels < SUMI_CARD_BANK) memset(to->half, 0, sizeof to->half);
   if (from && !s->w->x_top) {
     less_zero(from, channels, s->w->x_dtype, s->w->x_zero, to->half);
@@ -175,27 +177,52 @@ static inline void pairs_of(const struct spu *s, const uint8_t *from, uint32_t c
 }
 
 /* Planes of taps [t0, t0 + taps) for n_pixels from p0 on, filled up with 0 to whole LANES. */
-static void fill_planes(const struct spu *s, uint32_t *planes, uint64_t p0, size_t n_pixels, uint64_t t0,
-                        uint64_t taps) {
+static inline __attribute__((always_inline)) void fill_planes(const struct spu *s, uint32_t *planes,
+                                                              uint64_t p0, size_t n_pixels, uint64_t t0,
+                                                              uint64_t taps) {
   const bool pairs = s->elem == 1;
   const size_t plane = pairs ? PAIRS : FLOATS;
-  for (uint64_t t = 0; t < taps; t++) {
-    const struct spu_tap tap = spu_tap_at(s, t0 + t);
-    const uint32_t channels = spu_channels(s, t0 + t);
-    struct spu_pixel pixel = spu_pixel_at(s, p0);
-    for (size_t p = 0; p < n_pixels || p % LANES; p += 4) {
+  struct spu_pixel pixel = spu_pixel_at(s, p0);
+  struct spu_tap tap[TAPS_MOST];
+  for (uint64_t t = 0; t < taps; t++) tap[t] = spu_tap_at(s, t0 + t);
+  for (size_t p = 0; p < n_pixels || p % LANES; p += 4) {
+    struct spu_pixel next[4];
+    for (size_t i = 0; i < 4; i++, spu_pixel_next(s, &pixel)) next[i] = pixel;
+    for (uint64_t t = 0; t < taps; t++) { /* banks of a pixel are near each other */
+      const uint32_t channels = tap[t].bank + 1 == s->w->banks ? s->last : SUMI_CARD_BANK;
       union operands x[4];
       for (size_t i = 0; i < 4; i++) {
-        const uint8_t *from = p + i < n_pixels ? spu_source(s, &pixel, &tap) : NULL;
+        const uint8_t *from = p + i < n_pixels ? spu_source(s, &next[i], &tap[t]) : NULL;
         if (pairs)
           pairs_of(s, from, channels, &x[i]);
         else
           spu_operands(s, from, channels, x[i].real);
-        spu_pixel_next(s, &pixel);
       }
       turn(planes + (p / LANES * taps + t) * plane + p % LANES, x, pairs ? 16 : 32);
     }
   }
+}
+
+typedef void fill_fn(const struct spu *s, uint32_t *planes, uint64_t p0, size_t n_pixels, uint64_t t0,
+                     uint64_t taps);
+
+static void fill(const struct spu *s, uint32_t *planes, uint64_t p0, size_t n_pixels, uint64_t t0,
+                 uint64_t taps) {
+  fill_planes(s, planes, p0, n_pixels, t0, taps);
+}
+#ifdef SUMI_X86
+__attribute__((target("avx2"))) static void fill_avx2(const struct spu *s, uint32_t *planes, uint64_t p0,
+                                                      size_t n_pixels, uint64_t t0, uint64_t taps) {
+  fill_planes(s, planes, p0, n_pixels, t0, taps);
+}
+#endif
+
+static fill_fn *fill_for(enum sumi_isa level) {
+#ifdef SUMI_X86
+  if (sumi_cpu_allows(level, SUMI_ISA_AVX2)) return fill_avx2;
+#endif
+  (void)level;
+  return fill;
 }
 
 /* ---- weights ------------------------------------------------------------------------------------------------------- */
@@ -303,6 +330,7 @@ bool spu_run(struct sumi_sim *sim, struct sim_job *job, const union sumi_card_wo
   SIM_DO(spu_resolve(sim, &scratch, w, &s, f));
   const bool pairs = s.elem == 1;
   multiply_fn *const mul = multiply_for(sumi_cpu_isa(), pairs);
+  fill_fn *const put = fill_for(sumi_cpu_isa());
   struct block b = {.planes = sim->planes, .plane = pairs ? PAIRS : FLOATS};
   const uint32_t channels = w->banks == 1 ? s.last : SUMI_CARD_BANK;
   const uint32_t entries = w->k < SUMI_CARD_BANK ? w->k : pairs ? (channels + 1) / 2 : channels;
@@ -313,7 +341,7 @@ bool spu_run(struct sumi_sim *sim, struct sim_job *job, const union sumi_card_wo
     for (b.t0 = 0; b.t0 < s.taps; b.t0 += most_taps) {
       b.taps = SUMI_MIN(s.taps - b.t0, most_taps);
       b.add = b.t0 || w->h.flags & SUMI_CARD_SPU_ADD;
-      fill_planes(&s, sim->planes, b.p0, b.n_pixels, b.t0, b.taps);
+      put(&s, sim->planes, b.p0, b.n_pixels, b.t0, b.taps);
       for (uint32_t n = 0; n < w->outputs; n += BLOCK)
         SIM_DO(sum_outputs(&s, &b, n, SUMI_MIN(w->outputs - n, (uint32_t)BLOCK), mul, sim->lists, f));
     }
