@@ -46,7 +46,8 @@ static sumi_status say(const struct sumi_device_stage *s, struct antoum_code *co
     const struct antoum_segment *g = &code->segment[i];
     for (size_t k = 0; k < g->n_node; k++) {
       const struct antoum_facts *f = &g->facts[k];
-      const char *where = f->streamed ? ", through DRAM" : "";
+      const char *mode = f->shared ? ", split" : g->split ? ", each core" : "";
+      const char *where = f->streamed ? ", through DRAM" : mode;
       const char *text = f->k_most
                              ? sumi_arena_printf(s->arena, "antoum k %d..%d%s", f->k_least, f->k_most, where)
                              : sumi_arena_printf(s->arena, "antoum%s", where);

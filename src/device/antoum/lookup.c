@@ -15,6 +15,7 @@ static sumi_status emit_part(const struct antoum_cell_job *job, const struct ant
   const bool shared = w->split && n > 1 && !job->place[cell->out].dram; /* each row is read once */
   const int64_t most = SUMI_MIN(SUMI_CARD_MOST_BYTES / row_bytes, shared ? (n + w->cores - 1) / w->cores : n);
   const int64_t to = t->view[OUT].at;
+  job->facts->shared |= shared;
   if (shared) SUMI_TRY(antoum_share_begin(w, (uint64_t)to, (uint64_t)(to + n * row_bytes)));
   for (int64_t i = 0; i < n; i += most) {
     const int64_t part = SUMI_MIN(most, n - i);

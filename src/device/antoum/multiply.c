@@ -500,6 +500,7 @@ sumi_status product_multiply(const struct product *p, const struct box *box, str
   r.half = (uint32_t)(SUMI_CARD_VALUE(p->job->w->profile, acc_bytes) / 8 * 4);
   SUMI_TRY(find_shared(&r));
   if (p->job->w->split && packed->n_loads) SUMI_TRY(need_load(&r, 0)); /* before the cores meet about x */
+  p->job->facts->shared |= r.shared;
   if (r.shared) SUMI_TRY(begin_sharing(&r));
   for (size_t i = 0; i < packed->n_units; i++) {
     if (!in_box(&r, &packed->unit[i])) continue;

@@ -350,6 +350,7 @@ static sumi_status emit_boxes(const struct antoum_cell_job *job, const struct ve
                               const struct antoum_nest *t, const int loop[WORD_LOOPS], const int64_t *block,
                               const int64_t *first, bool shared) {
   struct antoum_boxes box;
+  job->facts->shared |= shared;
   if (shared) SUMI_TRY(begin_sharing(job, t));
   antoum_boxes_begin(&box, t->rank, t->n, block);
   do {
