@@ -105,9 +105,10 @@ static void on_event(void *user, const struct sumi_card_event *e) {
 }
 
 /* A prepared session on a card; with data it has run, and equals device cpu. */
-static struct sumi_session *session_on(struct sumi_card *card, struct sumi_model *model, bool run) {
+static struct sumi_session *session_of(struct sumi_card *card, struct sumi_model *model, int64_t items,
+                                       bool run) {
   static float x[ITEMS * WIDE];
-  static const int64_t dims[] = {ITEMS, WIDE};
+  const int64_t dims[] = {items, WIDE};
   const struct sumi_view in = {
       .size = sizeof in, .name = "x", .data = x, .dtype = SUMI_FLOAT32, .rank = 2, .dims = dims};
   struct sumi_view out = {.size = sizeof out, .name = "y"}, same = out;
@@ -122,9 +123,13 @@ static struct sumi_session *session_on(struct sumi_card *card, struct sumi_model
   assert_int_equal(sumi_session_new(model, NULL, &cpu, &err), SUMI_OK);
   if (sumi_session_run(session, &in, 1, &out, 1, &err) != SUMI_OK) fail_msg("%s", err.text);
   assert_int_equal(sumi_session_run(cpu, &in, 1, &same, 1, &err), SUMI_OK);
-  assert_memory_equal(out.data, same.data, sizeof x);
+  assert_memory_equal(out.data, same.data, (size_t)(items * WIDE) * sizeof *x);
   sumi_session_free(cpu);
   return session;
+}
+
+static struct sumi_session *session_on(struct sumi_card *card, struct sumi_model *model, bool run) {
+  return session_of(card, model, ITEMS, run);
 }
 
 static struct sumi_card_total measure(const char *card_name, bool data, struct seen *seen) {
@@ -164,6 +169,28 @@ static void test_measure(void **state) {
               s30.latency_s == t.latency_s);
   const struct sumi_card_total same = measure("SparseOne-S4", true, &data);
   assert_true(same.cycles == t.cycles && same.energy_j == t.energy_j); /* bytes change no time */
+}
+
+/* One item, or fewer than there are cores, and vectors so slow that sharing it is worth the exchange. */
+static void test_split(void **state) {
+  (void)state;
+  static const char *const cores[][2] = {{"vpu_lanes=1", "cores=1"}, {"vpu_lanes=1", "cores=4"}};
+  struct sumi_model *model = model_of(sumi_allocator_default());
+  for (int64_t items = 1; items <= 3; items++) {
+    struct sumi_card_total t[2] = {{.size = sizeof t[0]}, {.size = sizeof t[1]}};
+    for (int i = 0; i < 2; i++) {
+      struct sumi_card_options o = {.size = sizeof o, .settings = cores[i], .n_settings = 2};
+      struct sumi_card *card;
+      assert_int_equal(sumi_card_open(&o, &card, NULL), SUMI_OK);
+      struct sumi_session *session = session_of(card, model, items, true);
+      assert_int_equal(sumi_card_measure(session, NULL, &t[i], NULL), SUMI_OK);
+      assert_true(!t[i].hazards && t[i].items == (double)items);
+      sumi_session_free(session);
+      sumi_card_close(card);
+    }
+    assert_true(t[1].cycles < 0.6 * t[0].cycles);
+  }
+  sumi_model_unref(model);
 }
 
 /* How long the stream is changes nothing of what one inference takes: the account is divided, its ends are left out. */
@@ -280,9 +307,9 @@ static void test_memory(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_options),  cmocka_unit_test(test_parameters),
-                                     cmocka_unit_test(test_measure),  cmocka_unit_test(test_streams),
-                                     cmocka_unit_test(test_own_card), cmocka_unit_test(test_wrong_calls),
-                                     cmocka_unit_test(test_engines),  cmocka_unit_test(test_memory)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(test_options),     cmocka_unit_test(test_parameters), cmocka_unit_test(test_measure),
+      cmocka_unit_test(test_split),       cmocka_unit_test(test_streams),    cmocka_unit_test(test_own_card),
+      cmocka_unit_test(test_wrong_calls), cmocka_unit_test(test_engines),    cmocka_unit_test(test_memory)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,19 +21,20 @@ struct finder {
   bool *differs; /* [n_value] known contents that depend on the number of items */
 };
 
-static bool is_batch(const struct sumi_value *v, sumi_dim symbol) {
-  return !v->constant && v->info.kind == SUMI_TENSOR && v->info.rank > 0 && v->info.dim[0] == symbol &&
+static bool is_batch(const struct sumi_value *v, sumi_dim dim) {
+  return !v->constant && v->info.kind == SUMI_TENSOR && v->info.rank > 0 && v->info.dim[0] == dim &&
          v->info.dtype != SUMI_STRING && sumi_dtype_bits(v->info.dtype) >= 8;
 }
 
-/* The symbol of dimension 0 of the first input that has one: inputs with the same are the batch. */
-static sumi_dim batch_symbol(const struct sumi_graph *g) {
-  for (size_t i = 0; i < g->n_input; i++) {
-    const struct sumi_value *v = g->input[i];
-    if (v->info.kind == SUMI_TENSOR && v->info.rank > 0 && !v->constant && v->info.dim[0] < 0 &&
-        v->info.dim[0] != SUMI_DIM_UNKNOWN)
-      return v->info.dim[0];
-  }
+/* Dimension 0 of the inputs that are the batch: the first one's symbol; without any, where a number will do, the first number. */
+static sumi_dim batch_dim(const struct sumi_graph *g, bool number) {
+  for (int turn = 0; turn < (number ? 2 : 1); turn++)
+    for (size_t i = 0; i < g->n_input; i++) {
+      const struct sumi_value *v = g->input[i];
+      if (v->info.kind != SUMI_TENSOR || v->info.rank <= 0 || v->constant) continue;
+      if (turn ? v->info.dim[0] > 0 : v->info.dim[0] < 0 && v->info.dim[0] != SUMI_DIM_UNKNOWN)
+        return v->info.dim[0];
+    }
   return SUMI_DIM_UNKNOWN;
 }
 
@@ -156,15 +157,15 @@ static int64_t choose(const struct finder *f) {
   return each;
 }
 
-/* The number of items of the batch, whose inputs carry them; 1 = none, or they differ. */
-static int64_t find_items(const struct sumi_session *s, bool *carries) {
+/* The number of items of the batch, whose inputs carry them; 1 = none, or they differ. number: as for batch_dim. */
+static int64_t find_items(const struct sumi_session *s, bool number, bool *carries) {
   const struct sumi_graph *g = s->graph;
-  const sumi_dim symbol = batch_symbol(g);
-  if (symbol == SUMI_DIM_UNKNOWN) return 1;
+  const sumi_dim dim = batch_dim(g, number);
+  if (dim == SUMI_DIM_UNKNOWN) return 1;
   int64_t items = -1;
   for (size_t i = 0; i < g->n_input; i++) {
     const struct sumi_value *v = g->input[i];
-    if (!is_batch(v, symbol)) continue;
+    if (!is_batch(v, dim)) continue;
     if (items >= 0 && items != s->input_at[i]->dim[0]) return 1;
     items = s->input_at[i]->dim[0];
     if (carries) carries[v->id] = true;
@@ -176,7 +177,7 @@ static int64_t find_items(const struct sumi_session *s, bool *carries) {
 static void decide(struct finder *f) {
   f->items = f->each = 1;
   if (!f->s->device->machine_passes || f->s->device->begin) return;
-  const int64_t items = find_items(f->s, f->carries);
+  const int64_t items = find_items(f->s, false, f->carries);
   if (items < 2) return;
   f->items = f->each = items;
   if (!infer(f, items, &f->arena, &f->info)) return;
@@ -186,7 +187,7 @@ static void decide(struct finder *f) {
   if (!follow(f)) f->each = items;
 }
 
-int64_t sumi_items(const struct sumi_session *s) { return find_items(s, NULL); }
+int64_t sumi_items(const struct sumi_session *s) { return find_items(s, true, NULL); }
 
 bool sumi_items_part(struct sumi_session *s, int64_t each, struct sumi_arena *arena,
                      const struct sumi_info **info, const bool **carries) {
@@ -195,7 +196,7 @@ bool sumi_items_part(struct sumi_session *s, int64_t each, struct sumi_arena *ar
   f.carries = SUMI_NEW_ARRAY(arena, s->graph->n_value, bool);
   f.differs = SUMI_NEW_ARRAY(&f.arena, s->graph->n_value, bool);
   bool good = f.carries && f.differs;
-  if (good) f.items = find_items(s, f.carries);
+  if (good) f.items = find_items(s, true, f.carries);
   good = good && infer(&f, f.items, &f.arena, &f.info) && infer(&f, each, arena, &f.part) && follow(&f);
   sumi_arena_fini(&f.arena);
   *info = f.part;

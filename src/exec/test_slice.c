@@ -2,6 +2,7 @@
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -101,8 +102,38 @@ static void graphs_whose_items_mix(void **state) {
   check(GRAPH("g = GlobalMaxPool (x) s = Shape <end = 1> (x) f = Cast <to = 1> (s) y = Mul (g, f)"), false);
 }
 
+/* How many items a device may take apart, in graphs over x of `items` (a symbol or a number) items, given ITEMS of them. */
+static void items_of(const char *items, const char *body, int64_t want, bool apart) {
+  char text[256];
+  struct opened o = {0};
+  struct sumi_arena arena;
+  const struct sumi_info *info;
+  const bool *carries;
+  const int64_t dims[] = {ITEMS, 2, 3, 4};
+  float x[ITEMS * 24] = {0};
+  struct sumi_view y;
+  snprintf(text, sizeof text, "g (float[%s,2,3,4] x) => (y) <float[2] b = {1, 2}> { %s }", items, body);
+  open_text(text, "ref", &o);
+  run(&o, x, dims, &y);
+  assert_int_equal(sumi_items(o.session), want);
+  sumi_arena_init(&arena, sumi_allocator_default());
+  assert_int_equal(sumi_items_part(o.session, 3, &arena, &info, &carries), apart);
+  if (apart) assert_int_equal(info[o.session->graph->output[0]->id].dim[0], 3);
+  sumi_arena_fini(&arena);
+  close_session(&o);
+}
+
+static void items_for_devices(void **state) {
+  (void)state;
+  items_of("N", "r = Relu (x) y = GlobalMaxPool (r)", ITEMS, true);
+  items_of("12", "r = Relu (x) y = GlobalMaxPool (r)", ITEMS, true);
+  items_of("12", "y = Softmax <axis = 0> (x)", ITEMS, false);
+  items_of("12", "s = Constant <value_ints = [12, 24]> () y = Reshape (x, s)", ITEMS, false);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(graphs_whose_items_are_apart),
-                                     cmocka_unit_test(graphs_whose_items_mix)};
+                                     cmocka_unit_test(graphs_whose_items_mix),
+                                     cmocka_unit_test(items_for_devices)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -97,9 +97,7 @@ static inline bool cells_vector(struct cells_run *r, const struct sumi_cell_vect
   struct vpu unit;
   struct sim_failure f;
   memcpy(w.param, v->param, sizeof w.param);
-  unit.w = &w;
-  unit.body = v->op;
-  unit.tail = v->op + v->body;
+  vpu_init(&unit, &w, v->op);
   do {
     int64_t at[SUMI_CARD_VPU_VIEWS];
     for (int k = 0; k < SUMI_CARD_VPU_VIEWS; k++) at[k] = cells_place(&v->view[k], last, i);

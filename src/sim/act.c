@@ -150,9 +150,6 @@ static float read_element(const uint8_t *at, uint8_t dtype) {
 }
 
 /* v[i] = v (REAL) or q of LANES elements of one channel: the bits of their sums, the values of the residual. */
-typedef void stages_fn(const struct act *a, const struct sumi_card_channel *ch, const int32_t *sum,
-                       const float *residual, float *v);
-
 static inline __attribute__((always_inline)) void stages_of(const struct act *a,
                                                             const struct sumi_card_channel *ch,
                                                             const int32_t *sum, const float *residual,
@@ -191,63 +188,59 @@ static inline __attribute__((always_inline)) void stages_of(const struct act *a,
   for (int i = 0; i < LANES && !real; i++) v[i] += zero;
 }
 
-/* The same C for both, so that all give the same bits. */
-static void stages(const struct act *a, const struct sumi_card_channel *ch, const int32_t *sum,
-                   const float *residual, float *v) {
-  stages_of(a, ch, sum, residual, v);
-}
-#ifdef SUMI_X86
-__attribute__((target("avx2,fma"))) static void stages_avx2(const struct act *a,
-                                                            const struct sumi_card_channel *ch,
-                                                            const int32_t *sum, const float *residual,
-                                                            float *v) {
-  stages_of(a, ch, sum, residual, v);
-}
-#endif
-
-static stages_fn *stages_for(enum sumi_isa level) {
-#ifdef SUMI_X86
-  if (sumi_cpu_allows(level, SUMI_ISA_AVX2)) return stages_avx2;
-#endif
-  (void)level;
-  return stages;
-}
-
-/* Results of n pixels to their places behind `to`. */
-static void write_elements(const struct act *a, uint8_t *to, const size_t *place, const float *v, int n) {
+/* Values held to the type of the result, behind the table. */
+static inline __attribute__((always_inline)) void bytes_of(const struct act *a, const float *v, uint8_t *q) {
   const float lo = a->w->out_dtype == SUMI_CARD_I8 ? -128 : 0, hi = lo + 255;
-  uint8_t q[LANES];
-  if (a->w->out_dtype == SUMI_CARD_F32) {
-    for (int i = 0; i < n; i++) memcpy(to + place[i] * 4, &v[i], 4);
-    return;
-  }
-  if (a->w->out_dtype == SUMI_CARD_BF16) {
-    for (int i = 0; i < n; i++) {
-      const uint16_t half = sumi_bf16_from_f32(v[i]);
-      memcpy(to + place[i] * 2, &half, 2);
-    }
-    return;
-  }
   for (int i = 0; i < LANES; i++) {
-    const float held = v[i] < lo ? lo : v[i] > hi ? hi : v[i];
+    const float low = v[i] < lo ? lo : v[i], held = low > hi ? hi : low;
     q[i] = (uint8_t)(int32_t)held;
   }
-  for (int i = 0; i < n && a->table; i++) q[i] = a->table[q[i]];
-  for (int i = 0; i < n; i++) to[place[i]] = q[i];
+  for (int i = 0; i < LANES && a->table; i++) q[i] = a->table[q[i]];
+}
+
+/* Results of n pixels that are no bytes to their places behind `to`. */
+static void write_elements(const struct act *a, uint8_t *to, const size_t *place, const float *v, int n) {
+  for (int i = 0; i < n; i++) {
+    const uint16_t half = sumi_bf16_from_f32(v[i]);
+    if (a->w->out_dtype == SUMI_CARD_F32)
+      memcpy(to + place[i] * 4, &v[i], 4);
+    else
+      memcpy(to + place[i] * 2, &half, 2);
+  }
 }
 
 static void read_elements(const uint8_t *from, uint8_t dtype, const size_t *place, float *v, int n) {
-  uint8_t q[LANES];
-  if (dtype > SUMI_CARD_U8) {
-    const size_t e = sumi_card_elem_bytes(dtype);
-    for (int i = 0; i < n; i++) v[i] = read_element(from + place[i] * e, dtype);
-    return;
+  const size_t e = sumi_card_elem_bytes(dtype);
+  for (int i = 0; i < n; i++) v[i] = read_element(from + place[i] * e, dtype);
+}
+
+/* to[k][c] = from[c][k] of 8 x 8 bytes, rows so many bytes apart. */
+static inline __attribute__((always_inline)) void turn_bytes(const uint8_t *from, size_t from_row,
+                                                             uint8_t *to, size_t to_row) {
+  typedef uint8_t eight __attribute__((vector_size(16)));
+  eight r[4], t[4];
+  for (int c = 0; c < 4; c++) { /* rows c and c + 4, byte by byte */
+    eight lo = {0}, hi = {0};
+    memcpy(&lo, from + (size_t)c * from_row, 8);
+    memcpy(&hi, from + (size_t)(c + 4) * from_row, 8);
+    r[c] = __builtin_shufflevector(lo, hi, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
   }
-  for (int i = 0; i < n; i++) q[i] = from[place[i]];
-  if (dtype == SUMI_CARD_I8)
-    for (int i = 0; i < n; i++) v[i] = (float)(int8_t)q[i];
-  else
-    for (int i = 0; i < n; i++) v[i] = (float)q[i];
+  for (int c = 0; c < 2; c++) { /* rows c, c + 2, c + 4, c + 6 of columns 0..3, then of 4..7 */
+    t[c] = __builtin_shufflevector(r[c], r[c + 2], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+    t[c + 2] =
+        __builtin_shufflevector(r[c], r[c + 2], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+  }
+  for (int c = 0; c < 2; c++) { /* all rows of columns 2 c, 2 c + 1 (+ 4) */
+    r[c] = __builtin_shufflevector(t[2 * c], t[2 * c + 1], 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7,
+                                   23);
+    r[c + 2] = __builtin_shufflevector(t[2 * c], t[2 * c + 1], 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29,
+                                       14, 30, 15, 31);
+  }
+  static const size_t column[4] = {0, 4, 2, 6};
+  for (int c = 0; c < 4; c++) {
+    memcpy(to + column[c] * to_row, &r[c], 8);
+    memcpy(to + (column[c] + 1) * to_row, (const char *)&r[c] + 8, 8);
+  }
 }
 
 struct pixel {
@@ -266,21 +259,109 @@ static void places_of(const struct sumi_card_act *w, struct pixel *p, int n, siz
   }
 }
 
-/* Up to LANES pixels of all channels. */
-static void some_pixels(const struct act *a, stages_fn *run, uint64_t p0, int n, const size_t *place) {
+/* Bytes q[channel][pixel] of up to 32 neighbouring channels to their places behind `to`. */
+static inline __attribute__((always_inline)) void write_bytes(uint8_t *to, const size_t *place,
+                                                              uint8_t q[SUMI_CARD_BANK][LANES],
+                                                              uint32_t channels, int n) {
+  for (int i = 0; i < n; i += 8) {
+    uint8_t row[8][SUMI_CARD_BANK];
+    for (uint32_t c = 0; c < SUMI_CARD_BANK; c += 8)
+      turn_bytes(&q[c][i], sizeof q[0], &row[0][c], sizeof row[0]);
+    for (int k = 0; k < 8 && i + k < n; k++) {
+      if (channels == SUMI_CARD_BANK)
+        memcpy(to + place[i + k], row[k], SUMI_CARD_BANK);
+      else
+        for (uint32_t c = 0; c < channels; c++) to[place[i + k] + c] = row[k][c];
+    }
+  }
+}
+
+/* The same from there. */
+static inline __attribute__((always_inline)) void read_bytes(const uint8_t *from, const size_t *place,
+                                                             uint8_t q[SUMI_CARD_BANK][LANES],
+                                                             uint32_t channels, int n) {
+  uint8_t row[8][SUMI_CARD_BANK] = {{0}};
+  for (int i = 0; i < n; i += 8) {
+    for (int k = 0; k < 8 && i + k < n; k++) {
+      if (channels == SUMI_CARD_BANK)
+        memcpy(row[k], from + place[i + k], SUMI_CARD_BANK);
+      else
+        for (uint32_t c = 0; c < channels; c++) row[k][c] = from[place[i + k] + c];
+    }
+    for (uint32_t c = 0; c < SUMI_CARD_BANK; c += 8)
+      turn_bytes(&row[0][c], sizeof row[0], &q[c][i], sizeof q[0]);
+  }
+}
+
+static inline __attribute__((always_inline)) void real_of(uint8_t dtype, const uint8_t *q, float *v) {
+  if (dtype == SUMI_CARD_I8)
+    for (int i = 0; i < LANES; i++) v[i] = (float)(int8_t)q[i];
+  else
+    for (int i = 0; i < LANES; i++) v[i] = (float)q[i];
+}
+
+/* Up to LANES pixels of up to 32 channels from c0 on. */
+static inline __attribute__((always_inline)) void some_channels(const struct act *a, uint64_t p0, int n,
+                                                                const size_t *place, uint32_t c0,
+                                                                uint32_t channels) {
   const struct sumi_card_act *w = a->w;
+  const bool bytes = w->out_dtype <= SUMI_CARD_U8;
+  const size_t first = (size_t)(c0 / SUMI_CARD_BANK) * w->out_bank;
+  const bool residual_bytes = a->residual && w->residual_dtype <= SUMI_CARD_U8;
+  uint8_t q[SUMI_CARD_BANK][LANES] = {{0}}, r[SUMI_CARD_BANK][LANES];
   int32_t sum[LANES] = {0};
   float residual[LANES] = {0}, v[LANES];
-  for (uint32_t c = 0; c < w->channels; c++) {
-    const size_t first = (size_t)(c / SUMI_CARD_BANK) * w->out_bank + c % SUMI_CARD_BANK;
+  if (residual_bytes) read_bytes(a->residual + first, place, r, channels, n);
+  for (uint32_t c = 0; c < channels; c++) {
     struct sumi_card_channel ch;
-    memcpy(&ch, a->channel + (size_t)c * sizeof ch, sizeof ch);
-    memcpy(sum, a->acc + (c * a->pixels + p0) * 4, (size_t)n * 4);
-    if (a->residual)
-      read_elements(a->residual + first * a->residual_bytes, w->residual_dtype, place, residual, n);
-    run(a, &ch, sum, residual, v);
-    write_elements(a, a->out + first * a->out_bytes, place, v, n);
+    memcpy(&ch, a->channel + (size_t)(c0 + c) * sizeof ch, sizeof ch);
+    const int32_t *acc = (const int32_t *)(const void *)(a->acc + ((c0 + c) * a->pixels + p0) * 4);
+    if (n == LANES)
+      memcpy(sum, acc, sizeof sum);
+    else
+      for (int i = 0; i < n; i++) sum[i] = acc[i];
+    if (residual_bytes)
+      real_of(w->residual_dtype, r[c], residual);
+    else if (a->residual)
+      read_elements(a->residual + (first + c) * a->residual_bytes, w->residual_dtype, place, residual, n);
+    stages_of(a, &ch, sum, residual, v);
+    if (!bytes) {
+      write_elements(a, a->out + (first + c) * a->out_bytes, place, v, n);
+      continue;
+    }
+    bytes_of(a, v, q[c]);
   }
+  if (bytes) write_bytes(a->out + first, place, q, channels, n);
+}
+
+/* All pixels of up to 32 channels from c0 on. */
+static inline __attribute__((always_inline)) void one_bank(const struct act *a, uint32_t c0) {
+  struct pixel pixel = {0};
+  const uint32_t channels = SUMI_MIN(a->w->channels - c0, (uint32_t)SUMI_CARD_BANK);
+  for (uint64_t p = 0; p < a->pixels; p += LANES) {
+    const int n = (int)SUMI_MIN(a->pixels - p, LANES);
+    size_t place[LANES];
+    places_of(a->w, &pixel, n, place);
+    some_channels(a, p, n, place, c0, channels);
+  }
+}
+
+typedef void bank_fn(const struct act *a, uint32_t c0);
+
+/* The same C for both, so that all give the same bits. */
+static void bank(const struct act *a, uint32_t c0) { one_bank(a, c0); }
+#ifdef SUMI_X86
+__attribute__((target("avx2,fma"))) static void bank_avx2(const struct act *a, uint32_t c0) {
+  one_bank(a, c0);
+}
+#endif
+
+static bank_fn *bank_for(enum sumi_isa level) {
+#ifdef SUMI_X86
+  if (sumi_cpu_allows(level, SUMI_ISA_AVX2)) return bank_avx2;
+#endif
+  (void)level;
+  return bank;
 }
 
 float act_element(const struct sumi_card_act *w, const struct sumi_card_channel *ch, int32_t bits,
@@ -289,14 +370,21 @@ float act_element(const struct sumi_card_act *w, const struct sumi_card_channel 
   const int32_t sum[LANES] = {bits};
   const float r[LANES] = {residual ? read_element(residual, w->residual_dtype) : 0};
   float v[LANES];
-  stages(&a, ch, sum, r, v);
+  stages_of(&a, ch, sum, r, v);
   return v[0];
 }
 
 void act_write(const struct sumi_card_act *w, const uint8_t *table, uint8_t *to, float v) {
   const struct act a = {.w = w, .table = (uint8_t *)table};
+  const float values[LANES] = {v};
   const size_t place = 0;
-  write_elements(&a, to, &place, &v, 1);
+  uint8_t q[LANES];
+  if (w->out_dtype > SUMI_CARD_U8) {
+    write_elements(&a, to, &place, &v, 1);
+    return;
+  }
+  bytes_of(&a, values, q);
+  *to = q[0];
 }
 
 static bool act_run(struct sumi_sim *sim, struct sim_job *job, const union sumi_card_word *word,
@@ -311,14 +399,8 @@ static bool act_run(struct sumi_sim *sim, struct sim_job *job, const union sumi_
     memcpy(&ch, a.channel + (size_t)n * sizeof ch, sizeof ch);
     if (ch.zero) SIM_REFUSE(f, FIELD, w->channel + n * sizeof ch, ch.zero);
   }
-  stages_fn *const run = stages_for(sumi_cpu_isa());
-  struct pixel pixel = {0};
-  for (uint64_t p = 0; p < a.pixels; p += LANES) {
-    const int n = (int)SUMI_MIN(a.pixels - p, LANES);
-    size_t place[LANES];
-    places_of(w, &pixel, n, place);
-    some_pixels(&a, run, p, n, place);
-  }
+  bank_fn *const run = bank_for(sumi_cpu_isa());
+  for (uint32_t c = 0; c < w->channels; c += SUMI_CARD_BANK) run(&a, c);
   return true;
 }
 

@@ -1,4 +1,5 @@
 /* Memories: DRAM in pages that come to life when written, host memory that is mapped, and walks over SRAM. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "sim/sim_int.h"
@@ -60,6 +61,30 @@ static bool bounds(const struct sim_walk *w, int64_t *lo, int64_t *hi) {
   return true;
 }
 
+/* Rows at equal distances that all of it lies in: for each dimension what the nearer ones span, where all longer steps are whole
+ * numbers of its step. */
+static void find_rows(const struct sim_walk *w, struct sim_span *s) {
+  int64_t step[6], width = w->elem;
+  uint64_t n[6];
+  int dims = 0;
+  for (int d = 0; d < w->n_dims; d++) { /* by rising steps */
+    int k = dims;
+    if (w->n[d] == 1 || !w->step[d]) continue;
+    for (; k && step[k - 1] > llabs(w->step[d]); k--) step[k] = step[k - 1], n[k] = n[k - 1];
+    step[k] = llabs(w->step[d]);
+    n[k] = w->n[d];
+    dims++;
+  }
+  s->n_rows = 0;
+  for (int k = 0; k < dims; width += (int64_t)(n[k] - 1) * step[k], k++) {
+    bool whole = step[k] > width && s->n_rows < SIM_SPAN_ROWS;
+    for (int j = k + 1; j < dims && whole; j++) whole = step[j] % step[k] == 0;
+    if (!whole) continue;
+    s->rows[s->n_rows].period = step[k];
+    s->rows[s->n_rows++].width = width;
+  }
+}
+
 bool sim_walk_check(struct sumi_sim *sim, struct sim_job *job, const struct sim_walk *w, uint32_t align,
                     bool acc, bool write, uint8_t **base, int *owner, struct sim_failure *f) {
   const uint32_t whose = w->at >> 28, byte = w->at & 0x0fffffff;
@@ -76,8 +101,15 @@ bool sim_walk_check(struct sumi_sim *sim, struct sim_job *job, const struct sim_
     if (in_acc) SIM_REFUSE(f, ACC, w->at, 0);
     SIM_REFUSE(f, SRAM, w->at, 0);
   }
-  if (job->n_spans < SIM_SPANS)
-    job->span[job->n_spans++] = (struct sim_span){(uint8_t)core, in_acc, write, byte + lo, byte + hi};
+  if (job->n_spans < SIM_SPANS) {
+    struct sim_span *span = &job->span[job->n_spans++];
+    span->core = (uint8_t)core;
+    span->acc = in_acc;
+    span->write = write;
+    span->lo = byte + lo;
+    span->hi = byte + hi;
+    find_rows(w, span);
+  }
   uint8_t **memory = in_acc ? &sim->core[core].acc : &sim->core[core].sram;
   if (!*memory && !sim->options.timing_only && !(*memory = sumi_alloc(sim->a, (size_t)size))) {
     if (in_acc) SIM_REFUSE(f, ACC, w->at, UINT64_MAX); /* the host has no memory for it */

@@ -39,6 +39,7 @@ void sumi_sim_close(struct sumi_sim *sim) {
   for (size_t i = 0; sim->page && i < sim->n_pages; i++) sumi_free(a, sim->page[i], SIM_PAGE);
   sumi_free(a, sim->page, sim->n_pages * sizeof *sim->page);
   sumi_free(a, sim->planes, SIM_PLANES_BYTES);
+  sumi_free(a, sim->lists, SIM_LISTS_BYTES);
   sumi_free(a, sim->pairs, sim_pairs_bytes(sim));
   sumi_free(a, sim->mapping, sim->cap_mappings * sizeof *sim->mapping);
   sumi_free(a, sim->tag, sim->cap_tags * sizeof *sim->tag);
@@ -51,8 +52,9 @@ static bool allocate(struct sumi_sim *sim) {
   if (!sim->page) return false;
   if (sim->options.timing_only) return true;
   sim->planes = sumi_alloc(sim->a, SIM_PLANES_BYTES);
+  sim->lists = sumi_alloc(sim->a, SIM_LISTS_BYTES);
   if (SIM_P(sim, dual)) sim->pairs = sumi_alloc(sim->a, sim_pairs_bytes(sim));
-  return sim->planes && (sim->pairs || !SIM_P(sim, dual));
+  return sim->planes && sim->lists && (sim->pairs || !SIM_P(sim, dual));
 }
 
 sumi_status sumi_sim_open(const struct sumi_card_profile *profile, const struct sumi_sim_options *options,

@@ -20,19 +20,26 @@ enum {
   SIM_UNITS_COPY,
   SIM_RUN_UNIT = SIM_UNITS_COPY,
   SIM_UNITS,
-  SIM_SPANS = 20,     /* ranges a word can touch, cores of a broadcast included */
+  SIM_SPANS = 20, /* ranges a word can touch, cores of a broadcast included */
+  SIM_SPAN_ROWS = 3,
   SIM_PAGE = 1 << 20, /* bytes of DRAM that come to life together */
   SIM_POSTS = 64,
   SIM_UNIT_QUEUE = 64,
   SIM_PLANES_BYTES = 1 << 19, /* operands of a block of the SPU's arithmetic */
-  SIM_SCALE = 16              /* fraction bits of work and capacity */
+  SIM_LISTS_BYTES = 1 << 17,
+  SIM_SCALE = 16 /* fraction bits of work and capacity */
 };
 
-/* Bytes [lo, hi) of one core's SRAM (acc: accumulators) that a word touches. */
+/* Bytes [lo, hi) of one core's SRAM (acc: accumulators) that a word touches; of these, for every one of `rows`, only `width` from
+ * lo + i * period on, for all i. */
 struct sim_span {
   uint8_t core;
   bool acc, write;
+  uint8_t n_rows;
   int64_t lo, hi;
+  struct {
+    int64_t period, width;
+  } rows[SIM_SPAN_ROWS];
 };
 
 /* What is going on somewhere: a word, a copy, a fetch. Alone it takes `alone` cycles; beside others it slows down. */
@@ -107,8 +114,9 @@ struct sumi_sim {
   uint64_t now;
   uint8_t **page; /* DRAM */
   size_t n_pages;
-  float *planes;   /* SPU: activations of a block, see spu_sums.c */
-  uint32_t *pairs; /* SPU: pairs left, where zeros are skipped; NULL without DUAL */
+  uint32_t *planes; /* SPU: activations of a block, see spu_sums.c */
+  void *lists;      /* the weights of some outputs */
+  uint32_t *pairs;  /* SPU: pairs left, where zeros are skipped; NULL without DUAL */
   /* the host's side */
   struct sim_mapping {
     uint8_t *host;

@@ -144,16 +144,6 @@ static void keep_largest(float x[SUMI_CARD_BANK], int top) {
   memcpy(x, kept, sizeof kept);
 }
 
-const uint8_t *spu_source(const struct spu *s, const struct spu_pixel *p, const struct spu_tap *t) {
-  const struct sumi_card_spu *w = s->w;
-  const int64_t ix = (int64_t)p->x * w->stride_w + (int64_t)t->kx * w->dilation_w - w->pad_left;
-  const int64_t iy = (int64_t)p->y * w->stride_h + (int64_t)t->ky * w->dilation_h - w->pad_top;
-  if (ix < 0 || iy < 0 || ix >= w->in_cols || iy >= w->in_rows) return NULL;
-  const uint64_t at = (uint64_t)p->image * w->x_image + (uint64_t)iy * w->x_row + (uint64_t)ix * w->x_pixel +
-                      (uint64_t)t->bank * w->x_bank;
-  return s->x + at * s->elem;
-}
-
 void spu_operands(const struct spu *s, const uint8_t *from, uint32_t channels, float x[SUMI_CARD_BANK]) {
   const struct sumi_card_spu *w = s->w;
   const int32_t zero = w->x_zero;
@@ -195,9 +185,9 @@ bool spu_group(const struct spu *s, const uint8_t *group, uint32_t channels, flo
   const uint8_t *at = group + (size_t)*n * s->elem;
   bool rising = true;
   for (uint32_t e = 0; e < *n; e += 8, at += 5) { /* 8 indices are 5 bytes */
-    const uint32_t count = SUMI_MIN(*n - e, 8);
-    uint64_t bits = 0;
-    memcpy(&bits, at, (count * 5 + 7) / 8);
+    const uint32_t count = SUMI_MIN(*n - e, 8), bytes = (count * 5 + 7) / 8;
+    uint64_t bits = at[0];
+    for (uint32_t b = 1; b < bytes; b++) bits |= (uint64_t)at[b] << 8 * b;
     for (uint32_t i = e; i < e + count; i++, bits >>= 5) {
       index[i] = bits & 31;
       rising &= index[i] < channels && (!i || index[i] > index[i - 1]);

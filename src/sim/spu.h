@@ -49,7 +49,16 @@ static inline void spu_pixel_next(const struct spu *s, struct spu_pixel *p) {
 }
 
 /* Where the channels of a pixel and tap lie; NULL: in the padding. */
-const uint8_t *spu_source(const struct spu *s, const struct spu_pixel *p, const struct spu_tap *t);
+static inline const uint8_t *spu_source(const struct spu *s, const struct spu_pixel *p,
+                                        const struct spu_tap *t) {
+  const struct sumi_card_spu *w = s->w;
+  const int64_t ix = (int64_t)p->x * w->stride_w + (int64_t)t->kx * w->dilation_w - w->pad_left;
+  const int64_t iy = (int64_t)p->y * w->stride_h + (int64_t)t->ky * w->dilation_h - w->pad_top;
+  if (ix < 0 || iy < 0 || ix >= w->in_cols || iy >= w->in_rows) return NULL;
+  const uint64_t at = (uint64_t)p->image * w->x_image + (uint64_t)iy * w->x_row + (uint64_t)ix * w->x_pixel +
+                      (uint64_t)t->bank * w->x_bank;
+  return s->x + at * s->elem;
+}
 
 /* The 32 operands there (0 where padding or no channel is; after x_top). */
 void spu_operands(const struct spu *s, const uint8_t *from, uint32_t channels, float x[SUMI_CARD_BANK]);

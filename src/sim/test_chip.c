@@ -264,6 +264,18 @@ static void test_tokens(void **state) {
   w[1] = rig_move(SUMI_CARD_OP_STORE, RIG_DATA + 0x80000, 6336, 64, 0, 0);
   assert_int_equal(rig_run(r, w, 2).error, 0);
   assert_int_equal(sumi_sim_hazards(r->sim), 1);
+  /* columns of rows are no hazard for those beside them */
+  for (uint32_t column = 0; column < 128; column += 32) {
+    sumi_sim_forget(r->sim);
+    for (int i = 0; i < 2; i++) {
+      w[i] = i ? rig_move(SUMI_CARD_OP_STORE, RIG_DATA + 0x80000, column, 64, 0, 0) : load(64, 0, 0);
+      w[i].move.n[0] = 100;
+      w[i].move.sram_step_bytes[0] = 128;
+      w[i].move.dram_step_bytes[0] = 64;
+    }
+    assert_int_equal(rig_run(r, w, 2).error, 0);
+    assert_int_equal(sumi_sim_hazards(r->sim), column != 64);
+  }
 }
 
 static void test_faults(void **state) {

@@ -27,6 +27,9 @@ static const struct shape shapes[] = {
     {1, 9, 8, 48, 5, 3, 2, 2, 1, 1, 8, 0, false, true, false},
     {1, 12, 12, 32, 4, 3, 3, 1, 2, 2, 16, 0, false, false, false},
     {1, 11, 11, 3, 16, 7, 7, 2, 1, 3, 32, 0, false, true, false},
+    {1, 9, 9, 15, 70, 5, 5, 1, 1, 2, 32, 0, false, false,
+     false}, /* an odd bank, as many taps as a block has */
+    {1, 9, 9, 31, 3, 3, 3, 1, 1, 1, 16, 0, false, true, false},
     {3, 5, 4, 70, 12, 1, 1, 1, 1, 0, 32, 0, false, false, false},
     {1, 1, 70, 640, 3, 1, 1, 1, 1, 0, 32, 0, false, true,
      false}, /* more products than float32 sums exactly */

@@ -120,6 +120,25 @@ static bool vector_plan(struct sumi_sim *sim, struct sim_job *job, const union s
   return true;
 }
 
+/* Registers that n operations read before one of them sets them; R* set none. */
+static unsigned read_first(const struct sumi_card_vop *op, int n) {
+  unsigned set = 0, first = 0;
+  for (int i = 0; i < n; i++) {
+    const unsigned r = reads(op[i].op);
+    unsigned read = (r & A ? 1u << op[i].a : 0) | (r & B ? 1u << op[i].b : 0) | (r & C ? 1u << op[i].c : 0);
+    if (op[i].op == SUMI_CARD_V_ST)
+      read |= 1u << op[i].d;
+    else if (!vpu_is_reduction(op[i].op))
+      first |= read & ~set, set |= 1u << op[i].d;
+    first |= read & ~set;
+  }
+  return first;
+}
+
+static void clear(struct vpu *v, unsigned registers) {
+  for (; registers; registers &= registers - 1) memset(v->reg[__builtin_ctz(registers)], 0, sizeof v->reg[0]);
+}
+
 bool vpu_row(struct vpu *v, struct sim_failure *f) {
   const struct sumi_card_vector *w = v->w;
   uint32_t bad;
@@ -128,12 +147,12 @@ bool vpu_row(struct vpu *v, struct sim_failure *f) {
       v->part[v->body[i].d][j] = vpu_reduce_start(v->body[i].op);
   for (v->i2 = 0; v->i2 < w->n[2]; v->i2 += VPU_CHUNK) {
     v->lanes = (int)SUMI_MIN(w->n[2] - v->i2, VPU_CHUNK);
-    memset(v->reg, 0, sizeof v->reg);
+    clear(v, v->zero_body);
     for (int i = 0; i < w->body; i++)
-      if (!vpu_operation(v, &v->body[i], &bad)) SIM_REFUSE(f, VECTOR, i, bad);
+      if (!v->run(v, &v->body[i], &bad)) SIM_REFUSE(f, VECTOR, i, bad);
   }
   if (!w->tail) return true;
-  memset(v->reg, 0, sizeof v->reg);
+  clear(v, v->zero_tail);
   for (int i = 0; i < w->body; i++) {
     const uint8_t op = v->body[i].op;
     if (!vpu_is_reduction(op)) continue;
@@ -147,8 +166,18 @@ bool vpu_row(struct vpu *v, struct sim_failure *f) {
   v->lanes = 1;
   v->i2 = 0;
   for (int i = 0; i < w->tail; i++)
-    if (!vpu_operation(v, &v->tail[i], &bad)) SIM_REFUSE(f, VECTOR, w->body + i, bad);
+    if (!v->run(v, &v->tail[i], &bad)) SIM_REFUSE(f, VECTOR, w->body + i, bad);
   return true;
+}
+
+void vpu_init(struct vpu *v, const struct sumi_card_vector *w, const struct sumi_card_vop *op) {
+  memset(v->reg, 0, sizeof v->reg);
+  v->w = w;
+  v->body = op;
+  v->tail = op + w->body;
+  v->zero_body = read_first(v->body, w->body);
+  v->zero_tail = read_first(v->tail, w->tail);
+  v->run = vpu_operation_for(sumi_cpu_isa());
 }
 
 static bool vector_run(struct sumi_sim *sim, struct sim_job *job, const union sumi_card_word *word,
@@ -156,9 +185,7 @@ static bool vector_run(struct sumi_sim *sim, struct sim_job *job, const union su
   const struct sumi_card_vector *w = &word->vector;
   struct sim_core *core = &sim->core[job->core];
   struct vpu v;
-  v.w = w;
-  v.body = &core->program[w->start];
-  v.tail = v.body + w->body;
+  vpu_init(&v, w, &core->program[w->start]);
   for (int i = 0; i < SUMI_CARD_VPU_VIEWS; i++) { /* used ones have been checked, others may point anywhere */
     const uint32_t whose = w->view[i].at >> 28, byte = w->view[i].at & 0x0fffffff;
     struct sim_core *owner = whose >= SUMI_CARD_ACC ? core : &sim->core[SUMI_MIN(whose, SIM_CORES - 1u)];

@@ -34,25 +34,55 @@ static void store(uint8_t *at, uint8_t dtype, union vpu_lane r) {
   }
 }
 
+/* Lanes whose elements are neighbours. */
+static void load_row(const uint8_t *at, uint8_t dtype, union vpu_lane *r, int n) {
+  uint16_t half[VPU_CHUNK];
+  switch (dtype) {
+    case SUMI_CARD_I8:
+      for (int l = 0; l < n; l++) r[l].i = (int8_t)at[l];
+      break;
+    case SUMI_CARD_U8:
+      for (int l = 0; l < n; l++) r[l].i = at[l];
+      break;
+    case SUMI_CARD_BF16:
+      memcpy(half, at, (size_t)n * 2);
+      for (int l = 0; l < n; l++) r[l].f = sumi_f32_from_bf16(half[l]);
+      break;
+    default: memcpy(r, at, (size_t)n * 4);
+  }
+}
+
+static void store_row(uint8_t *at, uint8_t dtype, const union vpu_lane *r, int n) {
+  if (sumi_card_elem_bytes(dtype) == 4) {
+    memcpy(at, r, (size_t)n * 4);
+    return;
+  }
+  for (int l = 0; l < n; l++) store(at + (size_t)l * sumi_card_elem_bytes(dtype), dtype, r[l]);
+}
+
 static bool memory(struct vpu *v, const struct sumi_card_vop *op, uint32_t *bad) {
   const struct sumi_card_view *view = &v->w->view[op->a];
-  const ptrdiff_t step = place(v, view, 1) - place(v, view, 0);
+  const ptrdiff_t step = place(v, view, 1) - place(v, view, 0), e = sumi_card_elem_bytes(view->dtype);
   uint8_t *at = v->view[op->a];
+  union vpu_lane *r = v->reg[op->d];
   if (op->op == SUMI_CARD_V_GATHER) {
     at += place(v, view, 0);
     for (int l = 0; l < v->lanes; l++) {
       const uint32_t i = v->reg[op->b][l].u;
       if (i >= op->c) return *bad = i, false;
-      v->reg[op->d][l] = load(at + (ptrdiff_t)i * step, view->dtype);
+      r[l] = load(at + (ptrdiff_t)i * step, view->dtype);
     }
     return true;
   }
-  at += place(v, view, v->i2) + (ptrdiff_t)(int32_t)op->c * (ptrdiff_t)sumi_card_elem_bytes(view->dtype);
-  for (int l = 0; l < v->lanes; l++, at += step)
-    if (op->op == SUMI_CARD_V_LD)
-      v->reg[op->d][l] = load(at, view->dtype);
-    else
-      store(at, view->dtype, v->reg[op->d][l]);
+  at += place(v, view, v->i2) + (ptrdiff_t)(int32_t)op->c * e;
+  if (op->op == SUMI_CARD_V_LD && step == e)
+    load_row(at, view->dtype, r, v->lanes);
+  else if (op->op == SUMI_CARD_V_LD)
+    for (int l = 0; l < v->lanes; l++, at += step) r[l] = load(at, view->dtype);
+  else if (step == e)
+    store_row(at, view->dtype, r, v->lanes);
+  else
+    for (int l = 0; l < v->lanes; l++, at += step) store(at, view->dtype, r[l]);
   return true;
 }
 
@@ -65,13 +95,6 @@ static int32_t to_int(float x) {
 static float floor_of(float x) {
   const float r = sumi_rint_f32(x);
   return r > x ? r - 1 : r;
-}
-
-static void reduce_lanes(struct vpu *v, const struct sumi_card_vop *op) {
-  for (int l = 0; l < v->lanes; l++) {
-    union vpu_lane *p = &v->part[op->d][l % SUMI_CARD_SUM_LANES];
-    *p = vpu_reduce(op->op, *p, v->reg[op->a][l]);
-  }
 }
 
 union vpu_lane vpu_reduce_start(uint8_t op) {
@@ -92,15 +115,27 @@ union vpu_lane vpu_reduce(uint8_t op, union vpu_lane a, union vpu_lane b) {
   return r;
 }
 
-#define EACH(result)                                   \
-  for (int l = 0; l < v->lanes; l++) {                 \
-    const union vpu_lane x = a[l], y = b[l], z = c[l]; \
-    (void)x, (void)y, (void)z;                         \
-    d[l] = (union vpu_lane){result};                   \
-  }                                                    \
+/* p[l % 16] takes lane l, in the order of l. */
+static void reduce_lanes(struct vpu *v, const struct sumi_card_vop *op) {
+  union vpu_lane *p = v->part[op->d];
+  const union vpu_lane *a = v->reg[op->a];
+  int l = 0;
+  for (; l + SUMI_CARD_SUM_LANES <= v->lanes; l += SUMI_CARD_SUM_LANES)
+    for (int j = 0; j < SUMI_CARD_SUM_LANES; j++) p[j] = vpu_reduce(op->op, p[j], a[l + j]);
+  for (int j = 0; l + j < v->lanes; j++) p[j] = vpu_reduce(op->op, p[j], a[l + j]);
+}
+
+#define EACH(result)                                      \
+  for (int n = 0; n < v->lanes; n += SUMI_CARD_SUM_LANES) \
+    for (int l = n; l < n + SUMI_CARD_SUM_LANES; l++) {   \
+      const union vpu_lane x = a[l], y = b[l], z = c[l];  \
+      (void)x, (void)y, (void)z;                          \
+      d[l] = (union vpu_lane){result};                    \
+    }                                                     \
   return true
 
-bool vpu_operation(struct vpu *v, const struct sumi_card_vop *op, uint32_t *bad) {
+static inline __attribute__((always_inline)) bool operate(struct vpu *v, const struct sumi_card_vop *op,
+                                                          uint32_t *bad) {
   union vpu_lane *d = v->reg[op->d];
   const union vpu_lane *a = v->reg[op->a % SUMI_CARD_VPU_REGS], *b = v->reg[op->b % SUMI_CARD_VPU_REGS],
                        *c = v->reg[op->c % SUMI_CARD_VPU_REGS];
@@ -148,4 +183,23 @@ bool vpu_operation(struct vpu *v, const struct sumi_card_vop *op, uint32_t *bad)
     case SUMI_CARD_V_F2I: EACH(.i = to_int(x.f));
     default: reduce_lanes(v, op); return true;
   }
+}
+
+/* The same C for both, so that all give the same bits. */
+static bool operate_plain(struct vpu *v, const struct sumi_card_vop *op, uint32_t *bad) {
+  return operate(v, op, bad);
+}
+#ifdef SUMI_X86
+__attribute__((target("avx2,fma"))) static bool operate_avx2(struct vpu *v, const struct sumi_card_vop *op,
+                                                             uint32_t *bad) {
+  return operate(v, op, bad);
+}
+#endif
+
+vpu_operation *vpu_operation_for(enum sumi_isa level) {
+#ifdef SUMI_X86
+  if (sumi_cpu_allows(level, SUMI_ISA_AVX2)) return operate_avx2;
+#endif
+  (void)level;
+  return operate_plain;
 }

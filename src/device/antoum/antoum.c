@@ -28,8 +28,11 @@ static sumi_status compile_all(const struct sumi_device_stage *s, struct antoum_
   *refused = 0;
   for (size_t i = 0; i < code->n_segment; i++) {
     struct antoum_refused r = {.card = card, .why = code->why};
-    SUMI_TRY(antoum_place_segment(s, &code->segment[i], &r));
-    if (!r.n) SUMI_TRY(antoum_compile_segment(s, &code->segment[i], &r));
+    bool worth = false;
+    for (int turn = 0; turn < 2 && !worth && !r.n; turn++) {
+      SUMI_TRY(antoum_place_segment(s, &code->segment[i], turn == 0, &r));
+      if (!r.n) SUMI_TRY(antoum_compile_segment(s, &code->segment[i], &r, &worth));
+    }
     *refused += r.n;
   }
   for (size_t i = 0; i < code->n_segment && !*refused; i++)
@@ -43,7 +46,8 @@ static sumi_status say(const struct sumi_device_stage *s, struct antoum_code *co
     const struct antoum_segment *g = &code->segment[i];
     for (size_t k = 0; k < g->n_node; k++) {
       const struct antoum_facts *f = &g->facts[k];
-      const char *where = f->streamed ? ", through DRAM" : "";
+      const char *mode = f->shared ? ", split" : g->split ? ", each core" : "";
+      const char *where = f->streamed ? ", through DRAM" : mode;
       const char *text = f->k_most
                              ? sumi_arena_printf(s->arena, "antoum k %d..%d%s", f->k_least, f->k_most, where)
                              : sumi_arena_printf(s->arena, "antoum%s", where);

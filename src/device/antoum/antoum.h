@@ -53,9 +53,10 @@ struct antoum_segment {
   bool *alias;              /* [n_node] a view: its output is its input's memory */
   size_t n_node;
   const struct sumi_info *info; /* [n_value] of what one core takes */
-  const bool *carries;          /* [n_value]; NULL: the batch stays whole, and one core does it */
+  const bool *carries;          /* [n_value]; NULL: the batch stays whole */
   int64_t items, each;          /* of the batch; of a core in one run */
   int cores;
+  bool split; /* all cores work on the whole batch */
   size_t runs;
   struct antoum_local *local;
   size_t n_local;
@@ -104,8 +105,9 @@ sumi_status antoum_cut(const struct sumi_device_stage *s, const bool *card, stru
 /* Whether somebody outside the segment that makes v reads it. */
 bool antoum_leaves(const struct antoum_segment *g, const struct sumi_info *info, const struct sumi_value *v);
 
-/* place.c: cells and places of all that a segment holds; nothing where nodes were refused. */
-sumi_status antoum_place_segment(const struct sumi_device_stage *s, struct antoum_segment *g,
+/* place.c: cells and places of all that a segment holds; nothing where nodes were refused. may_split: with fewer items than cores all
+ * cores may work on the same. */
+sumi_status antoum_place_segment(const struct sumi_device_stage *s, struct antoum_segment *g, bool may_split,
                                  struct antoum_refused *refused);
 /* A node's cells before its operator is asked: operands row-major, those of inputs open. info: of what one core takes. */
 sumi_status antoum_cells_init(const struct sumi_device_stage *s, const struct sumi_node *node,
@@ -113,9 +115,9 @@ sumi_status antoum_cells_init(const struct sumi_device_stage *s, const struct su
 /* Whether a value may lie on the card at all. */
 bool antoum_takes(const struct sumi_info *info);
 
-/* compile.c: the words of a segment, and where they lie; nothing where nodes were refused. */
+/* compile.c: the words of a segment, and where they lie; nothing where nodes were refused, or where it had better not be split. */
 sumi_status antoum_compile_segment(const struct sumi_device_stage *s, struct antoum_segment *g,
-                                   struct antoum_refused *refused);
+                                   struct antoum_refused *refused, bool *worth);
 /* Run i % runs for the driver, with set i % 2 of the buffers; piece: two, which live as long. */
 struct antoum_item antoum_item_of(const struct antoum_segment *g, size_t i, struct antoum_piece *piece);
 /* What runs give the driver, once all segments are compiled. */

@@ -72,7 +72,9 @@ static inline unsigned antoum_rig_get(struct antoum_rig *r, enum antoum_base bas
 static inline struct sumi_card_completion antoum_rig_run(struct antoum_rig *r) {
   struct sumi_card_completion failed = {.error = 0xffff};
   union sumi_card_word *word = malloc((r->w.n_word + 1) * sizeof *word);
-  unsigned error = antoum_rig_put(r, ANTOUM_BASE_CODE, 0, r->w.image, r->w.image_bytes);
+  unsigned error = 0;
+  for (size_t i = 0; i < r->w.n_chunk && !error; i++)
+    error = antoum_rig_put(r, ANTOUM_BASE_CODE, r->w.chunk[i].at, r->w.chunk[i].data, r->w.chunk[i].used);
   for (int c = 0; c < r->w.cores && !error && word; c++) {
     const size_t n = antoum_core_words(&r->w, c, word);
     const struct sumi_card_program p = {.at = ANTOUM_TEST_WORDS + (uint64_t)c * ANTOUM_TEST_WORDS_STEP,

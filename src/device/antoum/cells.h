@@ -28,6 +28,7 @@ struct antoum_facts {
   uint64_t weight_bytes, dense_weight_bytes;
   int k_least, k_most; /* of the products' banks; 0 = no product with constant weights */
   bool streamed;       /* operands in DRAM passed through scratch */
+  bool shared;         /* cores made parts of the results for each other */
 };
 
 struct antoum_cell_job {

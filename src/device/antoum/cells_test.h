@@ -31,13 +31,18 @@ struct bench {
   struct sumi_sim_account account;
 };
 
-static inline void bench_open(struct bench *b, int cores, uint32_t scratch, uint64_t seed) {
+static inline void bench_open_with(struct bench *b, int cores, uint32_t scratch, uint64_t seed,
+                                   const char *const *settings) {
   memset(b, 0, sizeof *b);
   sumi_random_init(&b->random, seed);
-  assert_true(antoum_rig_open(&b->rig, cores, NULL, (const char *const[]){"vpu_lanes=128", NULL}));
+  assert_true(antoum_rig_open(&b->rig, cores, NULL, settings));
   b->rig.w.scratch.lo = SRAM - scratch;
   b->rig.w.scratch.hi = SRAM;
   sumi_text_init(&b->refusals, sumi_allocator_default());
+}
+
+static inline void bench_open(struct bench *b, int cores, uint32_t scratch, uint64_t seed) {
+  bench_open_with(b, cores, scratch, seed, (const char *const[]){"vpu_lanes=128", NULL});
 }
 
 static inline void bench_close(struct bench *b) {
@@ -64,7 +69,7 @@ static inline int add(struct bench *b, sumi_dtype dtype, int64_t elements, enum 
     b->data[k][c] = malloc(bytes);
     b->want[k][c] = malloc(bytes);
     for (int64_t i = 0; i < elements; i++)
-      if (c && where == CONSTANT)
+      if (c && (where == CONSTANT || b->rig.w.split))
         memcpy(b->data[k][c] + (size_t)i * e, b->data[k][0] + (size_t)i * e, e);
       else
         sumi_set_i64(dtype, b->data[k][c], i, below(b, 100) - (sumi_dtype_class(dtype) == 'U' ? 0 : 50));
@@ -204,6 +209,13 @@ static inline void add_view(struct bench *b, struct sumi_cell_view *v, sumi_dtyp
 
 static inline void open_random(struct bench *b, uint64_t seed) {
   bench_open(b, seed % 3 ? 1 : CORES, (seed % 2 ? 40u : 8u) << 10, seed);
+}
+
+/* Split, operands the same in all cores; vectors so slow that sharing them is worth it. */
+static inline void open_split(struct bench *b, uint64_t seed) {
+  bench_open_with(b, seed % 3 ? CORES : 3, (seed % 2 ? 40u : 8u) << 10, seed,
+                  (const char *const[]){"vpu_lanes=2", "ring_latency=1", "ring_bytes=1024", NULL});
+  b->rig.w.split = true;
 }
 
 #endif

@@ -57,10 +57,18 @@ static sumi_status place_constant(struct compiler *c, const struct sumi_cells *c
 /* Bytes between DRAM and SRAM in pieces that a word can move. */
 static sumi_status move_port(struct compiler *c, enum sumi_card_opcode opcode, enum antoum_base base,
                              const struct antoum_port *p, uint64_t sram) {
-  for (size_t done = 0; done < p->bytes; done += SUMI_CARD_MOST_BYTES)
-    SUMI_TRY(antoum_move(&c->w, opcode, base, p->at + done, p->core_step, (uint32_t)(sram + done),
-                         (uint32_t)SUMI_MIN(p->bytes - done, (size_t)SUMI_CARD_MOST_BYTES)));
-  return SUMI_OK;
+  sumi_status status = SUMI_OK;
+  const bool load = opcode == SUMI_CARD_OP_LOAD;
+  if (c->w.split && !load) c->w.only = 0; /* all have it */
+  for (size_t done = 0; done < p->bytes && status == SUMI_OK; done += SUMI_CARD_MOST_BYTES) {
+    const uint32_t part = (uint32_t)SUMI_MIN(p->bytes - done, (size_t)SUMI_CARD_MOST_BYTES);
+    if (c->w.split && load)
+      status = antoum_load_shared(&c->w, base, p->at + done, (uint32_t)(sram + done), part);
+    else
+      status = antoum_move(&c->w, opcode, base, p->at + done, p->core_step, (uint32_t)(sram + done), part);
+  }
+  c->w.only = -1;
+  return status;
 }
 
 static sumi_status load_inputs(struct compiler *c, size_t k) {
@@ -141,9 +149,12 @@ static sumi_status put_code(struct compiler *c, struct antoum_driver *d) {
   g->code_bytes = c->w.image_bytes;
   SUMI_TRY(antoum_dram_alloc(d, g->code_bytes, &g->code_at, c->s->err));
   for (int core = 0; core < g->cores; core++) program[core].at = g->code_at + words[core];
-  memcpy(c->w.image + table, program, bytes);
+  memcpy(p, program, bytes);
   g->programs_at = g->code_at + table;
-  return antoum_copy_in(d, g->code_at, c->w.image, g->code_bytes, c->s->err);
+  for (size_t i = 0; i < c->w.n_chunk; i++)
+    SUMI_TRY(
+        antoum_copy_in(d, g->code_at + c->w.chunk[i].at, c->w.chunk[i].data, c->w.chunk[i].used, c->s->err));
+  return SUMI_OK;
 }
 
 static sumi_status reserve(struct antoum_segment *g, struct antoum_driver *d, struct sumi_err *err) {
@@ -189,18 +200,26 @@ void antoum_release_segment(struct sumi_card *card, struct antoum_segment *g) {
   g->code_at = g->in_at[0] = g->in_at[1] = g->out_at[0] = g->out_at[1] = g->spill_at = 0;
 }
 
+/* Whether several cores on one item are worth their meetings, where one core or as many as there are items would do; a meeting also
+ * ends what one core's engines do side by side for two nodes, which no cell's cycles tell. */
+static bool is_worth(const struct antoum_segment *g, const struct antoum_words *w) {
+  return w->taken * (double)SUMI_MIN(g->items, g->cores) < 0.9 * w->alone;
+}
+
 sumi_status antoum_compile_segment(const struct sumi_device_stage *s, struct antoum_segment *g,
-                                   struct antoum_refused *refused) {
+                                   struct antoum_refused *refused, bool *worth) {
   struct compiler c = {.s = s, .g = g, .loaded = SUMI_NEW_ARRAY(s->arena, g->n_in, bool)};
   const struct antoum_areas areas = antoum_areas(s->card);
   g->facts = SUMI_NEW_ARRAY(s->arena, g->n_node, struct antoum_facts);
   if (!c.loaded || !g->facts) SUMI_FAIL_MEMORY(s->err);
   antoum_words_init(&c.w, &s->card->profile, g->cores, s->allocator, s->err);
+  c.w.split = g->split;
   c.w.weights.lo = areas.values;
   c.w.weights.hi = c.w.scratch.lo = areas.weights;
   c.w.scratch.hi = areas.scratch;
   sumi_status status = compile_nodes(&c, refused);
-  if (status == SUMI_OK && !refused->n) status = put_code(&c, s->card->driver);
+  *worth = !g->split || refused->n || is_worth(g, &c.w);
+  if (status == SUMI_OK && !refused->n && *worth) status = put_code(&c, s->card->driver);
   antoum_words_fini(&c.w);
   return status;
 }

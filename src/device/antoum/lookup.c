@@ -10,9 +10,16 @@ static sumi_status emit_part(const struct antoum_cell_job *job, const struct ant
   const struct sumi_cell_lookup *cell = user;
   const struct antoum_place *table = &job->place[cell->table];
   const int64_t row_bytes = t->view[OUT].hi;
-  const int64_t most = SUMI_CARD_MOST_BYTES / row_bytes, n = t->rank ? t->n[0] : 1;
+  struct antoum_words *w = job->w;
+  const int64_t n = t->rank ? t->n[0] : 1;
+  const bool shared = w->split && n > 1 && !job->place[cell->out].dram; /* each row is read once */
+  const int64_t most = SUMI_MIN(SUMI_CARD_MOST_BYTES / row_bytes, shared ? (n + w->cores - 1) / w->cores : n);
+  const int64_t to = t->view[OUT].at;
+  job->facts->shared |= shared;
+  if (shared) SUMI_TRY(antoum_share_begin(w, (uint64_t)to, (uint64_t)(to + n * row_bytes)));
   for (int64_t i = 0; i < n; i += most) {
     const int64_t part = SUMI_MIN(most, n - i);
+    if (shared) antoum_share_turn(w);
     const union sumi_card_word word = {
         .lookup = {.h = {.opcode = SUMI_CARD_OP_LOOKUP, .base = (uint8_t)table->base},
                    .table = table->at,
@@ -28,9 +35,12 @@ static sumi_status emit_part(const struct antoum_cell_job *job, const struct ant
         antoum_view_touch(t, &t->view[OUT], t->view[OUT].at + i * row_bytes, &part),
         antoum_view_touch(t, &t->view[IDS], t->view[IDS].at + i * t->view[IDS].elem_bytes, &part),
         {ANTOUM_DRAM, false, at, at + (uint64_t)(cell->rows * row_bytes)}};
-    SUMI_TRY(antoum_emit(job->w, &word, touch, table->base == ANTOUM_BASE_CODE ? 2 : 3, 0));
+    SUMI_TRY(antoum_emit(w, &word, touch, table->base == ANTOUM_BASE_CODE ? 2 : 3, 0));
+    const struct antoum_share share = {
+        .elem = 1, .at = to + i * row_bytes, .row_bytes = part * row_bytes, .n = {1, 1, 1}};
+    if (shared) SUMI_TRY(antoum_share_copy(w, &share));
   }
-  return SUMI_OK;
+  return shared ? antoum_share_end(w) : SUMI_OK;
 }
 
 sumi_status antoum_lookup_cell(const struct antoum_cell_job *job, const struct sumi_cell_lookup *cell) {

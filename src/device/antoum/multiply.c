@@ -1,11 +1,15 @@
 /* Words of a product whose operands lie in SRAM: weights brought in load by load, sums of one tile of pixels and outputs after the other
  * in the accumulators, results out of them. Accumulators and the area for weights are used round and round, so that a tile's
- * sums, the results of the one before and the weights of a later one are at work at the same time. */
+ * sums, the results of the one before and the weights of a later one are at work at the same time.
+ *
+ * Split: tiles go to the cores in turn, and every core's results to the others, where that is expected to take less time than that every
+ * core makes all of them. */
 #include <math.h>
+#include <string.h>
 
 #include "device/antoum/product_int.h"
 
-enum { TILE_IMAGES, TILE_ROWS, TILE_COLS, TILE_OUTPUTS, TILE_SIDES, CANDIDATES = 24 };
+enum { TILE_IMAGES, TILE_ROWS, TILE_COLS, TILE_OUTPUTS, TILE_SIDES, CANDIDATES = 24, AHEAD = 16 };
 
 struct tile {
   int64_t n[TILE_SIDES];
@@ -19,7 +23,9 @@ struct writer {
   bool more;
   const struct unit *u;
   double block;  /* cycles of a block of the SPU */
+  double alike;  /* units and steps of outer loops that have the same tiles */
   uint32_t half; /* sums of a tile, bytes */
+  bool shared;   /* tiles go to the cores in turn */
 };
 
 struct window product_window(int64_t at, int64_t n, int stride, int dilation, int kernel, int64_t pad,
@@ -65,8 +71,19 @@ static bool fits(const struct writer *r, const struct tile *t) {
          sums * 4 <= r->half;
 }
 
+/* A tile's results as the other cores get them, the first of them at byte `at`. */
+static struct antoum_share share_of(const struct product *p, const struct tile *t, int64_t at) {
+  const struct sumi_cell_product *v = &p->v;
+  return (struct antoum_share){
+      .elem = p->y_elem,
+      .at = at,
+      .row_bytes = t->n[TILE_OUTPUTS] * p->y_elem,
+      .n = {t->n[TILE_IMAGES], t->n[TILE_ROWS], t->n[TILE_COLS]},
+      .step = {v->y_image * p->y_elem, v->y_row * p->y_elem, v->y_pixel * p->y_elem}};
+}
+
 /* Expected cycles of all tiles of `side` out of `whole`: the slower of SPU and ACT, and the other's share of one tile, when nothing
- * overlaps. */
+ * overlaps. Shared: of the core with most tiles, and so with the exchange of what they give. */
 static double expected(const struct writer *r, const struct tile *whole, const struct tile *side) {
   double spu = 0, act = 0, tiles = 0;
   for (unsigned mask = 0; mask < 1u << TILE_SIDES; mask++) { /* bit: what is left over along this side */
@@ -85,7 +102,12 @@ static double expected(const struct writer *r, const struct tile *whole, const s
                     pixels * outputs / (double)value(r, SUMI_CARD_P_act_lanes));
     tiles += count;
   }
-  return SUMI_MAX(spu, act) + SUMI_MIN(spu, act) / tiles;
+  if (!r->shared) return SUMI_MAX(spu, act) + SUMI_MIN(spu, act) / tiles;
+  const struct antoum_words *w = r->p->job->w;
+  const struct antoum_share share = share_of(r->p, side, 0);
+  const double turns = ceil(tiles * r->alike / w->cores), copy = antoum_share_cycles(w, &share);
+  const double most = SUMI_MAX(SUMI_MAX(spu, act) / tiles, copy);
+  return (turns * most + (spu + act) / tiles + copy - most) / r->alike;
 }
 
 /* Tries tiles that are cut along one side, ever smaller; the others are as `t` has them. */
@@ -102,7 +124,7 @@ static void try_side(const struct writer *r, const struct tile *whole, struct ti
   }
 }
 
-static sumi_status choose_tile(const struct writer *r, struct tile *best) {
+static sumi_status choose_tile(const struct writer *r, struct tile *best, double *cycles) {
   const struct sumi_cell_product *v = &r->p->v;
   const struct tile whole = {{v->images, v->rows, v->cols, r->u->n}};
   const int64_t unit = value(r, SUMI_CARD_P_spu_outputs);
@@ -115,6 +137,7 @@ static sumi_status choose_tile(const struct writer *r, struct tile *best) {
     try_side(r, &whole, (struct tile){{1, 1, 1, n}}, TILE_COLS, pixels, best, &least);
     if (n == 1 || (n <= unit && least < INFINITY)) break;
   }
+  *cycles = least;
   return least < INFINITY ? SUMI_OK : antoum_refuse(r->p->job, "a product's input is too wide for a word");
 }
 
@@ -136,18 +159,24 @@ static sumi_status bring(struct writer *r, struct load *l) {
     if (overlap(&r->packed->load[i], l->sram, l->bytes)) r->packed->load[i].resident = false;
   l->resident = true;
   w->weights_turn = (l->sram - w->weights.lo + l->bytes + SUMI_ALIGN - 1) / SUMI_ALIGN * SUMI_ALIGN;
-  return antoum_load_shared(w, l->image_at, l->sram, l->bytes);
+  return antoum_load_shared(w, ANTOUM_BASE_CODE, l->image_at, l->sram, l->bytes);
 }
 
-/* Load i is in SRAM from here on, and the one behind it on its way where there is room for both. */
+/* Load i is in SRAM from here on, and those behind it on their way as far as there is room for all of them. */
 static sumi_status need_load(struct writer *r, uint32_t i) {
   struct packed *packed = r->packed;
-  struct load *l = &packed->load[i];
-  if (!l->resident) SUMI_TRY(bring(r, l));
-  if (i + 1u == packed->n_loads && !r->more) return SUMI_OK;
-  struct load *next = &packed->load[(i + 1u) % packed->n_loads];
-  if (next->resident || overlap(l, next_place(r->p->job->w, next->bytes), next->bytes)) return SUMI_OK;
-  return bring(r, next);
+  const struct antoum_words *w = r->p->job->w;
+  if (!packed->load[i].resident) SUMI_TRY(bring(r, &packed->load[i]));
+  for (uint32_t ahead = 1; ahead <= (w->split ? AHEAD : 1) && ahead < packed->n_loads; ahead++) {
+    if (i + ahead >= packed->n_loads && !r->more) return SUMI_OK;
+    struct load *next = &packed->load[(i + ahead) % packed->n_loads];
+    if (next->resident) continue;
+    for (uint32_t k = 0; k < ahead; k++)
+      if (overlap(&packed->load[(i + k) % packed->n_loads], next_place(w, next->bytes), next->bytes))
+        return SUMI_OK;
+    SUMI_TRY(bring(r, next));
+  }
+  return SUMI_OK;
 }
 
 /* ---- words ---------------------------------------------------------------------------------------------------------------------- */
@@ -337,11 +366,19 @@ static sumi_status activate(struct writer *r, const struct spot *s) {
 static sumi_status write_spot(struct writer *r, struct spot *s) {
   struct antoum_words *w = r->p->job->w;
   const uint64_t bytes = sums_bytes(s), room = (uint64_t)SUMI_CARD_VALUE(w->profile, acc_bytes);
-  s->acc = w->acc_turn + bytes <= room ? w->acc_turn : 0;
-  w->acc_turn = (uint32_t)(s->acc + bytes);
+  if (r->shared) antoum_share_turn(w);
+  uint32_t *turn = &w->acc_turn[SUMI_MAX(w->only, 0)];
+  s->acc = *turn + bytes <= room ? *turn : 0;
+  *turn = (uint32_t)(s->acc + bytes);
   for (size_t i = 0; i < r->u->n_parts; i++)
     SUMI_TRY(multiply_part(r, s, &r->packed->part[r->u->part + i], i == 0));
-  return activate(r, s);
+  SUMI_TRY(activate(r, s));
+  if (!r->shared) return SUMI_OK;
+  struct tile tile;
+  memcpy(tile.n, s->n, sizeof tile.n);
+  const struct antoum_share share =
+      share_of(r->p, &tile, (int64_t)result_at(r->p, s, &r->p->v.y, r->p->y_at, r->p->y_elem));
+  return antoum_share_copy(w, &share);
 }
 
 /* All tiles of a unit at one step of the outer loops. */
@@ -389,21 +426,86 @@ static bool in_box(const struct writer *r, const struct unit *u) {
   return u->n0 >= b->at[PRODUCT_OUT] && u->n0 < b->at[PRODUCT_OUT] + b->n[PRODUCT_OUT];
 }
 
+/* Chooses how unit u is cut, unless it is like the one before it; *cycles: expected of it and those alike, each. */
+struct choice {
+  struct tile tile;
+  int64_t outputs;
+  size_t parts;
+  double block, cycles;
+};
+
+static sumi_status choose(struct writer *r, const struct unit *u, struct choice *c) {
+  r->u = u;
+  r->block = block_cycles(r);
+  if (u->n == c->outputs && r->block == c->block && u->n_parts == c->parts) return SUMI_OK;
+  r->alike = 0;
+  for (size_t i = 0; r->shared && i < r->packed->n_units; i++)
+    r->alike += r->packed->unit[i].n == u->n && in_box(r, &r->packed->unit[i]);
+  for (int d = 0; d < SUMI_CELL_OUTER; d++)
+    if (!r->p->own[d]) r->alike *= (double)r->box->n[d];
+  SUMI_TRY(choose_tile(r, &c->tile, &c->cycles));
+  c->outputs = u->n;
+  c->block = r->block;
+  c->parts = u->n_parts;
+  return SUMI_OK;
+}
+
+/* Expected cycles of the box. */
+static sumi_status weigh(struct writer *r, bool shared, double *cycles) {
+  struct choice c = {.outputs = 0};
+  double steps = 1;
+  for (int d = 0; d < SUMI_CELL_OUTER; d++)
+    if (!r->p->own[d]) steps *= (double)r->box->n[d];
+  r->shared = shared;
+  *cycles = 0;
+  for (size_t i = 0; i < r->packed->n_units; i++) {
+    if (!in_box(r, &r->packed->unit[i])) continue;
+    SUMI_TRY(choose(r, &r->packed->unit[i], &c));
+    *cycles += c.cycles * steps;
+  }
+  return SUMI_OK;
+}
+
+/* Whether the cores share the box: what they make lies in SRAM, apart from what they read, and the exchange is worth it. */
+static sumi_status find_shared(struct writer *r) {
+  const struct product *p = r->p;
+  struct antoum_words *w = p->job->w;
+  const int y = p->v.y.operand;
+  double alone, shared;
+  r->shared = false;
+  if (!w->split || p->y_place->dram || p->v.x.operand == y || p->v.w.operand == y ||
+      p->v.residual.operand == y)
+    return SUMI_OK;
+  SUMI_TRY(weigh(r, false, &alone));
+  SUMI_TRY(weigh(r, true, &shared));
+  r->shared = antoum_share_worth(w, alone, shared);
+  return SUMI_OK;
+}
+
+/* Bytes of SRAM from the first to the last result of the box. */
+static sumi_status begin_sharing(const struct writer *r) {
+  const struct product *p = r->p;
+  const struct sumi_cell_product *v = &p->v;
+  int64_t at = v->y.at, far = r->box->n[PRODUCT_OUT] + (v->images - 1) * v->y_image +
+                              (v->rows - 1) * v->y_row + (v->cols - 1) * v->y_pixel;
+  for (int d = 0; d < SUMI_CELL_OUTER; d++) far += (r->box->n[d] - 1) * v->y.step[d];
+  const uint64_t lo = p->y_at + (uint64_t)at * p->y_elem;
+  return antoum_share_begin(p->job->w, lo, lo + (uint64_t)far * p->y_elem);
+}
+
 sumi_status product_multiply(const struct product *p, const struct box *box, struct packed *packed,
                              bool more) {
   struct writer r = {.p = p, .box = box, .packed = packed, .more = more};
-  struct tile tile;
-  int64_t outputs = 0;
-  double block = 0;
+  struct choice c = {.outputs = 0};
   r.half = (uint32_t)(SUMI_CARD_VALUE(p->job->w->profile, acc_bytes) / 8 * 4);
+  SUMI_TRY(find_shared(&r));
+  if (p->job->w->split && packed->n_loads) SUMI_TRY(need_load(&r, 0)); /* before the cores meet about x */
+  p->job->facts->shared |= r.shared;
+  if (r.shared) SUMI_TRY(begin_sharing(&r));
   for (size_t i = 0; i < packed->n_units; i++) {
-    r.u = &packed->unit[i];
-    if (!in_box(&r, r.u)) continue;
-    r.block = block_cycles(&r);
-    if (r.u->n != outputs || r.block != block) SUMI_TRY(choose_tile(&r, &tile));
-    outputs = r.u->n;
-    block = r.block;
-    SUMI_TRY(write_unit(&r, &tile));
+    if (!in_box(&r, &packed->unit[i])) continue;
+    SUMI_TRY(choose(&r, &packed->unit[i], &c));
+    SUMI_TRY(write_unit(&r, &c.tile));
   }
-  return SUMI_OK;
+  return r.shared ? antoum_share_end(p->job->w) : SUMI_OK;
 }

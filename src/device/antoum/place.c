@@ -444,19 +444,22 @@ static bool set_part(const struct sumi_device_stage *s, struct antoum_segment *g
   return s->items > 1 && s->part(s->self, each, &g->info, &g->carries);
 }
 
-sumi_status antoum_place_segment(const struct sumi_device_stage *s, struct antoum_segment *g,
+/* The whole batch as it is. Split: each core holds all values, in SRAM. */
+static sumi_status place_whole(const struct sumi_device_stage *s, struct antoum_segment *g, bool split,
+                               bool *fits, struct antoum_refused *refused) {
+  g->runs = 1;
+  g->info = s->info;
+  g->carries = NULL;
+  g->split = split;
+  g->cores = split ? (int)SUMI_CARD_VALUE(&s->card->profile, cores) : 1;
+  return try_each(s, g, 1, !split, fits, refused);
+}
+
+static sumi_status place_by_item(const struct sumi_device_stage *s, struct antoum_segment *g,
                                  struct antoum_refused *refused) {
   const int64_t cores = SUMI_CARD_VALUE(&s->card->profile, cores);
   bool fits = false;
-  g->items = s->items;
-  if (!set_part(s, g, 1)) {
-    g->items = 1;
-    g->cores = 1;
-    g->runs = 1;
-    g->info = s->info;
-    g->carries = NULL;
-    return try_each(s, g, 1, true, &fits, refused);
-  }
+  g->split = false;
   g->cores = (int)SUMI_MIN(cores, g->items);
   const int64_t share = (g->items + g->cores - 1) / g->cores;
   for (int64_t runs = 1; !fits && !refused->n; runs++) {
@@ -467,4 +470,17 @@ sumi_status antoum_place_segment(const struct sumi_device_stage *s, struct antou
   }
   g->runs = (size_t)((share + g->each - 1) / g->each);
   return SUMI_OK;
+}
+
+sumi_status antoum_place_segment(const struct sumi_device_stage *s, struct antoum_segment *g, bool may_split,
+                                 struct antoum_refused *refused) {
+  const int64_t cores = SUMI_CARD_VALUE(&s->card->profile, cores);
+  const bool by_item = set_part(s, g, 1);
+  bool fits = false;
+  g->items = by_item ? s->items : 1;
+  if (may_split && g->items < cores) {
+    SUMI_TRY(place_whole(s, g, true, &fits, refused));
+    if (fits || refused->n) return SUMI_OK;
+  }
+  return by_item ? place_by_item(s, g, refused) : place_whole(s, g, false, &fits, refused);
 }

@@ -30,6 +30,7 @@ struct spec {
   bool bf16, u8, w_u8, residual, stages, table, real32, transposed, gaps, dual;
   unsigned dram; /* bit of each operand that lies there; EVERYTHING = all */
   int cores;
+  bool split; /* the same operands in all cores */
 };
 
 struct problem {
@@ -204,6 +205,8 @@ static inline void problem_init(struct problem *p, struct spec s, struct sumi_ra
     const int copies = i == W && !s.heads ? 1 : s.cores;
     p->data[i] = malloc(p->bytes[i] * (size_t)copies + 1);
     draw(p->data[i], p->bytes[i] * (size_t)copies, s.bf16, r);
+    for (int c = 1; c < copies && s.split; c++)
+      memcpy(p->data[i] + p->bytes[i] * (size_t)c, p->data[i], p->bytes[i]);
   }
   memset(p->data[Y], GAP, p->bytes[Y] * (size_t)s.cores);
   const size_t e = elem_bytes(p->operand[W].dtype);
@@ -351,6 +354,9 @@ static inline bool check_core(const struct problem *p, const uint8_t *got, int c
 static const char *const small[] = {"sram_bytes=262144", "acc_bytes=65536", NULL};
 static const char *const tiny[] = {"sram_bytes=65536", "acc_bytes=4096", NULL};
 static const char *const wide[] = {"sram_bytes=2097152", "acc_bytes=65536", NULL};
+/* Results take so long that sharing them is worth it. */
+static const char *const slow[] = {"sram_bytes=2097152", "acc_bytes=65536", "act_lanes=1",
+                                   "ring_latency=1",     "ring_bytes=1024", NULL};
 
 static inline size_t aligned(size_t n) { return (n + 63) / 64 * 64; }
 
@@ -400,20 +406,22 @@ static inline void show(const struct spec *s) {
       "groups %d, images %d of %d x %d x %d, outputs %d, kernel %d x %d, stride %d x %d, dilation %d, pad %d "
       "%d, heads %d, batch %d, density %g, keep %d, bf16 %d, u8 %d, w_u8 %d, residual %d, stages %d, table "
       "%d, "
-      "dram %u, transposed %d, cores %d\n",
+      "dram %u, transposed %d, cores %d, split %d\n",
       s->groups, s->images, s->in_rows, s->in_cols, s->channels, s->outputs, s->kernel_h, s->kernel_w,
       s->stride_h, s->stride_w, s->dilation, s->pad_top, s->pad_left, s->heads, s->batch, s->density, s->keep,
-      s->bf16, s->u8, s->w_u8, s->residual, s->stages, s->table, s->dram, s->transposed, s->cores);
+      s->bf16, s->u8, s->w_u8, s->residual, s->stages, s->table, s->dram, s->transposed, s->cores, s->split);
 }
 
-static inline struct antoum_facts run(struct spec s, const char *const *settings,
-                                      struct sumi_random *random) {
+/* shared: whether the cores shared it is added. */
+static inline struct antoum_facts run_shared(struct spec s, const char *const *settings,
+                                             struct sumi_random *random, int *shared) {
   struct antoum_rig r;
   struct problem p;
   struct antoum_facts facts = {0};
   struct sumi_text refusals;
   sumi_text_init(&refusals, sumi_allocator_default());
   assert_true(antoum_rig_open(&r, s.cores, NULL, settings));
+  r.w.split = s.split;
   problem_init(&p, s, random);
   place(&r, &p);
   const sumi_status status = compile(&r, &p, &facts, &refusals);
@@ -434,10 +442,16 @@ static inline struct antoum_facts run(struct spec s, const char *const *settings
     assert_true(good);
   }
   free(got);
+  if (shared) *shared += r.w.taken < r.w.alone;
   problem_fini(&p);
   sumi_text_fini(&refusals);
   antoum_rig_close(&r);
   return facts;
+}
+
+static inline struct antoum_facts run(struct spec s, const char *const *settings,
+                                      struct sumi_random *random) {
+  return run_shared(s, settings, random, NULL);
 }
 
 static const struct spec plain = {.groups = 1,

@@ -181,7 +181,8 @@ sumi_status antoum_rows(const struct antoum_cell_job *job, enum sumi_card_opcode
   for (int k = 1; k < r.rank; k++) /* the longest loops are the word's */
     for (int d = k; d && r.n[d - 1] < r.n[d]; d--) swap_rows(&r, d - 1, d);
   if (load && constant && (!r.rank || (r.rank == 1 && r.n[0] == 1)))
-    return antoum_load_shared(job->w, place->at + (uint64_t)r.dram, (uint32_t)r.sram, (uint32_t)r.row_bytes);
+    return antoum_load_shared(job->w, place->base, place->at + (uint64_t)r.dram, (uint32_t)r.sram,
+                              (uint32_t)r.row_bytes);
   int64_t block[SUMI_CELL_LOOPS];
   for (int d = 0; d < r.rank; d++) block[d] = d < LOOPS ? r.n[d] : 1;
   struct antoum_boxes box;

@@ -111,11 +111,11 @@ static uint64_t run_vector(struct bench *b, const struct sumi_cell *cell) {
 }
 
 /* out = a * b + (a two elements on), in float. */
-static void test_elements(void **state) {
-  (void)state;
-  for (uint64_t seed = 0; seed < 120; seed++) {
+static int elements_of(void (*open)(struct bench *, uint64_t), uint64_t seeds) {
+  int shared = 0;
+  for (uint64_t seed = 0; seed < seeds; seed++) {
     struct bench b;
-    open_random(&b, seed);
+    open(&b, seed);
     struct sumi_cell cell = {.kind = SUMI_CELL_VECTOR};
     struct sumi_cell_vector *v = &cell.u.vector;
     v->rank = 1 + (int)below(&b, 6);
@@ -141,8 +141,15 @@ static void test_elements(void **state) {
     v->op = op;
     v->body = SUMI_COUNT(op);
     run_vector(&b, &cell);
+    shared += b.rig.w.taken < b.rig.w.alone;
     bench_close(&b);
   }
+  return shared;
+}
+
+static void test_elements(void **state) {
+  (void)state;
+  elements_of(open_random, 120);
 }
 
 static struct sumi_cell vector_cell(struct bench *b, int rank, const struct sumi_card_vop *op, int body,
@@ -155,16 +162,16 @@ static struct sumi_cell vector_cell(struct bench *b, int rank, const struct sumi
 }
 
 /* Sums, counts and maxima of rows; the tail also changes the row's first element. */
-static void test_rows(void **state) {
-  (void)state;
+static int rows_of(void (*open)(struct bench *, uint64_t), uint64_t seeds) {
+  int shared = 0;
   static const struct sumi_card_vop op[] = {
       OP(LD, .d = 1, .a = 1),          OP(RSUM, .d = 2, .a = 1),        OP(RMAX, .d = 3, .a = 1),
       OP(IMM, .d = 4, .c = 1),         OP(RISUM, .d = 5, .a = 4),       OP(I2F, .d = 5, .a = 5),
       OP(PARAM, .d = 6, .a = 1),       OP(MUL, .d = 5, .a = 5, .b = 6), OP(ADD, .d = 2, .a = 2, .b = 5),
       OP(ADD, .d = 2, .a = 2, .b = 3), OP(ST, .d = 2, .a = 0),          OP(ST, .d = 3, .a = 0, .c = 1)};
-  for (uint64_t seed = 0; seed < 60; seed++) {
+  for (uint64_t seed = 0; seed < seeds; seed++) {
     struct bench b;
-    open_random(&b, seed);
+    open(&b, seed);
     struct sumi_cell cell = vector_cell(&b, 1 + (int)below(&b, 6), op, 5, 7);
     struct sumi_cell_vector *v = &cell.u.vector;
     v->param[1] = 3;
@@ -172,8 +179,22 @@ static void test_rows(void **state) {
     v->view[0].step[v->rank - 1] = below(&b, 2) ? 0 : 77; /* means nothing: the tail is at the row's start */
     add_view(&b, &v->view[1], SUMI_BFLOAT16, random_view(&b, &v->view[1], v->rank, v->n, true, 1), true);
     run_vector(&b, &cell);
+    shared += b.rig.w.taken < b.rig.w.alone;
     bench_close(&b);
   }
+  return shared;
+}
+
+static void test_rows(void **state) {
+  (void)state;
+  rows_of(open_random, 60);
+}
+
+/* One item on all cores: they make parts of the results for each other. */
+static void test_split(void **state) {
+  (void)state;
+  assert_true(elements_of(open_split, 90) > 20);
+  assert_true(rows_of(open_split, 60) > 10);
 }
 
 /* The last three loops' indices are part of the result, also where loops are cut. */
@@ -230,7 +251,7 @@ static void test_gathers(void **state) {
         const int32_t id = (int32_t)(b.place[1].base == ANTOUM_BASE_CODE ? i * 7 % reach : below(&b, reach));
         ((int32_t *)(void *)b.data[1][c])[i] = ((int32_t *)(void *)b.want[1][c])[i] = id;
       }
-    if (b.operand[1].data) memcpy(b.rig.w.image + b.place[1].at, b.data[1][0], b.operand[1].bytes);
+    if (b.operand[1].data) memcpy(antoum_image_at(&b.rig.w, b.place[1].at), b.data[1][0], b.operand[1].bytes);
     int64_t n[SUMI_CELL_LOOPS];
     memcpy(n, v->n, sizeof n);
     n[last] = SUMI_MAX(reach, as_it_lies ? v->n[last] : 1);
@@ -350,9 +371,9 @@ static void test_refusals(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_elements),  cmocka_unit_test(test_rows),     cmocka_unit_test(test_indices),
-      cmocka_unit_test(test_gathers),   cmocka_unit_test(test_order),    cmocka_unit_test(test_overlap),
-      cmocka_unit_test(test_few_words), cmocka_unit_test(test_refusals),
+      cmocka_unit_test(test_elements), cmocka_unit_test(test_rows),      cmocka_unit_test(test_split),
+      cmocka_unit_test(test_indices),  cmocka_unit_test(test_gathers),   cmocka_unit_test(test_order),
+      cmocka_unit_test(test_overlap),  cmocka_unit_test(test_few_words), cmocka_unit_test(test_refusals),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

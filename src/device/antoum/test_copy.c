@@ -69,7 +69,7 @@ static void test_lookups(void **state) {
       }
     for (int c = 0; c < CORES; c++) memcpy(b.want[l->ids][c], b.data[l->ids][c], (size_t)l->n * id_bytes);
     if (b.operand[l->ids].data)
-      memcpy(b.rig.w.image + b.place[l->ids].at, b.data[l->ids][0], (size_t)l->n * id_bytes);
+      memcpy(antoum_image_at(&b.rig.w, b.place[l->ids].at), b.data[l->ids][0], (size_t)l->n * id_bytes);
     check(&b, &cell);
     bench_close(&b);
   }

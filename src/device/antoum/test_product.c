@@ -69,8 +69,24 @@ static void test_computed(void **state) {
   }
 }
 
+/* The same products, the same in all cores, which make parts of them for each other. */
+static void test_split(void **state) {
+  (void)state;
+  int shared = 0;
+  for (uint64_t seed = 1; seed <= 160; seed++) {
+    struct sumi_random random;
+    sumi_random_init(&random, seed);
+    struct spec s = seed % 2 ? random_spec(&random) : computed_spec(&random);
+    s.split = true;
+    s.cores = seed % 5 ? 4 : 3;
+    if (seed % 8) s.dram = 0;
+    run_shared(s, slow, &random, &shared);
+  }
+  assert_true(shared > 80);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(test_one), cmocka_unit_test(test_random),
-                                     cmocka_unit_test(test_computed)};
+                                     cmocka_unit_test(test_computed), cmocka_unit_test(test_split)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

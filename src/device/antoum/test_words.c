@@ -1,5 +1,6 @@
 /* Tokens of words: random programs whose words touch the same few bytes over and over give what they would give one after the
- * other, on one core and on four that share loads, and no two words that conflict are ever at work at once. */
+ * other, on one core, on four that share loads, and on some that make parts for each other, and no two words that conflict are ever at
+ * work at once. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -62,10 +63,30 @@ static void vector(struct antoum_rig *r, struct model *m, struct span from, uint
     for (uint32_t i = 0; i < from.bytes; i++) m->sram[c][to + i] = (uint8_t)(m->sram[c][from.at + i] + 3);
 }
 
+/* Copies of x that some cores make for all, with gaps between them. */
+static void share(struct antoum_rig *r, struct model *m, struct sumi_random *random) {
+  const struct span x = random_span(random, BYTES / 2);
+  const uint32_t lo = BYTES / 2 + below(random, BYTES / 2 - 8 * 64);
+  struct antoum_words *w = &r->w;
+  uint32_t at = lo;
+  assert_int_equal(antoum_share_begin(w, lo, lo + 8 * 64), SUMI_OK);
+  for (uint32_t i = below(random, 7); i < 8; i++, at += x.bytes + below(random, 2) * (64 - x.bytes)) {
+    antoum_share_turn(w);
+    const struct antoum_share piece = {.elem = 1, .at = at, .row_bytes = x.bytes, .n = {1, 1, 1}};
+    uint8_t made[64];
+    memcpy(made, m->sram[w->only] + x.at, x.bytes);
+    reshape(r, m, x, at);
+    for (int c = 0; c < w->cores; c++) memcpy(m->sram[c] + at, made, x.bytes);
+    assert_int_equal(antoum_share_copy(w, &piece), SUMI_OK);
+  }
+  assert_int_equal(antoum_share_end(w), SUMI_OK);
+}
+
 static void add_word(struct antoum_rig *r, struct model *m, struct sumi_random *random) {
   const struct span a = random_span(random, BYTES), b = random_span(random, BYTES);
   const struct span other = {b.at, a.bytes};
-  switch (below(random, 7)) {
+  switch (below(random, r->w.split ? 8 : 7)) {
+    case 7: share(r, m, random); break;
     case 0:
       assert_int_equal(antoum_move(&r->w, SUMI_CARD_OP_LOAD, ANTOUM_BASE_IN, a.at, BYTES, b.at, a.bytes),
                        SUMI_OK);
@@ -88,8 +109,8 @@ static void add_word(struct antoum_rig *r, struct model *m, struct sumi_random *
       break;
     case 4: {
       const struct span part = random_span(random, IMAGE);
-      assert_int_equal(antoum_load_shared(&r->w, part.at, b.at, part.bytes), SUMI_OK);
-      for (int c = 0; c < CORES; c++) memcpy(m->sram[c] + b.at, r->w.image + part.at, part.bytes);
+      assert_int_equal(antoum_load_shared(&r->w, ANTOUM_BASE_CODE, part.at, b.at, part.bytes), SUMI_OK);
+      for (int c = 0; c < CORES; c++) memcpy(m->sram[c] + b.at, antoum_image_at(&r->w, part.at), part.bytes);
       break;
     }
     case 5:
@@ -100,7 +121,7 @@ static void add_word(struct antoum_rig *r, struct model *m, struct sumi_random *
   }
 }
 
-static void run_random(uint64_t seed, int cores) {
+static void run_random(uint64_t seed, int cores, bool split) {
   static struct antoum_rig r;
   static struct model m, got;
   struct sumi_random random;
@@ -109,6 +130,7 @@ static void run_random(uint64_t seed, int cores) {
   sumi_random_init(&random, seed);
   memset(&m, 0, sizeof m);
   assert_true(antoum_rig_open(&r, cores, NULL, NULL));
+  r.w.split = split;
   assert_int_equal(antoum_image(&r.w, IMAGE, &image, &at), SUMI_OK);
   for (int i = 0; i < IMAGE; i++) image[i] = (uint8_t)below(&random, 256);
   for (int c = 0; c < CORES; c++)
@@ -133,12 +155,17 @@ static void run_random(uint64_t seed, int cores) {
 
 static void one_core(void **state) {
   (void)state;
-  for (uint64_t seed = 1; seed <= 20; seed++) run_random(seed, 1);
+  for (uint64_t seed = 1; seed <= 20; seed++) run_random(seed, 1, false);
 }
 
 static void four_cores(void **state) {
   (void)state;
-  for (uint64_t seed = 1; seed <= 20; seed++) run_random(seed, 4);
+  for (uint64_t seed = 1; seed <= 20; seed++) run_random(seed, 4, false);
+}
+
+static void split(void **state) {
+  (void)state;
+  for (uint64_t seed = 1; seed <= 20; seed++) run_random(seed, 3 + (int)(seed % 2), true);
 }
 
 /* More words that wait for one each of another engine's than there is room for tokens; all of those may have ended before. */
@@ -200,7 +227,7 @@ static void shared_pieces(void **state) {
     antoum_image_share(&r.w, PIECE, &at[i]);
   }
   for (int i = 0; i < PIECES; i++)
-    for (int k = 0; k < PIECE; k++) assert_int_equal(r.w.image[at[i] + (uint64_t)k], what[i]);
+    for (int k = 0; k < PIECE; k++) assert_int_equal(antoum_image_at(&r.w, at[i])[k], what[i]);
   assert_int_equal(at[2], at[0]);
   assert_int_equal(at[4], at[1]);
   assert_true(r.w.image_bytes < 4 * PIECE);
@@ -213,7 +240,7 @@ static void shared_pieces(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(one_core), cmocka_unit_test(four_cores),
-                                     cmocka_unit_test(programs), cmocka_unit_test(tokens),
-                                     cmocka_unit_test(shared_pieces)};
+                                     cmocka_unit_test(split),    cmocka_unit_test(programs),
+                                     cmocka_unit_test(tokens),   cmocka_unit_test(shared_pieces)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -271,11 +271,103 @@ static void cut_long(const struct antoum_cell_job *job, const struct vector *v, 
   block[outer] = (block[outer] + pieces - 1) / pieces;
 }
 
+/* ---- split -------------------------------------------------------------------------------------------------------- */
+
+/* Loops over which a view's elements differ, of a box: what it writes there. */
+static struct antoum_share share_of(const struct antoum_nest *t, const struct antoum_view *v,
+                                    const struct antoum_boxes *box) {
+  struct antoum_share s = {.elem = v->elem_bytes,
+                           .at = antoum_view_place(t, v, box->first) + v->lo,
+                           .row_bytes = v->hi - v->lo,
+                           .n = {1, 1, 1}};
+  int k = 0;
+  for (int d = 0; d < t->rank; d++) {
+    if (box->n[d] == 1 || !v->step[d]) continue;
+    s.at += SUMI_MIN((box->n[d] - 1) * v->step[d], 0);
+    s.n[k] = box->n[d];
+    s.step[k++] = llabs(v->step[d]);
+  }
+  return s;
+}
+
+/* Whether what the views of a part write can be told apart by the bytes: neither read by it, nor in DRAM, without gaps. */
+static bool can_share(const struct antoum_cell_job *job, const struct antoum_nest *t) {
+  int writes = 0;
+  for (int i = 0; i < t->n_views; i++) {
+    const struct antoum_view *v = &t->view[i];
+    if (!v->write) continue;
+    if (v->read || !v->solid || job->place[v->operand].dram) return false;
+    for (int k = 0; k < t->n_views; k++)
+      if (k != i && t->view[k].operand == v->operand) return false;
+    writes++;
+  }
+  return job->w->split && writes == 1; /* one range of bytes to meet about */
+}
+
+static const struct antoum_view *written(const struct antoum_nest *t) {
+  const struct antoum_view *v = t->view;
+  while (!v->write) v++;
+  return v;
+}
+
+/* Cuts the loop that gives every core most, into a piece for each; false where all cores had better do all. */
+static bool cut_for_cores(const struct antoum_cell_job *job, const struct vector *v,
+                          const struct antoum_nest *t, const int64_t *block, int64_t *piece) {
+  struct antoum_words *w = job->w;
+  const struct antoum_view *y;
+  int cut = -1;
+  double alone = v->cost / (double)SUMI_CARD_VALUE(w->profile, vpu_lanes);
+  if (!can_share(job, t)) return false;
+  y = written(t);
+  for (int d = 0; d < t->rank; d++) {
+    const int from_last = t->rank - 1 - d;
+    alone *= (double)t->n[d];
+    if (!y->step[d] || (from_last < t->fixed && t->whole >> from_last & 1)) continue;
+    if (cut < 0 || (t->n[cut] < w->cores && t->n[d] > t->n[cut])) cut = d;
+  }
+  if (cut < 0 || t->n[cut] < 2) return false;
+  memcpy(piece, block, (size_t)t->rank * sizeof *piece);
+  piece[cut] = SUMI_MIN(block[cut], (t->n[cut] + w->cores - 1) / w->cores);
+  struct antoum_boxes box;
+  antoum_boxes_begin(&box, t->rank, t->n, piece);
+  const struct antoum_share share = share_of(t, y, &box);
+  const double words = (double)antoum_boxes_count(t->rank, t->n, piece);
+  const double each = alone / words + (double)SUMI_CARD_VALUE(w->profile, vpu_latency);
+  const double turns = (double)(((int64_t)words + w->cores - 1) / w->cores);
+  return antoum_share_worth(w, alone, turns * (each + antoum_share_cycles(w, &share)));
+}
+
+static sumi_status begin_sharing(const struct antoum_cell_job *job, const struct antoum_nest *t) {
+  const struct antoum_view *y = written(t);
+  static const int64_t first[SUMI_CELL_LOOPS];
+  const struct antoum_touch all = antoum_view_touch(t, y, antoum_view_place(t, y, first), t->n);
+  return antoum_share_begin(job->w, all.lo, all.hi);
+}
+
+/* ---- parts -------------------------------------------------------------------------------------------------------- */
+
+static sumi_status emit_boxes(const struct antoum_cell_job *job, const struct vector *v,
+                              const struct antoum_nest *t, const int loop[WORD_LOOPS], const int64_t *block,
+                              const int64_t *first, bool shared) {
+  struct antoum_boxes box;
+  job->facts->shared |= shared;
+  if (shared) SUMI_TRY(begin_sharing(job, t));
+  antoum_boxes_begin(&box, t->rank, t->n, block);
+  do {
+    if (shared) antoum_share_turn(job->w);
+    SUMI_TRY(emit_word(job, v, t, loop, &box, first));
+    if (!shared) continue;
+    const struct antoum_share share = share_of(t, written(t), &box);
+    SUMI_TRY(antoum_share_copy(job->w, &share));
+  } while (antoum_boxes_next(&box));
+  return shared ? antoum_share_end(job->w) : SUMI_OK;
+}
+
 static sumi_status emit_part(const struct antoum_cell_job *job, const struct antoum_nest *t,
                              const int64_t *first, void *user) {
   const struct vector *v = user;
   int loop[WORD_LOOPS];
-  int64_t block[SUMI_CELL_LOOPS], elements = 1;
+  int64_t block[SUMI_CELL_LOOPS], piece[SUMI_CELL_LOOPS], elements = 1;
   choose_loops(job, v, t, loop);
   for (int d = 0; d < t->rank; d++) block[d] = 1;
   for (int k = WORD_LOOPS - 1; k >= 0; k--) {
@@ -287,15 +379,12 @@ static sumi_status emit_part(const struct antoum_cell_job *job, const struct ant
                            SUMI_CARD_MOST_ELEMENTS);
     elements *= block[loop[k]];
   }
-  cut_long(job, v, t, loop, block);
-  const int64_t words = antoum_boxes_count(t->rank, t->n, block);
+  const bool shared = cut_for_cores(job, v, t, block, piece);
+  if (!shared) cut_long(job, v, t, loop, block);
+  const int64_t words = antoum_boxes_count(t->rank, t->n, shared ? piece : block);
   if (words > ANTOUM_MOST_STEPS)
     return antoum_refuse(job, "%lld vector words, the most is %d", (long long)words, ANTOUM_MOST_STEPS);
-  struct antoum_boxes box;
-  antoum_boxes_begin(&box, t->rank, t->n, block);
-  do SUMI_TRY(emit_word(job, v, t, loop, &box, first));
-  while (antoum_boxes_next(&box));
-  return SUMI_OK;
+  return emit_boxes(job, v, t, loop, shared ? piece : block, first, shared);
 }
 
 sumi_status antoum_vector_cell(const struct antoum_cell_job *job, const struct sumi_cell_vector *cell) {

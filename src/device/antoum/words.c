@@ -2,7 +2,7 @@
  * engines that conflict with it. Engines take their words in order, so the newest of each engine is enough, and pairs of
  * (signalling word, waiting word) of two engines follow each other in both: the n-th signal is the n-th wait's.
  *
- * The first core has words that the others lack, so its tokens are worked out apart from theirs. */
+ * Cores of different kinds have different words, so their tokens are worked out apart. */
 #include "device/antoum/words.h"
 
 #include <string.h>
@@ -11,14 +11,21 @@
 
 void antoum_words_init(struct antoum_words *w, const struct sumi_card_profile *profile, int cores,
                        const struct sumi_allocator *a, struct sumi_err *err) {
-  *w = (struct antoum_words){.profile = profile, .cores = cores, .allocator = a, .err = err};
+  *w = (struct antoum_words){.profile = profile, .cores = cores, .allocator = a, .only = -1, .err = err};
+}
+
+static size_t kinds_of(const struct antoum_words *w) {
+  return (size_t)(w->split ? w->cores : SUMI_MIN(w->cores, 2));
 }
 
 void antoum_words_fini(struct antoum_words *w) {
   for (int s = 0; s < ANTOUM_N_SPACES; s++)
     sumi_free(w->allocator, w->access[s].item, w->access[s].cap * sizeof *w->access[s].item);
   sumi_free(w->allocator, w->word, w->cap_word * sizeof *w->word);
-  sumi_free(w->allocator, w->image, w->cap_image);
+  sumi_free(w->allocator, w->turn, w->cap_turn * sizeof *w->turn);
+  if (w->kind) sumi_free(w->allocator, w->kind, kinds_of(w) * sizeof *w->kind);
+  for (size_t i = 0; i < w->n_chunk; i++) sumi_free(w->allocator, w->chunk[i].data, w->chunk[i].bytes);
+  sumi_free(w->allocator, w->chunk, w->cap_chunk * sizeof *w->chunk);
   *w = (struct antoum_words){0};
 }
 
@@ -28,20 +35,23 @@ static bool conflict(const struct antoum_touch *a, const struct antoum_touch *b)
   return (a->write || b->write) && a->lo < b->hi && b->lo < a->hi;
 }
 
-/* need[other][engine] = index + 1 of its newest word that touch has to wait for, of the words that core `other` has. */
-static void need_access(const struct antoum_access *a, const struct antoum_touch *touch,
-                        size_t need[2][SUMI_CARD_ENGINES]) {
+typedef size_t needs[ANTOUM_MOST_CORES][SUMI_CARD_ENGINES];
+
+/* need[kind][engine] = index + 1 of its newest word that touch has to wait for, of the words that cores of the kind have. */
+static void need_access(const struct antoum_access *a, const struct antoum_touch *touch, needs need) {
   if (!conflict(&a->touch, touch)) return;
-  need[0][a->engine] = SUMI_MAX(need[0][a->engine], a->word + 1);
-  if (!a->first_only) need[1][a->engine] = SUMI_MAX(need[1][a->engine], a->word + 1);
+  for (unsigned kinds = a->kinds; kinds; kinds &= kinds - 1) {
+    size_t *to = &need[__builtin_ctz(kinds)][a->engine];
+    *to = SUMI_MAX(*to, a->word + 1);
+  }
 }
 
-static void find_needs(const struct antoum_words *w, const struct antoum_touch *touch,
-                       size_t need[2][SUMI_CARD_ENGINES]) {
+static void find_needs(const struct antoum_words *w, const struct antoum_touch *touch, needs need) {
   const struct antoum_access *old = &w->access[touch->space].old[0][0][0];
+  const size_t n_old = (1 + kinds_of(w)) * (sizeof w->access->old[0] / sizeof *old);
   for (size_t i = 0; i < w->access[touch->space].n; i++)
     need_access(&w->access[touch->space].item[i], touch, need);
-  for (size_t i = 0; i < sizeof w->access->old / sizeof *old; i++)
+  for (size_t i = 0; i < n_old; i++)
     need_access(&old[i], touch, need); /* an empty range conflicts with nothing */
 }
 
@@ -49,12 +59,17 @@ static void merge_old(struct antoum_access *to, const struct antoum_access *a) {
   const struct antoum_touch before = to->touch;
   const bool empty = before.lo == before.hi;
   to->engine = a->engine;
-  to->first_only = a->first_only;
+  to->kinds = a->kinds;
   to->word = SUMI_MAX(to->word, a->word);
   to->touch = a->touch;
   if (empty) return;
   to->touch.lo = SUMI_MIN(before.lo, a->touch.lo);
   to->touch.hi = SUMI_MAX(before.hi, a->touch.hi);
+}
+
+static struct antoum_access *old_of(struct antoum_words *w, int space, const struct antoum_access *a) {
+  const bool one = !(a->kinds & (a->kinds - 1));
+  return &w->access[space].old[one ? 1 + __builtin_ctz(a->kinds) : 0][a->engine][a->touch.write];
 }
 
 static void forget_detail(struct antoum_words *w, int space) {
@@ -65,7 +80,7 @@ static void forget_detail(struct antoum_words *w, int space) {
     if (a->word + ANTOUM_RECENT >= w->n_word)
       item[n++] = *a;
     else
-      merge_old(&w->access[space].old[a->engine][a->touch.write][a->first_only], a);
+      merge_old(old_of(w, space, a), a);
   }
   w->access[space].n = n;
 }
@@ -82,7 +97,7 @@ static sumi_status add_access(struct antoum_words *w, const struct antoum_access
 
 /* Whether everything that waits for the new word is later than the old one too. */
 static bool replaces(const struct antoum_access *now, const struct antoum_access *old) {
-  if (now->first_only && !old->first_only) return false;
+  if (old->kinds & ~now->kinds) return false;
   return now->touch.write || (!old->touch.write && old->engine == now->engine);
 }
 
@@ -111,10 +126,14 @@ static sumi_status note(struct antoum_words *w, const struct antoum_access *now)
 
 /* ---- words ------------------------------------------------------------------------------------------------------ */
 
+static struct antoum_turn *turn_of(const struct antoum_words *w, size_t word, size_t kind) {
+  return &w->turn[word * kinds_of(w) + kind];
+}
+
 /* Tokens of->by that may lie there when word `from` (index + 1) of engine `of` has ended. */
-static unsigned count_tokens(struct antoum_words *w, bool other, unsigned of, unsigned by, size_t from) {
-  struct antoum_tokens *t = &w->tokens[other][of][by];
-  while (t->n && t->taker[t->first] < w->word[from - 1].behind[other][by]) {
+static unsigned count_tokens(struct antoum_words *w, size_t kind, unsigned of, unsigned by, size_t from) {
+  struct antoum_tokens *t = &w->kind[kind].tokens[of][by];
+  while (t->n && t->taker[t->first] < turn_of(w, from - 1, kind)->behind[by]) {
     t->first = (t->first + 1) % SUMI_COUNT(t->taker);
     t->n--;
   }
@@ -123,59 +142,77 @@ static unsigned count_tokens(struct antoum_words *w, bool other, unsigned of, un
 
 /* The new word waits for one of engine `of`. An engine holds so many tokens only: where they may become too many, for all that
  * `of` has, so that nothing before its next word gives another; if they may be too many still, that one waits for this. */
-static void take_token(struct antoum_words *w, bool other, unsigned of, unsigned by, size_t from) {
-  struct antoum_tokens *t = &w->tokens[other][of][by];
-  if (count_tokens(w, other, of, by, from) >= ANTOUM_TOKENS) {
-    from = w->newest[other][of];
-    if (count_tokens(w, other, of, by, from) >= ANTOUM_TOKENS) w->must[other][of][by] = w->n_word + 1;
+static void take_token(struct antoum_words *w, size_t kind, unsigned of, unsigned by, size_t from) {
+  struct antoum_kind *k = &w->kind[kind];
+  struct antoum_tokens *t = &k->tokens[of][by];
+  if (count_tokens(w, kind, of, by, from) >= ANTOUM_TOKENS) {
+    from = k->newest[of];
+    if (count_tokens(w, kind, of, by, from) >= ANTOUM_TOKENS) k->must[of][by] = w->n_word + 1;
   }
   t->taker[(t->first + t->n++) % SUMI_COUNT(t->taker)] = (uint32_t)w->n_word;
-  w->word[from - 1].signal[other] |= (uint8_t)(1u << by);
-  w->known[other][by][of] = from;
+  turn_of(w, from - 1, kind)->signal |= (uint8_t)(1u << by);
+  k->known[by][of] = from;
 }
 
-static void wait_for(struct antoum_words *w, struct antoum_word *word, bool other, unsigned by,
-                     size_t need[SUMI_CARD_ENGINES]) {
+static void wait_for(struct antoum_words *w, size_t kind, unsigned by, size_t need[SUMI_CARD_ENGINES]) {
+  struct antoum_kind *k = &w->kind[kind];
+  struct antoum_turn *turn = turn_of(w, w->n_word, kind);
   for (unsigned of = 0; of < SUMI_CARD_ENGINES; of++) {
-    need[of] = SUMI_MAX(need[of], w->must[other][by][of]);
-    if (of != by && need[of] > w->known[other][by][of]) {
-      take_token(w, other, of, by, need[of]);
-      word->wait[other] |= (uint8_t)(1u << of);
+    need[of] = SUMI_MAX(need[of], k->must[by][of]);
+    if (of != by && need[of] > k->known[by][of]) {
+      take_token(w, kind, of, by, need[of]);
+      turn->wait |= (uint8_t)(1u << of);
     }
-    word->behind[other][of] = (uint32_t)w->known[other][by][of];
+    turn->behind[of] = (uint32_t)k->known[by][of];
   }
 }
 
-static sumi_status append(struct antoum_words *w, const union sumi_card_word *word,
-                          const struct antoum_touch *touch, int n_touch, uint64_t core_step,
-                          bool first_only) {
-  void *p = w->word;
+/* Room for one more word. */
+static sumi_status grow(struct antoum_words *w) {
+  void *word = w->word, *turn = w->turn;
+  const size_t kinds = kinds_of(w);
   if (w->n_word == UINT32_MAX - 1) SUMI_FAIL(w->err, SUMI_E_LIMIT, "a program of too many words");
-  if (!sumi_grow(w->allocator, &p, &w->cap_word, w->n_word + 1, sizeof *w->word)) SUMI_FAIL_MEMORY(w->err);
-  w->word = p;
+  if (!w->kind && !(w->kind = sumi_alloc(w->allocator, kinds * sizeof *w->kind))) SUMI_FAIL_MEMORY(w->err);
+  if (!sumi_grow(w->allocator, &word, &w->cap_word, w->n_word + 1, sizeof *w->word)) SUMI_FAIL_MEMORY(w->err);
+  w->word = word;
+  if (!sumi_grow(w->allocator, &turn, &w->cap_turn, (w->n_word + 1) * kinds, sizeof *w->turn))
+    SUMI_FAIL_MEMORY(w->err);
+  w->turn = turn;
+  return SUMI_OK;
+}
+
+/* kinds: which cores have the word. */
+static sumi_status append(struct antoum_words *w, const union sumi_card_word *word,
+                          const struct antoum_touch *touch, int n_touch, uint64_t core_step, unsigned kinds) {
+  const unsigned by = sumi_card_engine_of(word->h.opcode);
+  needs need = {{0}};
+  SUMI_TRY(grow(w));
   struct antoum_word *to = &w->word[w->n_word];
-  *to = (struct antoum_word){.word = *word, .core_step = core_step, .first_only = first_only};
+  *to = (struct antoum_word){.word = *word, .core_step = core_step, .kinds = (uint16_t)kinds};
   to->word.h.version = SUMI_CARD_MAJOR;
   to->word.h.tag = w->tag;
-  const unsigned by = sumi_card_engine_of(word->h.opcode);
-  size_t need[2][SUMI_CARD_ENGINES] = {0};
+  memset(turn_of(w, w->n_word, 0), 0, kinds_of(w) * sizeof *w->turn);
   for (int i = 0; i < n_touch; i++) find_needs(w, &touch[i], need);
-  for (int other = 0; other < (first_only ? 1 : 2); other++) {
-    wait_for(w, to, other, by, need[other]);
-    w->newest[other][by] = w->n_word + 1;
+  for (size_t k = 0; k < kinds_of(w); k++) {
+    if (!(kinds >> k & 1)) continue;
+    wait_for(w, k, by, need[k]);
+    w->kind[k].newest[by] = w->n_word + 1;
   }
   const size_t index = w->n_word++;
   for (int i = 0; i < n_touch; i++)
     if (touch[i].lo < touch[i].hi)
-      SUMI_TRY(note(w, &(struct antoum_access){touch[i], (uint8_t)by, first_only, index}));
+      SUMI_TRY(note(w, &(struct antoum_access){touch[i], (uint8_t)by, (uint16_t)kinds, index}));
   for (int s = 0; s < ANTOUM_N_SPACES; s++)
     if (w->access[s].n > ANTOUM_MOST_ACCESSES) forget_detail(w, s);
   return SUMI_OK;
 }
 
+static unsigned all_kinds(const struct antoum_words *w) { return (1u << kinds_of(w)) - 1; }
+
 sumi_status antoum_emit(struct antoum_words *w, const union sumi_card_word *word,
                         const struct antoum_touch *touch, int n_touch, uint64_t core_step) {
-  return append(w, word, touch, n_touch, core_step, false);
+  if (w->n_open) SUMI_TRY(antoum_share_settle(w, touch, n_touch));
+  return append(w, word, touch, n_touch, core_step, w->only < 0 ? all_kinds(w) : 1u << w->only);
 }
 
 sumi_status antoum_move(struct antoum_words *w, enum sumi_card_opcode load_or_store, enum antoum_base base,
@@ -192,34 +229,38 @@ sumi_status antoum_move(struct antoum_words *w, enum sumi_card_opcode load_or_st
   return antoum_emit(w, &word, touch, base == ANTOUM_BASE_CODE ? 1 : 2, core_step);
 }
 
-static sumi_status sync_all(struct antoum_words *w, const struct antoum_touch *touch) {
+sumi_status antoum_sync(struct antoum_words *w, const struct antoum_touch *touch, int n_touch) {
   const union sumi_card_word word = {
       .sync = {.h = {.opcode = SUMI_CARD_OP_SYNC}, .cores = (1u << w->cores) - 1, .id = ++w->sync}};
-  return append(w, &word, touch, 1, 0, false);
+  return append(w, &word, touch, n_touch, 0, all_kinds(w));
 }
 
-sumi_status antoum_load_shared(struct antoum_words *w, uint64_t image_at, uint32_t sram, uint32_t bytes) {
-  if (w->cores == 1) return antoum_move(w, SUMI_CARD_OP_LOAD, ANTOUM_BASE_CODE, image_at, 0, sram, bytes);
+sumi_status antoum_load_shared(struct antoum_words *w, enum antoum_base base, uint64_t at, uint32_t sram,
+                               uint32_t bytes) {
+  if (w->cores == 1) return antoum_move(w, SUMI_CARD_OP_LOAD, base, at, 0, sram, bytes);
   const struct antoum_touch touch = {ANTOUM_SRAM, true, sram, (uint64_t)sram + bytes};
-  const union sumi_card_word word = {.move = {.h = {.opcode = SUMI_CARD_OP_LOAD, .base = ANTOUM_BASE_CODE},
-                                              .dram = image_at,
+  const union sumi_card_word word = {.move = {.h = {.opcode = SUMI_CARD_OP_LOAD, .base = (uint8_t)base},
+                                              .dram = at,
                                               .sram = SUMI_CARD_AT(SUMI_CARD_HERE, sram),
                                               .cores = (1u << w->cores) - 1,
                                               .row_bytes = bytes,
                                               .n = {1, 1}}};
-  SUMI_TRY(sync_all(w, &touch)); /* nobody needs what lay there */
-  SUMI_TRY(append(w, &word, &touch, 1, 0, true));
-  return sync_all(w, &touch); /* it is there */
+  if (w->n_open) SUMI_TRY(antoum_share_settle(w, &touch, 1));
+  SUMI_TRY(antoum_sync(w, &touch, 1)); /* nobody needs what lay there */
+  SUMI_TRY(append(w, &word, &touch, 1, 0, 1));
+  return antoum_share_open(w, &touch); /* it is there before somebody needs it */
 }
 
 size_t antoum_core_words(const struct antoum_words *w, int core, union sumi_card_word *to) {
+  const size_t kind = w->split ? (size_t)core : core != 0;
   size_t n = 0;
   for (size_t i = 0; i < w->n_word; i++) {
     const struct antoum_word *from = &w->word[i];
-    if (from->first_only && core) continue;
+    if (!(from->kinds >> kind & 1)) continue;
+    const struct antoum_turn *turn = turn_of(w, i, kind);
     to[n] = from->word;
-    to[n].h.wait = from->wait[core != 0];
-    to[n].h.signal = from->signal[core != 0];
+    to[n].h.wait = turn->wait;
+    to[n].h.signal = turn->signal;
     if (from->core_step) to[n].move.dram += (uint64_t)core * from->core_step;
     n++;
   }
@@ -228,26 +269,50 @@ size_t antoum_core_words(const struct antoum_words *w, int core, union sumi_card
 
 /* ---- image and programs ----------------------------------------------------------------------------------------- */
 
+enum { CHUNK = 4 << 20 };
+
+/* A new piece of the image, from `at` on, with room for at least so many bytes. */
+static sumi_status add_chunk(struct antoum_words *w, uint64_t at, size_t bytes) {
+  void *array = w->chunk;
+  if (!sumi_grow(w->allocator, &array, &w->cap_chunk, w->n_chunk + 1, sizeof *w->chunk))
+    SUMI_FAIL_MEMORY(w->err);
+  w->chunk = array;
+  struct antoum_chunk *c = &w->chunk[w->n_chunk];
+  *c = (struct antoum_chunk){.at = at, .bytes = SUMI_MAX(bytes, (size_t)CHUNK)};
+  c->data = sumi_alloc(w->allocator, c->bytes);
+  if (!c->data) SUMI_FAIL_MEMORY(w->err);
+  w->n_chunk++;
+  return SUMI_OK;
+}
+
 sumi_status antoum_image(struct antoum_words *w, size_t bytes, uint8_t **p, uint64_t *at) {
   size_t start, end;
   if (!sumi_size_align(w->image_bytes, SUMI_CARD_WORD_BYTES, &start) || !sumi_size_add(start, bytes, &end))
     SUMI_FAIL(w->err, SUMI_E_LIMIT, "the weights take more than memory can hold");
-  void *image = w->image;
-  if (!sumi_grow(w->allocator, &image, &w->cap_image, end, 1)) SUMI_FAIL_MEMORY(w->err);
-  w->image = image;
+  const struct antoum_chunk *last = w->n_chunk ? &w->chunk[w->n_chunk - 1] : NULL;
+  if (!last || end - last->at > last->bytes) SUMI_TRY(add_chunk(w, start, bytes));
+  struct antoum_chunk *c = &w->chunk[w->n_chunk - 1];
+  c->used = end - c->at;
   w->image_bytes = end;
-  *p = w->image + start;
+  *p = c->data + (start - c->at);
   *at = start;
   return SUMI_OK;
+}
+
+uint8_t *antoum_image_at(const struct antoum_words *w, uint64_t at) {
+  const struct antoum_chunk *c = w->chunk;
+  while (at >= c->at + c->used) c++;
+  return c->data + (at - c->at);
 }
 
 void antoum_image_share(struct antoum_words *w, size_t bytes, uint64_t *at) {
   for (size_t i = 0; i < SUMI_COUNT(w->shared); i++) {
     const uint64_t other = w->shared[i].at;
     if (w->shared[i].bytes != bytes || other + bytes > *at ||
-        memcmp(w->image + other, w->image + *at, bytes) != 0)
+        memcmp(antoum_image_at(w, other), antoum_image_at(w, *at), bytes) != 0)
       continue;
-    memset(w->image + *at, 0, bytes);
+    memset(antoum_image_at(w, *at), 0, bytes);
+    w->chunk[w->n_chunk - 1].used = (size_t)(*at - w->chunk[w->n_chunk - 1].at);
     w->image_bytes = *at;
     *at = other;
     return;
@@ -268,12 +333,13 @@ sumi_status antoum_program(struct antoum_words *w, const struct sumi_card_vop *o
     w->n_program = 0;
   }
   const int most = (int)SUMI_COUNT(((struct sumi_card_vector_program *)0)->op);
+  /* program memory is the same in all cores */
   for (int i = 0; i < n; i += most) {
     union sumi_card_word word = {.program = {.h = {.opcode = SUMI_CARD_OP_PROGRAM},
                                              .at = (uint16_t)(w->program_at + i),
                                              .n = (uint16_t)SUMI_MIN(n - i, most)}};
     memcpy(word.program.op, op + i, word.program.n * sizeof *op);
-    SUMI_TRY(antoum_emit(w, &word, NULL, 0, 0));
+    SUMI_TRY(append(w, &word, NULL, 0, 0, all_kinds(w)));
   }
   *at = w->program_at;
   memcpy(w->vpu + w->program_at, op, (size_t)n * sizeof *op);
