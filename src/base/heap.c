@@ -10,12 +10,6 @@
 
 #include "base/size.h"
 
-#if defined __SANITIZE_ADDRESS__
-#define EVERY_BLOCK_ALONE true /* so that the sanitizer sees each block's ends */
-#else
-#define EVERY_BLOCK_ALONE false
-#endif
-
 static const size_t REGION = (size_t)32 << 20, /* bytes, and what regions are aligned to */
     LARGEST = (size_t)8 << 20,                 /* of a block in a region; larger ones come alone */
     HUGE = (size_t)2 << 20;                    /* bytes of a huge page */
@@ -108,7 +102,7 @@ static size_t round_up(size_t bytes) {
 void *sumi_heap_alloc(size_t bytes) {
   if (bytes > PTRDIFF_MAX) return NULL;
   bytes = round_up(bytes);
-  if (EVERY_BLOCK_ALONE) return aligned_alloc(64, bytes);
+  if (SUMI_HEAP_ALONE) return aligned_alloc(64, bytes);
   if (bytes > LARGEST) return map_aligned(bytes, HUGE);
   void *p = NULL;
   pthread_mutex_lock(&lock);
@@ -120,7 +114,7 @@ void *sumi_heap_alloc(size_t bytes) {
 
 void sumi_heap_free(void *block, size_t bytes) {
   bytes = round_up(bytes);
-  if (EVERY_BLOCK_ALONE) {
+  if (SUMI_HEAP_ALONE) {
     free(block);
     return;
   }

@@ -7,6 +7,15 @@
 
 #include <stddef.h>
 
+/* Under AddressSanitizer every block comes alone, so that it sees each one's ends. */
+#if defined __SANITIZE_ADDRESS__
+#define SUMI_HEAP_ALONE 1
+#elif defined __has_feature
+#define SUMI_HEAP_ALONE __has_feature(address_sanitizer)
+#else
+#define SUMI_HEAP_ALONE 0
+#endif
+
 enum { SUMI_HEAP_LEAST = 16 << 10 }; /* bytes: smaller blocks stay with the C library */
 
 /* bytes (>= SUMI_HEAP_LEAST) aligned to 64, not zeroed, or NULL. Safe between threads. */
