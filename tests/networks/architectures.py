@@ -4,6 +4,7 @@
     make architectures ARCHITECTURES="--only '*swin*'"       narrows it
     python tests/networks/architectures.py --only 'timm_resnet*' --time --rounds 5
     python tests/networks/architectures.py --dynamic --only 'hf_*'
+    python tests/networks/architectures.py --reference      what is left on the reference path, with networks.txt
 
 The files come without their large tensors; fill.py beside the archive puts numbers drawn from the tensors' names there.
 Images are normal(0, 1), tokens 3..899; open dimensions are 1 x 128 tokens (64 in the decoder) and one image.
@@ -12,11 +13,14 @@ error: the largest difference over the output's largest magnitude, at most TOLER
 in ms, one thread, engines alternating; ratio: sumi / ort, the median over the rounds; least: the same of the shortest
 single runs, for machines that are not quiet; ref: share of the time spent in
 steps that call an operator's reference function, and below the row every operator with more than SHARE of it.
---dynamic: outputs at several batch sizes and lengths in one session, and its peak memory over alternating shapes."""
+--dynamic: outputs at several batch sizes and lengths in one session, and its peak memory over alternating shapes.
+--reference: only the reference path, also in the networks of networks.txt; at the end every operator on it: in how many
+networks, its largest share and its longest time of one run."""
 
 import argparse
 import collections
 import fnmatch
+import functools
 import json
 import pathlib
 import statistics
@@ -55,6 +59,7 @@ def options():
     p.add_argument("--time", action="store_true")
     p.add_argument("--explain", action="store_true")
     p.add_argument("--dynamic", action="store_true", help="the architectures with open dimensions, at several sizes")
+    p.add_argument("--reference", action="store_true", help="what is left on the reference path, nothing else")
     p.add_argument("--alternate", type=int, default=1000, help="runs of --dynamic over which memory must not grow")
     p.add_argument("--rounds", type=int, default=3, help="of --time")
     p.add_argument("--seconds", type=float, default=0.5, help="of one measurement")
@@ -78,7 +83,7 @@ def files(o):
                 (tops[0] if len(tops) == 1 and tops[0].is_dir() else pathlib.Path(part)).rename(o.dir)
     found = [f for f in sorted(o.dir.rglob("*.onnx")) if fnmatch.fnmatchcase(f.stem, o.only)]
     found = [f for f in found if not o.handful or f.stem in HANDFUL]
-    if not found:
+    if not found and not o.reference:
         raise SystemExit(f"no architecture in {o.dir} is called {o.only}")
     return found
 
@@ -185,14 +190,16 @@ def explain(bench, filled):
     """The share of steps that call reference functions, and of every operator among them."""
     steps = bench.sumi_explain(filled, 3)["steps"]
     total = sum(s["measured_us"] or 0 for s in steps) or 1
-    share, kernels = collections.Counter(), collections.Counter()
+    spent, kernels = collections.Counter(), collections.Counter()
     for s in steps:
         kernels[f"{s['op']} {s['kernel']}"] += (s["measured_us"] or 0) / total
         if s["kernel"] == "ref":
-            share[s["op"]] += (s["measured_us"] or 0) / total
+            spent[s["op"]] += s["measured_us"] or 0
     return {
-        "ref_share": sum(share.values()),
-        "ref_operators": {op: x for op, x in share.most_common() if x > SHARE},
+        "ref_share": sum(spent.values()) / total,
+        "ref_operators": {op: us / total for op, us in spent.most_common() if us > SHARE * total},
+        "ref_us": dict(spent),
+        "total_us": total,
         "kernels": dict(kernels.most_common(12)),
     }
 
@@ -234,6 +241,17 @@ def check_dynamic(o, path, filled, folder):
     return {"figure": worst, "sentence": sentence} | memory
 
 
+def explain_network(bench, case):
+    """explain() of a line of networks.txt."""
+    row = {"name": case.network, "figure": np.inf}
+    try:
+        path = compare.network_path(case.network)
+        bench.feed(compare.make_inputs(case, oracle.ort_session(path), 0))
+        return row | explain(bench, path) | {"figure": 0.0}
+    except (oracle.Refused, Failure, subprocess.SubprocessError) as error:
+        return row | {"sentence": f"{type(error).__name__}: {error}"}
+
+
 def examine(o, bench, path):
     row = {"name": path.stem, "figure": np.inf}
     with tempfile.TemporaryDirectory(prefix="arch-", dir=oracle.work_folder()) as folder:
@@ -241,6 +259,9 @@ def examine(o, bench, path):
             filled = fill(o, path, folder)
             if o.dynamic:
                 return row | check_dynamic(o, path, filled, folder)
+            if o.reference:
+                bench.feed(make_feed(path, SIZES))
+                return row | explain(bench, filled) | {"figure": 0.0}
             row["figure"], row["sentence"] = check(o, bench, path, filled)
             if o.time:
                 row |= measure(o, bench, filled)
@@ -252,7 +273,10 @@ def examine(o, bench, path):
 
 
 def show(row):
-    words = [f"{'agrees' if row['figure'] <= 1 else 'DIFFERS':8}{row['name']:46}{row.get('sentence', ''):8}"]
+    verdict = "agrees" if row["figure"] <= 1 else "DIFFERS"
+    if "sentence" not in row:
+        verdict = ""
+    words = [f"{verdict:8}{row['name']:46}{row.get('sentence', ''):8}"]
     if "ratio" in row:
         words.append(f"sumi {row['sumi_ms']:8.2f}  ort {row['ort_ms']:8.2f}  ratio {row['ratio']:5.2f} least {row['ratio_of_least']:5.2f}")
     if "ref_share" in row:
@@ -261,8 +285,21 @@ def show(row):
     print(" ".join(words), flush=True)
 
 
+def show_reference(rows):
+    """Every operator on the reference path of any network, the largest share first."""
+    found = collections.defaultdict(list)
+    for row in rows:
+        for op, us in row.get("ref_us", {}).items():
+            found[op].append((us / row["total_us"], us, row["name"]))
+    for op, places in sorted(found.items(), key=lambda item: -max(item[1])[0]):
+        share, us, name = max(places)
+        longest = max(us for _, us, _ in places)
+        print(f"{op:28}{len(places):4} networks, at most {share:6.2%} ({us:.1f} us of {name}), {longest:.1f} us")
+
+
 def totals(rows):
-    words = [f"{sum(r['figure'] <= 1 for r in rows)} of {len(rows)} architectures agree"]
+    judged = [r for r in rows if "sentence" in r]
+    words = [f"{sum(r['figure'] <= 1 for r in judged)} of {len(judged)} architectures agree"] if judged else []
     ratios = [r["ratio"] for r in rows if "ratio" in r]
     if ratios:
         near = sum(x <= SLOW for x in ratios) / len(ratios)
@@ -272,7 +309,7 @@ def totals(rows):
     explained = [r for r in rows if "ref_share" in r]
     if explained:
         some = sum(bool(r["ref_operators"]) for r in explained)
-        words.append(f"{some} of {len(explained)} with an operator above {SHARE:.0%} on the reference path")
+        words.append(f"{some} of {len(explained)} networks with an operator above {SHARE:.0%} on the reference path")
     return "; ".join(words)
 
 
@@ -281,13 +318,19 @@ def main():
     found = files(o)
     if o.dynamic:
         found = [f for f in found if is_dynamic(f)]
+    todo = [functools.partial(examine, o, path=path) for path in found]
+    if o.reference:
+        cases = [c for c in compare.read_cases() if fnmatch.fnmatchcase(pathlib.Path(c.network).stem, o.only)]
+        todo += [functools.partial(explain_network, case=case) for case in cases]
     rows = []
     with Bench(o) as bench:
-        for path in found:
-            rows.append(examine(o, bench, path))
+        for row_of in todo:
+            rows.append(row_of(bench=bench))
             show(rows[-1])
             if o.json:
                 o.json.write_text(json.dumps(rows, indent=1))
+    if o.reference:
+        show_reference(rows)
     print(totals(rows))
     sys.exit(1 if any(r["figure"] > 1 for r in rows) else 0)
 
