@@ -312,6 +312,9 @@ static const struct sumi_case cases[] = {
      .rtol = 1e-5, .low = -1, .high = 2, .why = "q, k, v in one with biases, three masks"},
     {"g (float[2,3,8] q, float[2,5,2,2,4] k, int32[2,3,5] m) => (y) { y" MHA("num_heads = 2", "q, k, , , m"),
      .rtol = 1e-5, .low = -1, .high = 2, .why = "k, v in one, a mask by query"},
+    {"g (float[1,131,16] q, float[1,131,16] k, float[1,131,12] v, int32[1,131] m) => (y) { y" MHA(
+         "num_heads = 2, unidirectional = 1", "q, k, v, , m"),
+     .rtol = 1e-5, .low = -1, .high = 2, .why = "more queries than two blocks"},
     {"g (float16[2,3,8] q, float16[2,3,8] k, float16[2,3,8] v) => (y) { y" MHA("num_heads = 2", "q, k, v"),
      .rtol = 2e-3, .why = "float16 result"},
     {NULL},
