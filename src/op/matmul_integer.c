@@ -104,6 +104,14 @@ struct product {
 ADD_ROW(add_u8, uint8_t)
 ADD_ROW(add_s8, int8_t)
 
+void sumi_integer_add_row(sumi_dtype d, uint32_t *sum, const void *b, int64_t first, int64_t b_col,
+                          const int16_t *b_zero, int16_t a, int64_t n) {
+  if (d == SUMI_INT8)
+    add_s8(sum, (const int8_t *)b + first, b_col, b_zero, a, n);
+  else
+    add_u8(sum, (const uint8_t *)b + first, b_col, b_zero, a, n);
+}
+
 /* sum[0..n) = row i, columns [j, j + n) of the matrix at walk w. */
 static void piece(const struct product *p, const struct sumi_walk *w, int64_t i, int64_t j, int64_t n,
                   uint32_t *sum) {
@@ -119,10 +127,7 @@ static void piece(const struct product *p, const struct sumi_walk *w, int64_t i,
     const int16_t a =
         (int16_t)(sumi_get_i64(p->a->dtype, p->a->data, w->offset[0] + i * mm->a_row + k * mm->a_col) -
                   a_zero);
-    if (p->b->dtype == SUMI_INT8)
-      add_s8(sum, (const int8_t *)p->b->data + from, mm->b_col, b_zero, a, n);
-    else
-      add_u8(sum, (const uint8_t *)p->b->data + from, mm->b_col, b_zero, a, n);
+    sumi_integer_add_row(p->b->dtype, sum, p->b->data, from, mm->b_col, b_zero, a, n);
   }
 }
 
