@@ -8,8 +8,10 @@
  * checked. */
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 #include "base/size.h"
+#include "op/attend.h"
 #include "op/fattention_cells.h"
 #include "op/op_util.h"
 #include "op/widen.h"
@@ -192,23 +194,38 @@ static int64_t any_token(const struct attention *a, int i, const int64_t *d, int
   return t < a->past ? ((b * d[1] + h) * a->past + t) * d[3] : token(a, i, d, b, h, t - a->past);
 }
 
-/* bias[0..total) of query token s of head n; false: all of it is minus infinity. */
-static bool make_bias(const struct attention *a, int64_t b, int64_t n, int64_t s) {
+/* The keys [begin, end) that causality, window and lengths leave to query token s; begin may lie beyond end. */
+struct seen {
+  int64_t begin, end;
+};
+
+static struct seen what_is_seen(const struct attention *a, int64_t b, int64_t s) {
   const struct sumi_call *c = a->call;
-  const struct sumi_tensor *mask = sumi_call_has(c, MASK) ? c->in[MASK] : NULL;
-  const bool causal = sumi_attr_int(c->node, "is_causal", 0) != 0;
   const int64_t left = sumi_attr_int(c->node, "left_window_size", -1),
                 right = sumi_attr_int(c->node, "right_window_size", -1);
   const int64_t length = sumi_call_has(c, LENGTHS) ? ((const int64_t *)c->in[LENGTHS]->data)[b] : a->total;
   const int64_t position = s + (sumi_call_has(c, LENGTHS) ? length - a->q[2] : a->past);
-  int64_t row = 0, wide = a->total; /* of the mask */
-  if (mask) {
-    const int64_t at[3] = {b, n, s};
-    for (int i = 0; i < mask->rank - 1; i++)
-      row = row * mask->dim[i] + (mask->dim[i] == 1 ? 0 : at[3 - (mask->rank - 1) + i]);
-    wide = mask->dim[mask->rank - 1];
-    row *= wide;
-  }
+  struct seen seen = {left >= 0 ? SUMI_MAX(position - left, 0) : 0, length};
+  if (sumi_attr_int(c->node, "is_causal", 0)) seen.end = SUMI_MIN(seen.end, position + 1);
+  if (right >= 0) seen.end = SUMI_MIN(seen.end, position + right + 1);
+  return seen;
+}
+
+/* The first element of the mask's row for query token s of head n. */
+static int64_t mask_row(const struct sumi_tensor *mask, int64_t b, int64_t n, int64_t s) {
+  const int64_t at[3] = {b, n, s};
+  int64_t row = 0;
+  for (int i = 0; i < mask->rank - 1; i++)
+    row = row * mask->dim[i] + (mask->dim[i] == 1 ? 0 : at[3 - (mask->rank - 1) + i]);
+  return row * mask->dim[mask->rank - 1];
+}
+
+/* bias[0..total) of query token s of head n; false: all of it is minus infinity. */
+static bool make_bias(const struct attention *a, int64_t b, int64_t n, int64_t s) {
+  const struct sumi_call *c = a->call;
+  const struct sumi_tensor *mask = sumi_call_has(c, MASK) ? c->in[MASK] : NULL;
+  const struct seen seen = what_is_seen(a, b, s);
+  const int64_t row = mask ? mask_row(mask, b, n, s) : 0, wide = mask ? mask->dim[mask->rank - 1] : a->total;
   bool any = false;
   for (int64_t t = 0; t < a->total; t++) {
     double bias = 0;
@@ -218,9 +235,7 @@ static bool make_bias(const struct attention *a, int64_t b, int64_t n, int64_t s
       const double m = get(a, MASK, row + t);
       bias = mask->dtype == SUMI_BOOL ? (m != 0 ? 0 : -INFINITY) : m;
     }
-    if ((causal && t > position) || (left >= 0 && t < position - left) ||
-        (right >= 0 && t > position + right) || t >= length)
-      bias = -INFINITY;
+    if (t < seen.begin || t >= seen.end) bias = -INFINITY;
     a->bias[t] = bias;
     any = any || bias != -INFINITY;
   }
@@ -293,6 +308,17 @@ static void put_present(const struct attention *a, int out, int in, const int64_
       }
 }
 
+static sumi_status check_lengths(const struct attention *a) {
+  const struct sumi_call *c = a->call;
+  for (int64_t b = 0; sumi_call_has(c, LENGTHS) && b < a->q[0]; b++) {
+    const int64_t n = ((const int64_t *)c->in[LENGTHS]->data)[b];
+    if (n < 0 || n > a->total)
+      SUMI_FAIL(c->err, SUMI_E_VALUE,
+                "nonpad_kv_seqlen[%" PRId64 "] is %" PRId64 ", there are %" PRId64 " tokens", b, n, a->total);
+  }
+  return SUMI_OK;
+}
+
 static sumi_status attention_scratch(const struct sumi_call *c, size_t *bytes) {
   struct attention a;
   SUMI_TRY(resolve(c, &a));
@@ -311,12 +337,7 @@ static sumi_status attention_ref(const struct sumi_call *c) {
   sumi_widen(c, &a.wide);
   a.score = (double *)(void *)((char *)c->scratch + wide);
   a.bias = a.score + a.total;
-  for (int64_t b = 0; sumi_call_has(c, LENGTHS) && b < a.q[0]; b++) {
-    const int64_t n = ((const int64_t *)c->in[LENGTHS]->data)[b];
-    if (n < 0 || n > a.total)
-      SUMI_FAIL(c->err, SUMI_E_VALUE,
-                "nonpad_kv_seqlen[%" PRId64 "] is %" PRId64 ", there are %" PRId64 " tokens", b, n, a.total);
-  }
+  SUMI_TRY(check_lengths(&a));
   put_present(&a, PRESENT_K, K, a.k);
   put_present(&a, PRESENT_V, V, a.v);
   if (!a.q[1] || !a.q[2]) return SUMI_OK;
@@ -324,6 +345,107 @@ static sumi_status attention_ref(const struct sumi_call *c) {
     for (int64_t n = 0; n < a.q[1]; n++)
       for (int64_t s = 0; s < a.q[2]; s++) attend(&a, b, n, s);
   return SUMI_OK;
+}
+
+/* ---- with kernels ----------------------------------------------------------------------------------------------- */
+
+/* Where tokens of heads lie in q, k, v or y, flat or by head. */
+static struct sumi_attend_place place_of(const struct sumi_tensor *t, int64_t heads, int64_t tokens,
+                                         int64_t size) {
+  if (t->rank == 4) return (struct sumi_attend_place){heads * tokens * size, tokens * size, size};
+  return (struct sumi_attend_place){tokens * heads * size, size, heads * size};
+}
+
+/* row[t] of the bias; as make_bias() for float32, in stretches. */
+static bool bias_row(const void *user, int64_t b, int64_t n, int64_t s, float *row) {
+  const struct attention *a = user;
+  const struct sumi_call *c = a->call;
+  const struct sumi_tensor *mask = sumi_call_has(c, MASK) ? c->in[MASK] : NULL;
+  const struct seen seen = what_is_seen(a, b, s);
+  int64_t wide = a->total;
+  if (mask) {
+    const int64_t first = mask_row(mask, b, n, s);
+    wide = mask->dim[mask->rank - 1];
+    if (mask->dtype == SUMI_BOOL)
+      for (int64_t t = 0; t < wide; t++) row[t] = ((const uint8_t *)mask->data)[first + t] ? 0 : -INFINITY;
+    else
+      sumi_to_f32(mask->dtype, mask->data, first, wide, row);
+  } else {
+    memset(row, 0, (size_t)wide * sizeof *row);
+  }
+  const int64_t begin = SUMI_MIN(seen.begin, a->total), end = SUMI_MAX(SUMI_MIN(seen.end, wide), 0);
+  for (int64_t t = 0; t < begin; t++) row[t] = -INFINITY;
+  for (int64_t t = end; t < a->total; t++) row[t] = -INFINITY;
+  bool any = false;
+  for (int64_t t = begin; t < end && !any; t++) any = row[t] != -INFINITY;
+  return any;
+}
+
+static sumi_status run_fast(const struct sumi_call *c, const struct sumi_call_tools *tools) {
+  struct attention a;
+  SUMI_TRY(resolve(c, &a));
+  SUMI_TRY(check_lengths(&a));
+  put_present(&a, PRESENT_K, K, a.k);
+  put_present(&a, PRESENT_V, V, a.v);
+  const bool hides = sumi_attr_int(c->node, "is_causal", 0) ||
+                     sumi_attr_int(c->node, "left_window_size", -1) >= 0 ||
+                     sumi_attr_int(c->node, "right_window_size", -1) >= 0;
+  const struct sumi_tensor *k = a.past ? c->out[PRESENT_K] : c->in[K],
+                           *v = a.past ? c->out[PRESENT_V] : c->in[V];
+  struct sumi_attend f = {
+      .batch = a.q[0],
+      .heads = a.q[1],
+      .groups = a.q[1] / a.k[1],
+      .s = a.q[2],
+      .t = a.total,
+      .h = a.q[3],
+      .hv = a.v[3],
+      .q = c->in[Q]->data,
+      .k = k->data,
+      .v = v->data,
+      .q_at = place_of(c->in[Q], a.q[1], a.q[2], a.q[3]),
+      .k_at = place_of(k, a.k[1], a.total, a.k[3]),
+      .v_at = place_of(v, a.v[1], a.total, a.v[3]),
+      .scale = (float)a.scale,
+      .softcap = (float)a.softcap,
+      .bias = hides || sumi_call_has(c, MASK) || sumi_call_has(c, LENGTHS) ? bias_row : NULL,
+      .user = &a,
+      .y = c->out[Y],
+      .scores = sumi_call_wants(c, SCORES) ? c->out[SCORES] : NULL,
+      .scores_at = {a.q[1] * a.q[2] * a.total, a.q[2] * a.total, a.total},
+      .normalised = sumi_attr_int(c->node, "qk_matmul_output_mode", 0) == MODE_SOFTMAX};
+  if (f.y) f.y_at = place_of(f.y, a.q[1], a.q[2], a.v[3]);
+  sumi_attend(&f, tools->user, tools->par, tools->scratch);
+  return SUMI_OK;
+}
+
+static sumi_status refuse(struct sumi_lower *l, const char *why) {
+  sumi_lower_refuse(l, "attend", "%s", why);
+  return SUMI_E_UNSUPPORTED;
+}
+
+static sumi_status attention_lower(struct sumi_lower *l) {
+  const struct sumi_call c = sumi_lower_call(l);
+  struct attention a;
+  SUMI_TRY(resolve(&c, &a));
+  for (int i = Q; i <= PAST_V; i++)
+    if (i != MASK && sumi_call_has(&c, i) && !sumi_lower_is_f32(c.in[i])) return refuse(l, "not float32");
+  if (sumi_call_has(&c, MASK) && !sumi_dtype_in(c.in[MASK]->dtype, SUMI_FLOATS | SUMI_BIT(SUMI_BOOL)))
+    return refuse(l, "the mask's element type");
+  if (!sumi_tensor_count(c.in[Q]) || !sumi_tensor_count(c.in[K]) || !sumi_tensor_count(c.in[V]))
+    return refuse(l, "an empty tensor");
+  if (a.past && !(sumi_call_wants(&c, PRESENT_K) && sumi_call_wants(&c, PRESENT_V)))
+    return refuse(l, "a past that nobody wants together with the new tokens");
+  if (sumi_call_wants(&c, SCORES) && sumi_attr_int(l->node, "qk_matmul_output_mode", 0) < MODE_BIASED)
+    return refuse(l, "scores without the bias are wanted");
+  struct sumi_attend_kernels *kernels = SUMI_NEW(l->arena, struct sumi_attend_kernels);
+  if (!kernels) SUMI_FAIL_MEMORY(l->err);
+  size_t bytes;
+  const int64_t v_row = !a.past && c.in[V]->rank == 3 ? a.v[1] * a.v[3] : a.v[3];
+  SUMI_TRY(sumi_attend_prepare(l, a.total, a.q[3], a.v[3], v_row, kernels, &bytes));
+  const char *name = sumi_arena_printf(l->arena, "%s + %s", kernels->spmm->name, kernels->rows->name);
+  if (!name) SUMI_FAIL_MEMORY(l->err);
+  return sumi_call_lower(l, run_fast, kernels, bytes, -1, name);
 }
 
 static void attention_cost(const struct sumi_call *c, struct sumi_cost *cost) {
@@ -383,6 +505,9 @@ static const struct sumi_case cases[] = {
      "{ y = Attention <q_num_heads = 3, kv_num_heads = 3, left_window_size = 2, right_window_size = 1, "
      "scale = 0.5> (q, k, v) }",
      .rtol = 1e-5, .why = "a window, flat heads"},
+    {"g (float[1,4,70,8] q, float[1,2,90,8] k, float[1,2,90,5] v, float[4,1,90] m) => (y) "
+     "{ y = Attention <left_window_size = 60, is_causal = 1> (q, k, v, m) }",
+     .rtol = 1e-5, .why = "more queries than a block, a bias by head"},
     {NULL},
 };
 
@@ -395,6 +520,7 @@ const struct sumi_op sumi_op_attention = {
     .out = out,
     .infer = attention_infer,
     .ref = attention_ref,
+    .lower = attention_lower,
     .cells = sumi_attention_cells,
     .scratch = attention_scratch,
     .cost = attention_cost,

@@ -8,6 +8,7 @@
  * Strings are in cast_string.c. */
 #include "op/cast.h"
 #include "op/by_item.h"
+#include "op/call_lower.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -149,15 +150,32 @@ static void convert(const struct target *t, const struct sumi_tensor *x, const s
     store_ints(t, y, at, n, chunk.f64);
 }
 
-/* Both have the same number of elements; neither is of strings. */
-static void cast_numbers(const struct target *t, const struct sumi_tensor *x, const struct sumi_tensor *y) {
-  const int64_t n = sumi_tensor_count(y);
+struct cast {
+  const struct target *t;
+  const struct sumi_tensor *x, *y;
+};
+
+/* Elements [begin, end); begin is a multiple of SUMI_LANE_CHUNK. */
+static void cast_stretch(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct cast *c = user;
+  const size_t from = sumi_dtype_bits(c->x->dtype) / 8, to = sumi_dtype_bits(c->y->dtype) / 8;
   for (size_t i = 0; i < SUMI_COUNT(pairs); i++)
-    if (pairs[i].from == x->dtype && pairs[i].to == t->dtype) {
-      pairs[i].loop(x->data, y->data, n);
+    if (pairs[i].from == c->x->dtype && pairs[i].to == c->t->dtype) {
+      pairs[i].loop((const char *)c->x->data + (size_t)begin * from, (char *)c->y->data + (size_t)begin * to,
+                    end - begin);
       return;
     }
-  for (int64_t i = 0; i < n; i += SUMI_LANE_CHUNK) convert(t, x, y, i, SUMI_MIN(n - i, SUMI_LANE_CHUNK));
+  for (int64_t i = begin; i < end; i += SUMI_LANE_CHUNK)
+    convert(c->t, c->x, c->y, i, SUMI_MIN(end - i, SUMI_LANE_CHUNK));
+}
+
+/* Both have the same number of elements; neither is of strings. par NULL = serial. */
+static void cast_numbers(const struct target *t, const struct sumi_tensor *x, const struct sumi_tensor *y,
+                         struct sumi_par *par) {
+  enum { STRETCH = 64 * SUMI_LANE_CHUNK }; /* starting a tile costs nothing beside it */
+  struct cast c = {t, x, y};
+  sumi_par_for(par, sumi_tensor_count(y), STRETCH, cast_stretch, &c);
 }
 
 /* ---- the operators ------------------------------------------------------------------------------------- */
@@ -212,6 +230,23 @@ static sumi_status cast_like_infer(struct sumi_infer *ctx) {
   if (ctx->n_out && !ctx->out[0].absent) ctx->out[0].dtype = SUMI_UNDEFINED;
   return SUMI_OK;
 }
+
+static sumi_status cast_run(const struct sumi_call *c, const struct sumi_call_tools *tools) {
+  const struct sumi_tensor *x = c->in[0];
+  struct sumi_tensor *y = c->out[0];
+  struct target t = {.dtype = y->dtype, .saturate = sumi_attr_int(c->node, "saturate", 1) != 0};
+  SUMI_TRY(round_mode(c->node, &t.round, c->err));
+  if (y->dtype == SUMI_STRING) return sumi_cast_to_string(c, x, y);
+  if (x->dtype == SUMI_STRING) return sumi_cast_from_string(c, x, y);
+  if (x->dtype == y->dtype) {
+    if (x->data != y->data) sumi_copy(x->dtype, y->data, 0, x->data, 0, sumi_tensor_count(x));
+  } else {
+    cast_numbers(&t, x, y, tools ? tools->par : NULL);
+  }
+  return SUMI_OK;
+}
+
+static sumi_status cast_ref(const struct sumi_call *c) { return cast_run(c, NULL); }
 
 /* float16 and bfloat16 from and to float32 on family convert, in stretches for threads. */
 struct convert {
@@ -274,7 +309,8 @@ static sumi_status cast_lower(struct sumi_lower *l) {
             narrows = from == SUMI_FLOAT32 ? short_of(to) : -1;
   if (widens < 0 && narrows < 0) {
     sumi_lower_refuse(l, "convert", "%s to %s", sumi_dtype_label(from), sumi_dtype_label(to));
-    return SUMI_E_UNSUPPORTED;
+    if (from == SUMI_STRING || to == SUMI_STRING) return SUMI_E_UNSUPPORTED;
+    return sumi_call_lower(l, cast_run, NULL, 0, -1, "stretches");
   }
   struct convert *a = SUMI_NEW(l->arena, struct convert);
   if (!a) SUMI_FAIL_MEMORY(l->err);
@@ -306,21 +342,6 @@ static sumi_status cast_cells(struct sumi_cells *c) {
   if (v >= 0 && p.value[v].real && !sumi_dtype_is_float(to)) v = cut(&p, v);
   sumi_vector_store_wrapped(&p, view, v);
   return sumi_vector_end(&p);
-}
-
-static sumi_status cast_ref(const struct sumi_call *c) {
-  const struct sumi_tensor *x = c->in[0];
-  struct sumi_tensor *y = c->out[0];
-  struct target t = {.dtype = y->dtype, .saturate = sumi_attr_int(c->node, "saturate", 1) != 0};
-  SUMI_TRY(round_mode(c->node, &t.round, c->err));
-  if (y->dtype == SUMI_STRING) return sumi_cast_to_string(c, x, y);
-  if (x->dtype == SUMI_STRING) return sumi_cast_from_string(c, x, y);
-  if (x->dtype == y->dtype) {
-    if (x->data != y->data) sumi_copy(x->dtype, y->data, 0, x->data, 0, sumi_tensor_count(x));
-  } else {
-    cast_numbers(&t, x, y);
-  }
-  return SUMI_OK;
 }
 
 #define TYPES (SUMI_ANY & ~SUMI_COMPLEX)

@@ -9,6 +9,7 @@
 #include "op/move.h"
 #include "op/op_util.h"
 #include "plan/cell.h"
+#include "plan/lower.h"
 
 /* The tensor over the attribute's own memory: it lives as long as the node. */
 static sumi_status constant_tensor(const struct sumi_node *node, struct sumi_tensor *t,
@@ -101,6 +102,41 @@ static sumi_status constant_of_shape_cells(struct sumi_cells *c) {
   return sumi_cells_copy(c, &copy);
 }
 
+enum { FILL_TILE = 1 << 14 }; /* elements; starting a tile costs nothing beside writing them */
+
+struct fill {
+  sumi_dtype dtype;
+  int64_t n;
+  const void *value; /* the node's; NULL = 0 */
+  int y;
+};
+
+struct fill_state {
+  const struct fill *a;
+  void *y;
+};
+
+static void fill_tile(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct fill_state *s = user;
+  sumi_fill(s->a->dtype, s->y, begin, end - begin, s->a->value, 0);
+}
+
+static sumi_status run_fill(const void *args, const struct sumi_run *run) {
+  const struct fill *a = args;
+  struct fill_state s = {a, run->buffer[a->y]};
+  sumi_par_for(run->par, a->n, FILL_TILE, fill_tile, &s);
+  return SUMI_OK;
+}
+
+static sumi_status constant_of_shape_lower(struct sumi_lower *l) {
+  const struct sumi_tensor *value = sumi_attr_tensor(l->node, "value"), *y = l->out[0];
+  struct fill *a = SUMI_NEW(l->arena, struct fill);
+  if (!a) SUMI_FAIL_MEMORY(l->err);
+  *a = (struct fill){y->dtype, sumi_tensor_count(y), value ? value->data : NULL, l->out_buffer[0]};
+  return sumi_lower_emit(l, run_fill, a, "copy of one value", NULL, 0, &a->y, 1);
+}
+
 static const struct sumi_attr_spec constant_attrs[] = {
     {"value", SUMI_ATTR_TENSOR},
     {"sparse_value", SUMI_ATTR_TENSOR},
@@ -141,6 +177,8 @@ static const struct sumi_case shape_cases[] = {
     {"g () => (y) <int64[1] s = {5}> { y = ConstantOfShape <value = int32[1] {7}> (s) }"},
     {"g () => (y) <int64[0] s = {}> { y = ConstantOfShape (s) }", .why = "an empty list is a scalar"},
     {"g (float[2,5] x) => (y) { s = Shape (x) y = ConstantOfShape <value = uint8[1] {9}> (s) }"},
+    {"g () => (y) <int64[2] s = {130, 133}> { y = ConstantOfShape <value = uint16[1] {515}> (s) }",
+     .why = "more than one tile"},
     {NULL},
 };
 
@@ -154,5 +192,6 @@ const struct sumi_op sumi_op_constant_of_shape = {
     .infer = constant_of_shape_infer,
     .ref = constant_of_shape_ref,
     .cells = constant_of_shape_cells,
+    .lower = constant_of_shape_lower,
     .cases = shape_cases,
 };

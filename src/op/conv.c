@@ -150,6 +150,12 @@ static const struct sumi_case conv_cases[] = {
     {"g (float[1,3,48,64] x, float[8,3,16,16] w, float[8] b) => (y) { y = Conv <strides = [16, 16]> (x, w, "
      "b) }",
      .rtol = 1e-5, .why = "patches: as many phases as taps"},
+    {"g (float[2,4,200] x, float[6,2,90] w, float[6] b) => (y) "
+     "{ y = Conv <group = 2, strides = [40], pads = [7, 3]> (x, w, b) }",
+     .rtol = 1e-5, .why = "a Fourier transform's frames: more phases than planes are made for"},
+    {"g (float[1,2,80,90] x, float[3,2,40,35] w) => (y) { y = Conv <strides = [36, 2], pads = [1, 1, 0, 2]> "
+     "(x, w) }",
+     .rtol = 1e-5, .why = "the same in two dimensions"},
     {"g (float[2,3,17] x, float[5,3,4] w) => (y) { y = Conv <auto_pad = \"SAME_LOWER\", strides = [3]> (x, "
      "w) }",
      .rtol = 1e-5, .why = "1-D, more padding in front"},

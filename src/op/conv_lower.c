@@ -1,7 +1,8 @@
 /* Conv, FusedConv, FConv in float32 on device cpu. One channel in, one out per group: family depthwise. Everything else:
  * family spmm over the planes of x as they lie, where there is nothing to pad and no stride; with windows over
  * the planes or the phases of the strides, where these are as wide as the output and the kernel takes windows (sparse
- * lists only where a copied panel is expected to pay); else over a copy with a halo and one plane for every phase of the strides (family copy). A third spatial dimension is walked outside. */
+ * lists only where a copied panel is expected to pay); else over a copy with a halo and one plane for every phase of the strides (family copy),
+ * or with a plane for every tap where there are too many phases. A third spatial dimension is walked outside. */
 #include "op/conv_lower.h"
 
 #include <inttypes.h>
@@ -62,6 +63,7 @@ struct spmm_args {
   int64_t slice_words; /* words of one slice of the copy, all phases */
   int64_t image_words; /* of the copy of one image */
   bool whole;          /* a thread takes whole images and copies them for itself, else all share one */
+  const struct sumi_conv_space *unfold; /* the copy has a plane for every tap; NULL = one for every phase */
 };
 
 struct spmm_run {
@@ -73,6 +75,20 @@ struct spmm_run {
   struct sumi_spmm_f32 s;
 };
 
+/* to[ky, kx, oy, ox] = x[oy * stride + ky * dilation - begin, ox ... ], 0 outside of it. */
+static void unfold(const struct sumi_conv_space *s, const float *x, float *to) {
+  for (int64_t ky = 0; ky < s->kernel[H]; ky++)
+    for (int64_t kx = 0; kx < s->kernel[WIDTH]; kx++)
+      for (int64_t oy = 0; oy < s->out[H]; oy++, to += s->out[WIDTH]) {
+        const int64_t i = oy * s->stride[H] + ky * s->dilation[H] - s->begin[H];
+        for (int64_t ox = 0; ox < s->out[WIDTH]; ox++) {
+          const int64_t j = ox * s->stride[WIDTH] + kx * s->dilation[WIDTH] - s->begin[WIDTH];
+          const bool inside = i >= 0 && i < s->in[H] && j >= 0 && j < s->in[WIDTH];
+          to[ox] = inside ? x[i * s->in[WIDTH] + j] : 0;
+        }
+      }
+}
+
 static void copy_slices(void *user, int64_t begin, int64_t end, int worker) {
   (void)worker;
   const struct spmm_run *r = user;
@@ -81,7 +97,9 @@ static void copy_slices(void *user, int64_t begin, int64_t end, int worker) {
   for (int64_t i = begin; i < end; i++) {
     const int64_t channel = i / a->halo_slices, d = i % a->halo_slices - a->front;
     float *to = r->planes + i * a->slice_words;
-    if (d >= 0 && d < a->in_slices)
+    if (a->unfold)
+      unfold(a->unfold, r->x + channel * a->in_pixels, to);
+    else if (d >= 0 && d < a->in_slices)
       a->copy->halo(&a->halo, r->x + channel * a->in_pixels + d * in_slice, to);
     else
       for (int64_t k = 0; k < a->slice_words; k++) to[k] = 0;
@@ -185,21 +203,18 @@ static sumi_status book_copies(struct sumi_lower *l, struct spmm_args *a, int64_
   return SUMI_OK;
 }
 
+/* The phases of both directions; false where there are too many. */
+static bool halo_phases(const struct sumi_conv_space *s, struct sumi_copy_halo *h) {
+  return find_phases(s->kernel[H], s->dilation[H], s->stride[H], &h->n_y, h->phase_y) &&
+         find_phases(s->kernel[WIDTH], s->dilation[WIDTH], s->stride[WIDTH], &h->n_x, h->phase_x);
+}
+
 /* The copy with a halo: rows of the pitch that lets the right halo of a row be the left one of the next. */
 static sumi_status plan_halo(struct sumi_lower *l, const struct sumi_conv_space *s, struct spmm_args *a) {
   struct sumi_copy_halo *h = &a->halo;
-  *h = (struct sumi_copy_halo){.h = s->in[H],
-                               .w = s->in[WIDTH],
-                               .top = s->begin[H],
-                               .left = s->begin[WIDTH],
-                               .step_y = s->stride[H],
-                               .step_x = s->stride[WIDTH]};
-  if (!find_phases(s->kernel[H], s->dilation[H], s->stride[H], &h->n_y, h->phase_y) ||
-      !find_phases(s->kernel[WIDTH], s->dilation[WIDTH], s->stride[WIDTH], &h->n_x, h->phase_x)) {
-    sumi_lower_refuse(l, a->kernel->name, "strides %" PRId64 " and %" PRId64 " need more than %d phases",
-                      s->stride[H], s->stride[WIDTH], SUMI_COPY_PHASES);
-    return SUMI_E_UNSUPPORTED;
-  }
+  h->h = s->in[H], h->w = s->in[WIDTH];
+  h->top = s->begin[H], h->left = s->begin[WIDTH];
+  h->step_y = s->stride[H], h->step_x = s->stride[WIDTH];
   const int64_t wide = s->out[WIDTH] + reach(s, WIDTH);
   const int64_t right = wide - h->left - h->w;           /* halo columns behind a row, stride 1 */
   const int64_t most = SUMI_MIN(right, reach(s, WIDTH)); /* the pitch stays as wide as an output row */
@@ -353,13 +368,46 @@ static int32_t *make_offsets(struct sumi_lower *l, const struct sumi_conv *v, co
   return off;
 }
 
-/* Planes as they lie, or with a halo. */
+/* A plane for every channel and tap. */
+static sumi_status plan_unfolded(struct sumi_lower *l, const struct sumi_conv *v,
+                                 const struct sumi_conv_space *s, struct spmm_args *a, int64_t *channel_words,
+                                 const int32_t **offset) {
+  struct sumi_conv_space *space = SUMI_NEW(l->arena, struct sumi_conv_space);
+  int32_t *off = SUMI_NEW_ARRAY(l->arena, (size_t)(v->c_group * v->taps), int32_t);
+  if (!space || !off) SUMI_FAIL_MEMORY(l->err);
+  const int64_t pixels = s->out[H] * s->out[WIDTH];
+  int64_t words, last;
+  if (s->in[D] != 1 || s->kernel[D] != 1 || s->begin[D] || s->out[D] != 1 || s->in[H] > INT32_MAX / 4 ||
+      s->in[WIDTH] > INT32_MAX / 4 || !sumi_i64_mul(pixels, v->taps, channel_words) ||
+      !sumi_i64_mul(*channel_words, 4 * v->c_group, &last) || last > INT32_MAX ||
+      !sumi_i64_mul(*channel_words, a->c_in, &words) || words > INT64_MAX / 8) {
+    sumi_lower_refuse(l, a->kernel->name,
+                      "strides %" PRId64 " and %" PRId64
+                      " need more than %d phases, and a plane a tap is too much",
+                      s->stride[H], s->stride[WIDTH], SUMI_COPY_PHASES);
+    return SUMI_E_UNSUPPORTED;
+  }
+  for (int64_t e = 0; e < v->c_group * v->taps; e++) off[e] = (int32_t)(4 * e * pixels);
+  *space = *s;
+  a->unfold = space;
+  a->halo_slices = 1;
+  a->slice_words = *channel_words;
+  *offset = off;
+  return book_copies(l, a, words);
+}
+
+/* Planes as they lie, or with a halo, or unfolded. */
 static sumi_status plan_planes(struct sumi_lower *l, const struct sumi_conv *v,
                                const struct sumi_conv_space *s, struct spmm_args *a, int64_t *channel_words,
                                int64_t *pitch, const int32_t **offset) {
   if (reads_in_place(s)) {
     a->slice_step = s->stride[D] * s->in[H] * s->in[WIDTH];
   } else {
+    a->halo = (struct sumi_copy_halo){0};
+    if (!halo_phases(s, &a->halo)) {
+      *pitch = s->out[WIDTH];
+      return plan_unfolded(l, v, s, a, channel_words, offset);
+    }
     SUMI_TRY(plan_halo(l, s, a));
     *channel_words = a->slice_words * a->halo_slices;
     *pitch = a->halo.pitch;

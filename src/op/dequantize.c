@@ -3,6 +3,7 @@
  * scale's. */
 #include "base/size.h"
 #include "op/by_item.h"
+#include "op/call_lower.h"
 #include "op/lane.h"
 #include "op/ops.h"
 #include "op/quant.h"
@@ -82,10 +83,17 @@ static void row(const void *self, int64_t at, int64_t n, int64_t scale_at, int s
     chunk(c, at + i, SUMI_MIN(n - i, SUMI_LANE_CHUNK), scale_at + i * step, step);
 }
 
-static sumi_status dequantize_ref(const struct sumi_call *c) {
+static sumi_status dequantize_run(const struct sumi_call *c, const struct sumi_call_tools *tools) {
   const struct sumi_quant_shape shape = sumi_quant_shape_of(c);
-  sumi_quant_each(&shape, row, c);
+  sumi_quant_each(&shape, row, c, tools ? tools->par : NULL);
   return SUMI_OK;
+}
+
+static sumi_status dequantize_ref(const struct sumi_call *c) { return dequantize_run(c, NULL); }
+
+static sumi_status dequantize_lower(struct sumi_lower *l) {
+  const sumi_status status = sumi_dequantize_lower(l);
+  return status == SUMI_E_UNSUPPORTED ? sumi_call_lower(l, dequantize_run, NULL, 0, -1, "stretches") : status;
 }
 
 static sumi_status dequantize_cells(struct sumi_cells *c) {
@@ -149,7 +157,7 @@ const struct sumi_op sumi_op_dequantize_linear = {
     .by_item = sumi_by_item_first,
     .ref = dequantize_ref,
     .cells = dequantize_cells,
-    .lower = sumi_dequantize_lower,
+    .lower = dequantize_lower,
     .lanes = sumi_dequantize_lanes,
     .cases = cases,
 };

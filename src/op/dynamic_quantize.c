@@ -4,6 +4,7 @@
  *   y = saturate(round(x / scale) + zero point), ties to even. */
 #include "base/fmath.h"
 #include "base/size.h"
+#include "op/call_lower.h"
 #include "op/lane.h"
 #include "op/ops.h"
 #include "op/quant.h"
@@ -16,8 +17,25 @@ static sumi_status dynamic_infer(struct sumi_infer *ctx) {
   return SUMI_OK;
 }
 
-static sumi_status dynamic_ref(const struct sumi_call *c) {
-  enum { WIDE = 8 };
+struct quantising {
+  const float *x;
+  uint8_t *y;
+  float scale, zero;
+};
+
+static void quantise_stretch(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct quantising *q = user;
+  for (int64_t i = begin; i < end; i += SUMI_LANE_CHUNK) {
+    float chunk[SUMI_LANE_CHUNK];
+    const int64_t count = SUMI_MIN(end - i, SUMI_LANE_CHUNK);
+    for (int64_t k = 0; k < count; k++) chunk[k] = q->x[i + k] / q->scale;
+    sumi_quant_store(SUMI_UINT8, q->y, i, chunk, &q->zero, 0, count);
+  }
+}
+
+static sumi_status dynamic_run(const struct sumi_call *c, const struct sumi_call_tools *tools) {
+  enum { WIDE = 8, STRETCH = 16384 }; /* starting a tile costs nothing beside a stretch */
   const float *x = c->in[0]->data;
   const int64_t n = sumi_tensor_count(c->in[0]);
   float low[WIDE] = {0}, high[WIDE] = {0};
@@ -38,14 +56,15 @@ static sumi_status dynamic_ref(const struct sumi_call *c) {
   if (sumi_call_wants(c, 1)) *(float *)c->out[1]->data = scale;
   if (sumi_call_wants(c, 2)) *(uint8_t *)c->out[2]->data = zero_point;
   if (!sumi_call_wants(c, 0)) return SUMI_OK;
-  const float zero = zero_point;
-  for (int64_t i = 0; i < n; i += SUMI_LANE_CHUNK) {
-    float chunk[SUMI_LANE_CHUNK];
-    const int64_t count = SUMI_MIN(n - i, SUMI_LANE_CHUNK);
-    for (int64_t k = 0; k < count; k++) chunk[k] = x[i + k] / scale;
-    sumi_quant_store(SUMI_UINT8, c->out[0]->data, i, chunk, &zero, 0, count);
-  }
+  struct quantising q = {x, c->out[0]->data, scale, zero_point};
+  sumi_par_for(tools ? tools->par : NULL, n, STRETCH, quantise_stretch, &q);
   return SUMI_OK;
+}
+
+static sumi_status dynamic_ref(const struct sumi_call *c) { return dynamic_run(c, NULL); }
+
+static sumi_status dynamic_lower(struct sumi_lower *l) {
+  return sumi_call_lower(l, dynamic_run, NULL, 0, -1, "stretches");
 }
 
 /* The largest (smallest) of x and 0: rows first, then the rows' results. */
@@ -108,6 +127,7 @@ const struct sumi_op sumi_op_dynamic_quantize_linear = {
     .out = out,
     .infer = dynamic_infer,
     .ref = dynamic_ref,
+    .lower = dynamic_lower,
     .cells = dynamic_cells,
     .cases = cases,
 };

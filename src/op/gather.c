@@ -235,6 +235,9 @@ static const struct sumi_case gather_cases[] = {
     {"g (float[300,5] x, int64[7,90] i) => (y) { y = Gather (x, i) }", .why = "more indices than one chunk"},
     {"g (int64[3,8,1] x, int32[300] i) => (y) { y = Gather <axis = 1> (x, i) }", .why = "single elements"},
     {"g (float16[2,8,3] x, int64[2] i) => (y) { y = Gather <axis = 1> (x, i) }"},
+    {"g (float[700,8] x, int64[1,1] i) => (y) { y = Gather <axis = 1> (x, i) }", .why = "a column"},
+    {"g (int16[200,9,2] x, int32[5] i) => (y) { y = Gather <axis = 1> (x, i) }",
+     .why = "chunks of whole rows"},
     {NULL},
 };
 static const struct sumi_case elements_cases[] = {

@@ -2,8 +2,11 @@
  * h, w] + bias[c]. No bias means 0. */
 #include <inttypes.h>
 
+#include "kernel/eltwise/eltwise.h"
+#include "op/call_lower.h"
 #include "op/lane.h"
 #include "op/ops.h"
+#include "op/spmm_lower.h"
 
 static sumi_status image_scaler_infer(struct sumi_infer *ctx) {
   const struct sumi_info *x = &ctx->in[0];
@@ -34,6 +37,42 @@ static sumi_status image_scaler_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
+/* ---- with kernels ------------------------------------------------------------------------------------------------ */
+
+struct scaling {
+  const struct sumi_eltwise_kernel *kernel;
+  const struct sumi_call *call;
+};
+
+static void scale_planes(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct scaling *s = user;
+  const struct sumi_tensor *x = s->call->in[0];
+  int n;
+  const float *bias = sumi_attr_floats(s->call->node, "bias", &n);
+  const int64_t size = x->dim[2] * x->dim[3];
+  for (int64_t p = begin; p < end; p++) {
+    const float figures[] = {sumi_attr_float(s->call->node, "scale", 1), n ? bias[p % x->dim[1]] : 0};
+    s->kernel->unary[SUMI_UNARY_affine]((const float *)x->data + p * size,
+                                        (float *)s->call->out[0]->data + p * size, size, figures);
+  }
+}
+
+static sumi_status run_scale(const struct sumi_call *c, const struct sumi_call_tools *tools) {
+  struct scaling s = {tools->user, c};
+  sumi_par_for(tools->par, c->in[0]->dim[0] * c->in[0]->dim[1], 1, scale_planes, &s);
+  return SUMI_OK;
+}
+
+static sumi_status image_scaler_lower(struct sumi_lower *l) {
+  const struct sumi_eltwise_kernel *kernel = sumi_eltwise_pick(l->isa);
+  if (!sumi_lower_is_f32(l->in[0])) {
+    sumi_lower_refuse(l, kernel->name, "element type %s", sumi_dtype_label(l->in[0]->dtype));
+    return SUMI_E_UNSUPPORTED;
+  }
+  return sumi_call_lower(l, run_scale, kernel, 0, -1, kernel->name);
+}
+
 static const struct sumi_attr_spec attrs[] = {{"bias", SUMI_ATTR_FLOATS}, {"scale", SUMI_ATTR_FLOAT}, {NULL}};
 static const struct sumi_port in[] = {{"input", SUMI_FLOATS, 'T'}, {NULL}};
 static const struct sumi_port out[] = {{"output", SUMI_FLOATS, 'T'}, {NULL}};
@@ -54,5 +93,6 @@ const struct sumi_op sumi_op_image_scaler = {
     .flags = SUMI_OP_IN_PLACE,
     .infer = image_scaler_infer,
     .ref = image_scaler_ref,
+    .lower = image_scaler_lower,
     .cases = cases,
 };

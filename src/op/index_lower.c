@@ -102,11 +102,30 @@ static void gather_tile(void *user, int64_t begin, int64_t end, int worker) {
   }
 }
 
+/* The same for few indices that every o shares: they are looked up once for as many o as a chunk has room for. begin
+ * and end are multiples of a->n. */
+static void gather_shared_tile(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct state *s = user;
+  const struct args *a = s->a;
+  const int64_t chunk = SUMI_MIN(CHUNK / a->n * a->n, end - begin);
+  int64_t at[CHUNK];
+  offsets(a, s->index, 0, a->n, at);
+  for (int64_t j = a->n; j < chunk; j++) at[j] = at[j - a->n] + a->span_bytes;
+  for (int64_t r = begin; r < end; r += chunk)
+    gather_some(s->from + r / a->n * a->span_bytes, at, SUMI_MIN(end - r, chunk), a->block_bytes,
+                s->to + r * a->block_bytes);
+}
+
 static sumi_status run_gather(const void *args, const struct sumi_run *run) {
   const struct args *a = args;
   struct state s = {a, run->buffer[a->index], run->buffer[a->x], run->buffer[a->y]};
   SUMI_TRY(check(a, s.index, run->err));
-  sumi_par_for(run->par, a->outer * a->n, SUMI_MAX(TILE_BYTES / a->block_bytes, 1), gather_tile, &s);
+  const int64_t tile = SUMI_MAX(TILE_BYTES / a->block_bytes, 1);
+  if (!a->own && a->n <= CHUNK / 2)
+    sumi_par_for(run->par, a->outer * a->n, (tile + a->n - 1) / a->n * a->n, gather_shared_tile, &s);
+  else
+    sumi_par_for(run->par, a->outer * a->n, tile, gather_tile, &s);
   return SUMI_OK;
 }
 

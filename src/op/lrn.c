@@ -2,11 +2,15 @@
  * c - floor((size - 1) / 2) to c + ceil((size - 1) / 2) that exist. In double precision, rounded once. */
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 #include "base/size.h"
+#include "kernel/eltwise/eltwise.h"
+#include "op/call_lower.h"
 #include "op/move_cells.h"
 #include "op/op_util.h"
 #include "op/rows_cells.h"
+#include "op/spmm_lower.h"
 
 static sumi_status lrn_infer(struct sumi_infer *ctx) {
   const int64_t size = sumi_attr_int(ctx->node, "size", 0);
@@ -113,6 +117,95 @@ static sumi_status lrn_cells(struct sumi_cells *c) {
   return sumi_vector_end(&p);
 }
 
+/* ---- with kernels ------------------------------------------------------------------------------------------------ */
+
+/* A task takes so many pixels of all channels, whose squares stay in the cache. */
+struct lrn {
+  const struct sumi_eltwise_kernel *kernel;
+  int64_t pixels, tile, worker_words; /* of an image, of a task, of a worker's scratch */
+  int64_t before, after;              /* channels of the window */
+  float alpha, beta, bias;            /* alpha / size */
+};
+
+struct lrn_run {
+  const struct lrn *p;
+  const struct sumi_call *call;
+  float *scratch;
+};
+
+/* y[i] = base[i]^exponent for exponents above 0; y is base. */
+static void raise(const struct sumi_eltwise_kernel *k, float exponent, float *base, float *spare, int64_t n) {
+  if (exponent == 0.75f) { /* what networks have: sqrt(x) * sqrt(sqrt(x)) */
+    k->unary[SUMI_UNARY_sqrt](base, base, n, NULL);
+    k->unary[SUMI_UNARY_sqrt](base, spare, n, NULL);
+    k->binary[SUMI_BINARY_mul](base, 1, spare, 1, base, n);
+  } else if (exponent == 0.5f) {
+    k->unary[SUMI_UNARY_sqrt](base, base, n, NULL);
+  } else if (exponent != 1) {
+    const float figures[] = {exponent, 0};
+    k->unary[SUMI_UNARY_log](base, base, n, NULL);
+    k->unary[SUMI_UNARY_affine](base, base, n, figures);
+    k->unary[SUMI_UNARY_exp](base, base, n, NULL);
+  }
+}
+
+static void run_tiles(void *user, int64_t begin, int64_t end, int worker) {
+  const struct lrn_run *r = user;
+  const struct lrn *p = r->p;
+  const int64_t channels = r->call->in[0]->dim[1], tiles = (p->pixels + p->tile - 1) / p->tile;
+  float *square = r->scratch + worker * p->worker_words, *sum = square + channels * p->tile,
+        *spare = sum + p->tile;
+  const float figures[] = {p->alpha, p->bias};
+  for (int64_t task = begin; task < end; task++) {
+    const int64_t first = task / tiles * channels * p->pixels + task % tiles * p->tile,
+                  n = SUMI_MIN(p->pixels - task % tiles * p->tile, p->tile);
+    const float *x = (const float *)r->call->in[0]->data + first;
+    float *y = (float *)r->call->out[0]->data + first;
+    for (int64_t c = 0; c < channels; c++)
+      p->kernel->binary[SUMI_BINARY_mul](x + c * p->pixels, 1, x + c * p->pixels, 1, square + c * p->tile, n);
+    for (int64_t c = 0; c < channels; c++) {
+      const int64_t low = SUMI_MAX(c - p->before, 0), high = SUMI_MIN(c + p->after, channels - 1);
+      memcpy(sum, square + low * p->tile, (size_t)n * sizeof *sum);
+      for (int64_t k = low + 1; k <= high; k++)
+        p->kernel->binary[SUMI_BINARY_add](sum, 1, square + k * p->tile, 1, sum, n);
+      p->kernel->unary[SUMI_UNARY_affine](sum, sum, n, figures);
+      raise(p->kernel, p->beta, sum, spare, n);
+      p->kernel->binary[SUMI_BINARY_div](x + c * p->pixels, 1, sum, 1, y + c * p->pixels, n);
+    }
+  }
+}
+
+static sumi_status run_lrn(const struct sumi_call *c, const struct sumi_call_tools *tools) {
+  struct lrn_run r = {tools->user, c, tools->scratch};
+  sumi_par_for(tools->par, c->in[0]->dim[0] * ((r.p->pixels + r.p->tile - 1) / r.p->tile), 1, run_tiles, &r);
+  return SUMI_OK;
+}
+
+static sumi_status lrn_lower(struct sumi_lower *l) {
+  enum { NEAR_WORDS = 1 << 16, LEAST = 16, MOST = 1024 };
+  const struct sumi_tensor *x = l->in[0];
+  struct lrn *p = SUMI_NEW(l->arena, struct lrn);
+  if (!p) SUMI_FAIL_MEMORY(l->err);
+  const int64_t size = sumi_attr_int(l->node, "size", 1);
+  *p = (struct lrn){.kernel = sumi_eltwise_pick(l->isa),
+                    .pixels = sumi_dims_count(x->dim, 2, x->rank),
+                    .before = SUMI_MIN((size - 1) / 2, x->dim[1]),
+                    .after = SUMI_MIN(size / 2, x->dim[1]),
+                    .alpha = sumi_attr_float(l->node, "alpha", 1e-4f) / (float)size,
+                    .beta = sumi_attr_float(l->node, "beta", 0.75f),
+                    .bias = sumi_attr_float(l->node, "bias", 1)};
+  if (!sumi_lower_is_f32(x) || !sumi_tensor_count(x) || !(p->beta > 0)) {
+    sumi_lower_refuse(l, p->kernel->name, "not float32, an empty tensor, or a beta of %g", (double)p->beta);
+    return SUMI_E_UNSUPPORTED;
+  }
+  p->tile = SUMI_MIN(SUMI_MAX(NEAR_WORDS / x->dim[1] / LEAST * LEAST, LEAST), MOST);
+  size_t bytes;
+  if (!sumi_i64_mul(x->dim[1] + 2, p->tile, &p->worker_words) || p->worker_words > INT32_MAX ||
+      !sumi_size_mul((size_t)p->worker_words * sizeof(float), (size_t)l->threads, &bytes))
+    SUMI_FAIL(l->err, SUMI_E_LIMIT, "%" PRId64 " channels are too many", x->dim[1]);
+  return sumi_call_lower(l, run_lrn, p, bytes, -1, p->kernel->name);
+}
+
 static const struct sumi_attr_spec attrs[] = {{"size", SUMI_ATTR_INT, true},
                                               {"alpha", SUMI_ATTR_FLOAT},
                                               {"beta", SUMI_ATTR_FLOAT},
@@ -129,6 +222,8 @@ static const struct sumi_case cases[] = {
     {"g (float[1,20,3,5] x) => (y) { y = LRN <size = 3, alpha = 0.5, beta = 0.5> (x) }", .rtol = 1e-6},
     {"g (float[1,2,9] x) => (y) { y = LRN <size = 7, alpha = 2.0, bias = 0.5, beta = 1.0> (x) }",
      .rtol = 1e-6, .why = "a window wider than the channels"},
+    {"g (float[1,70,40,41] x) => (y) { y = LRN <size = 5, alpha = 0.1, beta = 0.5> (x) }", .rtol = 1e-6,
+     .why = "more pixels than a tile"},
     {NULL},
 };
 
@@ -142,5 +237,6 @@ const struct sumi_op sumi_op_lrn = {
     .infer = lrn_infer,
     .ref = lrn_ref,
     .cells = lrn_cells,
+    .lower = lrn_lower,
     .cases = cases,
 };

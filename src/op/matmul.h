@@ -40,4 +40,9 @@ void sumi_matmul_cost(const struct sumi_call *call, const struct sumi_matmul *mm
 void sumi_matmul_f32(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row, int64_t a_col,
                      const float *b, int64_t b_row, int64_t b_col, float *y);
 
+/* sum[j] += a * (b[first + j * b_col] - b_zero[j]) for j in [0, n), modulo 2^32; b is of type d, int8 or uint8, a and the
+ * differences are below 2^9. */
+void sumi_integer_add_row(sumi_dtype d, uint32_t *sum, const void *b, int64_t first, int64_t b_col,
+                          const int16_t *b_zero, int16_t a, int64_t n);
+
 #endif

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 
 #include "base/size.h"
+#include "op/call_lower.h"
 #include "op/integer_dot_cells.h"
 #include "op/matmul.h"
 #include "op/requantize.h"
@@ -103,6 +104,14 @@ struct product {
 ADD_ROW(add_u8, uint8_t)
 ADD_ROW(add_s8, int8_t)
 
+void sumi_integer_add_row(sumi_dtype d, uint32_t *sum, const void *b, int64_t first, int64_t b_col,
+                          const int16_t *b_zero, int16_t a, int64_t n) {
+  if (d == SUMI_INT8)
+    add_s8(sum, (const int8_t *)b + first, b_col, b_zero, a, n);
+  else
+    add_u8(sum, (const uint8_t *)b + first, b_col, b_zero, a, n);
+}
+
 /* sum[0..n) = row i, columns [j, j + n) of the matrix at walk w. */
 static void piece(const struct product *p, const struct sumi_walk *w, int64_t i, int64_t j, int64_t n,
                   uint32_t *sum) {
@@ -118,14 +127,28 @@ static void piece(const struct product *p, const struct sumi_walk *w, int64_t i,
     const int16_t a =
         (int16_t)(sumi_get_i64(p->a->dtype, p->a->data, w->offset[0] + i * mm->a_row + k * mm->a_col) -
                   a_zero);
-    if (p->b->dtype == SUMI_INT8)
-      add_s8(sum, (const int8_t *)p->b->data + from, mm->b_col, b_zero, a, n);
-    else
-      add_u8(sum, (const uint8_t *)p->b->data + from, mm->b_col, b_zero, a, n);
+    sumi_integer_add_row(p->b->dtype, sum, p->b->data, from, mm->b_col, b_zero, a, n);
   }
 }
 
-static sumi_status integer_ref(const struct sumi_call *c) {
+/* Pieces of all rows of one matrix, as tasks. */
+struct pieces {
+  const struct product *p;
+  const struct sumi_walk *w;
+  uint32_t *y;
+  int64_t each; /* of a row */
+};
+
+static void run_pieces(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct pieces *s = user;
+  for (int64_t task = begin; task < end; task++) {
+    const int64_t i = task / s->each, j = task % s->each * PIECE, n = s->p->mm.n;
+    piece(s->p, s->w, i, j, SUMI_MIN(n - j, PIECE), s->y + i * n + j);
+  }
+}
+
+static sumi_status integer_run(const struct sumi_call *c, const struct sumi_call_tools *tools) {
   struct product p = {.a = c->in[0], .b = c->in[1]};
   struct sumi_matmul *mm = &p.mm;
   SUMI_TRY(sumi_matmul_resolve(c->node, p.a, p.b, mm, c->err));
@@ -134,10 +157,18 @@ static sumi_status integer_ref(const struct sumi_call *c) {
   p.b_zero = parameter_make(sumi_call_has(c, 3) ? c->in[3] : NULL, mm, true);
   uint32_t *y = c->out[0]->data;
   for (struct sumi_walk w = sumi_walk_start(mm->n_batch, mm->batch, mm->a_batch, mm->b_batch, NULL, NULL);
-       !w.done; sumi_walk_next(&w), y += mm->m * mm->n)
-    for (int64_t j = 0; j < mm->n; j += PIECE)
-      for (int64_t i = 0; i < mm->m; i++) piece(&p, &w, i, j, SUMI_MIN(mm->n - j, PIECE), y + i * mm->n + j);
+       !w.done; sumi_walk_next(&w), y += mm->m * mm->n) {
+    struct pieces s = {&p, &w, y, (mm->n + PIECE - 1) / PIECE};
+    sumi_par_for(tools ? tools->par : NULL, mm->m * s.each, 1, run_pieces, &s);
+  }
   return SUMI_OK;
+}
+
+static sumi_status integer_ref(const struct sumi_call *c) { return integer_run(c, NULL); }
+
+/* Constant weights whose sums are cast are the passes'; what is left has neither. */
+static sumi_status integer_lower(struct sumi_lower *l) {
+  return sumi_call_lower(l, integer_run, NULL, 0, -1, "pieces of rows");
 }
 
 static void qlinear_row8(const struct product *p, const struct sumi_walk *w, int64_t i, float y_scale,
@@ -265,6 +296,7 @@ const struct sumi_op sumi_op_matmul_integer = {
     .out = integer_out,
     .infer = integer_infer,
     .ref = integer_ref,
+    .lower = integer_lower,
     .cells = sumi_matmul_integer_cells,
     .cost = integer_cost,
     .cases = integer_cases,

@@ -413,6 +413,18 @@ sumi_status sumi_fmatmul_lower(struct sumi_lower *l) {
   return lower_product(l, &p);
 }
 
+sumi_status sumi_projection_lower(struct sumi_lower *l, const struct sumi_tensor *y, int buffer) {
+  enum { INPUTS = 3 };
+  bool spent[INPUTS] = {false};
+  struct sumi_lower p = *l;
+  p.n_in = SUMI_MIN(l->n_in, INPUTS);
+  p.n_out = 1;
+  p.out = &y;
+  p.out_buffer = &buffer;
+  p.spent = spent;
+  return sumi_fmatmul_lower(&p);
+}
+
 sumi_status sumi_gemm_lower(struct sumi_lower *l) {
   if (!all_f32(l)) return SUMI_E_UNSUPPORTED;
   struct sumi_gemm g;

@@ -8,6 +8,9 @@
 sumi_status sumi_matmul_lower(struct sumi_lower *l);
 sumi_status sumi_gemm_lower(struct sumi_lower *l);
 sumi_status sumi_fmatmul_lower(struct sumi_lower *l);
+/* y = a * b + c of inputs 0, 1 and 2 (which may be absent), row-major in a buffer of its own: what some operators begin
+ * with. The inputs' own bytes stay. */
+sumi_status sumi_projection_lower(struct sumi_lower *l, const struct sumi_tensor *y, int buffer);
 /* The product mm of inputs 0 and 1, whatever the node calls it. */
 sumi_status sumi_matmul_lower_as(struct sumi_lower *l, const struct sumi_matmul *mm);
 

@@ -8,6 +8,7 @@
 
 #include "base/size.h"
 #include "op/fattention_cells.h"
+#include "op/matmul_lower.h"
 #include "op/ms_attention_core.h"
 
 enum { INPUT, WEIGHTS, BIAS, MASK, PAST, ADD, PAST_LENGTH };
@@ -137,6 +138,11 @@ static void deal(const struct sumi_ms_attention *a, const float *qkv, int64_t b,
   }
 }
 
+/* The same for all tokens, of w figures each. */
+static void deal_all(const struct sumi_ms_attention *a, const float *qkv, int64_t w) {
+  for (int64_t i = 0; i < a->batch * a->s; i++) deal(a, qkv + i * w, i / a->s, i % a->s);
+}
+
 static void project(const struct sumi_call *c, const struct sumi_ms_attention *a, char *scratch) {
   const struct sumi_tensor *x = c->in[INPUT], *weights = c->in[WEIGHTS];
   const int64_t di = x->dim[2], w = weights->dim[1];
@@ -163,9 +169,10 @@ static void project(const struct sumi_call *c, const struct sumi_ms_attention *a
     }
 }
 
-static sumi_status attention_ref(const struct sumi_call *c) {
+static sumi_status attention_run(const struct sumi_call *c, const struct sumi_call_tools *tools) {
   struct sumi_ms_attention a;
   SUMI_TRY(sizes(c, &a));
+  a.tools = tools;
   const struct sumi_tensor *past = sumi_call_has(c, PAST) ? c->in[PAST] : NULL;
   if (past && shares_buffer(c->node)) {
     SUMI_TRY(sumi_ms_past_length(&a, c->in[PAST_LENGTH], past->dim[3], c->err));
@@ -175,7 +182,10 @@ static sumi_status attention_ref(const struct sumi_call *c) {
   const int64_t rows = past ? past->dim[3] : 0, half = past ? sumi_tensor_count(past) / 2 : 0;
   if (past) sumi_ms_past(&a, past, 0, rows, a.h, a.k);
   if (past) sumi_ms_past(&a, past, half, rows, a.hv, a.v);
-  project(c, &a, scratch);
+  if (tools)
+    deal_all(&a, tools->made, c->in[WEIGHTS]->dim[1]);
+  else
+    project(c, &a, scratch);
   if (sumi_call_wants(c, 1)) {
     struct sumi_tensor *present = c->out[1];
     const int64_t first = sumi_tensor_count(present) / 2;
@@ -185,6 +195,26 @@ static sumi_status attention_ref(const struct sumi_call *c) {
   }
   sumi_ms_attend(&a, sumi_call_wants(c, 0) ? c->out[0] : NULL, NULL);
   return SUMI_OK;
+}
+
+static sumi_status attention_ref(const struct sumi_call *c) { return attention_run(c, NULL); }
+
+/* The projection is a step of its own. */
+static sumi_status attention_lower(struct sumi_lower *l) {
+  const struct sumi_call c = sumi_lower_call(l);
+  struct sumi_ms_attention a;
+  SUMI_TRY(sizes(&c, &a));
+  struct sumi_tensor qkv = *l->in[INPUT];
+  qkv.dim[2] = l->in[WEIGHTS]->dim[1];
+  int64_t count;
+  size_t bytes = 0;
+  if (!sumi_i64_mul(a.batch * a.s, qkv.dim[2], &count))
+    SUMI_FAIL(l->err, SUMI_E_LIMIT, "the projection is too large");
+  SUMI_TRY(sumi_ms_book(&bytes, count, sizeof(float), l->err));
+  const int made = sumi_lower_scratch(l, bytes);
+  if (made < 0) SUMI_FAIL_MEMORY(l->err);
+  SUMI_TRY(sumi_projection_lower(l, &qkv, made));
+  return sumi_ms_attention_lower(l, attention_run, &a, made);
 }
 
 static void attention_cost(const struct sumi_call *c, struct sumi_cost *cost) {
@@ -257,6 +287,7 @@ const struct sumi_op sumi_op_ms_attention = {
     .out = out,
     .infer = attention_infer,
     .ref = attention_ref,
+    .lower = attention_lower,
     .cells = sumi_ms_attention_cells,
     .scratch = attention_scratch,
     .cost = attention_cost,

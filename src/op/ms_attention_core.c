@@ -157,6 +157,14 @@ static void add_bias(const struct sumi_ms_attention *a, int64_t b, int64_t n, in
   }
 }
 
+/* The lowest number where causality or the window hides a key. */
+static void hide(const struct sumi_ms_attention *a, int64_t s, float *row) {
+  if (a->causal && s < a->s - 1)
+    for (int64_t t = a->past + s + 1; t < a->t; t++) row[t] = -FLT_MAX;
+  if (a->window > 0)
+    for (int64_t t = 0; t < SUMI_MIN(a->past + s + 1 - a->window, a->t); t++) row[t] = -FLT_MAX;
+}
+
 /* row[t] = the scores of query s */
 static void score_row(const struct sumi_ms_attention *a, int64_t b, int64_t n, int64_t s,
                       float *restrict row) {
@@ -171,10 +179,7 @@ static void score_row(const struct sumi_ms_attention *a, int64_t b, int64_t n, i
     for (int64_t t = 0; t < a->t; t++) row[t] = a->softcap * tanhf(row[t] / a->softcap);
   if (a->bias) add_bias(a, b, n, s, row);
   if (a->mask) add_mask(a, b, s, row);
-  if (a->causal && s < a->s - 1)
-    for (int64_t t = a->past + s + 1; t < a->t; t++) row[t] = -FLT_MAX;
-  if (a->window > 0)
-    for (int64_t t = 0; t < SUMI_MIN(a->past + s + 1 - a->window, a->t); t++) row[t] = -FLT_MAX;
+  hide(a, s, row);
 }
 
 /* row[n] = exp(row - max) / sum, the sum with exp(sink - max) where there is a sink; rows of no keys stay empty.
@@ -215,11 +220,91 @@ static void attend_head(const struct sumi_ms_attention *a, int64_t b, int64_t n,
   }
 }
 
+/* ---- the formula with kernels ------------------------------------------------------------------------------------ */
+
+/* Sequences from b on: attend.h counts them from 0. */
+struct from {
+  const struct sumi_ms_attention *a;
+  int64_t b;
+};
+
+/* What is added to the scores of query s. */
+static bool bias_row(const void *user, int64_t b, int64_t n, int64_t s, float *row) {
+  const struct from *f = user;
+  memset(row, 0, (size_t)f->a->t * sizeof *row);
+  if (f->a->bias) add_bias(f->a, f->b + b, n, s, row);
+  if (f->a->mask) add_mask(f->a, f->b + b, s, row);
+  hide(f->a, s, row);
+  return true;
+}
+
+static float sink_of(const void *user, int64_t n) {
+  const struct sumi_tensor *sink = ((const struct from *)user)->a->sink;
+  return sink ? (float)sumi_get_f64(sink->dtype, sink->data, n) : 0;
+}
+
+static void attend_fast(const struct sumi_ms_attention *a, int64_t b, int64_t n, struct sumi_tensor *y,
+                        struct sumi_tensor *scores) {
+  const int64_t shared = a->heads / groups_of(a), rows = rows_of(a);
+  const struct from from = {a, b};
+  const bool hides = a->causal || a->window > 0;
+  struct sumi_attend f = {.batch = n,
+                          .heads = a->heads,
+                          .groups = groups_of(a),
+                          .s = a->s,
+                          .t = a->t,
+                          .h = a->h,
+                          .hv = a->hv,
+                          .q = a->q + b * a->heads * a->s * a->h,
+                          .k = a->k + b * shared * rows * a->h,
+                          .v = a->v + b * shared * rows * a->hv,
+                          .q_at = {a->heads * a->s * a->h, a->s * a->h, a->h},
+                          .k_at = {shared * rows * a->h, rows * a->h, a->h},
+                          .v_at = {shared * rows * a->hv, rows * a->hv, a->hv},
+                          .scale = a->scale,
+                          .softcap = a->softcap,
+                          .bias = a->bias || a->mask || hides ? bias_row : NULL,
+                          .sink = a->sink || a->smooth ? sink_of : NULL,
+                          .user = &from,
+                          .y = y,
+                          .y_first = b * a->s * a->heads * a->hv,
+                          .y_at = {a->s * a->heads * a->hv, a->hv, a->heads * a->hv},
+                          .scores = scores,
+                          .normalised = a->normalised};
+  if (scores) {
+    const int64_t line = scores->dim[3];
+    f.scores_first = b * a->heads * a->s * line + a->base;
+    f.scores_at = (struct sumi_attend_place){a->heads * a->s * line, a->s * line, line};
+  }
+  sumi_attend(&f, a->tools->user, a->tools->par, a->tools->scratch);
+}
+
+sumi_status sumi_ms_attention_lower(struct sumi_lower *l, sumi_call_fn fn,
+                                    const struct sumi_ms_attention *most, int made) {
+  struct sumi_attend_kernels *kernels = SUMI_NEW(l->arena, struct sumi_attend_kernels);
+  if (!kernels) SUMI_FAIL_MEMORY(l->err);
+  if (!most->batch || !most->s || !most->h || !most->hv || !rows_of(most)) {
+    sumi_lower_refuse(l, "attend", "an empty tensor");
+    return SUMI_E_UNSUPPORTED;
+  }
+  size_t bytes;
+  SUMI_TRY(sumi_attend_prepare(l, rows_of(most), most->h, most->hv, most->hv, kernels, &bytes));
+  const char *name = sumi_arena_printf(l->arena, "%s + %s", kernels->spmm->name, kernels->rows->name);
+  if (!name) SUMI_FAIL_MEMORY(l->err);
+  return sumi_call_lower(l, fn, kernels, bytes, made, name);
+}
+
 void sumi_ms_attend_one(const struct sumi_ms_attention *a, int64_t b, struct sumi_tensor *y,
                         struct sumi_tensor *scores) {
-  for (int64_t n = 0; n < a->heads; n++) attend_head(a, b, n, y, scores);
+  if (a->tools)
+    attend_fast(a, b, 1, y, scores);
+  else
+    for (int64_t n = 0; n < a->heads; n++) attend_head(a, b, n, y, scores);
 }
 
 void sumi_ms_attend(const struct sumi_ms_attention *a, struct sumi_tensor *y, struct sumi_tensor *scores) {
-  for (int64_t b = 0; b < a->batch; b++) sumi_ms_attend_one(a, b, y, scores);
+  if (a->tools)
+    attend_fast(a, 0, a->batch, y, scores);
+  else
+    for (int64_t b = 0; b < a->batch; b++) sumi_ms_attend_one(a, b, y, scores);
 }

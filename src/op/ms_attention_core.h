@@ -6,6 +6,7 @@
 #ifndef SUMI_OP_MS_ATTENTION_CORE_H
 #define SUMI_OP_MS_ATTENTION_CORE_H
 
+#include "op/attend.h"
 #include "op/ms_util.h"
 
 struct sumi_ms_attention {
@@ -29,6 +30,8 @@ struct sumi_ms_attention {
   const struct sumi_tensor *sink; /* [heads]; NULL = none */
   const struct sumi_tensor *mask; /* int32, see sumi_ms_infer_mask; NULL = none */
   const struct sumi_tensor *bias; /* [1 or batch, 1 or heads, s, t]; NULL = none */
+  const struct sumi_call_tools
+      *tools; /* NULL: plain loops; else what the step of sumi_ms_attention_lower() got */
   /* scratch, taken by sumi_ms_attention_take(): */
   float *q;   /* [batch, heads, s, h] */
   float *k;   /* [batch, heads / groups, rows, h] */
@@ -71,6 +74,11 @@ void sumi_ms_attend(const struct sumi_ms_attention *a, struct sumi_tensor *y, st
 /* The same for sequence b alone, whose past and t may be its own. */
 void sumi_ms_attend_one(const struct sumi_ms_attention *a, int64_t b, struct sumi_tensor *y,
                         struct sumi_tensor *scores);
+
+/* The step for device cpu: fn is what the operator's reference function does; it hands tools on, so that the formula is
+ * computed with kernels (attend.h). most: the problem with the most keys; made: as sumi_call_lower() has it. */
+sumi_status sumi_ms_attention_lower(struct sumi_lower *l, sumi_call_fn fn,
+                                    const struct sumi_ms_attention *most, int made);
 
 /* Sets past and t from the length a cache of rows rows is filled to, given at run time; checks what depends
  * on it. */

@@ -223,9 +223,10 @@ static void keep(const struct sumi_call *c, const struct sumi_ms_attention *a) {
   }
 }
 
-static sumi_status decoder_ref(const struct sumi_call *c) {
+static sumi_status decoder_run(const struct sumi_call *c, const struct sumi_call_tools *tools) {
   struct sumi_ms_attention a;
   sizes(c, &a);
+  a.tools = tools;
   const int64_t rows = a.past, d = a.heads * a.h;
   if (shares_buffer(c->node) && !is_cross(c))
     SUMI_TRY(sumi_ms_past_length(&a, c->in[PAST_LENGTH], rows, c->err));
@@ -247,6 +248,15 @@ static sumi_status decoder_ref(const struct sumi_call *c) {
   if (rows && sumi_call_has(c, INDIRECTION)) SUMI_TRY(follow_beams(c, &a));
   sumi_ms_attend(&a, sumi_call_wants(c, 0) ? c->out[0] : NULL, NULL);
   return SUMI_OK;
+}
+
+static sumi_status decoder_ref(const struct sumi_call *c) { return decoder_run(c, NULL); }
+
+static sumi_status decoder_lower(struct sumi_lower *l) {
+  const struct sumi_call c = sumi_lower_call(l);
+  struct sumi_ms_attention a;
+  sizes(&c, &a);
+  return sumi_ms_attention_lower(l, decoder_run, &a, -1);
 }
 
 static void decoder_cost(const struct sumi_call *c, struct sumi_cost *cost) {
@@ -305,6 +315,7 @@ const struct sumi_op sumi_op_ms_decoder_attention = {
     .out = out,
     .infer = decoder_infer,
     .ref = decoder_ref,
+    .lower = decoder_lower,
     .scratch = decoder_scratch,
     .cost = decoder_cost,
     .cases = cases,

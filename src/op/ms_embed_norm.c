@@ -6,10 +6,15 @@
  * Source: ONNX Runtime, docs/ContribOperators.md. Sums are taken in double precision. */
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
 
 #include "base/size.h"
+#include "kernel/eltwise/eltwise.h"
+#include "kernel/rows/rows.h"
+#include "op/call_lower.h"
 #include "op/ms_util.h"
 #include "op/rows_cells.h"
+#include "op/spmm_lower.h"
 
 enum { IDS, SEGMENTS, WORD, POSITION, SEGMENT, GAMMA, BETA, MASK, POSITIONS };
 
@@ -47,13 +52,16 @@ static sumi_status embed_scratch(const struct sumi_call *c, size_t *bytes) {
   return SUMI_OK;
 }
 
+static sumi_status no_row(const struct sumi_call *c, int table, int64_t row) {
+  SUMI_FAIL(c->err, SUMI_E_VALUE, "row %" PRId64 " of '%s' is asked for, it has %" PRId64, row,
+            c->node->op->in[table].name, c->in[table]->dim[0]);
+}
+
 /* Adds a table's row to s[h]; add[h] is scratch. */
 static sumi_status add_row(const struct sumi_call *c, int table, int64_t row, float *s, float *add,
                            int64_t h) {
   const struct sumi_tensor *t = c->in[table];
-  if (row < 0 || row >= t->dim[0])
-    SUMI_FAIL(c->err, SUMI_E_VALUE, "row %" PRId64 " of '%s' is asked for, it has %" PRId64, row,
-              c->node->op->in[table].name, t->dim[0]);
+  if (row < 0 || row >= t->dim[0]) return no_row(c, table, row);
   sumi_to_f32(t->dtype, t->data, row * h, h, add);
   for (int64_t i = 0; i < h; i++) s[i] += add[i];
   return SUMI_OK;
@@ -69,14 +77,19 @@ static void embed_mask_index(const struct sumi_call *c, int64_t batch, int64_t l
   }
 }
 
+/* Row of a token's position: given, or its index. */
+static int64_t position_of(const struct sumi_call *c, int64_t b, int64_t t) {
+  if (!sumi_call_has(c, POSITIONS)) return t;
+  const struct sumi_tensor *p = c->in[POSITIONS];
+  return ((const int32_t *)p->data)[(p->dim[0] != 1 ? b * p->dim[1] : 0) + t];
+}
+
 static sumi_status embed_ref(const struct sumi_call *c) {
   const struct sumi_tensor *ids = c->in[IDS];
   const int64_t batch = ids->dim[0], length = ids->dim[1], h = c->in[WORD]->dim[1];
   const sumi_dtype dtype = c->in[WORD]->dtype;
   const float epsilon = sumi_attr_float(c->node, "epsilon", 1e-12f);
   const int32_t *word = ids->data, *segment = sumi_call_has(c, SEGMENTS) ? c->in[SEGMENTS]->data : NULL;
-  const int32_t *position = sumi_call_has(c, POSITIONS) ? c->in[POSITIONS]->data : NULL;
-  const int64_t position_batch = position && c->in[POSITIONS]->dim[0] != 1 ? length : 0;
   char *scratch = c->scratch;
   float *s = sumi_ms_take(&scratch, h, sizeof *s), *add = sumi_ms_take(&scratch, h, sizeof *add);
   float *gamma = sumi_ms_take(&scratch, h, sizeof *gamma), *beta = sumi_ms_take(&scratch, h, sizeof *beta);
@@ -87,7 +100,7 @@ static sumi_status embed_ref(const struct sumi_call *c) {
       const int64_t token = b * length + t;
       for (int64_t i = 0; i < h; i++) s[i] = 0;
       SUMI_TRY(add_row(c, WORD, word[token], s, add, h));
-      SUMI_TRY(add_row(c, POSITION, position ? position[b * position_batch + t] : t, s, add, h));
+      SUMI_TRY(add_row(c, POSITION, position_of(c, b, t), s, add, h));
       if (sumi_call_has(c, SEGMENT)) SUMI_TRY(add_row(c, SEGMENT, segment ? segment[token] : 0, s, add, h));
       if (sumi_call_wants(c, 2)) sumi_from_f32(dtype, s, h, c->out[2]->data, token * h);
       double mean = 0, square = 0;
@@ -180,6 +193,87 @@ static sumi_status embed_cells(struct sumi_cells *c) {
   return sumi_norm_cells(c, &n);
 }
 
+/* ---- with kernels ------------------------------------------------------------------------------------------------ */
+
+struct fast {
+  const struct sumi_rows_kernel *rows;
+  const struct sumi_eltwise_kernel *eltwise;
+};
+
+struct fast_run {
+  const struct fast *f;
+  const struct sumi_call *call;
+};
+
+/* The table's row of a token; SUMI_E_VALUE where it has none. */
+static sumi_status table_row(const struct sumi_call *c, int table, int64_t row, const float **out) {
+  const struct sumi_tensor *t = c->in[table];
+  if (row < 0 || row >= t->dim[0]) return no_row(c, table, row);
+  *out = (const float *)t->data + row * t->dim[1];
+  return SUMI_OK;
+}
+
+/* The rows whose sum token b * length + t is; *n of them. */
+static sumi_status token_rows(const struct sumi_call *c, int64_t b, int64_t t, const float *row[3], int *n) {
+  const int64_t token = b * c->in[IDS]->dim[1] + t;
+  *n = 2;
+  SUMI_TRY(table_row(c, WORD, ((const int32_t *)c->in[IDS]->data)[token], &row[0]));
+  SUMI_TRY(table_row(c, POSITION, position_of(c, b, t), &row[1]));
+  if (!sumi_call_has(c, SEGMENT)) return SUMI_OK;
+  const int32_t *segment = sumi_call_has(c, SEGMENTS) ? c->in[SEGMENTS]->data : NULL;
+  *n = 3;
+  return table_row(c, SEGMENT, segment ? segment[token] : 0, &row[2]);
+}
+
+/* All rows were found to be there. */
+static void run_tokens(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct fast_run *r = user;
+  const struct sumi_call *c = r->call;
+  const int64_t h = c->in[WORD]->dim[1], length = c->in[IDS]->dim[1];
+  const struct sumi_rows_norm norm = {.n = h,
+                                      .centred = true,
+                                      .epsilon = sumi_attr_float(c->node, "epsilon", 1e-12f),
+                                      .scale = c->in[GAMMA]->data,
+                                      .bias = c->in[BETA]->data};
+  for (int64_t i = begin; i < end; i++) {
+    const float *row[3] = {NULL};
+    int n;
+    if (token_rows(c, i / length, i % length, row, &n) != SUMI_OK) return;
+    float *y = (float *)c->out[0]->data + i * h;
+    r->f->eltwise->binary[SUMI_BINARY_add](row[0], 1, row[1], 1, y, h);
+    if (n > 2) r->f->eltwise->binary[SUMI_BINARY_add](y, 1, row[2], 1, y, h);
+    if (sumi_call_wants(c, 2)) memcpy((float *)c->out[2]->data + i * h, y, (size_t)h * sizeof *y);
+    r->f->rows->norm(&norm, y, y);
+  }
+}
+
+static sumi_status run_fast(const struct sumi_call *c, const struct sumi_call_tools *tools) {
+  enum { TOKENS = 8 }; /* of a tile */
+  const int64_t batch = c->in[IDS]->dim[0], length = c->in[IDS]->dim[1];
+  for (int64_t b = 0; b < batch; b++)
+    for (int64_t t = 0; t < length; t++) {
+      const float *row[3] = {NULL};
+      int n;
+      SUMI_TRY(token_rows(c, b, t, row, &n));
+    }
+  struct fast_run r = {tools->user, c};
+  sumi_par_for(tools->par, batch * length, TOKENS, run_tokens, &r);
+  if (sumi_call_wants(c, 1)) embed_mask_index(c, batch, length);
+  return SUMI_OK;
+}
+
+static sumi_status embed_lower(struct sumi_lower *l) {
+  struct fast *f = SUMI_NEW(l->arena, struct fast);
+  if (!f) SUMI_FAIL_MEMORY(l->err);
+  *f = (struct fast){sumi_rows_pick(l->isa), sumi_eltwise_pick(l->isa)};
+  if (!sumi_lower_is_f32(l->in[WORD]) || !l->out[0] || !sumi_tensor_count(l->out[0])) {
+    sumi_lower_refuse(l, f->rows->name, "not float32, an empty tensor, or a result that nobody wants");
+    return SUMI_E_UNSUPPORTED;
+  }
+  return sumi_call_lower(l, run_fast, f, 0, -1, f->rows->name);
+}
+
 #define FLOAT_TYPES (SUMI_BIT(SUMI_FLOAT32) | SUMI_BIT(SUMI_FLOAT16))
 static const struct sumi_attr_spec attrs[] = {
     {"epsilon", SUMI_ATTR_FLOAT}, {"mask_index_type", SUMI_ATTR_INT}, {NULL}};
@@ -199,9 +293,11 @@ static const struct sumi_port out[] = {{"output", FLOAT_TYPES, 'T'},
                                        {NULL}};
 
 static const struct sumi_case cases[] = {
-    {"g (int32[2,3] i, int32[2,3] s, float[8,19] w, float[5,19] p, float[8,19] q, float[19] g, float[19] b, "
+    {"g (int32[2,3] i, int32[2,3] s, float[8,19] w, float[5,19] p, float[8,19] q, float[19] g, float[19] "
+     "b, "
      "int32[2,3] m)"
-     " => (y, k, e) { y, k, e = com.microsoft.EmbedLayerNormalization <epsilon = 1e-5> (i, s, w, p, q, g, b, "
+     " => (y, k, e) { y, k, e = com.microsoft.EmbedLayerNormalization <epsilon = 1e-5> (i, s, w, p, q, g, "
+     "b, "
      "m) }",
      .rtol = 2e-6, .why = "float sums of three terms; the mask counts ones only"},
     {"g (int32[2,3] i, float[8,6] w, float[8,6] p, float[6] g, float[6] b, int32[1,3] j)"
@@ -220,6 +316,7 @@ const struct sumi_op sumi_op_ms_embed_layer_normalization = {
     .infer = embed_infer,
     .ref = embed_ref,
     .cells = embed_cells,
+    .lower = embed_lower,
     .scratch = embed_scratch,
     .cases = cases,
 };

@@ -6,6 +6,8 @@
 #include <tgmath.h>
 
 #include "base/size.h"
+#include "kernel/eltwise/eltwise.h"
+#include "op/call_lower.h"
 #include "op/ms_util.h"
 #include "op/vector_cells.h"
 
@@ -74,6 +76,61 @@ static sumi_status erf_ref(const struct sumi_call *c) { return gelu(c, f32_erf, 
 static sumi_status tanh_ref(const struct sumi_call *c) { return gelu(c, f32_tanh, f64_tanh); }
 static sumi_status quick_ref(const struct sumi_call *c) { return gelu(c, f32_quick, f64_quick); }
 
+/* ---- with kernels ------------------------------------------------------------------------------------------------ */
+
+struct fast {
+  const struct sumi_eltwise_kernel *kernel;
+  enum sumi_unary function;
+  float alpha;
+};
+
+struct fast_run {
+  const struct fast *f;
+  const float *x, *bias;
+  float *y;
+  int64_t n; /* a row */
+};
+
+static void run_rows(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct fast_run *r = user;
+  const int64_t first = begin * r->n, n = (end - begin) * r->n;
+  const float *from = r->x + first;
+  float *to = r->y + first;
+  for (int64_t i = begin; r->bias && i < end; i++)
+    r->f->kernel->binary[SUMI_BINARY_add](r->x + i * r->n, 1, r->bias, 1, r->y + i * r->n, r->n);
+  r->f->kernel->unary[r->f->function](r->bias ? to : from, to, n, &r->f->alpha);
+}
+
+static sumi_status run_fast(const struct sumi_call *c, const struct sumi_call_tools *tools) {
+  enum {
+    TILE = 8192
+  }; /* words: starting a tile costs nothing beside them, and they stay in the first-level cache */
+  const struct sumi_tensor *x = c->in[0], *bias = sumi_call_has(c, 1) ? c->in[1] : NULL;
+  const int64_t count = sumi_tensor_count(x);
+  struct fast_run r = {tools->user, x->data, bias ? bias->data : NULL, c->out[0]->data,
+                       bias ? bias->dim[0] : 1};
+  if (count) sumi_par_for(tools->par, count / r.n, SUMI_MAX(TILE / r.n, 1), run_rows, &r);
+  return SUMI_OK;
+}
+
+static sumi_status lower(struct sumi_lower *l, enum sumi_unary function) {
+  struct fast *f = SUMI_NEW(l->arena, struct fast);
+  if (!f) SUMI_FAIL_MEMORY(l->err);
+  *f = (struct fast){sumi_eltwise_pick(l->isa), function, sumi_attr_float(l->node, "alpha", 1.702f)};
+  if (l->in[0]->dtype != SUMI_FLOAT32) {
+    sumi_lower_refuse(l, f->kernel->name, "element type %s", sumi_dtype_label(l->in[0]->dtype));
+    return SUMI_E_UNSUPPORTED;
+  }
+  return sumi_call_lower(l, run_fast, f, 0, -1, f->kernel->name);
+}
+
+static sumi_status erf_lower(struct sumi_lower *l) { return lower(l, SUMI_UNARY_gelu); }
+static sumi_status tanh_lower(struct sumi_lower *l) { return lower(l, SUMI_UNARY_gelu_tanh); }
+static sumi_status quick_lower(struct sumi_lower *l) { return lower(l, SUMI_UNARY_silu); }
+
+/* ---- for the card ------------------------------------------------------------------------------------------------ */
+
 /* The same formulas, of t and alpha, with the functions that the card has. */
 static sumi_status gelu_cells(struct sumi_cells *c, const char *formula) {
   struct sumi_vector p;
@@ -135,6 +192,7 @@ const struct sumi_op sumi_op_ms_bias_gelu = {
     .flags = SUMI_OP_IN_PLACE,
     .infer = gelu_infer,
     .ref = erf_ref,
+    .lower = erf_lower,
     .cells = erf_cells,
     .cases = bias_cases,
 };
@@ -148,6 +206,7 @@ const struct sumi_op sumi_op_ms_gelu = {
     .flags = SUMI_OP_IN_PLACE,
     .infer = gelu_infer,
     .ref = erf_ref,
+    .lower = erf_lower,
     .cells = erf_cells,
     .cases = gelu_cases,
 };
@@ -161,6 +220,7 @@ const struct sumi_op sumi_op_ms_fast_gelu = {
     .flags = SUMI_OP_IN_PLACE,
     .infer = gelu_infer,
     .ref = tanh_ref,
+    .lower = tanh_lower,
     .cells = tanh_cells,
     .cases = fast_cases,
 };
@@ -175,6 +235,7 @@ const struct sumi_op sumi_op_ms_quick_gelu = {
     .flags = SUMI_OP_IN_PLACE,
     .infer = gelu_infer,
     .ref = quick_ref,
+    .lower = quick_lower,
     .cells = quick_cells,
     .cases = quick_cases,
 };

@@ -434,9 +434,10 @@ static sumi_status run_sequence(struct gqa *g) {
   return SUMI_OK;
 }
 
-static sumi_status gqa_ref(const struct sumi_call *c) {
+static sumi_status gqa_run(const struct sumi_call *c, const struct sumi_call_tools *tools) {
   struct gqa g;
   sizes(c, &g);
+  g.a.tools = tools;
   char *scratch = c->scratch;
   sumi_ms_attention_take(&g.a, &scratch);
   g.turn = sumi_ms_take(&scratch, 2 * g.angles, sizeof *g.turn);
@@ -452,6 +453,15 @@ static sumi_status gqa_ref(const struct sumi_call *c) {
     SUMI_TRY(run_sequence(&g));
   }
   return SUMI_OK;
+}
+
+static sumi_status gqa_ref(const struct sumi_call *c) { return gqa_run(c, NULL); }
+
+static sumi_status gqa_lower(struct sumi_lower *l) {
+  const struct sumi_call c = sumi_lower_call(l);
+  struct gqa g;
+  sizes(&c, &g);
+  return sumi_ms_attention_lower(l, gqa_run, &g.a, -1);
 }
 
 static void gqa_cost(const struct sumi_call *c, struct sumi_cost *cost) {
@@ -545,6 +555,7 @@ const struct sumi_op sumi_op_ms_group_query_attention = {
     .out = out,
     .infer = gqa_infer,
     .ref = gqa_ref,
+    .lower = gqa_lower,
     .scratch = gqa_scratch,
     .cost = gqa_cost,
     .cases = cases,

@@ -6,8 +6,12 @@
  * high ones first, blocks run over the flattened w, the table is NF4's (Dettmers et al. 2023, QLoRA, arXiv 2305.14314) or
  * FP4's. Source: ONNX Runtime, docs/ContribOperators.md. Sums are taken in double precision. */
 #include <inttypes.h>
+#include <math.h>
 
 #include "base/size.h"
+#include "kernel/copy/copy.h"
+#include "kernel/spmm/spmm.h"
+#include "op/call_lower.h"
 #include "op/ms_util.h"
 
 enum { A, B, SCALES, ZEROS, GROUPS, BIAS };
@@ -80,16 +84,19 @@ static sumi_status nbits_scratch(const struct sumi_call *c, size_t *bytes) {
   return sumi_ms_book(bytes, s.k, sizeof(float), c->err);
 }
 
+/* The zero point of block b of column n. */
+static double zero_of(const struct sumi_call *c, const struct shape *s, int64_t n, int64_t b) {
+  const struct sumi_tensor *zeros = sumi_call_has(c, ZEROS) ? c->in[ZEROS] : NULL;
+  if (!zeros) return 1 << (s->bits - 1);
+  if (zeros->dtype != SUMI_UINT8) return sumi_get_f64(zeros->dtype, zeros->data, n * s->blocks + b);
+  return sumi_ms_unpack((const uint8_t *)zeros->data + n * ((s->blocks * s->bits + 7) / 8), b, s->bits);
+}
+
 /* w[k] = column n of the weights */
 static void dequantise(const struct sumi_call *c, const struct shape *s, int64_t n, float *w) {
   const uint8_t *q = (const uint8_t *)c->in[B]->data + n * s->blocks * s->blob;
-  const struct sumi_tensor *zeros = sumi_call_has(c, ZEROS) ? c->in[ZEROS] : NULL;
   for (int64_t b = 0; b < s->blocks; b++) {
-    double zero = 1 << (s->bits - 1);
-    if (zeros && zeros->dtype == SUMI_UINT8)
-      zero = sumi_ms_unpack((const uint8_t *)zeros->data + n * ((s->blocks * s->bits + 7) / 8), b, s->bits);
-    else if (zeros)
-      zero = sumi_get_f64(zeros->dtype, zeros->data, n * s->blocks + b);
+    const double zero = zero_of(c, s, n, b);
     const double scale = sumi_get_f64(c->in[SCALES]->dtype, c->in[SCALES]->data, n * s->blocks + b);
     for (int64_t k = b * s->block; k < SUMI_MIN(s->k, (b + 1) * s->block); k++)
       w[k] = (float)((sumi_ms_unpack(q + b * s->blob, k - b * s->block, s->bits) - zero) * scale);
@@ -122,6 +129,138 @@ static sumi_status nbits_ref(const struct sumi_call *c) {
     multiply(c, w, x, s.k, n, s.n, bias);
   }
   return SUMI_OK;
+}
+
+/* ---- with kernels ------------------------------------------------------------------------------------------------ */
+
+/* A task dequantises some columns. Few rows of a are multiplied with them as they come; for more they are turned round, and
+ * family spmm has the columns in lanes. */
+enum { COLUMNS = 48, FEW = 3, LINE = 16 };
+
+struct fast {
+  struct shape s;
+  const struct sumi_spmm_f32_kernel *spmm;
+  const struct sumi_copy_kernel *copy;
+  int64_t rows, worker_words;
+  const int32_t *off; /* [k] of a plane of COLUMNS words */
+};
+
+struct fast_run {
+  const struct fast *f;
+  const struct sumi_call *call;
+  float *scratch;
+};
+
+/* w[0, n) = (codes - zero) * scale, codes of 4 bits (n is even) or 8 bits, or any. */
+static void widen_codes(const uint8_t *q, int64_t bits, int64_t n, float zero, float scale,
+                        float *restrict w) {
+  if (bits == 4)
+    for (int64_t i = 0; i < n / 2; i++) {
+      w[2 * i] = ((float)(q[i] & 15) - zero) * scale;
+      w[2 * i + 1] = ((float)(q[i] >> 4) - zero) * scale;
+    }
+  else if (bits == 8)
+    for (int64_t i = 0; i < n; i++) w[i] = ((float)q[i] - zero) * scale;
+  else
+    for (int64_t i = 0; i < n; i++) w[i] = ((float)sumi_ms_unpack(q, i, bits) - zero) * scale;
+}
+
+/* Column n; w has room for whole blocks. */
+static void widen_column(const struct sumi_call *c, const struct shape *s, int64_t n, float *w) {
+  const uint8_t *q = (const uint8_t *)c->in[B]->data + n * s->blocks * s->blob;
+  for (int64_t b = 0; b < s->blocks; b++)
+    widen_codes(q + b * s->blob, s->bits, s->block, (float)zero_of(c, s, n, b),
+                ((const float *)c->in[SCALES]->data)[n * s->blocks + b], w + b * s->block);
+}
+
+static float dot(const float *restrict x, const float *restrict w, int64_t k) {
+  float part[LINE] = {0}, sum = 0;
+  int64_t i = 0;
+  for (; i + LINE <= k; i += LINE)
+    for (int64_t j = 0; j < LINE; j++) part[j] += x[i + j] * w[i + j];
+  for (; i < k; i++) sum += x[i] * w[i];
+  for (int64_t j = 0; j < LINE; j++) sum += part[j];
+  return sum;
+}
+
+/* n columns from `first` on, whose weights lie in rows of `wide` words. */
+static void multiply_columns(const struct fast_run *r, const float *w, int64_t wide, int64_t first, int64_t n,
+                             float *planes) {
+  const struct fast *f = r->f;
+  const struct sumi_call *c = r->call;
+  const float *a = c->in[A]->data, *bias = sumi_call_has(c, BIAS) ? c->in[BIAS]->data : NULL;
+  float *y = (float *)c->out[0]->data + first;
+  if (f->rows <= FEW) {
+    for (int64_t i = 0; i < f->rows; i++)
+      for (int64_t j = 0; j < n; j++)
+        y[i * f->s.n + j] = dot(a + i * f->s.k, w + j * wide, f->s.k) + (bias ? bias[first + j] : 0);
+    return;
+  }
+  f->copy->transpose(w, wide, n, f->s.k, planes, COLUMNS);
+  const struct sumi_spmm_f32 s = {.rows = f->rows,
+                                  .pixels = n,
+                                  .block = SUMI_SPMM_BLOCK,
+                                  .x = planes,
+                                  .off = f->off,
+                                  .n_list = f->s.k,
+                                  .w = a,
+                                  .w_block = SUMI_SPMM_BLOCK * f->s.k,
+                                  .w_entry = 1,
+                                  .w_row = f->s.k,
+                                  .lane_bias = bias ? bias + first : NULL,
+                                  .scale = 1,
+                                  .lo = -INFINITY,
+                                  .hi = INFINITY,
+                                  .y = y,
+                                  .y_row = f->s.n,
+                                  .pitch = n,
+                                  .width = n,
+                                  .scratch = planes + f->s.k * COLUMNS};
+  f->spmm->run(&s, 0, (f->rows + SUMI_SPMM_BLOCK - 1) / SUMI_SPMM_BLOCK, 0, n);
+}
+
+static void run_columns(void *user, int64_t begin, int64_t end, int worker) {
+  const struct fast_run *r = user;
+  const struct shape *s = &r->f->s;
+  const int64_t wide = s->blocks * s->block;
+  float *w = r->scratch + worker * r->f->worker_words;
+  for (int64_t task = begin; task < end; task++) {
+    const int64_t first = task * COLUMNS, n = SUMI_MIN(s->n - first, COLUMNS);
+    for (int64_t j = 0; j < n; j++) widen_column(r->call, s, first + j, w + j * wide);
+    multiply_columns(r, w, wide, first, n, w + COLUMNS * wide);
+  }
+}
+
+static sumi_status run_fast(const struct sumi_call *c, const struct sumi_call_tools *tools) {
+  struct fast_run r = {tools->user, c, tools->scratch};
+  sumi_par_for(tools->par, (r.f->s.n + COLUMNS - 1) / COLUMNS, 1, run_columns, &r);
+  return SUMI_OK;
+}
+
+static sumi_status nbits_lower(struct sumi_lower *l) {
+  enum { MOST = 1 << 22 }; /* of k: the offsets fit 32 bits */
+  struct fast *f = SUMI_NEW(l->arena, struct fast);
+  if (!f) SUMI_FAIL_MEMORY(l->err);
+  SUMI_TRY(read_shape(l->node, &f->s, l->err));
+  f->spmm = sumi_spmm_f32_pick(l->isa);
+  f->copy = sumi_copy_pick(l->isa);
+  f->rows = sumi_tensor_count(l->out[0]) / f->s.n;
+  const int64_t wide = f->s.blocks * f->s.block;
+  if (l->in[A]->dtype != SUMI_FLOAT32 || !sumi_tensor_count(l->in[B]) || !f->rows || wide > MOST) {
+    sumi_lower_refuse(l, f->spmm->name, "element type %s, an empty tensor, or more than %d rows of weights",
+                      sumi_dtype_label(l->in[A]->dtype), MOST);
+    return SUMI_E_UNSUPPORTED;
+  }
+  int32_t *off = SUMI_NEW_ARRAY(l->arena, (size_t)f->s.k, int32_t);
+  if (!off) SUMI_FAIL_MEMORY(l->err);
+  for (int64_t k = 0; k < f->s.k; k++) off[k] = (int32_t)(4 * k * COLUMNS);
+  f->off = off;
+  f->worker_words = COLUMNS * wide + (f->rows > FEW ? f->s.k * COLUMNS + SUMI_SPMM_F32_SCRATCH : 0);
+  size_t bytes;
+  if (!sumi_size_mul((size_t)f->worker_words * sizeof(float), (size_t)l->threads, &bytes))
+    SUMI_FAIL(l->err, SUMI_E_LIMIT, "the scratch of a product is too large");
+  const char *name = f->rows > FEW ? f->spmm->name : "columns";
+  return sumi_call_lower(l, run_fast, f, bytes, -1, name);
 }
 
 static void nbits_cost(const struct sumi_call *c, struct sumi_cost *cost) {
@@ -236,6 +375,13 @@ static const struct sumi_case cases[] = {
     {"g (float[3,20] a, uint8[0,2,4] b, float[0] s, float[4] c) => (y) {"
      " y = com.microsoft.MatMulNBits <K = 20, N = 4, bits = 2, block_size = 16> (a, b, s, , , c) }",
      .why = "no weights: the bias"},
+    {"g (float[7,64] a, uint8[70,2,16] b, float[70,2] s, float[70] c) => (y) {"
+     " y = com.microsoft.MatMulNBits <K = 64, N = 70, bits = 4, block_size = 32> (a, b, s, , , c) }",
+     .rtol = 1e-5, .low = 0, .high = 255,
+     .why = "more rows than are taken one by one, columns beyond a task's; float sums"},
+    {"g (float[1,70] a, uint8[50,5,16] b, float[50,5] s, uint8[50,5] z) => (y) {"
+     " y = com.microsoft.MatMulNBits <K = 70, N = 50, bits = 8, block_size = 16> (a, b, s, z) }",
+     .rtol = 1e-5, .low = 0, .high = 255, .why = "whole bytes, one row; float sums"},
     {NULL},
 };
 
@@ -284,6 +430,7 @@ const struct sumi_op sumi_op_ms_matmul_nbits = {
     .out = out,
     .infer = nbits_infer,
     .ref = nbits_ref,
+    .lower = nbits_lower,
     .scratch = nbits_scratch,
     .cost = nbits_cost,
     .cases = cases,

@@ -227,9 +227,10 @@ static void gather_qkv(const struct sumi_call *c, const struct sumi_ms_attention
   gather(c, a, &v, a->l, hv, form == HEADS ? -1 : 2 * d, a->v, a->t, a->past);
 }
 
-static sumi_status mha_ref(const struct sumi_call *c) {
+static sumi_status mha_run(const struct sumi_call *c, const struct sumi_call_tools *tools) {
   struct sumi_ms_attention a;
   sizes(c, &a);
+  a.tools = tools;
   const bool shared = sumi_call_has(c, PAST_LENGTH);
   const int64_t rows = a.past; /* of the cache */
   if (shared) SUMI_TRY(sumi_ms_past_length(&a, c->in[PAST_LENGTH], rows, c->err));
@@ -249,6 +250,15 @@ static sumi_status mha_ref(const struct sumi_call *c) {
   }
   sumi_ms_attend(&a, sumi_call_wants(c, 0) ? c->out[0] : NULL, sumi_call_wants(c, 3) ? c->out[3] : NULL);
   return SUMI_OK;
+}
+
+static sumi_status mha_ref(const struct sumi_call *c) { return mha_run(c, NULL); }
+
+static sumi_status mha_lower(struct sumi_lower *l) {
+  const struct sumi_call c = sumi_lower_call(l);
+  struct sumi_ms_attention a;
+  sizes(&c, &a);
+  return sumi_ms_attention_lower(l, mha_run, &a, -1);
 }
 
 static void mha_cost(const struct sumi_call *c, struct sumi_cost *cost) {
@@ -302,6 +312,9 @@ static const struct sumi_case cases[] = {
      .rtol = 1e-5, .low = -1, .high = 2, .why = "q, k, v in one with biases, three masks"},
     {"g (float[2,3,8] q, float[2,5,2,2,4] k, int32[2,3,5] m) => (y) { y" MHA("num_heads = 2", "q, k, , , m"),
      .rtol = 1e-5, .low = -1, .high = 2, .why = "k, v in one, a mask by query"},
+    {"g (float[1,131,16] q, float[1,131,16] k, float[1,131,12] v, int32[1,131] m) => (y) { y" MHA(
+         "num_heads = 2, unidirectional = 1", "q, k, v, , m"),
+     .rtol = 1e-5, .low = -1, .high = 2, .why = "more queries than two blocks"},
     {"g (float16[2,3,8] q, float16[2,3,8] k, float16[2,3,8] v) => (y) { y" MHA("num_heads = 2", "q, k, v"),
      .rtol = 2e-3, .why = "float16 result"},
     {NULL},
@@ -316,6 +329,7 @@ const struct sumi_op sumi_op_ms_multi_head_attention = {
     .out = out,
     .infer = mha_infer,
     .ref = mha_ref,
+    .lower = mha_lower,
     .cells = sumi_ms_multi_head_attention_cells,
     .scratch = mha_scratch,
     .cost = mha_cost,

@@ -92,8 +92,9 @@ static void project_column(const struct sumi_call *c, const struct sumi_ms_atten
     }
 }
 
-static sumi_status qattention_ref(const struct sumi_call *c) {
+static sumi_status qattention_run(const struct sumi_call *c, const struct sumi_call_tools *tools) {
   struct sumi_ms_attention a = sizes(c);
+  a.tools = tools;
   char *scratch = c->scratch;
   sumi_ms_attention_take(&a, &scratch);
   if (sumi_call_has(c, PAST)) {
@@ -108,6 +109,14 @@ static sumi_status qattention_ref(const struct sumi_call *c) {
   }
   sumi_ms_attend(&a, sumi_call_wants(c, 0) ? c->out[0] : NULL, NULL);
   return SUMI_OK;
+}
+
+static sumi_status qattention_ref(const struct sumi_call *c) { return qattention_run(c, NULL); }
+
+static sumi_status qattention_lower(struct sumi_lower *l) {
+  const struct sumi_call c = sumi_lower_call(l);
+  const struct sumi_ms_attention a = sizes(&c);
+  return sumi_ms_attention_lower(l, qattention_run, &a, -1);
 }
 
 #define BYTES (SUMI_BIT(SUMI_UINT8) | SUMI_BIT(SUMI_INT8))
@@ -151,6 +160,7 @@ const struct sumi_op sumi_op_ms_qattention = {
     .out = out,
     .infer = qattention_infer,
     .ref = qattention_ref,
+    .lower = qattention_lower,
     .scratch = qattention_scratch,
     .cases = cases,
 };

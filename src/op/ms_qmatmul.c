@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "base/size.h"
+#include "op/call_lower.h"
 #include "op/dynamic_matmul_lower.h"
 #include "op/matmul.h"
 #include "op/ms_util.h"
@@ -75,32 +76,86 @@ static int32_t quantise(float x, struct quant q) {
   return r > 0 ? (int32_t)fminf(r, 255) : 0;
 }
 
-static sumi_status product_ref(const struct sumi_call *c, const struct slots *s) {
-  const struct sumi_tensor *a = c->in[0], *b = c->in[1], *y = c->out[0];
+enum { PIECE = 256, LONG = 1 << 14 }; /* columns done together; products that a sum of 32 bits has room for */
+
+/* Pieces of the rows of one matrix, as tasks. */
+struct product {
+  const struct sumi_call *call;
+  const struct slots *s;
   struct sumi_matmul mm;
-  SUMI_TRY(sumi_matmul_resolve(c->node, a, b, &mm, c->err));
-  const bool real = a->dtype == SUMI_FLOAT32;
-  const struct quant q =
-      real ? range_quant(a)
-           : (struct quant){(float)figure(c, s->a_scale, 0), (int32_t)figure(c, s->a_zero, 0)};
-  int64_t at = 0;
-  for (struct sumi_walk w = sumi_walk_start(mm.n_batch, mm.batch, mm.a_batch, mm.b_batch, NULL, NULL);
-       !w.done; sumi_walk_next(&w))
-    for (int64_t i = 0; i < mm.m; i++)
-      for (int64_t j = 0; j < mm.n; j++) {
-        const int32_t zero = (int32_t)figure(c, s->b_zero, j);
-        int64_t sum = 0;
-        for (int64_t k = 0; k < mm.k; k++) {
-          const int64_t ia = w.offset[0] + i * mm.a_row + k * mm.a_col,
-                        ib = w.offset[1] + k * mm.b_row + j * mm.b_col;
-          const int64_t x =
-              real ? quantise(((const float *)a->data)[ia], q) : sumi_get_i64(a->dtype, a->data, ia);
-          sum += (x - q.zero) * (sumi_get_i64(b->dtype, b->data, ib) - zero);
-        }
-        const double scale = (double)q.scale * figure(c, s->b_scale, j);
-        sumi_set_f64(y->dtype, y->data, at++, (double)sum * scale + figure(c, s->bias, j));
-      }
+  struct quant q;
+  int64_t a_first, b_first, y_first, each; /* each: pieces of a row */
+};
+
+static int16_t a_at(const struct product *p, int64_t at) {
+  const struct sumi_tensor *a = p->call->in[0];
+  const int64_t x = a->dtype == SUMI_FLOAT32 ? quantise(((const float *)a->data)[at], p->q)
+                                             : sumi_get_i64(a->dtype, a->data, at);
+  return (int16_t)(x - p->q.zero);
+}
+
+static void run_pieces(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct product *p = user;
+  const struct sumi_matmul *mm = &p->mm;
+  const struct sumi_tensor *b = p->call->in[1], *y = p->call->out[0];
+  for (int64_t task = begin; task < end; task++) {
+    const int64_t i = task / p->each, j = task % p->each * PIECE, n = SUMI_MIN(mm->n - j, PIECE);
+    int16_t zero[PIECE];
+    uint32_t sum[PIECE];
+    int64_t total[PIECE] = {0};
+    for (int64_t t = 0; t < n; t++) zero[t] = (int16_t)figure(p->call, p->s->b_zero, j + t);
+    for (int64_t k0 = 0; k0 < mm->k; k0 += LONG) {
+      for (int64_t t = 0; t < n; t++) sum[t] = 0;
+      for (int64_t k = k0; k < SUMI_MIN(mm->k, k0 + LONG); k++)
+        sumi_integer_add_row(b->dtype, sum, b->data, p->b_first + k * mm->b_row + j * mm->b_col, mm->b_col,
+                             zero, a_at(p, p->a_first + i * mm->a_row + k * mm->a_col), n);
+      for (int64_t t = 0; t < n; t++) total[t] += (int32_t)sum[t];
+    }
+    for (int64_t t = 0; t < n; t++) {
+      const double scale = (double)p->q.scale * figure(p->call, p->s->b_scale, j + t);
+      sumi_set_f64(y->dtype, y->data, p->y_first + i * mm->n + j + t,
+                   (double)total[t] * scale + figure(p->call, p->s->bias, j + t));
+    }
+  }
+}
+
+static sumi_status product_run(const struct sumi_call *c, const struct slots *s, struct sumi_par *par) {
+  const struct sumi_tensor *a = c->in[0], *b = c->in[1];
+  struct product p = {.call = c, .s = s};
+  struct sumi_matmul *mm = &p.mm;
+  SUMI_TRY(sumi_matmul_resolve(c->node, a, b, mm, c->err));
+  p.q = a->dtype == SUMI_FLOAT32
+            ? range_quant(a)
+            : (struct quant){(float)figure(c, s->a_scale, 0), (int32_t)figure(c, s->a_zero, 0)};
+  p.each = (mm->n + PIECE - 1) / PIECE;
+  for (struct sumi_walk w = sumi_walk_start(mm->n_batch, mm->batch, mm->a_batch, mm->b_batch, NULL, NULL);
+       !w.done; sumi_walk_next(&w), p.y_first += mm->m * mm->n) {
+    p.a_first = w.offset[0];
+    p.b_first = w.offset[1];
+    sumi_par_for(par, mm->m * p.each, 1, run_pieces, &p);
+  }
   return SUMI_OK;
+}
+
+static sumi_status product_ref(const struct sumi_call *c, const struct slots *s) {
+  return product_run(c, s, NULL);
+}
+
+static sumi_status integer_shared(const struct sumi_call *c, const struct sumi_call_tools *tools) {
+  return product_run(c, &integer_slots, tools->par);
+}
+static sumi_status dynamic_shared(const struct sumi_call *c, const struct sumi_call_tools *tools) {
+  return product_run(c, &dynamic_slots, tools->par);
+}
+
+static sumi_status integer_lower(struct sumi_lower *l) {
+  return sumi_call_lower(l, integer_shared, NULL, 0, -1, "pieces of rows");
+}
+static sumi_status dynamic_lower(struct sumi_lower *l) {
+  const sumi_status status = sumi_dynamic_matmul_lower(l);
+  return status == SUMI_E_UNSUPPORTED ? sumi_call_lower(l, dynamic_shared, NULL, 0, -1, "pieces of rows")
+                                      : status;
 }
 
 static sumi_status integer_infer(struct sumi_infer *ctx) { return product_infer(ctx, &integer_slots); }
@@ -238,6 +293,7 @@ const struct sumi_op sumi_op_ms_matmul_integer_to_float = {
     .out = product_out,
     .infer = integer_infer,
     .ref = integer_ref,
+    .lower = integer_lower,
     .cases = integer_cases,
 };
 
@@ -249,7 +305,7 @@ const struct sumi_op sumi_op_ms_dynamic_quantize_matmul = {
     .out = product_out,
     .infer = dynamic_infer,
     .ref = dynamic_ref,
-    .lower = sumi_dynamic_matmul_lower,
+    .lower = dynamic_lower,
     .cases = dynamic_cases,
 };
 

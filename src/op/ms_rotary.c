@@ -5,6 +5,7 @@
  * tokens], or one number that token 0 has. Source: ONNX Runtime, docs/ContribOperators.md. In float32. */
 #include <inttypes.h>
 
+#include "op/broadcast.h"
 #include "op/ms_rotary.h"
 #include "op/rotary_cells.h"
 
@@ -61,13 +62,18 @@ static sumi_status rotary_scratch(const struct sumi_call *c, size_t *bytes) {
   return sumi_ms_book(bytes, 2 * c->in[COS]->dim[1], sizeof(float), c->err);
 }
 
-void sumi_ms_turn(float *x, const float *turn, int64_t n, bool interleaved) {
-  for (int64_t i = 0; i < n; i++) {
-    float *a = interleaved ? &x[2 * i] : &x[i], *b = interleaved ? &x[2 * i + 1] : &x[i + n];
-    const float x0 = *a, x1 = *b;
-    *a = x0 * turn[i] - x1 * turn[n + i];
-    *b = x1 * turn[i] + x0 * turn[n + i];
+void sumi_ms_turn_by(float *x, const float *cosines, const float *sines, int64_t n, bool interleaved) {
+  const int64_t step = interleaved ? 2 : 1;
+  float *second = x + (interleaved ? 1 : n);
+  SUMI_IVDEP for (int64_t i = 0; i < n; i++) {
+    const float x0 = x[i * step], x1 = second[i * step];
+    x[i * step] = x0 * cosines[i] - x1 * sines[i];
+    second[i * step] = x1 * cosines[i] + x0 * sines[i];
   }
+}
+
+void sumi_ms_turn(float *x, const float *turn, int64_t n, bool interleaved) {
+  sumi_ms_turn_by(x, turn, turn + n, n, interleaved);
 }
 
 static sumi_status rotary_ref(const struct sumi_call *c) {

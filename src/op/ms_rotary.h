@@ -8,4 +8,7 @@
  * holds n cosines, then n sines. */
 void sumi_ms_turn(float *x, const float *turn, int64_t n, bool interleaved);
 
+/* The same with cosines and sines apart. */
+void sumi_ms_turn_by(float *x, const float *cosines, const float *sines, int64_t n, bool interleaved);
+
 #endif

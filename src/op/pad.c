@@ -94,8 +94,7 @@ static sumi_status pad_infer(struct sumi_infer *ctx) {
   return SUMI_OK;
 }
 
-/* Where element i of an axis comes from, i relative to the kept part of n > 0 elements. */
-static int64_t source(enum sumi_pad_mode mode, int64_t i, int64_t n) {
+int64_t sumi_pad_source(enum sumi_pad_mode mode, int64_t i, int64_t n) {
   if (i >= 0 && i < n) return i;
   if (mode == SUMI_PAD_EDGE) return i < 0 ? 0 : n - 1;
   if (mode == SUMI_PAD_WRAP) return i % n + (i % n < 0 ? n : 0);
@@ -126,12 +125,13 @@ static void pad_rows(enum sumi_pad_mode mode, const struct sumi_tensor *x, const
   for (struct sumi_walk w = sumi_walk_start(last, y->dim, NULL, NULL, NULL, NULL); !w.done && width;
        sumi_walk_next(&w), row += width) {
     int64_t from = k->x_first;
-    for (int i = 0; i < last; i++) from += source(mode, w.index[i] - k->begin[i], k->dim[i]) * k->from[i];
+    for (int i = 0; i < last; i++)
+      from += sumi_pad_source(mode, w.index[i] - k->begin[i], k->dim[i]) * k->from[i];
     for (int64_t i = 0; i < begin; i++)
-      sumi_copy(x->dtype, y->data, row + i, x->data, from + source(mode, i - begin, n), 1);
+      sumi_copy(x->dtype, y->data, row + i, x->data, from + sumi_pad_source(mode, i - begin, n), 1);
     sumi_copy(x->dtype, y->data, row + begin, x->data, from, middle - begin);
     for (int64_t i = middle; i < width; i++)
-      sumi_copy(x->dtype, y->data, row + i, x->data, from + source(mode, i - begin, n), 1);
+      sumi_copy(x->dtype, y->data, row + i, x->data, from + sumi_pad_source(mode, i - begin, n), 1);
   }
 }
 
@@ -205,11 +205,11 @@ static bool find_stretches(struct pad_cells *p, int axis, enum sumi_pad_mode mod
            add_stretch(p, axis, begin, n, first, 1) &&
            add_stretch(p, axis, begin + n, width - begin - n, -1, 0);
   for (int64_t i = 0; i < width;) {
-    const int64_t from = source(mode, i - begin, n),
-                  next = i + 1 < width ? source(mode, i + 1 - begin, n) : from;
+    const int64_t from = sumi_pad_source(mode, i - begin, n),
+                  next = i + 1 < width ? sumi_pad_source(mode, i + 1 - begin, n) : from;
     const int64_t step = next - from;
     int64_t k = i + 1;
-    while (k < width && source(mode, k - begin, n) == from + (k - i) * step) k++;
+    while (k < width && sumi_pad_source(mode, k - begin, n) == from + (k - i) * step) k++;
     if (!add_stretch(p, axis, i, k - i, first + from, step)) return false;
     i = k;
   }

@@ -10,7 +10,10 @@ enum sumi_pad_mode { SUMI_PAD_CONSTANT, SUMI_PAD_REFLECT, SUMI_PAD_EDGE, SUMI_PA
 sumi_status sumi_pad_resolve(const struct sumi_call *c, enum sumi_pad_mode *mode, int64_t *begin,
                              int64_t *end);
 
-/* Mode constant with known pads. */
+/* Where element i of an axis comes from, i relative to the kept part of n > 0 elements; mode is not constant. */
+int64_t sumi_pad_source(enum sumi_pad_mode mode, int64_t i, int64_t n);
+
+/* With known pads. */
 sumi_status sumi_pad_lower(struct sumi_lower *l);
 
 #endif

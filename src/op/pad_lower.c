@@ -1,5 +1,5 @@
-/* Pad with a constant on device cpu: row after row, in stretches for threads. Dims that are not padded belong to the rows
- * of the dim before them. */
+/* Pad on device cpu: row after row, in stretches for threads. With a constant, dims that are not padded belong to the rows of
+ * the dim before them; in the other modes tables say where the entries of every dim come from. */
 #include "op/pad.h"
 
 #include <string.h>
@@ -55,6 +55,53 @@ static sumi_status run(const void *args, const struct sumi_run *run) {
   return SUMI_OK;
 }
 
+/* ---- reflections, edges, wrapping ---------------------------------------------------------------------------------- */
+
+struct mirror {
+  int x, y; /* buffers */
+  sumi_dtype dtype;
+  int rank; /* >= 1; the last dim is a row */
+  int64_t dim[SUMI_MAX_RANK];
+  const int64_t *from[SUMI_MAX_RANK]; /* [dim]: elements of x to add for that entry */
+  int64_t first, n;                   /* of a row: the stretch that lies in x as it lies in y */
+  int64_t rows;
+};
+
+struct mirror_run {
+  const struct mirror *a;
+  const void *x;
+  void *y;
+};
+
+static void mirror_rows(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct mirror_run *s = user;
+  const struct mirror *a = s->a;
+  const int last = a->rank - 1;
+  const int64_t width = a->dim[last], *from = a->from[last];
+  for (int64_t row = begin; row < end; row++) {
+    int64_t rest = row, x = 0;
+    for (int d = last - 1; d >= 0; d--) {
+      x += a->from[d][rest % a->dim[d]];
+      rest /= a->dim[d];
+    }
+    for (int64_t i = 0; i < a->first; i++) sumi_copy(a->dtype, s->y, row * width + i, s->x, x + from[i], 1);
+    sumi_copy(a->dtype, s->y, row * width + a->first, s->x, x + from[a->first], a->n);
+    for (int64_t i = a->first + a->n; i < width; i++)
+      sumi_copy(a->dtype, s->y, row * width + i, s->x, x + from[i], 1);
+  }
+}
+
+static sumi_status run_mirror(const void *args, const struct sumi_run *run) {
+  const struct mirror *a = args;
+  struct mirror_run s = {a, run->buffer[a->x], run->buffer[a->y]};
+  const int64_t bytes = a->dim[a->rank - 1] * sumi_dtype_bits(a->dtype) / 8;
+  sumi_par_for(run->par, a->rows, SUMI_MAX(TILE_BYTES / bytes, 1), mirror_rows, &s);
+  return SUMI_OK;
+}
+
+/* ---- lowering ------------------------------------------------------------------------------------------------------ */
+
 static sumi_status refuse(struct sumi_lower *l, const char *why) {
   sumi_lower_refuse(l, "copy", "%s", why);
   return SUMI_E_UNSUPPORTED;
@@ -81,6 +128,33 @@ static void take_dims(struct args *a, const struct sumi_tensor *x, const struct 
   }
 }
 
+static sumi_status lower_mirror(struct sumi_lower *l, enum sumi_pad_mode mode, const int64_t *begin,
+                                const int64_t *end) {
+  const struct sumi_tensor *x = l->in[0], *y = l->out[0];
+  struct mirror *a = SUMI_NEW(l->arena, struct mirror);
+  int64_t stride[SUMI_MAX_RANK];
+  if (!a) SUMI_FAIL_MEMORY(l->err);
+  sumi_strides(x->dim, x->rank, stride);
+  *a = (struct mirror){
+      .x = l->in_buffer[0], .y = l->out_buffer[0], .dtype = x->dtype, .rank = x->rank, .n = 1};
+  for (int d = 0; d < x->rank; d++) {
+    const int64_t kept = x->dim[d] + SUMI_MIN(begin[d], 0) + SUMI_MIN(end[d], 0);
+    int64_t *from = SUMI_NEW_ARRAY(l->arena, (size_t)y->dim[d], int64_t);
+    if (kept <= 0) return refuse(l, "nothing is kept");
+    if (!from) SUMI_FAIL_MEMORY(l->err);
+    for (int64_t i = 0; i < y->dim[d]; i++)
+      from[i] = (sumi_pad_source(mode, i - SUMI_MAX(begin[d], 0), kept) - SUMI_MIN(begin[d], 0)) * stride[d];
+    a->dim[d] = y->dim[d];
+    a->from[d] = from;
+  }
+  const int last = x->rank - 1;
+  a->first = SUMI_MIN(SUMI_MAX(begin[last], 0), y->dim[last] - 1);
+  while (a->first + a->n < y->dim[last] && a->from[last][a->first + a->n] == a->from[last][a->first] + a->n)
+    a->n++;
+  a->rows = sumi_dims_count(a->dim, 0, last);
+  return sumi_lower_emit(l, run_mirror, a, "copy rows, continued", &a->x, 1, &a->y, 1);
+}
+
 sumi_status sumi_pad_lower(struct sumi_lower *l) {
   const struct sumi_tensor *x = l->in[0], *y = l->out[0];
   const struct sumi_tensor *value = l->n_in > 2 ? l->in[2] : NULL;
@@ -92,8 +166,8 @@ sumi_status sumi_pad_lower(struct sumi_lower *l) {
   if (sumi_dtype_bits(x->dtype) < 8 || sumi_dtype_bits(x->dtype) > 64 || x->dtype == SUMI_STRING)
     return refuse(l, "elements are not one to eight bytes");
   SUMI_TRY(sumi_pad_resolve(&call, &mode, begin, end));
-  if (mode != SUMI_PAD_CONSTANT) return refuse(l, "another mode than constant");
   if (!sumi_tensor_count(y) || !x->rank) return refuse(l, "an empty tensor or a scalar");
+  if (mode != SUMI_PAD_CONSTANT) return lower_mirror(l, mode, begin, end);
   struct args *a = SUMI_NEW(l->arena, struct args);
   if (!a) SUMI_FAIL_MEMORY(l->err);
   a->x = l->in_buffer[0], a->y = l->out_buffer[0], a->value = -1, a->dtype = x->dtype;

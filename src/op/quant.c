@@ -87,12 +87,33 @@ struct sumi_quant_shape sumi_quant_shape_of(const struct sumi_call *c) {
                                    .block = block};
 }
 
-void sumi_quant_each(const struct sumi_quant_shape *s, sumi_quant_row row, const void *self) {
+struct stretch {
+  sumi_quant_row row;
+  const void *self;
+  int64_t at, scale_at;
+  int step;
+};
+
+static void run_stretch(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct stretch *s = user;
+  s->row(s->self, s->at + begin, end - begin, s->scale_at + begin * s->step, s->step);
+}
+
+static void share(struct sumi_par *par, sumi_quant_row row, const void *self, int64_t at, int64_t n,
+                  int64_t scale_at, int step) {
+  enum { STRETCH = 16384 }; /* elements, whole bytes of any type: starting a tile costs nothing beside them */
+  struct stretch s = {row, self, at, scale_at, step};
+  sumi_par_for(par, n, STRETCH, run_stretch, &s);
+}
+
+void sumi_quant_each(const struct sumi_quant_shape *s, sumi_quant_row row, const void *self,
+                     struct sumi_par *par) {
   const int64_t size = s->n * s->inner;
   if (!size) return;
   for (int64_t o = 0; o < s->outer; o++) {
     if (!s->block && s->inner == 1) {
-      row(self, o * size, s->n, 0, s->n > 1);
+      share(par, row, self, o * size, s->n, 0, s->n > 1);
       continue;
     }
     const int64_t blocks = s->block ? s->n / s->block + (s->n % s->block != 0) : s->n;
@@ -101,12 +122,12 @@ void sumi_quant_each(const struct sumi_quant_shape *s, sumi_quant_row row, const
     for (int64_t b = 0; b < blocks; b++) {
       const int64_t first = b * together, count = SUMI_MIN(together, s->n - first);
       if (!s->block)
-        row(self, o * size + first * s->inner, s->inner, b, 0);
+        share(par, row, self, o * size + first * s->inner, s->inner, b, 0);
       else if (s->inner == 1)
-        row(self, o * size + first, count, o * blocks + b, 0);
+        share(par, row, self, o * size + first, count, o * blocks + b, 0);
       else
         for (int64_t k = first; k < first + count; k++)
-          row(self, o * size + k * s->inner, s->inner, (o * blocks + b) * s->inner, 1);
+          share(par, row, self, o * size + k * s->inner, s->inner, (o * blocks + b) * s->inner, 1);
     }
   }
 }

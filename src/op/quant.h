@@ -4,6 +4,7 @@
 #define SUMI_OP_QUANT_H
 
 #include "graph/op.h"
+#include "par/par.h"
 
 /* x is [outer, n, inner] along the quantisation axis, and the scale of element (o, k, i) lies
  *   per tensor  at 0 (outer = n = 1)
@@ -21,9 +22,10 @@ struct sumi_quant_shape sumi_quant_shape_of(const struct sumi_call *c);
 int sumi_quant_axis(const struct sumi_node *node, int rank);
 
 /* Calls row for stretches of x[at .. at + n) whose scales lie at scale_at (step 0: one for all) or from
- * there on (step 1). */
+ * there on (step 1); long ones are shared by the threads of par (NULL = serial). */
 typedef void (*sumi_quant_row)(const void *self, int64_t at, int64_t n, int64_t scale_at, int step);
-void sumi_quant_each(const struct sumi_quant_shape *s, sumi_quant_row row, const void *self);
+void sumi_quant_each(const struct sumi_quant_shape *s, sumi_quant_row row, const void *self,
+                     struct sumi_par *par);
 
 /* The lowest and highest number of an integer type of at most 16 bits; false for other types. */
 bool sumi_quant_range(sumi_dtype d, float *low, float *high);

@@ -1,5 +1,6 @@
 /* QuantizeLinear and DequantizeLinear between float32 and 8 bits, where scale and zero point are constants: one of each, or
- * one for each channel of the lanes. What is row-major on both sides is left to the reference function, which is as fast. */
+ * one for each channel of the lanes. What is row-major on both sides is left to the
+ * operators' own loops. */
 #include "op/quant_lower.h"
 
 #include "op/lane_steps.h"

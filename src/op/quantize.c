@@ -6,6 +6,7 @@
 #include "base/half.h"
 #include "base/size.h"
 #include "op/by_item.h"
+#include "op/call_lower.h"
 #include "op/lane.h"
 #include "op/ops.h"
 #include "op/quant.h"
@@ -85,7 +86,7 @@ static void row(const void *self, int64_t at, int64_t n, int64_t scale_at, int s
     chunk(self, at + i, SUMI_MIN(n - i, SUMI_LANE_CHUNK), scale_at + i * step, step);
 }
 
-static sumi_status quantize_ref(const struct sumi_call *c) {
+static sumi_status quantize_run(const struct sumi_call *c, const struct sumi_call_tools *tools) {
   const struct sumi_quant_shape shape = sumi_quant_shape_of(c);
   const int64_t precision = sumi_attr_int(c->node, "precision", 0);
   const bool both_short = c->in[0]->dtype == c->in[1]->dtype && sumi_dtype_in(c->in[0]->dtype, SHORT_FLOATS);
@@ -94,8 +95,15 @@ static sumi_status quantize_ref(const struct sumi_call *c) {
                                        : both_short ? c->in[0]->dtype
                                                     : SUMI_FLOAT32,
                           .saturate = sumi_attr_int(c->node, "saturate", 1) != 0};
-  sumi_quant_each(&shape, row, &job);
+  sumi_quant_each(&shape, row, &job, tools ? tools->par : NULL);
   return SUMI_OK;
+}
+
+static sumi_status quantize_ref(const struct sumi_call *c) { return quantize_run(c, NULL); }
+
+static sumi_status quantize_lower(struct sumi_lower *l) {
+  const sumi_status status = sumi_quantize_lower(l);
+  return status == SUMI_E_UNSUPPORTED ? sumi_call_lower(l, quantize_run, NULL, 0, -1, "stretches") : status;
 }
 
 static sumi_status quantize_cells(struct sumi_cells *c) {
@@ -153,7 +161,7 @@ const struct sumi_op sumi_op_quantize_linear = {
     .by_item = sumi_by_item_first,
     .ref = quantize_ref,
     .cells = quantize_cells,
-    .lower = sumi_quantize_lower,
+    .lower = quantize_lower,
     .lanes = sumi_quantize_lanes,
     .cases = cases,
 };

@@ -5,8 +5,11 @@
  * rows of the caches [positions, pairs] picked by position_ids [batch, seq], or [batch, seq, pairs] without. x is
  * [batch, heads, seq, size], or [batch, seq, heads * size] with num_heads. In double precision, rounded once. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/size.h"
+#include "op/call_lower.h"
+#include "op/ms_rotary.h"
 #include "op/op_util.h"
 #include "op/rotary_cells.h"
 
@@ -102,23 +105,76 @@ static void turn(const struct sumi_call *c, const struct rotary *r, int64_t at, 
   sumi_copy(x->dtype, y->data, at + 2 * r->pairs, x->data, at + 2 * r->pairs, r->size - 2 * r->pairs);
 }
 
+/* The row of the caches for token t of all tokens. */
+static sumi_status cache_row(const struct sumi_call *c, int64_t t, int64_t *row) {
+  *row = t;
+  if (!sumi_call_has(c, 3)) return SUMI_OK;
+  *row = ((const int64_t *)c->in[3]->data)[t];
+  if (*row < 0 || *row >= c->in[1]->dim[0])
+    SUMI_FAIL(c->err, SUMI_E_VALUE, "position %" PRId64 " is outside the caches' %" PRId64, *row,
+              c->in[1]->dim[0]);
+  return SUMI_OK;
+}
+
 static sumi_status rotary_ref(const struct sumi_call *c) {
   struct rotary r = {0};
   SUMI_TRY(rotary_resolve(c, &r));
   if (!sumi_tensor_count(c->in[0])) return SUMI_OK;
   for (int64_t b = 0; b < r.batch; b++)
     for (int64_t s = 0; s < r.seq; s++) {
-      int64_t row = b * r.seq + s;
-      if (sumi_call_has(c, 3)) {
-        row = ((const int64_t *)c->in[3]->data)[row];
-        if (row < 0 || row >= c->in[1]->dim[0])
-          SUMI_FAIL(c->err, SUMI_E_VALUE, "position %" PRId64 " is outside the caches' %" PRId64, row,
-                    c->in[1]->dim[0]);
-      }
+      int64_t row;
+      SUMI_TRY(cache_row(c, b * r.seq + s, &row));
       for (int64_t h = 0; h < r.heads; h++)
         turn(c, &r, b * r.x_batch + h * r.x_head + s * r.x_seq, row * r.pairs);
     }
   return SUMI_OK;
+}
+
+/* ---- for threads, float32 ------------------------------------------------------------------------------------------- */
+
+struct turning {
+  const struct sumi_call *call;
+  struct rotary r;
+};
+
+/* Tokens [begin, end), whose rows are all there. */
+static void turn_tokens(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct turning *t = user;
+  const struct rotary *r = &t->r;
+  const float *x = t->call->in[0]->data;
+  float *y = t->call->out[0]->data;
+  const bool interleaved = sumi_attr_int(t->call->node, "interleaved", 0) != 0;
+  for (int64_t i = begin; i < end; i++) {
+    int64_t row;
+    if (cache_row(t->call, i, &row) != SUMI_OK) return;
+    const float *cosines = (const float *)t->call->in[1]->data + row * r->pairs,
+                *sines = (const float *)t->call->in[2]->data + row * r->pairs;
+    for (int64_t h = 0; h < r->heads; h++) {
+      const int64_t at = i / r->seq * r->x_batch + h * r->x_head + i % r->seq * r->x_seq;
+      if (y != x) memcpy(y + at, x + at, (size_t)r->size * sizeof *y);
+      sumi_ms_turn_by(y + at, cosines, sines, r->pairs, interleaved);
+    }
+  }
+}
+
+static sumi_status run_shared(const struct sumi_call *c, const struct sumi_call_tools *tools) {
+  enum { TOKENS = 4 }; /* of a tile */
+  struct turning t = {.call = c};
+  int64_t row;
+  SUMI_TRY(rotary_resolve(c, &t.r));
+  if (!sumi_tensor_count(c->in[0])) return SUMI_OK;
+  for (int64_t i = 0; i < t.r.batch * t.r.seq; i++) SUMI_TRY(cache_row(c, i, &row));
+  sumi_par_for(tools->par, t.r.batch * t.r.seq, TOKENS, turn_tokens, &t);
+  return SUMI_OK;
+}
+
+static sumi_status rotary_lower(struct sumi_lower *l) {
+  if (l->in[0]->dtype != SUMI_FLOAT32) {
+    sumi_lower_refuse(l, "tokens", "element type %s", sumi_dtype_label(l->in[0]->dtype));
+    return SUMI_E_UNSUPPORTED;
+  }
+  return sumi_call_lower(l, run_shared, NULL, 0, -1, "tokens");
 }
 
 static const struct sumi_attr_spec attrs[] = {{"interleaved", SUMI_ATTR_INT},
@@ -152,5 +208,6 @@ const struct sumi_op sumi_op_rotary_embedding = {
     .infer = rotary_infer,
     .ref = rotary_ref,
     .cells = sumi_rotary_embedding_cells,
+    .lower = rotary_lower,
     .cases = cases,
 };
