@@ -1,10 +1,11 @@
-/* Resize and Upsample in float32 on family resize: axis by axis, by tables made here. What lies before the first resized
+/* Resize and Upsample in float32, and weighted ones of bytes, on family resize: axis by axis, by tables made here. What lies before the first resized
  * axis is a number of planes; each goes through all axes before the next, in scratch that stays in the cache. The axis
- * that shrinks most comes first. */
+ * that shrinks most comes first. Bytes become float32 in that scratch, and are rounded to nearest even behind the last axis. */
 #include "op/resize_lower.h"
 
 #include <string.h>
 
+#include "base/fmath.h"
 #include "base/size.h"
 #include "kernel/resize/resize.h"
 #include "op/resize.h"
@@ -24,14 +25,34 @@ struct args {
   int n_stage;
   int64_t planes, x_words, y_words; /* words of a plane */
   int64_t between[2];               /* words of a worker's two buffers for what lies between stages */
+  sumi_dtype dtype;                 /* bytes: two buffers more, a plane of x and one of y */
   int x, y, scratch;                /* buffers; scratch -1 = none */
 };
 
 struct state {
   const struct args *a;
-  const float *x;
-  float *y, *scratch; /* scratch: y, of which nothing is used, where one stage does it */
+  const void *x;
+  void *y;
+  float *scratch; /* y, of which nothing is used, where one stage does it */
 };
+
+static bool is_bytes(sumi_dtype d) { return d == SUMI_UINT8 || d == SUMI_INT8; }
+
+static int64_t worker_words(const struct args *a) {
+  return a->between[0] + a->between[1] + (is_bytes(a->dtype) ? a->x_words + a->y_words : 0);
+}
+
+static void widen(sumi_dtype d, const void *x, int64_t n, float *y) {
+  for (int64_t i = 0; i < n; i++) y[i] = d == SUMI_INT8 ? ((const int8_t *)x)[i] : ((const uint8_t *)x)[i];
+}
+
+static void narrow(sumi_dtype d, const float *x, int64_t n, void *y) {
+  const float low = d == SUMI_INT8 ? -128 : 0, high = d == SUMI_INT8 ? 127 : 255;
+  for (int64_t i = 0; i < n; i++) {
+    const float v = x[i] < low ? low : x[i] > high ? high : x[i];
+    ((uint8_t *)y)[i] = (uint8_t)(int32_t)sumi_rint_small_f32(v);
+  }
+}
 
 static void run_stage(const struct sumi_resize_kernel *kernel, const struct stage *s, const float *x,
                       float *y) {
@@ -54,15 +75,20 @@ static void run_stage(const struct sumi_resize_kernel *kernel, const struct stag
 static void run_planes(void *user, int64_t begin, int64_t end, int worker) {
   const struct state *s = user;
   const struct args *a = s->a;
-  float *buffer[2] = {s->scratch + worker * (a->between[0] + a->between[1])};
+  const bool bytes = is_bytes(a->dtype);
+  float *buffer[2] = {s->scratch + worker * worker_words(a)};
   buffer[1] = buffer[0] + a->between[0];
+  float *const wide_x = buffer[1] + a->between[1], *const wide_y = wide_x + a->x_words;
   for (int64_t i = begin; i < end; i++) {
-    const float *from = s->x + i * a->x_words;
+    const float *from = bytes ? wide_x : (const float *)s->x + i * a->x_words;
+    float *const last = bytes ? wide_y : (float *)s->y + i * a->y_words;
+    if (bytes) widen(a->dtype, (const uint8_t *)s->x + i * a->x_words, a->x_words, wide_x);
     for (int k = 0; k < a->n_stage; k++) {
-      float *to = k + 1 < a->n_stage ? buffer[k % 2] : s->y + i * a->y_words;
+      float *to = k + 1 < a->n_stage ? buffer[k % 2] : last;
       run_stage(a->kernel, &a->stage[k], from, to);
       from = to;
     }
+    if (bytes) narrow(a->dtype, wide_y, a->y_words, (uint8_t *)s->y + i * a->y_words);
   }
 }
 
@@ -140,7 +166,8 @@ static sumi_status make_stages(struct sumi_lower *l, const struct sumi_resize_ho
 
 sumi_status sumi_resize_lower(struct sumi_lower *l) {
   const struct sumi_tensor *x = l->in[0], *y = l->out[0];
-  if (!sumi_lower_is_f32(x)) return refuse(l, "element type is not float32");
+  if (!sumi_lower_is_f32(x) && !is_bytes(x->dtype))
+    return refuse(l, "element type is not float32 or of 8 bits");
   if (!sumi_tensor_count(x) || !sumi_tensor_count(y)) return refuse(l, "an empty tensor");
   for (int i = 1; i < l->n_in; i++)
     if (l->in[i] && !l->in[i]->data && sumi_tensor_count(l->in[i]))
@@ -151,14 +178,16 @@ sumi_status sumi_resize_lower(struct sumi_lower *l) {
   struct sumi_resize_axis axes[SUMI_MAX_RANK];
   const struct sumi_call call = {.node = l->node, .n_in = l->n_in, .in = l->in, .err = l->err};
   SUMI_TRY(sumi_resize_resolve(&call, &how, axes));
+  if (is_bytes(x->dtype) && how.mode == SUMI_RESIZE_NEAREST) return refuse(l, "the nearest of bytes");
   SUMI_TRY(make_stages(l, &how, axes, a));
+  a->dtype = x->dtype;
   a->kernel = sumi_resize_pick(l->isa);
   a->x = l->in_buffer[0];
   a->y = l->out_buffer[0];
   a->scratch = -1;
-  if (a->n_stage > 1) {
+  if (worker_words(a)) {
     size_t words, bytes;
-    if (!sumi_size_mul((size_t)(a->between[0] + a->between[1]), (size_t)l->threads, &words) ||
+    if (!sumi_size_mul((size_t)worker_words(a), (size_t)l->threads, &words) ||
         !sumi_size_mul(words, sizeof(float), &bytes))
       return refuse(l, "the scratch memory would be too large");
     a->scratch = sumi_lower_scratch(l, bytes);
