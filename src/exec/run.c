@@ -242,7 +242,7 @@ static sumi_status call_dynamic(struct sumi_exec *exec, const struct sumi_node *
   if (node->op->scratch) {
     size_t bytes = 0;
     SUMI_TRY(node->op->scratch(&call, &bytes));
-    if (bytes && !(call.scratch = sumi_arena_alloc(heap, bytes))) SUMI_FAIL_MEMORY(err);
+    if (!(call.scratch = sumi_arena_alloc(heap, bytes))) SUMI_FAIL_MEMORY(err);
   }
   return node->op->ref(&call);
 }

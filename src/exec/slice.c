@@ -238,7 +238,7 @@ static sumi_status make(struct sumi_session *s, struct sumi_slicing **out, struc
   p->key = sumi_alloc(a, SUMI_MAX(p->n_key, (size_t)1) * sizeof *p->key);
   p->carries = sumi_alloc(a, (s->graph->n_value + 1) * sizeof *p->carries);
   if (!p->key || !p->carries) SUMI_FAIL_MEMORY(err);
-  memcpy(p->key, exec->key, p->n_key * sizeof *p->key);
+  if (p->n_key) memcpy(p->key, exec->key, p->n_key * sizeof *p->key);
   struct finder f = {.s = s, .g = s->graph, .carries = p->carries};
   sumi_arena_init(&f.arena, a);
   f.differs = SUMI_NEW_ARRAY(&f.arena, s->graph->n_value, bool);

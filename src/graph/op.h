@@ -111,7 +111,7 @@ struct sumi_op {
    * outputs are allocated (unless SUMI_OP_DYNAMIC). Required. */
   sumi_status (*ref)(const struct sumi_call *call);
 
-  /* Bytes of scratch that ref wants for these shapes (data may be NULL). NULL = none. */
+  /* Bytes of scratch that ref wants for these shapes (data may be NULL). NULL = none; else ref gets some even for 0. */
   sumi_status (*scratch)(const struct sumi_call *call, size_t *bytes);
 
   /* Emits steps of kernel families on device cpu. SUMI_E_UNSUPPORTED (after sumi_lower_refuse) = use ref. NULL = use ref. */

@@ -97,7 +97,7 @@ sumi_status sumi_call_lower(struct sumi_lower *l, sumi_call_fn fn, const void *u
         .node = l->node, .n_in = l->n_in, .n_out = l->n_out, .in = a->in, .out = a->out, .err = l->err};
     size_t wanted = 0;
     SUMI_TRY(l->node->op->scratch(&call, &wanted));
-    SUMI_TRY(take_scratch(l, wanted, &a->scratch, used, &n));
+    SUMI_TRY(take_scratch(l, wanted ? wanted : 1, &a->scratch, used, &n));
   }
   SUMI_TRY(take_scratch(l, bytes, &a->own, used, &n));
   SUMI_TRY(sumi_lower_emit(l, run_call, a, kernel, used, n_reads, used + n_reads, n - n_reads));

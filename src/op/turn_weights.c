@@ -16,7 +16,7 @@
 
 static bool is_line(int64_t kernel, int64_t stride, int64_t begin, struct sumi_turned_line *line) {
   enum { MOST_PHASES = 4096 }; /* each is looked at */
-  if (kernel < 1 || stride < 1 || stride > MOST_PHASES || begin < 0) return false;
+  if (kernel < 1 || stride < 1 || stride > MOST_PHASES || begin < 0 || begin > INT32_MAX) return false;
   *line = (struct sumi_turned_line){kernel, stride, begin, INT64_MAX, INT64_MIN};
   for (int64_t j = 0; j < stride; j++) {
     const int64_t p = (j + begin) % stride, shift = (j + begin) / stride;
