@@ -77,4 +77,19 @@ static inline void sumi_test_heap_fail(struct sumi_test_heap *h, long n) {
   h->fail_after = h->failed = false;
 }
 
+/* Runs work with each of its allocations failing once, those behind the 200th `stride` apart. Nothing may stay allocated, what
+ * fails fails with SUMI_E_MEMORY, and with no failure all is well. NULL, or what was otherwise. */
+static inline const char *sumi_test_each_failure(sumi_status (*work)(const struct sumi_allocator *a),
+                                                 long stride) {
+  struct sumi_test_heap heap;
+  const struct sumi_allocator *a = sumi_test_heap_init(&heap);
+  for (long n = 0;; n += n < 200 ? 1 : stride) {
+    sumi_test_heap_fail(&heap, n);
+    const sumi_status status = work(a);
+    if (heap.blocks) return "blocks stayed allocated";
+    if (status != SUMI_OK && status != SUMI_E_MEMORY) return "another status than SUMI_E_MEMORY";
+    if (!heap.failed) return status == SUMI_OK ? NULL : "a failure without one of the allocator";
+  }
+}
+
 #endif

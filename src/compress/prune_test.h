@@ -47,11 +47,21 @@ static inline void add_weights(struct sumi_text *t, const char *name, int k, int
   sumi_text_add(t, "}");
 }
 
+/* The graph of the text, which is freed, with its shapes. */
+static inline struct sumi_graph *graph_of(struct sumi_text *t) {
+  struct sumi_graph *g = NULL;
+  struct sumi_err err = SUMI_ERR_INIT;
+  if (sumi_graph_parse(sumi_text_str(t), t->size, sumi_op_find, sumi_allocator_default(), &g, &err) !=
+          SUMI_OK ||
+      sumi_pass_infer(g, NULL, NULL, &err) != SUMI_OK)
+    fail_msg("%s", err.text);
+  sumi_text_fini(t);
+  return g;
+}
+
 /* batch: "N", or the only one it takes; seed: of the first layer */
 static inline struct sumi_graph *network_of(const char *batch, uint64_t seed) {
   struct sumi_text t;
-  struct sumi_graph *g = NULL;
-  struct sumi_err err = SUMI_ERR_INIT;
   sumi_text_init(&t, sumi_allocator_default());
   sumi_text_add(&t, "<opset_import: [\"\": 17]> g (float[%s,16] x) => (float[%s,4] y) <", batch, batch);
   add_weights(&t, "w0", 16, 24, seed);
@@ -60,12 +70,7 @@ static inline struct sumi_graph *network_of(const char *batch, uint64_t seed) {
   add_weights(&t, "w3", 8, 4, 4);
   sumi_text_add(&t, "> {\n  [first] a = MatMul (x, w0)\n  b = Relu (a)\n  [second] c = MatMul (b, w1)\n"
                     "  d = Relu (c)\n  [third] e = MatMul (d, w2)\n  [last] y = MatMul (e, w3)\n}");
-  if (sumi_graph_parse(sumi_text_str(&t), t.size, sumi_op_find, sumi_allocator_default(), &g, &err) !=
-          SUMI_OK ||
-      sumi_pass_infer(g, NULL, NULL, &err) != SUMI_OK)
-    fail_msg("%s", err.text);
-  sumi_text_fini(&t);
-  return g;
+  return graph_of(&t);
 }
 
 static inline struct sumi_graph *network(void) { return network_of("N", 1); }

@@ -249,7 +249,6 @@ static void test_search_weighs(void **state) {
   (void)state;
   struct data d;
   struct sumi_text t;
-  struct sumi_graph *g = NULL;
   struct sumi_changes changes;
   struct sumi_prune_info info;
   struct sumi_err err = SUMI_ERR_INIT;
@@ -264,10 +263,7 @@ static void test_search_weighs(void **state) {
   add_weights(&t, "w1", 16, 24, 2);
   sumi_text_add(&t, ", float ten = {10}> {\n  [loud] a = MatMul (x, w0)\n  b = Mul (a, ten)\n"
                     "  [soft] c = MatMul (x, w1)\n  y = Add (b, c)\n}");
-  if (sumi_graph_parse(sumi_text_str(&t), t.size, sumi_op_find, sumi_allocator_default(), &g, &err) !=
-          SUMI_OK ||
-      sumi_pass_infer(g, NULL, NULL, &err) != SUMI_OK)
-    fail_msg("%s", err.text);
+  struct sumi_graph *g = graph_of(&t);
   sumi_changes_init(&changes, sumi_allocator_default());
   if (sumi_prune(g, NULL, 1, &o, &changes, &info, &err) != SUMI_OK) fail_msg("%s", err.text);
   read_layer(g, "w0", &loud);
@@ -276,7 +272,6 @@ static void test_search_weighs(void **state) {
   assert_true(info.sparsity >= 0.499);
   sumi_changes_fini(&changes);
   sumi_graph_free(g);
-  sumi_text_fini(&t);
 }
 
 int main(void) {
