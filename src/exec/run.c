@@ -239,11 +239,9 @@ static sumi_status call_dynamic(struct sumi_exec *exec, const struct sumi_node *
                            .err = err};
   if (!(node->op->flags & (SUMI_OP_DYNAMIC | SUMI_OP_CONTROL)))
     SUMI_TRY(allocate_outputs(exec, node, info + n_in, err));
-  if (node->op->scratch) {
-    size_t bytes = 0;
-    SUMI_TRY(node->op->scratch(&call, &bytes));
-    if (!(call.scratch = sumi_arena_alloc(heap, bytes))) SUMI_FAIL_MEMORY(err);
-  }
+  size_t bytes;
+  SUMI_TRY(sumi_call_scratch(&call, &bytes));
+  if (bytes && !(call.scratch = sumi_arena_alloc(heap, bytes))) SUMI_FAIL_MEMORY(err);
   return node->op->ref(&call);
 }
 

@@ -107,11 +107,7 @@ static bool is_inside(const struct sumi_stage *s, const struct sumi_value *v) {
   return s->code && s->code->inside[v->id];
 }
 
-static int root(const struct sumi_plan *plan, size_t v) {
-  int r = (int)v;
-  while (plan->buffer[r].root != r) r = plan->buffer[r].root;
-  return r;
-}
+static int root(const struct sumi_plan *plan, size_t v) { return sumi_plan_root(plan, (int)v); }
 
 /* Whether the memory of v is the plan's and this use of it the only one still to come. */
 static bool last_use(const struct builder *b, const struct sumi_value *v) {

@@ -93,3 +93,12 @@ bool sumi_node_known(const struct sumi_node *node, const struct sumi_info *info)
     if (node->out[i] && !info[node->out[i]->id].data) return false;
   return true;
 }
+
+sumi_status sumi_call_scratch(const struct sumi_call *call, size_t *bytes) {
+  const struct sumi_op *op = call->node->op;
+  *bytes = 0;
+  if (!op->scratch) return SUMI_OK;
+  SUMI_TRY(op->scratch(call, bytes));
+  if (!*bytes) *bytes = 1;
+  return SUMI_OK;
+}

@@ -275,10 +275,9 @@ static sumi_status fold(const struct sumi_infer_job *job, struct sumi_infer *ctx
                            .out = out,
                            .heap = job->arena,
                            .err = &why};
-  size_t scratch = 0;
-  if (op->scratch && op->scratch(&call, &scratch) != SUMI_OK) return SUMI_OK;
-  if (op->scratch) {
-    scratch = SUMI_MAX(scratch, (size_t)1);
+  size_t scratch;
+  if (sumi_call_scratch(&call, &scratch) != SUMI_OK) return SUMI_OK;
+  if (scratch) {
     call.scratch = sumi_alloc(job->arena->allocator, scratch);
     if (!call.scratch) SUMI_FAIL_MEMORY(ctx->err);
   }

@@ -111,7 +111,7 @@ struct sumi_op {
    * outputs are allocated (unless SUMI_OP_DYNAMIC). Required. */
   sumi_status (*ref)(const struct sumi_call *call);
 
-  /* Bytes of scratch that ref wants for these shapes (data may be NULL). NULL = none; else ref gets some even for 0. */
+  /* Bytes of scratch that ref wants for these shapes (data may be NULL). NULL = none. Ask sumi_call_scratch(). */
   sumi_status (*scratch)(const struct sumi_call *call, size_t *bytes);
 
   /* Emits steps of kernel families on device cpu. SUMI_E_UNSUPPORTED (after sumi_lower_refuse) = use ref. NULL = use ref. */
@@ -254,6 +254,8 @@ sumi_status sumi_call_ints_or_attr(const struct sumi_call *c, int input, const c
 
 /* What is known of a value as a tensor: shape where it is known, data where it is constant. */
 struct sumi_tensor sumi_info_tensor(const struct sumi_info *info);
+/* Bytes of scratch that the call's operator is to get: 0 where it has none, else at least 1, so that places in it are some. */
+sumi_status sumi_call_scratch(const struct sumi_call *call, size_t *bytes);
 /* Whether the contents of all outputs are known: nobody has to run the node. info: by value. */
 bool sumi_node_known(const struct sumi_node *node, const struct sumi_info *info);
 

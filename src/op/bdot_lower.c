@@ -105,15 +105,9 @@ static sumi_status refuse(struct sumi_lower *l, const char *why) {
   return SUMI_E_UNSUPPORTED;
 }
 
-/* The product of the dims of an output need not fit yet. */
-static bool is_empty(const struct sumi_tensor *t) {
-  bool empty = false;
-  for (int i = 0; i < t->rank; i++) empty |= t->dim[i] == 0;
-  return empty;
-}
-
 static const char *cannot(const struct sumi_call *c) {
-  if (is_empty(c->in[X]) || is_empty(c->out[0]) || is_empty(c->in[W])) return "an empty tensor";
+  if (sumi_tensor_is_empty(c->in[X]) || sumi_tensor_is_empty(c->out[0]) || sumi_tensor_is_empty(c->in[W]))
+    return "an empty tensor";
   return NULL;
 }
 

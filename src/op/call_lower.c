@@ -71,7 +71,7 @@ static sumi_status make_args(struct sumi_lower *l, struct args *a, int *used, in
   return SUMI_OK;
 }
 
-/* A scratch buffer of bytes > 0, counted among those used. */
+/* A scratch buffer, counted among those used; none for 0 bytes. */
 static sumi_status take_scratch(struct sumi_lower *l, size_t bytes, int *buffer, int *used, int *n) {
   if (!bytes) return SUMI_OK;
   *buffer = sumi_lower_scratch(l, bytes);
@@ -92,13 +92,11 @@ sumi_status sumi_call_lower(struct sumi_lower *l, sumi_call_fn fn, const void *u
   int n = n_reads + n_writes;
   if (made >= 0)
     used[n++] = made; /* scratch all the same: written by the node's steps, read by nobody else */
-  if (l->node->op->scratch) {
-    const struct sumi_call call = {
-        .node = l->node, .n_in = l->n_in, .n_out = l->n_out, .in = a->in, .out = a->out, .err = l->err};
-    size_t wanted = 0;
-    SUMI_TRY(l->node->op->scratch(&call, &wanted));
-    SUMI_TRY(take_scratch(l, wanted ? wanted : 1, &a->scratch, used, &n));
-  }
+  const struct sumi_call call = {
+      .node = l->node, .n_in = l->n_in, .n_out = l->n_out, .in = a->in, .out = a->out, .err = l->err};
+  size_t wanted;
+  SUMI_TRY(sumi_call_scratch(&call, &wanted));
+  SUMI_TRY(take_scratch(l, wanted, &a->scratch, used, &n));
   SUMI_TRY(take_scratch(l, bytes, &a->own, used, &n));
   SUMI_TRY(sumi_lower_emit(l, run_call, a, kernel, used, n_reads, used + n_reads, n - n_reads));
   for (int i = 0; i < l->n_out; i++)

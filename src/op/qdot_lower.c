@@ -208,7 +208,7 @@ static const char *cannot(const struct sumi_call *c) {
   if (!c->in[W]->data) return "the weights are not constant";
   for (int i = 0; i < c->n_in; i++)
     if (i != X && i != R && c->in[i] && !c->in[i]->data) return "a scale or zero point is not constant";
-  if (!sumi_tensor_count(c->in[X]) || !sumi_tensor_count(c->out[0]) || !sumi_tensor_count(c->in[W]))
+  if (sumi_tensor_is_empty(c->in[X]) || sumi_tensor_is_empty(c->out[0]) || sumi_tensor_is_empty(c->in[W]))
     return "an empty tensor";
   return NULL;
 }

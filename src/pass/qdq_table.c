@@ -123,9 +123,9 @@ static sumi_status run_node(const struct sumi_node *node, const struct sumi_tens
                             struct sumi_tensor *out, struct sumi_arena *arena, struct sumi_err *err) {
   struct sumi_tensor *const outs[] = {out};
   struct sumi_call call = {.node = node, .n_in = node->n_in, .n_out = 1, .in = in, .out = outs, .err = err};
-  size_t bytes = 0;
-  if (node->op->scratch) SUMI_TRY(node->op->scratch(&call, &bytes));
-  if (node->op->scratch && !(call.scratch = sumi_arena_alloc(arena, bytes))) SUMI_FAIL_MEMORY(err);
+  size_t bytes;
+  SUMI_TRY(sumi_call_scratch(&call, &bytes));
+  if (bytes && !(call.scratch = sumi_arena_alloc(arena, bytes))) SUMI_FAIL_MEMORY(err);
   return node->op->ref(&call);
 }
 

@@ -55,11 +55,15 @@ static int *copy_ids(struct sumi_arena *arena, const int *ids, int n) {
   return copy;
 }
 
+int sumi_plan_root(const struct sumi_plan *plan, int b) {
+  while (plan->buffer[b].root != b) b = plan->buffer[b].root;
+  return b;
+}
+
 void sumi_lower_over(struct sumi_lower *l, int input) {
   if (!l->dies[input] || l->out_buffer[0] < 0 || !sumi_layout_equal(&l->in_layout[input], &l->out_layout[0]))
     return;
-  int root = l->in_buffer[input];
-  while (l->plan->buffer[root].root != root) root = l->plan->buffer[root].root;
+  const int root = sumi_plan_root(l->plan, l->in_buffer[input]);
   const struct sumi_plan_buffer *to = &l->plan->buffer[l->out_buffer[0]];
   if (to->kind == SUMI_BUFFER_ARENA && to->root == l->out_buffer[0] &&
       to->bytes == l->plan->buffer[root].bytes)

@@ -42,6 +42,9 @@ sumi_status sumi_plan_init(struct sumi_plan *plan, const struct sumi_graph *grap
                            const struct sumi_allocator *a, struct sumi_err *err);
 void sumi_plan_fini(struct sumi_plan *plan);
 
+/* The buffer whose memory b lies in, itself if its own. */
+int sumi_plan_root(const struct sumi_plan *plan, int b);
+
 /* Makes buffer b share the memory of root (which must be a root already). */
 void sumi_plan_share(struct sumi_plan *plan, int b, int root);
 

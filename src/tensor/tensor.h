@@ -27,6 +27,13 @@ static inline bool sumi_kind_has_items(sumi_kind kind) {
   return kind != SUMI_TENSOR && kind != SUMI_OPTIONAL;
 }
 
+/* Whether there are no elements: also where the product of the dims does not fit. */
+static inline bool sumi_tensor_is_empty(const struct sumi_tensor *t) {
+  for (int i = 0; i < t->rank; i++)
+    if (!t->dim[i]) return true;
+  return false;
+}
+
 /* Number of elements; 1 for rank 0. The caller has checked the product (sumi_shape_count). */
 static inline int64_t sumi_tensor_count(const struct sumi_tensor *t) {
   int64_t n = 1;
