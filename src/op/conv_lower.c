@@ -1,8 +1,8 @@
 /* Conv, FusedConv, FConv in float32 on device cpu. One channel in, one out per group: family depthwise. Everything else:
  * family spmm over the planes of x as they lie, where there is nothing to pad and no stride; with windows over
  * the planes or the phases of the strides, where these are as wide as the output and the kernel takes windows (sparse
- * lists only where a copied panel is expected to pay); else over a copy with a halo and one plane for every phase of the strides (family copy),
- * or with a plane for every tap where there are too many phases. A third spatial dimension is walked outside. */
+ * lists only where a copied panel is expected to pay); else over a copy with a halo and one plane for every phase of the
+ * strides (family copy), or with a plane for every tap where there are too many phases. A third spatial dimension is walked outside. */
 #include "op/conv_lower.h"
 
 #include <inttypes.h>
@@ -472,7 +472,6 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v,
   a->x = l->in_buffer[X];
   a->b = l->n_in > B && l->in[B] ? l->in_buffer[B] : -1;
   a->z = l->n_in > Z && l->in[Z] ? l->in_buffer[Z] : -1;
-  if (a->z >= 0) sumi_lower_over(l, Z);
   a->y = l->out_buffer[0];
   a->scratch = -1;
   a->batch = v->batch, a->c_in = v->c_in, a->c_out = v->c_out, a->group = v->group;
@@ -511,6 +510,7 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v,
   a->tiles = sumi_spmm_tile(1, 3 * a->kernel->lanes, a->whole ? 1 : l->threads, a->blocks_group, pixels,
                             entries * a->s.block, a->group_words);
   SUMI_TRY(sumi_spmm_panels(l, &a->s, &a->panels));
+  if (a->z >= 0) sumi_lower_over(l, Z); /* nothing refuses any more */
   SUMI_TRY(emit_spmm(l, a));
   if (weights.packed) l->spent[W] = true;
   const double copied = a->copy ? (double)v->c_in * (double)channel_words * 8 : 0; /* bytes, at 20 GB/s */
