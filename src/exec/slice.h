@@ -16,9 +16,10 @@ struct sumi_slicing {
       carries; /* [graph->n_value] dimension 0 is the items; inputs and outputs are looked at after planning */
 };
 
-/* For devices that take items apart themselves: how many items the session's inputs of the call under way have (those whose dimension
- * 0 has the first symbol or, without any, the first one's number; 1 where they do not say), and the infos of all values where there are `each` of them, with who carries items. False: items depend on each
- * other, or the graph's shapes on data. */
+/* For devices that take items apart themselves: how many items the session's inputs of the call under way have (those whose
+ * dimension 0 has the first symbol or, without any, the first one's number; 1 where they do not say), and the infos of all
+ * values where there are `each` of them, with who carries items. False: items depend on each other, or the graph's shapes on
+ * data. */
 int64_t sumi_items(const struct sumi_session *s);
 bool sumi_items_part(struct sumi_session *s, int64_t each, struct sumi_arena *arena,
                      const struct sumi_info **info, const bool **carries);

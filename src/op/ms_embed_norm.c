@@ -293,11 +293,9 @@ static const struct sumi_port out[] = {{"output", FLOAT_TYPES, 'T'},
                                        {NULL}};
 
 static const struct sumi_case cases[] = {
-    {"g (int32[2,3] i, int32[2,3] s, float[8,19] w, float[5,19] p, float[8,19] q, float[19] g, float[19] "
-     "b, "
+    {"g (int32[2,3] i, int32[2,3] s, float[8,19] w, float[5,19] p, float[8,19] q, float[19] g, float[19] b, "
      "int32[2,3] m)"
-     " => (y, k, e) { y, k, e = com.microsoft.EmbedLayerNormalization <epsilon = 1e-5> (i, s, w, p, q, g, "
-     "b, "
+     " => (y, k, e) { y, k, e = com.microsoft.EmbedLayerNormalization <epsilon = 1e-5> (i, s, w, p, q, g, b, "
      "m) }",
      .rtol = 2e-6, .why = "float sums of three terms; the mask counts ones only"},
     {"g (int32[2,3] i, float[8,6] w, float[8,6] p, float[6] g, float[6] b, int32[1,3] j)"

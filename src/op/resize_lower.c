@@ -1,6 +1,7 @@
-/* Resize and Upsample in float32, and weighted ones of bytes, on family resize: axis by axis, by tables made here. What lies before the first resized
- * axis is a number of planes; each goes through all axes before the next, in scratch that stays in the cache. The axis
- * that shrinks most comes first. Bytes become float32 in that scratch, and are rounded to nearest even behind the last axis. */
+/* Resize and Upsample in float32, and weighted ones of bytes, on family resize: axis by axis, by tables made here. What lies
+ * before the first resized axis is a number of planes; each goes through all axes before the next, in scratch that stays in
+ * the cache. The axis that shrinks most comes first. Bytes become float32 in that scratch, and are rounded to nearest even
+ * behind the last axis. */
 #include "op/resize_lower.h"
 
 #include <string.h>
@@ -42,10 +43,6 @@ static int64_t worker_words(const struct args *a) {
   return a->between[0] + a->between[1] + (is_bytes(a->dtype) ? a->x_words + a->y_words : 0);
 }
 
-static void widen(sumi_dtype d, const void *x, int64_t n, float *y) {
-  for (int64_t i = 0; i < n; i++) y[i] = d == SUMI_INT8 ? ((const int8_t *)x)[i] : ((const uint8_t *)x)[i];
-}
-
 static void narrow(sumi_dtype d, const float *x, int64_t n, void *y) {
   const float low = d == SUMI_INT8 ? -128 : 0, high = d == SUMI_INT8 ? 127 : 255;
   for (int64_t i = 0; i < n; i++) {
@@ -82,7 +79,7 @@ static void run_planes(void *user, int64_t begin, int64_t end, int worker) {
   for (int64_t i = begin; i < end; i++) {
     const float *from = bytes ? wide_x : (const float *)s->x + i * a->x_words;
     float *const last = bytes ? wide_y : (float *)s->y + i * a->y_words;
-    if (bytes) widen(a->dtype, (const uint8_t *)s->x + i * a->x_words, a->x_words, wide_x);
+    if (bytes) sumi_to_f32(a->dtype, s->x, i * a->x_words, a->x_words, wide_x);
     for (int k = 0; k < a->n_stage; k++) {
       float *to = k + 1 < a->n_stage ? buffer[k % 2] : last;
       run_stage(a->kernel, &a->stage[k], from, to);
