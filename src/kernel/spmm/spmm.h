@@ -46,7 +46,7 @@ enum {
   SUMI_SPMM_BLOCK = 8, /* the largest block: rows that share a list and lie together in packed weights */
   SUMI_SPMM_TAPS = 64, /* the most taps of windows */
   SUMI_SPMM_F32_SCRATCH =
-      4 * 128 * 48 + 128 * 4 + 4 * 16 * 8 * 52, /* words: copies of what many rows read, sums */
+      128 * 48 + 128 * 4 + 5 * 16 * 8 * 52, /* words: copies of what many rows read, sums */
   SUMI_SPMM_F32_PANEL =
       192 << 10 /* words of a copied panel of lists of their own, where it can be that small */
 };

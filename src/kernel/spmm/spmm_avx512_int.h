@@ -73,72 +73,80 @@ static __attribute__((noinline, unused)) void finish(const struct sumi_spmm_f32 
   }
 }
 
+#define LANES_OF(from, u) ((const void *)((from) + 4 * LANES * (unsigned)(u)))
+
 struct strip {
   int64_t p;
   int vectors, tail; /* tail: pixels behind the vectors */
   int64_t n_pixels;
 };
 
-/* Which lanes of a strip's vectors a tap of the window finds inside the image; without a window, those that there are.
- * Vector `vectors` is the tail. */
-static void find_masks(const struct sumi_spmm_window *win, const struct strip *s,
-                       __mmask16 mask[SUMI_SPMM_TAPS][STRIP_VECTORS + 1]) {
+/* What the taps of the window find of a strip: without a window, one tap that finds all of it. */
+struct taps {
+  int n;
+  bool live[SUMI_SPMM_TAPS];  /* whether a tap finds any of the strip inside the image */
+  int64_t at[SUMI_SPMM_TAPS]; /* bytes from a plane's start to where it finds the strip's first pixel */
+  __mmask16 mask[SUMI_SPMM_TAPS]
+                [STRIP_VECTORS + 1]; /* lanes of each vector; behind the last one, of the tail */
+};
+
+static __attribute__((unused)) void find_taps(const struct sumi_spmm_f32 *s, const struct strip *strip,
+                                              struct taps *taps) {
+  const struct sumi_spmm_window *win = s->window;
   __mmask16 there[STRIP_VECTORS + 1];
-  for (int u = 0; u <= s->vectors; u++) {
-    const int64_t n = s->n_pixels - LANES * u;
+  for (int u = 0; u <= strip->vectors; u++) {
+    const int64_t n = strip->n_pixels - LANES * u;
     there[u] = lanes(n < 0 ? 0 : spmm_min(n, LANES));
   }
-  if (!win) {
-    for (int u = 0; u <= s->vectors; u++) mask[0][u] = there[u];
-    return;
-  }
+  taps->n = 1;
+  taps->live[0] = true;
+  taps->at[0] = 4 * strip->p;
+  for (int u = 0; u <= strip->vectors; u++) taps->mask[0][u] = there[u];
+  if (!win) return;
   _Alignas(64) int32_t row[LANES * (STRIP_VECTORS + 1)], col[LANES * (STRIP_VECTORS + 1)];
-  int32_t r = (int32_t)(s->p / win->w), c = (int32_t)(s->p % win->w);
-  for (int i = 0; i < LANES * (s->vectors + 1); i++) {
+  int32_t r = (int32_t)(strip->p / win->w), c = (int32_t)(strip->p % win->w);
+  for (int i = 0; i < LANES * (strip->vectors + 1); i++) {
     row[i] = r, col[i] = c;
     if (++c == win->w) c = 0, r++;
   }
   const __m512i h = _mm512_set1_epi32((int32_t)win->h), w = _mm512_set1_epi32((int32_t)win->w);
+  taps->n = win->taps;
   for (int t = 0; t < win->taps; t++) {
     const __m512i dy = _mm512_set1_epi32(win->dy[t]), dx = _mm512_set1_epi32(win->dx[t]);
-    for (int u = 0; u <= s->vectors; u++) {
+    taps->live[t] = false;
+    taps->at[t] = 4 * (strip->p + win->dy[t] * win->w + win->dx[t]);
+    for (int u = 0; u <= strip->vectors; u++) {
       const __m512i y = _mm512_add_epi32(_mm512_load_si512(row + LANES * u), dy);
       const __m512i x = _mm512_add_epi32(_mm512_load_si512(col + LANES * u), dx);
-      mask[t][u] = there[u] & _mm512_cmplt_epu32_mask(y, h) & _mm512_cmplt_epu32_mask(x, w);
+      taps->mask[t][u] = there[u] & _mm512_cmplt_epu32_mask(y, h) & _mm512_cmplt_epu32_mask(x, w);
+      taps->live[t] |= taps->mask[t][u] != 0;
     }
   }
 }
 
+/* Where tap t of list entry e finds the strip. A number: lanes outside the image, which are not read, may lie outside the
+ * tensor. */
+INLINE uintptr_t found_at(const struct sumi_spmm_f32 *s, const struct taps *taps, int64_t e, int t) {
+  return (uintptr_t)s->x + (uintptr_t)(int64_t)s->off[e] + (uintptr_t)taps->at[t];
+}
+
 /* Entries [e, e + n) of the list for a strip: to [n][vectors * LANES], tail [n][TAIL]. With kept [n], entries whose tap
- * finds all of the strip outside the image are left out, and kept receives the others' numbers from e on. How many there
- * are then. */
+ * finds nothing are left out, and kept receives the others' numbers from e on. How many there are then. */
 static __attribute__((unused)) int64_t copy_chunk(const struct sumi_spmm_f32 *s, int64_t e, int64_t n,
-                                                  const struct strip *strip, float *to, float *tail,
-                                                  int64_t *kept) {
-  const struct sumi_spmm_window *win = s->window;
-  __mmask16 mask[SUMI_SPMM_TAPS][STRIP_VECTORS + 1];
-  int64_t at[SUMI_SPMM_TAPS]; /* bytes from a plane's start to where a tap finds the strip's first pixel */
-  find_masks(win, strip, mask);
-  const int taps = win ? win->taps : 1, vectors = strip->vectors;
-  for (int t = 0; t < taps; t++) at[t] = 4 * (strip->p + (win ? win->dy[t] * win->w + win->dx[t] : 0));
-  bool live[SUMI_SPMM_TAPS];
-  for (int t = 0; t < taps; t++) {
-    live[t] = !kept;
-    for (int u = 0; u <= vectors; u++) live[t] |= mask[t][u] != 0;
-  }
+                                                  const struct strip *strip, const struct taps *taps,
+                                                  float *to, float *tail, int64_t *kept) {
+  const int vectors = strip->vectors;
   int64_t n_kept = 0;
-  int t = (int)(e % taps);
-  for (int64_t i = 0; i < n; i++, t = t + 1 < taps ? t + 1 : 0) {
-    if (!live[t]) continue;
+  int t = (int)(e % taps->n);
+  for (int64_t i = 0; i < n; i++, t = t + 1 < taps->n ? t + 1 : 0) {
+    if (kept && !taps->live[t]) continue;
     if (kept) kept[n_kept] = i;
     n_kept++;
-    /* as a number: lanes outside the image, which are not read, may lie outside the tensor */
-    const uintptr_t from = (uintptr_t)s->x + (uintptr_t)(int64_t)s->off[e + i] + (uintptr_t)at[t];
-#define FROM(u) ((const void *)(from + 4 * LANES * (unsigned)(u)))
+    const uintptr_t from = found_at(s, taps, e + i, t);
     for (int u = 0; u < vectors; u++)
-      _mm512_store_ps(to + LANES * u, _mm512_maskz_loadu_ps(mask[t][u], FROM(u)));
-    if (strip->tail) _mm_store_ps(tail, _mm_maskz_loadu_ps((__mmask8)mask[t][vectors], FROM(vectors)));
-#undef FROM
+      _mm512_store_ps(to + LANES * u, _mm512_maskz_loadu_ps(taps->mask[t][u], LANES_OF(from, u)));
+    if (strip->tail)
+      _mm_store_ps(tail, _mm_maskz_loadu_ps((__mmask8)taps->mask[t][vectors], LANES_OF(from, vectors)));
     to += vectors * LANES;
     tail += TAIL;
   }
@@ -150,6 +158,10 @@ static inline void expect_rows(const float *rows, int64_t row, int64_t n_rows, i
   for (int64_t i = 0; i < n_rows; i++)
     for (int k = 0; k < vectors * LANES; k += LANES) __builtin_prefetch(rows + i * row + k, 1, 3);
 }
+
+/* One list for all blocks, over copied panels or x in strips. */
+void sumi_spmm_f32_avx512_panels(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t p0,
+                                 int64_t p1);
 
 /* Lists of their own over a copied panel: s->col is given. */
 void sumi_spmm_f32_avx512_lists(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t p0,

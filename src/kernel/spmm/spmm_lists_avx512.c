@@ -135,7 +135,9 @@ void sumi_spmm_f32_avx512_lists(const struct sumi_spmm_f32 *s, int64_t b0, int64
     strip.n_pixels = spmm_min(left, strip.vectors * LANES + strip.tail);
     float *const tail = s->scratch + s->n_list * strip.vectors * LANES;
     panel.tail = tail;
-    copy_chunk(s, 0, s->n_list, &strip, s->scratch, tail, NULL);
+    struct taps taps;
+    find_taps(s, &strip, &taps);
+    copy_chunk(s, 0, s->n_list, &strip, &taps, s->scratch, tail, NULL);
     for (int64_t b = b0; b < b1; b++) run_block(s, b, &strip, &panel, &pieces);
     p += strip.n_pixels;
   }
