@@ -61,7 +61,15 @@ static inline float sumi_gelu_f32(float x) {
   return (x < 0.0f ? 0.0f : x) - (a < 6.3f ? tail : 0.0f);
 }
 
-/* tanh(x) below 1.5 ulp: x + x^3 P(x^2) up to 0.625, 1 - 2 / (e^2x + 1) beyond; of |x|, the sign is put
+/* n / d for 1 <= d <= 2 below 1.5 ulp: 1 / d by a parabola, off by 1 / 99 at most, and Newton's steps, the last one with n. A
+ * division keeps one port of the processor busy for longer than all of them take. */
+static inline float sumi_quotient_1_2_f32(float n, float d) {
+  const float y0 = ((float)(32.0 / 99) * d - (float)(144.0 / 99)) * d + (float)(210.0 / 99);
+  const float y1 = y0 + y0 * (1.0f - d * y0), q = n * y1;
+  return q + (n - q * d) * y1;
+}
+
+/* tanh(x) below 2 ulp: x + x^3 P(x^2) up to 0.625, (1 - e) / (1 + e), e = e^-2x, beyond; of |x|, the sign is put
  * back. */
 static inline float sumi_tanh_f32(float x) {
   const uint32_t sign = sumi_f32_bits(x) & 0x80000000u;
@@ -69,7 +77,7 @@ static inline float sumi_tanh_f32(float x) {
   const float s = ((-0x1.750ce2p-8f * z + 0x1.51f8cep-6f) * z - 0x1.b835a4p-5f) * z + 0x1.1106f6p-3f;
   const float small = a + a * z * (s * z - 0x1.555532p-2f);
   const float t = a > 10.0f ? 10.0f : a;
-  const float large = 1.0f - 2.0f / (sumi_exp_f32(t + t) + 1.0f);
+  const float e = sumi_exp_f32(-(t + t)), large = sumi_quotient_1_2_f32(1.0f - e, 1.0f + e);
   return sumi_f32_from_bits(sumi_f32_bits(a > 0.625f ? large : small) | sign);
 }
 
@@ -150,10 +158,18 @@ static inline float sumi_asin_f32(float x) {
   return sumi_f32_from_bits(sumi_f32_bits(a > 0.5f ? large : small) | sign);
 }
 
-/* 1 / (1 + e^-x) below 2 ulp: e^-|x| never overflows and keeps small results exact. */
+/* 1 / (1 + e^-x) below 3 ulp down to 2^-126; what is smaller may become 0. (x < 0 ? e : 1) / (1 + e), e = e^-|x|, keeps small
+ * results exact. */
 static inline float sumi_sigmoid_f32(float x) {
-  const float e = sumi_exp_f32(sumi_f32_from_bits(sumi_f32_bits(x) | 0x80000000u));
-  return (x < 0.0f ? e : 1.0f) / (1.0f + e);
+  float v = sumi_f32_from_bits(sumi_f32_bits(x) | 0x80000000u);
+  v = -104.0f > v ? -104.0f : v;
+  const float t = v * 0x1.715476p+0f + 12582912.0f, k = t - 12582912.0f;
+  const float r = v - k * 0x1.63p-1f + k * 0x1.bd0106p-13f; /* as in sumi_exp_f32 */
+  const float q = ((0x1.6a3fb6p-10f * r + 0x1.1239ep-7f) * r + 0x1.5558bep-5f) * r + 0x1.555492p-3f;
+  const float p = 1.0f + (r + r * r * (q * r + 0x1.fffffcp-2f));
+  const int32_t n = (int32_t)(sumi_f32_bits(t) - 0x4b400000u) + 127;
+  const float e = p * sumi_f32_from_bits((uint32_t)(n < 0 ? 0 : n) << 23);
+  return sumi_quotient_1_2_f32(x < 0.0f ? e : 1.0f, 1.0f + e);
 }
 
 #endif

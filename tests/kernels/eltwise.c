@@ -9,16 +9,17 @@
 static double clip(double x, double low, double high) { return x < low ? low : x > high ? high : x; }
 
 /* The formulas once more, in double precision. ulps: what the result may be off, in units of the last place; plus an
- * absolute part where a formula subtracts numbers near each other. silu rounds alpha * x, up to 31, before exp. */
+ * absolute part where a formula subtracts numbers near each other. silu rounds alpha * x, up to 31, before exp; the
+ * logistic function gives up what is smaller than normal numbers. */
 #define FUNCTIONS(F)                                                                       \
   F(relu, x < 0 ? 0 : x, 0, 0)                                                             \
   F(leaky_relu, x < 0 ? alpha * x : x, 0.5, 0)                                             \
   F(clip, clip(x, alpha, beta), 0, 0)                                                      \
-  F(sigmoid, 1 / (1 + exp(-x)), 2.5, 0)                                                    \
-  F(silu, x / (1 + exp(-alpha * x)), 40, 0)                                                \
+  F(sigmoid, 1 / (1 + exp(-x)), 3, 1.2e-38)                                                \
+  F(silu, x / (1 + exp(-alpha * x)), 40, 2e-37)                                            \
   F(hard_sigmoid, clip(alpha *x + beta, 0, 1), 2, 6e-8)                                    \
   F(hard_swish, x *clip(x / 6 + 0.5, 0, 1), 3, 2e-7)                                       \
-  F(tanh, tanh(x), 1.5, 0)                                                                 \
+  F(tanh, tanh(x), 2, 0)                                                                   \
   F(exp, exp(x), 1.5, 0)                                                                   \
   F(erf, erf(x), 1.5, 0)                                                                   \
   F(gelu, 0.5 * x * (1 + erf(x * M_SQRT1_2)), 4, 4e-7)                                     \

@@ -25,7 +25,7 @@ struct pieces {
 
 static __attribute__((unused)) void find_pieces(const struct sumi_spmm_f32 *s, const struct spmm_tile *t,
                                                 int vectors, struct pieces *p) {
-  if (p->p == t->p && p->n_pixels == t->n_pixels) return;
+  if (s->pitch == s->width || (p->p == t->p && p->n_pixels == t->n_pixels)) return; /* none, or known */
   p->p = t->p;
   p->n_pixels = t->n_pixels;
   int n = 0;
@@ -47,10 +47,38 @@ static __attribute__((unused)) void find_pieces(const struct sumi_spmm_f32 *s, c
   p->first[vectors] = n;
 }
 
+/* finish() without a halo: a row of the tile is one run of words of y. */
+static inline void finish_whole(const struct sumi_spmm_f32 *s, const struct spmm_tile *t, int rows,
+                                int vectors, float *sum) {
+  const __m512 lo = _mm512_set1_ps(s->lo), hi = _mm512_set1_ps(s->hi), scale = _mm512_set1_ps(s->scale);
+  const __mmask16 last = lanes(t->n_pixels - LANES * (vectors - 1));
+  for (int i = 0; i < rows && (s->add || s->scale != 1); i++) {
+    const float *add = s->add ? s->add + (t->m + i) * s->add_row + t->p : NULL;
+    for (int u = 0; u < vectors; u++) {
+      __m512 v = _mm512_mul_ps(_mm512_load_ps(sum + LANES * (i * vectors + u)), scale);
+      const __mmask16 mask = u + 1 < vectors ? (__mmask16)0xffff : last;
+      if (add) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, add + LANES * u));
+      _mm512_store_ps(sum + LANES * (i * vectors + u), v);
+    }
+  }
+  if (s->act) s->act(sum, sum, (int64_t)rows * vectors * LANES, s->act_param);
+  for (int i = 0; i < rows; i++) {
+    float *y = s->y + (t->m + i) * s->y_row + t->p;
+    for (int u = 0; u < vectors; u++) {
+      const __m512 v = _mm512_max_ps(lo, _mm512_load_ps(sum + LANES * (i * vectors + u)));
+      _mm512_mask_storeu_ps(y + LANES * u, u + 1 < vectors ? (__mmask16)0xffff : last, _mm512_min_ps(hi, v));
+    }
+  }
+}
+
 /* What the tiles do not do themselves with finished sums [rows][vectors] of LANES: scale, add, act, halo. act sees the
  * lanes beyond the tile too, one call being cheaper than many. */
 static __attribute__((noinline, unused)) void finish(const struct sumi_spmm_f32 *s, const struct spmm_tile *t,
                                                      int rows, int vectors, float *sum) {
+  if (s->pitch == s->width) {
+    finish_whole(s, t, rows, vectors, sum);
+    return;
+  }
   const struct pieces *p = t->pieces;
   const __m512 lo = _mm512_set1_ps(s->lo), hi = _mm512_set1_ps(s->hi), scale = _mm512_set1_ps(s->scale);
   for (int i = 0; i < rows && (s->add || s->scale != 1); i++) {
