@@ -175,6 +175,12 @@ static const struct sumi_case conv_cases[] = {
      "0, "
      "0]> (x, w) }",
      .rtol = 1e-5, .why = "the same with constant weights"},
+    {"g (float[2,3,1,2] x, float[9] b) => (y) <float[9,3,1,2] w = {1, 2, 3, 4, 5, 6, 7, 8, 9, -1, -2, -3, "
+     "-4, "
+     "-5, -6, -7, -8, -9, 1, 2, 3, 4, 5, 6, 7, 8, 9, -1, -2, -3, -4, -5, -6, -7, -8, -9, 1, 2, 3, 4, 5, 6, "
+     "7, "
+     "8, 9, -1, -2, -3, -4, -5, -6, -7, -8, -9}> { y = Conv <strides = [3, 1]> (x, w, b) }",
+     .rtol = 1e-5, .why = "one output pixel that sees all: a matrix product"},
     {"g (float[0,2,5,5] x, float[3,2,3,3] w) => (y) { y = Conv (x, w) }", .why = "an empty batch"},
     {NULL},
 };
@@ -189,6 +195,14 @@ static const struct sumi_case fused_cases[] = {
     {"g (float[1,3,7,7] x, float[4,3,1,1] w, float[1,4,7,7] z) => (y) "
      "{ y = com.microsoft.FusedConv <activation = \"HardSwish\"> (x, w, , z) }",
      .rtol = 1e-5, .why = "a residual without bias"},
+    {"g (float[2,4,7,7] x, float[4,1,3,3] w, float[4] b, float[2,4,7,7] z) => (y) { y = "
+     "com.microsoft.FusedConv "
+     "<activation = \"Clip\", activation_params = [-0.5, 1.5], group = 4, pads = [1, 1, 1, 1]> (x, w, b, z) "
+     "}",
+     .rtol = 1e-5, .why = "depthwise with a residual"},
+    {"g (float[1,4,7,7] x, float[4,1,3,3] w, float[1,4,7,7] z) => (y) { y = com.microsoft.FusedConv "
+     "<activation = \"HardSwish\", group = 4, pads = [1, 1, 1, 1]> (x, w, , z) }",
+     .rtol = 1e-5, .why = "the same without bias, a function behind it"},
     {"g (float[1,3,7,7] x, float[4,3,1,1] w) => (y) "
      "{ y = com.microsoft.FusedConv <activation = \"LeakyRelu\", activation_params = [0.3]> (x, w) }",
      .rtol = 1e-5},

@@ -1,4 +1,6 @@
 /* Convolutions with one channel in and one out per group in float32 on device cpu: family depthwise, plane by plane. */
+#include <math.h>
+
 #include "base/size.h"
 #include "kernel/depthwise/depthwise.h"
 #include "op/conv_lower_int.h"
@@ -31,17 +33,24 @@ static const struct sumi_pack_kind scaled_kind = {"f32_scaled.1", make_scaled, c
 struct depthwise_args {
   struct sumi_depthwise d;
   const struct sumi_depthwise_kernel *kernel;
-  struct sumi_epilogue epilogue;
-  int x, w, b, y;      /* buffers */
+  struct sumi_epilogue epilogue; /* what is left to do with finished planes */
+  const struct sumi_eltwise_kernel *eltwise;
+  int x, w, b, z, y;   /* buffers */
   const float *scaled; /* takes the place of buffer w; NULL = none */
   int64_t planes, c_out, m_group, in_pixels, out_pixels, taps;
 };
 
 struct depthwise_run {
   const struct depthwise_args *a;
-  const float *x, *w, *b;
+  const float *x, *w, *b, *z;
   float *y;
 };
+
+static void clip(const struct depthwise_args *a, float *y) {
+  const float limits[] = {a->epilogue.lo, a->epilogue.hi};
+  if (limits[0] > -INFINITY || limits[1] < INFINITY)
+    a->eltwise->unary[SUMI_UNARY_clip](y, y, a->out_pixels, limits);
+}
 
 static void depthwise_planes(void *user, int64_t begin, int64_t end, int worker) {
   (void)worker;
@@ -52,14 +61,20 @@ static void depthwise_planes(void *user, int64_t begin, int64_t end, int worker)
     const int64_t m = i % a->c_out;
     float *y = r->y + i * a->out_pixels;
     a->kernel->run(&a->d, r->x + i / a->m_group * a->in_pixels, r->w + m * a->taps, r->b ? r->b[m] : 0, y);
+    if (r->z) a->eltwise->binary[SUMI_BINARY_add](y, 1, r->z + i * a->out_pixels, 1, y, a->out_pixels);
     if (a->epilogue.act) a->epilogue.act(y, y, a->out_pixels, a->epilogue.param);
+    if (r->z) clip(a, y);
   }
 }
 
 static sumi_status run_depthwise(const void *args, const struct sumi_run *run) {
   const struct depthwise_args *a = args;
-  struct depthwise_run r = {a, run->buffer[a->x], a->scaled ? a->scaled : run->buffer[a->w],
-                            a->b < 0 ? NULL : run->buffer[a->b], run->buffer[a->y]};
+  struct depthwise_run r = {a,
+                            run->buffer[a->x],
+                            a->scaled ? a->scaled : run->buffer[a->w],
+                            a->b < 0 ? NULL : run->buffer[a->b],
+                            a->z < 0 ? NULL : run->buffer[a->z],
+                            run->buffer[a->y]};
   sumi_par_for(run->par, a->planes, 1, depthwise_planes, &r);
   return SUMI_OK;
 }
@@ -84,6 +99,9 @@ sumi_status sumi_conv_lower_depthwise(struct sumi_lower *l, const struct sumi_co
                                  .left = s->begin[WIDTH],
                                  .lo = a->epilogue.lo,
                                  .hi = a->epilogue.hi};
+  a->z = l->n_in > Z && l->in[Z] ? l->in_buffer[Z] : -1;
+  a->eltwise = sumi_eltwise_pick(l->isa);
+  if (a->z >= 0) a->d.lo = -INFINITY, a->d.hi = INFINITY; /* only behind the sum */
   a->x = l->in_buffer[X];
   a->w = l->in_buffer[W];
   a->b = l->n_in > B && l->in[B] ? l->in_buffer[B] : -1;
@@ -100,9 +118,10 @@ sumi_status sumi_conv_lower_depthwise(struct sumi_lower *l, const struct sumi_co
     SUMI_TRY(l->packs->get_kind(l->packs->self, l->node, "f32 w scaled", &scaled_kind, &w, &data, l->err));
     a->scaled = data;
   }
-  int reads[3] = {a->x}, n_reads = 1;
+  int reads[4] = {a->x}, n_reads = 1;
   if (!a->scaled) reads[n_reads++] = a->w;
   if (a->b >= 0) reads[n_reads++] = a->b;
+  if (a->z >= 0) reads[n_reads++] = a->z;
   SUMI_TRY(sumi_lower_emit(l, run_depthwise, a, a->kernel->name, reads, n_reads, &a->y, 1));
   const double macs = (double)a->planes * (double)v->out_pixels * (double)v->taps;
   sumi_lower_predict(l, macs / (a->kernel->gmacs * 1e9) / l->threads);

@@ -11,6 +11,7 @@
 #include "kernel/copy/copy.h"
 #include "op/conv_lower_int.h"
 #include "op/eltwise_lower.h"
+#include "op/matmul_lower.h"
 #include "op/spmm_lower.h"
 
 enum { WHOLE_IMAGES = 4 }; /* so many for every thread: each takes whole ones */
@@ -519,6 +520,27 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v,
   return SUMI_OK;
 }
 
+/* One output pixel that sees all of x in order: a row of x times the rows of w. */
+static bool is_product(const struct sumi_lower *l, const struct sumi_conv *v,
+                       const struct sumi_conv_space *s) {
+  bool whole = v->group == 1 && v->out_pixels == 1 && sumi_lower_is_constant(l, W) && l->n_in <= Z;
+  for (int i = 0; i < N_DIM; i++)
+    whole &= s->in[i] == s->kernel[i] && s->begin[i] == 0 && (s->kernel[i] == 1 || s->dilation[i] == 1);
+  return whole;
+}
+
+/* Such a product, unless lists of w are expected to take less. */
+static sumi_status lower_product(struct sumi_lower *l, const struct sumi_conv *v,
+                                 const struct sumi_conv_space *s) {
+  const struct sumi_spmm_f32_kernel *kernel = sumi_spmm_f32_pick(l->isa);
+  const int64_t k = v->c_in * v->taps;
+  const struct sumi_matrix w = {l->in[W]->data, v->c_out, k, k, 1, NULL};
+  struct sumi_spmm_weights lists;
+  SUMI_TRY(sumi_spmm_pack_if_below(
+      l, kernel, w, 1, sumi_spmm_f32_predict(kernel, 1, true, (double)k, 1, v->c_out), "w", &lists));
+  return lists.packed ? lower_spmm(l, v, s) : sumi_rows_lower(l, v->batch, v->c_out, k, v->activation);
+}
+
 sumi_status sumi_conv_lower(struct sumi_lower *l) {
   struct sumi_conv v;
   const struct sumi_tensor *x = l->in[X], *w = l->in[W];
@@ -540,9 +562,8 @@ sumi_status sumi_conv_lower(struct sumi_lower *l) {
     return SUMI_E_UNSUPPORTED;
   }
   const struct sumi_conv_space s = space_of(&v);
-  const bool residual = l->n_in > Z && l->in[Z];
-  if (v.c_group == 1 && s.in[D] == 1 && s.kernel[D] == 1 && s.begin[D] == 0 && s.out[D] == 1 && !residual &&
+  if (v.c_group == 1 && s.in[D] == 1 && s.kernel[D] == 1 && s.begin[D] == 0 && s.out[D] == 1 &&
       (v.group > 1 || v.m_group < 4))
     return sumi_conv_lower_depthwise(l, &v, &s);
-  return lower_spmm(l, &v, &s);
+  return is_product(l, &v, &s) ? lower_product(l, &v, &s) : lower_spmm(l, &v, &s);
 }

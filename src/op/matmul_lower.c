@@ -425,29 +425,51 @@ sumi_status sumi_projection_lower(struct sumi_lower *l, const struct sumi_tensor
   return sumi_fmatmul_lower(&p);
 }
 
+/* The product's only batch. */
+static sumi_status lower_one(struct sumi_lower *l, struct product *p) {
+  p->n_batch = 1;
+  p->a_at = p->b_at = SUMI_NEW_ARRAY(l->arena, 1, int64_t);
+  if (!p->a_at) SUMI_FAIL_MEMORY(l->err);
+  return lower_product(l, p);
+}
+
 sumi_status sumi_gemm_lower(struct sumi_lower *l) {
   if (!all_f32(l)) return SUMI_E_UNSUPPORTED;
   struct sumi_gemm g;
   const struct sumi_tensor *c = l->n_in > C ? l->in[C] : NULL;
   SUMI_TRY(sumi_gemm_resolve(l->node, l->in[A], l->in[B], c, &g, l->err));
-  int64_t *zero = SUMI_NEW_ARRAY(l->arena, 1, int64_t);
-  if (!zero) SUMI_FAIL_MEMORY(l->err);
-  const struct product p = {.right = B,
-                            .m = g.m,
-                            .n = g.n,
-                            .k = g.k,
-                            .a_row = g.a_row,
-                            .a_col = g.a_col,
-                            .b_row = g.b_row,
-                            .b_col = g.b_col,
-                            .n_batch = 1,
-                            .a_at = zero,
-                            .b_at = zero,
-                            .alpha = g.alpha,
-                            .has_c = g.has_c,
-                            .c_row = g.c_row,
-                            .c_col = g.c_col,
-                            .beta = g.beta,
-                            .activation = g.activation};
-  return lower_product(l, &p);
+  struct product p = {.right = B,
+                      .m = g.m,
+                      .n = g.n,
+                      .k = g.k,
+                      .a_row = g.a_row,
+                      .a_col = g.a_col,
+                      .b_row = g.b_row,
+                      .b_col = g.b_col,
+                      .alpha = g.alpha,
+                      .has_c = g.has_c,
+                      .c_row = g.c_row,
+                      .c_col = g.c_col,
+                      .beta = g.beta,
+                      .activation = g.activation};
+  return lower_one(l, &p);
+}
+
+sumi_status sumi_rows_lower(struct sumi_lower *l, int64_t m, int64_t n, int64_t k,
+                            struct sumi_activation activation) {
+  if (!all_f32(l)) return SUMI_E_UNSUPPORTED;
+  struct product p = {.right = B,
+                      .m = m,
+                      .n = n,
+                      .k = k,
+                      .a_row = k,
+                      .a_col = 1,
+                      .b_row = 1,
+                      .b_col = k,
+                      .alpha = 1,
+                      .has_c = l->n_in > C && l->in[C],
+                      .c_col = 1,
+                      .beta = 1,
+                      .activation = activation};
+  return lower_one(l, &p);
 }
