@@ -204,16 +204,17 @@ static void make_stage(struct check *c, struct problem *q, int i) {
   fill_bits(c, &q->r[i]);
   t->add = residual ? NULL : q->add[i].data;
   t->r = (const uint32_t *)(over ? q->y.data : q->r[i].data);
-  t->r_zero = whole(c, 0, 255);
+  t->r_zero = pick(c, 0, 1) ? whole(c, 0, 255) : 0;
   t->r_mul = pick(c, 0, 9) ? (float)sumi_random_uniform(&c->random) : NAN;
   t->mul = pick(c, 0, 9) ? 2 * (float)sumi_random_uniform(&c->random) : 1e38f;
   static const float knee[1] = {-3};
   t->act = pick(c, 0, 2) ? NULL : bend;
   t->act_param = knee;
   t->post = (float)sumi_random_uniform(&c->random);
-  t->zero = whole(c, 0, 255);
-  t->lo = pick(c, 0, 1) ? 0 : whole(c, 0, 255);
-  t->hi = pick(c, 0, 1) ? 255 : whole(c, (int)t->lo, 255);
+  const bool all = pick(c, 0, 1); /* every byte is in range: kernels have a shorter end then */
+  t->zero = all ? 0 : whole(c, 0, 255);
+  t->lo = all || pick(c, 0, 1) ? 0 : whole(c, 0, 255);
+  t->hi = all || pick(c, 0, 1) ? 255 : whole(c, (int)t->lo, 255);
 }
 
 static void make_end(struct check *c, struct problem *q) {

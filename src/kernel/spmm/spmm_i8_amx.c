@@ -57,18 +57,16 @@ INLINE __m512i words(const struct i8_end *end, const int32_t *sum, const int32_t
                          _mm512_set1_epi32((int)end->hi));
 }
 
-/* i8_finish_residual and the bias. r: the residual's plane; plain: as in the adder. */
+/* i8_finish_residual and the bias. r: the residual's plane; plain, bare: as in the adder. */
 INLINE __m512i residual_words(const struct i8_end *end, const int32_t *sum, int64_t m, const int32_t *r,
-                              const struct target *to, const bool plain) {
+                              const struct target *to, const bool plain, const bool bare) {
   const struct sumi_spmm_i8 *const s = end->s;
   __m512i q[I8_WORD_ROWS], words = _mm512_maskz_loadu_epi32(to->mask[0], r + to->at[0]);
   if (to->mask[1]) words = _mm512_mask_loadu_epi32(words, to->mask[1], r + to->at[1]);
   UNROLL for (int k = 0; k < I8_WORD_ROWS; k++) {
-    const __m512i v =
-        _mm512_add_epi32(_mm512_load_si512(sum + k * I8_VECTOR), _mm512_set1_epi32(s->bias[m + k]));
-    q[k] = i8_add_residual(&end->adder, _mm512_set1_ps(s->scale[m + k]), k, v, words);
+    q[k] = _mm512_add_epi32(_mm512_load_si512(sum + k * I8_VECTOR), _mm512_set1_epi32(s->bias[m + k]));
   }
-  return i8_pack_added(&end->adder, plain, q);
+  return i8_added(&end->adder, plain, bare, s->scale + m, q, words);
 }
 
 /* The next groups, so many at most. */
@@ -88,12 +86,15 @@ INLINE void finish(const struct i8_end *end, struct done *d, int groups, int h, 
     __m512i w[MOST_U];
     if (d->residual) {
       const int32_t *const r = (const int32_t *)s->stage[0].r + m / I8_WORD_ROWS * s->stage[0].r_group;
-      if (end->adder.plain) {
+      if (end->adder.plain && end->adder.r_bare) {
         UNROLL for (int i = 0; i < u; i++) w[i] =
-            residual_words(end, sum + i * u_words, m, r, &d->to[i], true);
+            residual_words(end, sum + i * u_words, m, r, &d->to[i], true, true);
+      } else if (end->adder.plain) {
+        UNROLL for (int i = 0; i < u; i++) w[i] =
+            residual_words(end, sum + i * u_words, m, r, &d->to[i], true, false);
       } else {
         UNROLL for (int i = 0; i < u; i++) w[i] =
-            residual_words(end, sum + i * u_words, m, r, &d->to[i], false);
+            residual_words(end, sum + i * u_words, m, r, &d->to[i], false, false);
       }
     } else if (plain) {
       UNROLL for (int i = 0; i < u; i++) w[i] =
