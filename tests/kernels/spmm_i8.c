@@ -249,7 +249,11 @@ static void make_end(struct check *c, struct problem *q) {
   s->n_stage = f32 ? 0 : pick(c, -1, SUMI_SPMM_I8_STAGES);
   if (s->n_stage < 0) s->n_stage = 0;
   s->table = !f32 && pick(c, 0, 2) == 0 ? (const uint8_t *)q->table.data : NULL;
+  const bool common =
+      !f32 && pick(c, 0, 2) == 0; /* a residual and nothing else: kernels have an end for it */
+  if (common) s->shift = NULL, s->act = NULL, s->table = NULL, s->post = 1, s->n_stage = 1;
   for (int i = 0; i < s->n_stage; i++) make_stage(c, q, i);
+  if (common) s->stage[0].add = NULL, s->stage[0].act = NULL;
   if (s->n_stage && s->stage[0].r == s->y) fill_bits(c, &q->y); /* the residual lies there */
   memcpy(q->before.data, q->y.data, q->y.n * sizeof(float));
 }
