@@ -131,7 +131,7 @@ int64_t sumi_lane_pieces(const int32_t *place, int64_t pixels, int32_t *first,
       if (at < 0) continue;
       int64_t i = begin;
       while (i < n && piece[i].at + piece[i].n != at) i++;
-      if (i == n) piece[n++] = (struct sumi_lane_piece){at, 0, 0};
+      if (i == n) piece[n++] = (struct sumi_lane_piece){at, 0, 0, (uint8_t)(p / VECTOR)};
       piece[i].mask = (uint16_t)(piece[i].mask | 1u << lane);
       piece[i].n++;
     }

@@ -76,7 +76,9 @@ void sumi_layout_blank(const struct sumi_layout *l, uint32_t *plane);
  * piece are computed and dropped; a vector without pieces need not be computed. */
 struct sumi_lane_piece {
   int32_t at;
-  uint16_t mask, n; /* n: lanes in mask */
+  uint16_t mask;
+  uint8_t n;      /* lanes in mask */
+  uint8_t vector; /* of 16 words of the walk, modulo 256: pieces of several vectors need no look at `first` */
 };
 
 struct sumi_lane_map {

@@ -110,6 +110,7 @@ static void pieces(void **state) {
             back[16 * v + lane] = at++;
           }
         assert_int_equal(at - piece[k].at, piece[k].n);
+        assert_int_equal(piece[k].vector, v);
       }
     assert_memory_equal(place, back, (size_t)n * sizeof *place);
   }

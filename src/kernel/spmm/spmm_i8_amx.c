@@ -4,20 +4,25 @@
 #define AMX_LOOP struct sumi_spmm_i8
 #define AMX_END struct i8_end
 #define AMX_ROWS I8_WORD_ROWS
-#define AMX_PIECES 2
+#define AMX_PIECES 4              /* rows of 4 pixels and more, of 16 in two phases */
 #define AMX_RING_WORDS (80 << 10) /* 320 KiB */
 #define AMX_PRODUCT(sum, a, b) _tile_dpbsud(sum, a, b)
 #include "kernel/spmm/spmm_amx_int.h"
 
 INLINE void aim_all(const struct i8_end *end, struct done *d, const int64_t *v, int u) {
-  d->residual = end->residual && end->s->r_map == end->s->map;
+  const struct sumi_spmm_i8 *const s = end->s;
+  d->residual = end->residual;
   d->quick = (end->quick && !end->direct) || d->residual;
   d->whole = true;
+  d->apart = false;
   for (int i = 0; i < u; i++) {
     d->v[i] = v[i];
-    d->quick = aim(end->s->map, v[i], &d->to[i]) && d->quick;
+    d->apart = !aim(s->map, v[i], &d->to[i]) || d->apart;
     d->whole = d->whole && d->to[i].mask[0] == 0xffff;
+    if (d->residual) d->quick = aim(s->r_map, v[i], &d->r_to[i]) && d->quick;
   }
+  d->whole = d->whole && !d->apart;
+  for (int i = 0; i < u && d->apart; i++) d->quick = aim_apart(s->map, v[i], &d->to[i]) && d->quick;
 }
 
 /* Four rows of u vectors the long way; d->v[k] begins at sum[k * u_words]. */
@@ -57,60 +62,82 @@ INLINE __m512i words(const struct i8_end *end, const int32_t *sum, const int32_t
                          _mm512_set1_epi32((int)end->hi));
 }
 
-/* i8_finish_residual and the bias. r: the residual's plane; plain: as in the adder. */
-INLINE __m512i residual_words(const struct i8_end *end, const int32_t *sum, int64_t m, const int32_t *r,
-                              const struct target *to, const bool plain) {
-  const struct sumi_spmm_i8 *const s = end->s;
-  __m512i q[I8_WORD_ROWS], words = _mm512_maskz_loadu_epi32(to->mask[0], r + to->at[0]);
-  if (to->mask[1]) words = _mm512_mask_loadu_epi32(words, to->mask[1], r + to->at[1]);
-  UNROLL for (int k = 0; k < I8_WORD_ROWS; k++) {
-    const __m512i v =
-        _mm512_add_epi32(_mm512_load_si512(sum + k * I8_VECTOR), _mm512_set1_epi32(s->bias[m + k]));
-    q[k] = i8_add_residual(&end->adder, _mm512_set1_ps(s->scale[m + k]), k, v, words);
+INLINE void put_words(const struct target *t, bool apart, int32_t *plane, __m512i words) {
+  for (int k = 0; k < QUICK_PIECES && t->mask[k]; k++)
+    _mm512_mask_storeu_epi32(plane + t->at[k], t->mask[k],
+                             apart ? _mm512_maskz_compress_epi32(t->apart[k], words) : words);
+}
+
+INLINE void put(const struct done *d, int32_t *plane, const __m512i w[MOST_U], int u) {
+  if (d->whole) {
+    UNROLL for (int i = 0; i < u; i++) _mm512_storeu_si512(plane + d->to[i].at[0], w[i]);
+  } else {
+    UNROLL for (int i = 0; i < u; i++) put_words(&d->to[i], d->apart, plane, w[i]);
   }
-  return i8_pack_added(&end->adder, plain, q);
+}
+
+/* Groups [d->next, stop) as i8_quick and the bias; plain: nothing to clamp or to add. */
+INLINE void finish_quick(const struct i8_end *end, struct done *d, int stop, const bool plain, int h, int u) {
+  const int64_t y_group = end->s->y_group, m = d->m + I8_WORD_ROWS * d->next;
+  const int32_t *sum = d->sum + d->next * GROUP_WORDS, *bias = end->s->bias + m;
+  const float *scale = end->s->scale + m;
+  int32_t *plane = (int32_t *)i8_plane(end->s, m);
+  for (int n = stop - d->next; n > 0; n--) {
+    __m512i w[MOST_U];
+    UNROLL for (int i = 0; i < u; i++) w[i] = words(end, sum + i * h * TILE_WORDS, bias, scale, plain);
+    put(d, plane, w, u);
+    sum += GROUP_WORDS, bias += I8_WORD_ROWS, scale += I8_WORD_ROWS, plane += y_group;
+  }
+  d->next = stop;
+}
+
+INLINE __m512i there(const struct target *t, const int32_t *plane) {
+  __m512i words = _mm512_maskz_loadu_epi32(t->mask[0], plane + t->at[0]);
+  for (int k = 1; k < QUICK_PIECES && t->mask[k]; k++)
+    words = _mm512_mask_loadu_epi32(words, t->mask[k], plane + t->at[k]);
+  return words;
+}
+
+/* The same with a residual. plain, bare: as in the adder, which is copied: in memory it might change with every store. */
+INLINE void finish_added(const struct i8_end *end, struct done *d, int stop, const bool plain,
+                         const bool bare, int h, int u) {
+  const struct sumi_spmm_i8 *const s = end->s;
+  const struct i8_adder t = end->adder;
+  for (; d->next < stop; d->next++) {
+    const int64_t m = d->m + I8_WORD_ROWS * d->next;
+    const int32_t *const sum = d->sum + d->next * GROUP_WORDS, *const r =
+                                                                   (const int32_t *)s->stage[0].r +
+                                                                   m / I8_WORD_ROWS * s->stage[0].r_group;
+    __m512i w[MOST_U];
+    UNROLL for (int i = 0; i < u; i++) {
+      const int32_t *const at = sum + i * h * TILE_WORDS;
+      __m512i q[I8_WORD_ROWS];
+      UNROLL for (int k = 0; k < I8_WORD_ROWS; k++) q[k] =
+          _mm512_add_epi32(_mm512_load_si512(at + k * I8_VECTOR), _mm512_set1_epi32(s->bias[m + k]));
+      w[i] = i8_added(&t, plain, bare, s->scale + m, q, there(&d->r_to[i], r));
+    }
+    put(d, (int32_t *)i8_plane(s, m), w, u);
+  }
 }
 
 /* The next groups, so many at most. */
 INLINE void finish(const struct i8_end *end, struct done *d, int groups, int h, int u) {
   const int stop = d->next + groups < d->end ? d->next + groups : d->end;
-  const struct sumi_spmm_i8 *const s = end->s;
-  const int64_t u_words = h * TILE_WORDS;
-  const bool plain = end->zero == 0 && end->lo == 0 && ~end->hi == 0;
-  for (; d->next < stop; d->next++) {
-    const int64_t m = d->m + I8_WORD_ROWS * d->next;
-    const int32_t *const sum = d->sum + d->next * GROUP_WORDS;
-    if (!d->quick) {
-      finish_any(end, m, d, sum, u_words, u);
-      continue;
-    }
-    int32_t *const plane = (int32_t *)i8_plane(s, m);
-    __m512i w[MOST_U];
-    if (d->residual) {
-      const int32_t *const r = (const int32_t *)s->stage[0].r + m / I8_WORD_ROWS * s->stage[0].r_group;
-      if (end->adder.plain) {
-        UNROLL for (int i = 0; i < u; i++) w[i] =
-            residual_words(end, sum + i * u_words, m, r, &d->to[i], true);
-      } else {
-        UNROLL for (int i = 0; i < u; i++) w[i] =
-            residual_words(end, sum + i * u_words, m, r, &d->to[i], false);
-      }
-    } else if (plain) {
-      UNROLL for (int i = 0; i < u; i++) w[i] =
-          words(end, sum + i * u_words, s->bias + m, s->scale + m, true);
-    } else {
-      UNROLL for (int i = 0; i < u; i++) w[i] =
-          words(end, sum + i * u_words, s->bias + m, s->scale + m, false);
-    }
-    if (d->whole) {
-      UNROLL for (int i = 0; i < u; i++) _mm512_storeu_si512(plane + d->to[i].at[0], w[i]);
-    } else {
-      UNROLL for (int i = 0; i < u; i++) {
-        const struct target *const t = &d->to[i];
-        _mm512_mask_storeu_epi32(plane + t->at[0], t->mask[0], w[i]);
-        if (t->mask[1]) _mm512_mask_storeu_epi32(plane + t->at[1], t->mask[1], w[i]);
-      }
-    }
+  if (d->next >= stop) return;
+  if (!d->quick) {
+    for (; d->next < stop; d->next++)
+      finish_any(end, d->m + I8_WORD_ROWS * d->next, d, d->sum + d->next * GROUP_WORDS, h * TILE_WORDS, u);
+  } else if (!d->residual) {
+    if (end->zero == 0 && end->lo == 0 && ~end->hi == 0)
+      finish_quick(end, d, stop, true, h, u);
+    else
+      finish_quick(end, d, stop, false, h, u);
+  } else if (!end->adder.plain) {
+    finish_added(end, d, stop, false, false, h, u);
+  } else if (!end->adder.r_bare) {
+    finish_added(end, d, stop, true, false, h, u);
+  } else {
+    finish_added(end, d, stop, true, true, h, u);
   }
 }
 

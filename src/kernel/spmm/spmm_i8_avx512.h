@@ -8,9 +8,9 @@
  *   i8_finish(&end, m, v, sum, stride);
  * Where they are in registers and end.quick holds (the common end: bytes, no stage, no table, small scales):
  *   i8_store(s->map, v, i8_plane(s, m), i8_quick(&end, m, a, b, c, d));
- * i8_whole says for several vectors at once whether plain stores do; i8_quick_tile does all of it for a tile.
- * Leaves keep the quick end in their tiles and send the rest through memory: with everything inlined, tiles
- * grow threefold. */
+ * i8_whole says for several vectors at once whether plain stores do; i8_quick_tile does all of it for a tile, and for
+ * tiles with a residual whose result may be any byte. The rest goes through memory: with everything inlined, tiles grow
+ * threefold. */
 #ifndef SUMI_KERNEL_SPMM_I8_AVX512_H
 #define SUMI_KERNEL_SPMM_I8_AVX512_H
 
@@ -21,9 +21,10 @@
 
 /* The only stage, which adds the residual and nothing else, with its figures in vectors. */
 struct i8_adder {
-  __m512 lo, hi, mul, r_less, r_mul;
+  __m512 lo, hi, mul, r_less, r_bare_less, r_mul;
   __m512i bits, pick[I8_WORD_ROWS], zero, least, most;
-  bool plain; /* bytes as they come from packing */
+  bool plain;  /* bytes as they come from packing */
+  bool r_bare; /* no zero point on the residual */
 };
 
 /* What a call's tiles have in common at their end. */
@@ -42,12 +43,14 @@ INLINE void i8_adder_init(struct i8_adder *a, const struct sumi_spmm_i8 *s) {
                          .hi = _mm512_set1_ps(s->hi - s->zero),
                          .mul = _mm512_set1_ps(t->mul),
                          .r_less = _mm512_set1_ps(0x1p23f + t->r_zero),
+                         .r_bare_less = _mm512_set1_ps(0x1p23f * t->r_mul),
                          .r_mul = _mm512_set1_ps(t->r_mul),
                          .bits = _mm512_set1_epi32(0x4b000000), /* 2^23 */
                          .zero = _mm512_set1_epi16((short)t->zero),
                          .least = _mm512_set1_epi8((char)(uint8_t)t->lo),
                          .most = _mm512_set1_epi8((char)(uint8_t)t->hi),
-                         .plain = t->zero == 0 && t->lo == 0 && t->hi == 255};
+                         .plain = t->zero == 0 && t->lo == 0 && t->hi == 255,
+                         .r_bare = t->r_zero == 0};
   for (int k = 0; k < I8_WORD_ROWS; k++)
     a->pick[k] = _mm512_add_epi8(_mm512_broadcast_i32x4(_mm_setr_epi32(0, 4, 8, 12)), _mm512_set1_epi32(k));
 }
@@ -95,17 +98,15 @@ INLINE void i8_store(const struct sumi_lane_map *map, int64_t v, void *plane, __
   for (; k < end; k++) i8_store_piece(k, plane, words);
 }
 
-/* Stores vectors v, v + 1, ... from memory, all of them wanted. One loop over the pieces of them all: how
- * many each vector has cannot be foretold. */
-INLINE void i8_store_vectors(const struct sumi_lane_map *map, int64_t v, int vectors, void *plane,
-                             const uint32_t *words) {
-  const int32_t *first = map->first + v + 1, last = map->first[v + vectors];
-  for (int32_t k = map->first[v]; k < last; k++) {
-    const int next = k >= *first;
-    first += next;
-    words += next * I8_VECTOR;
-    i8_store_piece(map->piece + k, plane, _mm512_load_si512(words));
-  }
+/* Stores vectors v, v + 1, ... from memory. One loop over the pieces of them all: how many each vector has cannot be
+ * foretold. */
+static __attribute__((noinline, unused)) void i8_store_vectors(const struct sumi_lane_map *map, int64_t v,
+                                                               int vectors, void *plane,
+                                                               const uint32_t *words) {
+  const struct sumi_lane_piece *k = map->piece + map->first[v], *const end =
+                                                                    map->piece + map->first[v + vectors];
+  for (; k < end; k++)
+    i8_store_piece(k, plane, _mm512_load_si512(words + I8_VECTOR * (uint8_t)(k->vector - v)));
 }
 
 /* Whether vectors v, v + 1, ... go each to 16 places beside each other: words u to piece[u].at. */
@@ -249,15 +250,116 @@ INLINE void i8_quick_rows(const int vectors, const struct i8_end *end, int64_t m
   i8_store_vectors(end->s->map, v, vectors, plane, out);
 }
 
+/* ---- with a residual ---------------------------------------------------------------------------------------------- */
+
+/* Sums of four rows and words of the residual to words: the bits of i8_finish_any. plain, bare: as in t. Bare bytes b:
+ * 2^23 * r_mul is a float32, and one operation takes it off (2^23 + b) * r_mul and rounds once. */
+INLINE __m512i i8_added(const struct i8_adder *t, const bool plain, const bool bare, const float *scale,
+                        const __m512i sum[I8_WORD_ROWS], __m512i r) {
+  const __m512 even = _mm512_set1_ps(0x1.8p23f); /* added to a small number, it rounds to nearest even */
+  __m512i q[I8_WORD_ROWS];
+  UNROLL for (int k = 0; k < I8_WORD_ROWS; k++) {
+    const __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(sum[k]), _mm512_set1_ps(scale[k]));
+    const __m512 whole =
+        _mm512_sub_ps(_mm512_add_ps(_mm512_min_ps(_mm512_max_ps(v, t->lo), t->hi), even), even);
+    const __m512 byte =
+        _mm512_castsi512_ps(_mm512_mask_shuffle_epi8(t->bits, 0x1111111111111111, r, t->pick[k]));
+    const __m512 add = bare ? _mm512_fmsub_ps(byte, t->r_mul, t->r_bare_less)
+                            : _mm512_mul_ps(_mm512_sub_ps(byte, t->r_less), t->r_mul);
+    q[k] = _mm512_cvtps_epi32(_mm512_fmadd_ps(whole, t->mul, add));
+  }
+  if (plain) return i8_words(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
+  const __m512i words = i8_pack(q[0], q[1], q[2], q[3], t->zero);
+  return _mm512_min_epu8(_mm512_max_epu8(words, t->least), t->most);
+}
+
+/* Where the vectors of a tile lie in a plane: each in one run of neighbours (lanes mask to lane 0 = at), or `many`. */
+struct i8_place {
+  bool whole, many; /* whole: all lanes of all vectors */
+  int32_t at[I8_MOST_VECTORS];
+  __mmask16 mask[I8_MOST_VECTORS];
+};
+
+INLINE struct i8_place i8_place_of(const struct sumi_lane_map *map, int64_t v, const int vectors) {
+  const struct sumi_lane_piece *k;
+  struct i8_place place = {.whole = i8_whole(map, v, vectors, &k)};
+  if (place.whole) {
+    UNROLL for (int u = 0; u < vectors; u++) place.at[u] = k[u].at;
+    return place;
+  }
+  k = map->piece + map->first[v];
+  place.many = map->first[v + vectors] - map->first[v] != vectors;
+  for (int u = 0; u < vectors && !place.many; u++) {
+    int lowest;
+    place.many = !sumi_lane_together(&k[u], &lowest);
+    place.at[u] = k[u].at - lowest;
+    place.mask[u] = k[u].mask;
+  }
+  return place;
+}
+
+INLINE void i8_put(const struct i8_end *end, const int vectors, const struct i8_place *place, int64_t m,
+                   int64_t v, const __m512i words[]) {
+  int32_t *const plane = (int32_t *)i8_plane(end->s, m);
+  if (place->whole) {
+    UNROLL for (int u = 0; u < vectors; u++) _mm512_storeu_si512(plane + place->at[u], words[u]);
+  } else if (!place->many) {
+    UNROLL for (int u = 0; u < vectors; u++)
+        _mm512_mask_storeu_epi32(plane + place->at[u], place->mask[u], words[u]);
+  } else {
+    _Alignas(64) uint32_t out[I8_MOST_VECTORS * I8_VECTOR];
+    UNROLL for (int u = 0; u < vectors; u++) _mm512_store_si512(out + I8_VECTOR * u, words[u]);
+    i8_store_vectors(end->s->map, v, vectors, plane, out);
+  }
+}
+
+/* Four rows of a tile's sums where end.residual and the adder is plain. bare: as there. */
+INLINE void i8_added_rows(const int vectors, const struct i8_end *end, const bool bare, int64_t m, int64_t v,
+                          const struct i8_place *from, const struct i8_place *to,
+                          const __m512i sum[][I8_MOST_VECTORS]) {
+  const struct sumi_spmm_i8 *const s = end->s;
+  const uint32_t *r = s->stage[0].r + m / I8_WORD_ROWS * s->stage[0].r_group;
+  _Alignas(64) uint32_t buffer[I8_MOST_VECTORS * I8_VECTOR];
+  const bool beside = from->whole;
+  if (!beside) {
+    for (int u = 0; u < vectors; u++) _mm512_store_si512(buffer + u * I8_VECTOR, i8_load(s->r_map, v + u, r));
+    r = buffer;
+  }
+  __m512i words[I8_MOST_VECTORS];
+  UNROLL for (int u = 0; u < vectors; u++) {
+    const __m512i q[I8_WORD_ROWS] = {sum[0][u], sum[1][u], sum[2][u], sum[3][u]},
+                  there = _mm512_loadu_si512(r + (beside ? from->at[u] : I8_VECTOR * u));
+    words[u] = i8_added(&end->adder, true, bare, s->scale + m, q, there);
+  }
+  i8_put(end, vectors, to, m, v, words);
+}
+
+/* A tile where end.residual and the adder is plain, as i8_quick_tile. */
+INLINE void i8_added_tile(const int rows, const int vectors, const struct i8_end *end, const bool bare,
+                          int64_t m, int64_t v, const __m512i sum[][I8_MOST_VECTORS]) {
+  const struct i8_place to = i8_place_of(end->s->map, v, vectors),
+                        from = end->s->r_map == end->s->map ? to : i8_place_of(end->s->r_map, v, vectors);
+  i8_added_rows(vectors, end, bare, m, v, &from, &to, sum);
+  if (rows > I8_WORD_ROWS)
+    i8_added_rows(vectors, end, bare, m + I8_WORD_ROWS, v, &from, &to, sum + I8_WORD_ROWS);
+}
+
 /* A tile's sums [rows][vectors] to their places, straight from registers; false: by memory. rows, 4 or 8, and
  * vectors are constants; rows are no loop because clang would keep their sums in memory. */
 INLINE bool i8_quick_tile(const int rows, const int vectors, const struct i8_end *end, int64_t m, int64_t v,
                           const __m512i sum[][I8_MOST_VECTORS]) {
-  if (!end->quick) return false;
-  const struct sumi_lane_piece *piece;
-  if (!i8_whole(end->s->map, v, vectors, &piece)) piece = NULL;
-  i8_quick_rows(vectors, end, m, v, piece, sum);
-  if (rows > I8_WORD_ROWS) i8_quick_rows(vectors, end, m + I8_WORD_ROWS, v, piece, sum + I8_WORD_ROWS);
+  if (end->quick) {
+    const struct sumi_lane_piece *piece;
+    if (!i8_whole(end->s->map, v, vectors, &piece)) piece = NULL;
+    i8_quick_rows(vectors, end, m, v, piece, sum);
+    if (rows > I8_WORD_ROWS) i8_quick_rows(vectors, end, m + I8_WORD_ROWS, v, piece, sum + I8_WORD_ROWS);
+    return true;
+  }
+  if (!end->residual || !end->adder.plain) return false;
+  if (end->adder.r_bare)
+    i8_added_tile(rows, vectors, end, true, m, v, sum);
+  else
+    i8_added_tile(rows, vectors, end, false, m, v, sum);
   return true;
 }
 
@@ -316,46 +418,34 @@ static __attribute__((noinline, unused)) void i8_finish_act(const struct sumi_sp
     }
 }
 
-/* Sums of row k of four, and words of the residual: the bits of i8_finish_any, without the zero point, not clamped. */
-INLINE __m512i i8_add_residual(const struct i8_adder *t, __m512 scale, int k, __m512i sum, __m512i r) {
-  const __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale);
-  const __m512 even = _mm512_set1_ps(0x1.8p23f), /* added to a small number, it rounds to nearest even */
-      whole = _mm512_sub_ps(_mm512_add_ps(_mm512_min_ps(_mm512_max_ps(v, t->lo), t->hi), even), even);
-  const __m512i byte = _mm512_mask_shuffle_epi8(t->bits, 0x1111111111111111, r, t->pick[k]);
-  const __m512 add = _mm512_mul_ps(_mm512_sub_ps(_mm512_castsi512_ps(byte), t->r_less), t->r_mul);
-  return _mm512_cvtps_epi32(_mm512_fmadd_ps(whole, t->mul, add));
-}
-
-/* Four such rows to words, clamped. plain: as in t. */
-INLINE __m512i i8_pack_added(const struct i8_adder *t, const bool plain, const __m512i q[I8_WORD_ROWS]) {
-  if (plain) return i8_words(_mm512_packs_epi32(q[0], q[1]), _mm512_packs_epi32(q[2], q[3]));
-  const __m512i words = i8_pack(q[0], q[1], q[2], q[3], t->zero);
-  return _mm512_min_epu8(_mm512_max_epu8(words, t->least), t->most);
-}
-
-/* Four rows where end.residual. */
-INLINE void i8_finish_residual(const struct i8_end *end, int64_t m, int64_t v, const int32_t *sum,
-                               int64_t stride) {
+/* A tile's sums [rows][vectors] in memory, rows stride apart, where end.residual. plain, bare: as in the adder. */
+INLINE void i8_finish_added(const struct i8_end *end, const bool plain, const bool bare, int64_t m, int64_t v,
+                            int rows, int vectors, const int32_t *sum, int64_t stride) {
   const struct sumi_spmm_i8 *const s = end->s;
-  const struct i8_adder *const t = &end->adder;
-  const __m512i r = i8_load(s->r_map, v, s->stage[0].r + m / I8_WORD_ROWS * s->stage[0].r_group);
-  __m512i q[I8_WORD_ROWS];
-  UNROLL for (int k = 0; k < I8_WORD_ROWS; k++) {
-    q[k] = i8_add_residual(t, _mm512_set1_ps(s->scale[m + k]), k, _mm512_load_si512(sum + k * stride), r);
+  const struct i8_adder t = end->adder;
+  for (int i = 0; i < rows; i += I8_WORD_ROWS, m += I8_WORD_ROWS, sum += I8_WORD_ROWS * stride) {
+    const uint32_t *const r = s->stage[0].r + m / I8_WORD_ROWS * s->stage[0].r_group;
+    for (int u = 0; u < vectors; u++) {
+      const int32_t *const at = sum + u * I8_VECTOR;
+      __m512i q[I8_WORD_ROWS];
+      UNROLL for (int k = 0; k < I8_WORD_ROWS; k++) q[k] = _mm512_load_si512(at + k * stride);
+      i8_store(s->map, v + u, i8_plane(s, m),
+               i8_added(&t, plain, bare, s->scale + m, q, i8_load(s->r_map, v + u, r)));
+    }
   }
-  i8_store(s->map, v, i8_plane(s, m), i8_pack_added(t, false, q));
+}
+
+static __attribute__((noinline, unused)) void i8_finish_residual(const struct i8_end *end, int64_t m,
+                                                                 int64_t v, int rows, int vectors,
+                                                                 const int32_t *sum, int64_t stride) {
+  if (end->adder.plain)
+    i8_finish_added(end, true, false, m, v, rows, vectors, sum, stride);
+  else
+    i8_finish_added(end, false, false, m, v, rows, vectors, sum, stride);
 }
 
 /* Rows m .. m + 3 of vector v: sums at sum[i * stride + lane], 64-byte aligned, stride a multiple of 16. */
 INLINE void i8_finish(const struct i8_end *end, int64_t m, int64_t v, const int32_t *sum, int64_t stride) {
-  if (end->residual) {
-    i8_finish_residual(end, m, v, sum, stride);
-    return;
-  }
-  if (end->s->act) {
-    i8_finish_act(end->s, m, v, I8_WORD_ROWS, 1, sum, stride);
-    return;
-  }
   if (!end->quick) {
     i8_finish_any(end->s, m, v, sum, stride);
     return;
@@ -365,49 +455,12 @@ INLINE void i8_finish(const struct i8_end *end, int64_t m, int64_t v, const int3
   i8_store(end->s->map, v, i8_plane(end->s, m), i8_quick(end, m, a, b, c, d));
 }
 
-/* Whether vectors v, v + 1, ... are whole, and read their residual where they are stored. */
-INLINE bool i8_beside_residual(const struct i8_end *end, int64_t v, int vectors,
-                               const struct sumi_lane_piece **piece) {
-  const struct sumi_lane_map *const map = end->s->map;
-  const int32_t first = map->first[v];
-  if (!end->residual || end->s->r_map != map || map->first[v + vectors] - first != vectors) return false;
-  *piece = map->piece + first;
-  unsigned all = 0xffff;
-  for (int u = 0; u < vectors; u++) all &= (*piece)[u].mask;
-  return all == 0xffff;
-}
-
-/* The same for tiles whose vectors are such. plain: as in the adder. */
-INLINE void i8_finish_beside(const struct i8_end *end, const bool plain, int64_t m, int rows, int vectors,
-                             const struct sumi_lane_piece *piece, const int32_t *sum, int64_t stride) {
-  const struct sumi_spmm_i8 *const s = end->s;
-  const struct i8_adder t = end->adder;
-  for (int i = 0; i < rows; i += I8_WORD_ROWS, m += I8_WORD_ROWS, sum += I8_WORD_ROWS * stride) {
-    uint32_t *const plane = i8_plane(s, m);
-    const uint32_t *const r = s->stage[0].r + m / I8_WORD_ROWS * s->stage[0].r_group;
-    __m512 scale[I8_WORD_ROWS];
-    UNROLL for (int k = 0; k < I8_WORD_ROWS; k++) scale[k] = _mm512_set1_ps(s->scale[m + k]);
-    for (int u = 0; u < vectors; u++) {
-      const __m512i words = _mm512_loadu_si512(r + piece[u].at);
-      __m512i q[I8_WORD_ROWS];
-      UNROLL for (int k = 0; k < I8_WORD_ROWS; k++) {
-        q[k] = i8_add_residual(&t, scale[k], k, _mm512_load_si512(sum + k * stride + u * I8_VECTOR), words);
-      }
-      _mm512_storeu_si512(plane + piece[u].at, i8_pack_added(&t, plain, q));
-    }
-  }
-}
-
 /* A tile's sums [rows][vectors] in memory, rows stride apart, to their end. */
 static __attribute__((noinline, unused)) void i8_finish_tile(const struct i8_end *end, int64_t m, int64_t v,
                                                              int rows, int vectors, const int32_t *sum,
                                                              int64_t stride) {
-  const struct sumi_lane_piece *piece = NULL;
-  if (i8_beside_residual(end, v, vectors, &piece)) {
-    if (end->adder.plain)
-      i8_finish_beside(end, true, m, rows, vectors, piece, sum, stride);
-    else
-      i8_finish_beside(end, false, m, rows, vectors, piece, sum, stride);
+  if (end->residual) {
+    i8_finish_residual(end, m, v, rows, vectors, sum, stride);
     return;
   }
   if (end->s->act) {
