@@ -241,7 +241,7 @@ void sumi_spmm_run_tile(const struct sumi_spmm_f32_kernel *kernel, const struct 
 }
 
 sumi_status sumi_spmm_panels(struct sumi_lower *l, const struct sumi_spmm_f32 *s, int *buffer) {
-  enum { LEAST_ROWS = 32, LEAST_PIXELS = 48 };
+  enum { LEAST_ROWS = 32, LEAST_PIXELS = 9 };
   *buffer = -1;
   if (!s->window && !s->col && (s->start || s->rows < LEAST_ROWS || s->pixels < LEAST_PIXELS)) return SUMI_OK;
   *buffer = sumi_lower_scratch(l, (size_t)l->threads * (size_t)sumi_spmm_f32_scratch(s) * sizeof(float));
