@@ -174,6 +174,7 @@ static sumi_status run_until(struct sumi_graph *g, const struct sumi_pass *last,
                            last && last->stage == SUMI_PASS_PORTABLE ? last->name : NULL, err));
   if (!last || last->stage == SUMI_PASS_PORTABLE) return SUMI_OK;
   SUMI_TRY(sumi_pass_infer(g, NULL, NULL, err));
+  SUMI_TRY(sumi_passes_fix_defaults(g, err));
   return sumi_passes_run(g, SUMI_PASS_MACHINE, last->precision, last->name, err);
 }
 
@@ -185,7 +186,8 @@ sumi_status sumi_model_print(const struct sumi_model *model, const char *after_p
     const struct sumi_device *d = sumi_device_find(device);
     struct sumi_graph *g;
     if (!d) SUMI_FAIL(err, SUMI_E_ARG, "there is no device '%s'", device);
-    SUMI_TRY(sumi_model_graph_for((struct sumi_model *)model, d, SUMI_PRECISION_FILE, &g, err));
+    SUMI_TRY(sumi_model_graph_for((struct sumi_model *)model, d, SUMI_PRECISION_FILE, SUMI_DEFAULTS_FIXED,
+                                  &g, err));
     return print(g, sink, user, err);
   }
   if (!after_pass) return print(model->graph, sink, user, err);
