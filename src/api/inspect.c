@@ -186,8 +186,8 @@ sumi_status sumi_model_print(const struct sumi_model *model, const char *after_p
     const struct sumi_device *d = sumi_device_find(device);
     struct sumi_graph *g;
     if (!d) SUMI_FAIL(err, SUMI_E_ARG, "there is no device '%s'", device);
-    SUMI_TRY(sumi_model_graph_for((struct sumi_model *)model, d, SUMI_PRECISION_FILE, SUMI_DEFAULTS_FIXED,
-                                  &g, err));
+    SUMI_TRY(sumi_model_graph_for((struct sumi_model *)model, d, SUMI_PRECISION_FILE, SUMI_DEFAULTS_FIXED, &g,
+                                  err));
     return print(g, sink, user, err);
   }
   if (!after_pass) return print(model->graph, sink, user, err);

@@ -51,7 +51,7 @@ struct sumi_exec {
   size_t cap_buffer;
   struct sumi_stage *stages;
   struct sumi_slicing *slicings; /* of a main graph: of the shapes seen last */
-  struct sumi_block *block; /* memory of the plans, by depth of stage */
+  struct sumi_block *block;      /* memory of the plans, by depth of stage */
   size_t n_block, cap_block;
   int64_t *key; /* the key being made */
   size_t cap_key, n_key;
@@ -76,9 +76,10 @@ struct sumi_session {
   bool profile, is_static;
   size_t max_arena_bytes;
   size_t max_tensor_bytes;
-  struct sumi_exec *form[SUMI_N_DEFAULTS]; /* made when asked for: of the graph without and with defaults as inputs */
-  struct sumi_exec *execs;                 /* the form in use, of which the main graph's comes first */
-  struct sumi_tensor *input;               /* [model->graph->n_input] of the call under way */
+  struct sumi_exec
+      *form[SUMI_N_DEFAULTS]; /* made when asked for: of the graph without and with defaults as inputs */
+  struct sumi_exec *execs;    /* the form in use, of which the main graph's comes first */
+  struct sumi_tensor *input;  /* [model->graph->n_input] of the call under way */
   const struct sumi_tensor *
       *input_at;              /* [graph->n_input] where each input of the call is: in input or the default */
   struct sumi_block *staging; /* [model->graph->n_input] row-major copies of inputs that are strided */

@@ -109,8 +109,7 @@ static sumi_status copy_portable(struct sumi_model *model, enum sumi_defaults de
   struct sumi_graph *copy = *out = sumi_graph_clone(model->graph, err);
   if (!copy) return err ? err->status : SUMI_E_MEMORY;
   struct sumi_err why = SUMI_ERR_INIT;
-  const sumi_status status =
-      defaults == SUMI_DEFAULTS_FIXED ? sumi_passes_fix_defaults(copy, &why) : SUMI_OK;
+  const sumi_status status = defaults == SUMI_DEFAULTS_FIXED ? sumi_passes_fix_defaults(copy, &why) : SUMI_OK;
   if (status == SUMI_OK) return SUMI_OK;
   sumi_graph_free(copy);
   *out = NULL;

@@ -47,7 +47,8 @@ struct sumi_model {
   int refs;
   struct sumi_allocator allocator;
   struct sumi_graph *graph; /* portable */
-  struct sumi_graph *machine[SUMI_N_PRECISIONS][SUMI_N_DEFAULTS]; /* made by the machine passes on first use */
+  struct sumi_graph
+      *machine[SUMI_N_PRECISIONS][SUMI_N_DEFAULTS]; /* made by the machine passes on first use */
   struct sumi_limits limits;
   struct sumi_blob *source; /* the file's bytes, for printing the graph before the passes; may be NULL */
   char *folder;             /* of external data; NULL = none */

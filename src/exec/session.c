@@ -111,8 +111,7 @@ void sumi_session_fini(struct sumi_session *s) {
       sumi_exec_free(e);
     }
   sumi_par_free(s->par);
-  for (size_t i = 0; s->staging && i < n_input; i++)
-    sumi_free(&a, s->staging[i].data, s->staging[i].bytes);
+  for (size_t i = 0; s->staging && i < n_input; i++) sumi_free(&a, s->staging[i].data, s->staging[i].bytes);
   sumi_free(&a, s->input, (n_input + 1) * sizeof *s->input);
   sumi_free(&a, (void *)s->input_at, (n_input + 1) * sizeof *s->input_at);
   sumi_free(&a, s->staging, (n_input + 1) * sizeof *s->staging);

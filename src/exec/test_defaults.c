@@ -54,8 +54,12 @@ static struct sumi_session *session_of(struct sumi_model *model, const char *dev
 }
 
 static struct sumi_view view(const char *name, void *data, int rank, const int64_t *dims) {
-  return (struct sumi_view){
-      .size = sizeof(struct sumi_view), .name = name, .data = data, .dtype = SUMI_FLOAT32, .rank = rank, .dims = dims};
+  return (struct sumi_view){.size = sizeof(struct sumi_view),
+                            .name = name,
+                            .data = data,
+                            .dtype = SUMI_FLOAT32,
+                            .rank = rank,
+                            .dims = dims};
 }
 
 /* ---- y = Relu(BatchNormalization(Conv(x, w))), all numbers small integers ------------------------------------------ */
@@ -108,7 +112,8 @@ static void run(struct sumi_session *s, int64_t items, bool gives_w, bool gives_
   struct sumi_err err = SUMI_ERR_INIT;
   float y[MOST_ITEMS * ITEM];
   if (call(s, &c, y, &err) != SUMI_OK) fail_msg("%s", err.text);
-  if (!is_right(&c, y)) fail_msg("%d items, w %s, s %s", (int)items, gives_w ? "given" : "-", gives_s ? "given" : "-");
+  if (!is_right(&c, y))
+    fail_msg("%d items, w %s, s %s", (int)items, gives_w ? "given" : "-", gives_s ? "given" : "-");
 }
 
 static size_t plans_of(const struct sumi_exec *exec) {
@@ -247,10 +252,10 @@ static sumi_status run_one(struct sumi_session *s, const struct sumi_view *in, s
 /* A default that is an output as well, one of an open dimension, and one that a body reads. */
 static void outputs_and_bodies(void **state) {
   (void)state;
-  static const char text[] = OPSET
-      "g (float[2] x, float[2] w = {1, 2}, float[n] k = float[2] {10, 20}, bool up = {1}) => (y, w) { "
-      "y = If (up) <then_branch = t () => (a) { b = Add (w, k) a = Mul (b, x) }, "
-      "else_branch = e () => (c) { c = Sub (x, w) }> }";
+  static const char text[] =
+      OPSET "g (float[2] x, float[2] w = {1, 2}, float[n] k = float[2] {10, 20}, bool up = {1}) => (y, w) { "
+            "y = If (up) <then_branch = t () => (a) { b = Add (w, k) a = Mul (b, x) }, "
+            "else_branch = e () => (c) { c = Sub (x, w) }> }";
   static const char *const devices[] = {"cpu", "ref"};
   static const int64_t two[] = {2}, one[] = {1};
   float x[] = {3, 5}, other[] = {4, 7}, wide[] = {100}, y[2];
@@ -265,7 +270,8 @@ static void outputs_and_bodies(void **state) {
     static const struct {
       size_t n;
       float y[2], w[2];
-    } want[] = {{1, {33, 110}, {1, 2}}, {2, {42, 135}, {4, 7}}, {3, {312, 535}, {4, 7}}, {4, {-1, -2}, {4, 7}}};
+    } want[] = {
+        {1, {33, 110}, {1, 2}}, {2, {42, 135}, {4, 7}}, {3, {312, 535}, {4, 7}}, {4, {-1, -2}, {4, 7}}};
     for (int i = 0; i < 8; i++) {
       const size_t k = (size_t)(i * 3 % 4);
       if (run_one(s, in, want[k].n, "y", 2, y, &err) != SUMI_OK) fail_msg("%s", err.text);
@@ -335,7 +341,8 @@ static void packed_weights_come_back(void **state) {
     if (!i) assert_memory_not_equal(t->data, weights, sizeof weights); /* or this test shows nothing */
     for (int k = 0; k < ROWS * PIXELS; k++) {
       float sum = i % 2 ? 0.0f : (float)(k / PIXELS);
-      for (int c = 0; c < CHANNELS; c++) sum += weights[k / PIXELS * CHANNELS + c] * x[c * PIXELS + k % PIXELS];
+      for (int c = 0; c < CHANNELS; c++)
+        sum += weights[k / PIXELS * CHANNELS + c] * x[c * PIXELS + k % PIXELS];
       if (y[k] != sum) fail_msg("run %d, element %d", i, k);
     }
   }
@@ -345,10 +352,12 @@ static void packed_weights_come_back(void **state) {
 
 int main(void) {
   fill_x();
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(given_and_not_given),      cmocka_unit_test(nothing_is_allocated_while_running),
-      cmocka_unit_test(every_allocation_fails_in_turn), cmocka_unit_test(sessions_side_by_side),
-      cmocka_unit_test(outputs_and_bodies),       cmocka_unit_test(defaults_that_do_not_fit),
-      cmocka_unit_test(packed_weights_come_back)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(given_and_not_given),
+                                     cmocka_unit_test(nothing_is_allocated_while_running),
+                                     cmocka_unit_test(every_allocation_fails_in_turn),
+                                     cmocka_unit_test(sessions_side_by_side),
+                                     cmocka_unit_test(outputs_and_bodies),
+                                     cmocka_unit_test(defaults_that_do_not_fit),
+                                     cmocka_unit_test(packed_weights_come_back)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
