@@ -123,7 +123,7 @@ struct sumi_port_info {
   int rank;
   int64_t dims[SUMI_MAX_RANK];
   const char *dim_names[SUMI_MAX_RANK];
-  bool has_default; /* an input that an initializer stands in for */
+  bool has_default; /* an input that an initializer stands in for: a constant wherever no caller gives it */
   sumi_dtype key;   /* of maps, whose values' element type is dtype */
 };
 
@@ -161,7 +161,9 @@ SUMI_API sumi_status sumi_session_new(struct sumi_model *model, const struct sum
 SUMI_API void sumi_session_free(struct sumi_session *session); /* NULL allowed */
 
 /* Plans for these input shapes (data may be NULL) and allocates what a run needs: a later run with the same shapes
- * allocates nothing, unless the model has shapes that depend on data. Inputs left out must have defaults. */
+ * allocates nothing, unless the model has shapes that depend on data. Inputs left out must have defaults. Runs that give none
+ * of those that have one take the defaults for constants, and are as fast as if they were no inputs; runs that give some have
+ * plans of their own, made on first use, in which nothing is made of any default beforehand. */
 SUMI_API sumi_status sumi_session_prepare(struct sumi_session *session, const struct sumi_view *inputs,
                                           size_t n_inputs, struct sumi_err *err);
 

@@ -23,11 +23,13 @@ static sumi_status infos_of(const struct node_walk *w, const struct sumi_graph *
   struct sumi_info *in = SUMI_NEW_ARRAY(arena, g->n_input, struct sumi_info);
   if (!*out || !in) SUMI_FAIL_MEMORY(w->err);
   for (size_t i = 0; i < g->n_input; i++) {
-    in[i] = g->input[i]->info;
+    const struct sumi_value *v = g->input[i];
+    in[i] = v->constant ? sumi_info_of_constant(v->constant) : v->info;
     for (size_t k = 0; g == w->model->graph && k < n; k++) {
-      if (!inputs[k].name || !sumi_streq(inputs[k].name, g->input[i]->name)) continue;
+      if (!inputs[k].name || !sumi_streq(inputs[k].name, v->name)) continue;
       if (inputs[k].rank < 0 || inputs[k].rank > SUMI_MAX_RANK)
         SUMI_FAIL(w->err, SUMI_E_SHAPE, "input '%s' has rank %d", inputs[k].name, inputs[k].rank);
+      in[i].data = NULL;
       in[i].rank = inputs[k].rank;
       for (int d = 0; d < in[i].rank; d++) in[i].dim[d] = inputs[k].dims[d];
     }
@@ -53,13 +55,13 @@ static struct sumi_mask mask_of(struct node_walk *w, const struct sumi_node *nod
   return (struct sumi_mask){m, c * taps, keep, c};
 }
 
-/* Weights: constants of rank 2 and more that a node reads. */
+/* Weights: constants of rank 2 and more that a node reads, defaults of inputs among them. */
 static void weigh(struct node_walk *w, const struct sumi_node *node, struct sumi_node_info *n) {
   int64_t kept = 0;
   n->pattern = "";
   for (int i = 0; i < node->n_in; i++) {
     const struct sumi_value *v = node->in[i];
-    const struct sumi_tensor *t = v && !v->is_input ? v->constant : NULL;
+    const struct sumi_tensor *t = v ? v->constant : NULL;
     if (!t || t->kind != SUMI_TENSOR || t->rank < 2 ||
         !(sumi_dtype_is_float(t->dtype) || sumi_dtype_is_int(t->dtype)))
       continue;
@@ -174,6 +176,7 @@ static sumi_status run_until(struct sumi_graph *g, const struct sumi_pass *last,
                            last && last->stage == SUMI_PASS_PORTABLE ? last->name : NULL, err));
   if (!last || last->stage == SUMI_PASS_PORTABLE) return SUMI_OK;
   SUMI_TRY(sumi_pass_infer(g, NULL, NULL, err));
+  SUMI_TRY(sumi_passes_fix_defaults(g, err));
   return sumi_passes_run(g, SUMI_PASS_MACHINE, last->precision, last->name, err);
 }
 
@@ -185,7 +188,8 @@ sumi_status sumi_model_print(const struct sumi_model *model, const char *after_p
     const struct sumi_device *d = sumi_device_find(device);
     struct sumi_graph *g;
     if (!d) SUMI_FAIL(err, SUMI_E_ARG, "there is no device '%s'", device);
-    SUMI_TRY(sumi_model_graph_for((struct sumi_model *)model, d, SUMI_PRECISION_FILE, &g, err));
+    SUMI_TRY(sumi_model_graph_for((struct sumi_model *)model, d, SUMI_PRECISION_FILE, SUMI_DEFAULTS_FIXED, &g,
+                                  err));
     return print(g, sink, user, err);
   }
   if (!after_pass) return print(model->graph, sink, user, err);

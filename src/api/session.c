@@ -65,10 +65,13 @@ sumi_status sumi_session_memory(const struct sumi_session *session, struct sumi_
   struct sumi_memory_info m = {.weight_bytes = sumi_model_weight_bytes(session->model),
                                .packed_bytes = session->model->pack_bytes,
                                .is_static = session->is_static};
-  for (const struct sumi_exec *e = session->execs; e; e = e->next) {
-    for (size_t i = 0; i < e->n_block; i++) m.arena_bytes += e->block[i].bytes;
-    m.arena_bytes += guarded_bytes(e);
-    for (const struct sumi_stage *s = e->stages; e == session->execs && s; s = s->next) m.plans++;
+  for (int i = 0; i < SUMI_N_DEFAULTS; i++) {
+    const struct sumi_exec *form = session->form[i];
+    for (const struct sumi_exec *e = form; e; e = e->next) {
+      for (size_t k = 0; k < e->n_block; k++) m.arena_bytes += e->block[k].bytes;
+      m.arena_bytes += guarded_bytes(e);
+    }
+    for (const struct sumi_stage *s = form ? form->stages : NULL; s; s = s->next) m.plans++;
   }
   SUMI_GIVE(info, m);
   return SUMI_OK;

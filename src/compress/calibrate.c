@@ -74,6 +74,29 @@ static sumi_status set_ends(const struct visit *v, struct sumi_graph *g, const c
   return SUMI_OK;
 }
 
+static bool has_defaults(const struct sumi_graph *g) {
+  for (size_t i = 0; i < g->n_input; i++)
+    if (g->input[i]->constant) return true;
+  return false;
+}
+
+sumi_status sumi_calibrate_fix_defaults(struct sumi_graph *g, const struct sumi_samples *samples,
+                                        size_t batch, struct sumi_err *err) {
+  const struct sumi_view *in;
+  size_t n_in = 0;
+  if (!has_defaults(g)) return SUMI_OK;
+  if (samples) SUMI_TRY(samples->get(samples->user, 0, SUMI_MIN(batch, samples->n), &in, &n_in, err));
+  for (size_t i = 0; i < n_in; i++) {
+    struct sumi_value *v = in[i].name ? sumi_graph_find_value(g, in[i].name) : NULL;
+    if (!v || !v->is_input) continue; /* the first run says so */
+    sumi_blob_unref(v->blob);
+    v->blob = NULL;
+    v->constant = NULL;
+  }
+  sumi_graph_fix_defaults(g);
+  return SUMI_OK;
+}
+
 static size_t n_from(const struct visit *v) { return v->c->from ? v->c->from->n : 0; }
 
 static sumi_status open_probe(const struct visit *v, const struct sumi_graph *graph, struct probe *p,

@@ -21,6 +21,11 @@ struct sumi_calibrate {
       max_columns; /* pixels or tokens taken from one run of a layer's input, evenly spread; 0 = all of them */
 };
 
+/* Before a job looks at g, its own copy: inputs with a default become constants, so that weights among them are layers', but
+ * those that the samples (NULL: none) give, which lose it. batch: samples of one run. */
+sumi_status sumi_calibrate_fix_defaults(struct sumi_graph *g, const struct sumi_samples *samples,
+                                        size_t batch, struct sumi_err *err);
+
 /* Receives value `which` of the names given, for samples [first, first + n): t[0] of the network, t[1] of the one beside it.
  * They live during the call. */
 typedef sumi_status sumi_calibrate_take(void *user, size_t which, size_t first, size_t n,

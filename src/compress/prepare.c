@@ -49,25 +49,13 @@ sumi_status sumi_prepared_put(const struct sumi_prepared *p, const struct sumi_g
   return SUMI_OK;
 }
 
-sumi_status sumi_prepared_refuse(const struct sumi_prepared *p, const struct sumi_graph *g, const char *what,
-                                 struct sumi_err *err) {
-  size_t defaults = 0; /* matrices that a caller may override */
-  for (size_t i = 0; i < g->n_input; i++) {
-    const struct sumi_tensor *t = g->input[i]->constant;
-    defaults += sumi_layer_takes(t) && t->rank >= 2;
-  }
+sumi_status sumi_prepared_refuse(const struct sumi_prepared *p, const char *what, struct sumi_err *err) {
   if (p->left)
     SUMI_FAIL(
         err, SUMI_E_UNSUPPORTED,
         "the network's layers stand in local functions of the file, %zu of them with weights that nodes "
         "make there: there is nothing to %s before the functions are inlined",
         p->left, what);
-  if (defaults)
-    SUMI_FAIL(
-        err, SUMI_E_UNSUPPORTED,
-        "the network has no layer with constant weights: %zu initializers are inputs, too, which callers may "
-        "override; there is nothing to %s before they are taken out of the inputs",
-        defaults, what);
   SUMI_FAIL(err, SUMI_E_UNSUPPORTED,
             "the network has no layer with constant weights in floating point: there is nothing to %s", what);
 }

@@ -17,9 +17,8 @@ struct sumi_prepared {
 void sumi_prepared_init(struct sumi_prepared *p, const struct sumi_allocator *a);
 void sumi_prepared_fini(struct sumi_prepared *p);
 
-/* Fails with SUMI_E_UNSUPPORTED and the reason why g has no layer; what: what was to be done, "prune". */
-sumi_status sumi_prepared_refuse(const struct sumi_prepared *p, const struct sumi_graph *g, const char *what,
-                                 struct sumi_err *err);
+/* Fails with SUMI_E_UNSUPPORTED and the reason why the graph has no layer; what: what was to be done, "prune". */
+sumi_status sumi_prepared_refuse(const struct sumi_prepared *p, const char *what, struct sumi_err *err);
 
 /* Weights and biases that Transpose, Cast, Reshape, Identity and other nodes make of constants of g become constants of
  * their own, which the layers read; nodes and constants that nobody reads any more go. DequantizeLinear is no such node: a

@@ -399,6 +399,7 @@ static sumi_status prune(struct sumi_prune_job *job, uint64_t model_hash, struct
   uint64_t hash = 0, key;
   SUMI_TRY(check_options(job));
   sumi_constants_keep(job->graph);
+  SUMI_TRY(sumi_calibrate_fix_defaults(job->graph, job->o->samples, job->calibrate.batch, job->err));
   SUMI_TRY(sumi_prepare_weights(job->graph, &job->prepared, job->err));
   SUMI_TRY(sumi_prune_choose(job));
   job->what = "measure";

@@ -108,7 +108,7 @@ static sumi_status refuse_quantised(const struct sumi_prune_job *job) {
               "the network is already quantised: %" PRId64 " of its weights are of 8 bits, %" PRId64
               " in floating point; prune first, then quantise",
               quantised, weights);
-  return job->n ? SUMI_OK : sumi_prepared_refuse(&job->prepared, job->graph, "prune", job->err);
+  return job->n ? SUMI_OK : sumi_prepared_refuse(&job->prepared, "prune", job->err);
 }
 
 static sumi_status refuse_none(struct sumi_prune_job *job) {

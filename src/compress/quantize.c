@@ -220,7 +220,7 @@ static sumi_status quantise(struct quant_job *j, const struct sumi_graph *g,
                             const struct sumi_prepared *prepared, struct sumi_quantized *out,
                             struct sumi_err *err) {
   SUMI_TRY(open_job(j, g, err));
-  if (!j->n_layer) return sumi_prepared_refuse(prepared, j->g, "quantise", err);
+  if (!j->n_layer) return sumi_prepared_refuse(prepared, "quantise", err);
   SUMI_TRY(choose_scales(j, g, err));
   SUMI_TRY(keep_worst(j, err));
   if (!any_left(j))
@@ -251,7 +251,8 @@ sumi_status sumi_quantize(const struct sumi_graph *g, int opset, const struct su
   if (!own) return err ? err->status : SUMI_E_MEMORY;
   sumi_constants_keep(own);
   sumi_prepared_init(&prepared, a);
-  sumi_status status = sumi_prepare_weights(own, &prepared, err);
+  sumi_status status = sumi_calibrate_fix_defaults(own, o->samples, j.calibrate.batch, err);
+  if (status == SUMI_OK) status = sumi_prepare_weights(own, &prepared, err);
   if (status == SUMI_OK) status = sumi_prepare_norms(own, &prepared, err);
   if (status == SUMI_OK) status = quantise(&j, own, &prepared, out, err);
   out->graph = j.g;

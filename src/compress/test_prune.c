@@ -55,6 +55,31 @@ static void test_patterns(void **state) {
   }
 }
 
+/* Weights that a caller might give are pruned, and so is what stands for them in the file. */
+static void test_defaults(void **state) {
+  (void)state;
+  struct sumi_err err = SUMI_ERR_INIT;
+  struct sumi_prune_info info;
+  struct sumi_changes changes;
+  struct sumi_graph *g = NULL;
+  static const char text[] =
+      "<opset_import: [\"\": 17]> g (float[N,2] x, float[2,4] w = {1, 8, -2, 7, 6, -3, 5, 4}) "
+      "=> (float[N,4] y) { y = MatMul (x, w) }";
+  const struct sumi_prune_options o = {
+      .size = sizeof o, .sparsity = 0.5, .method = "magnitude", .ends = true};
+  assert_int_equal(sumi_graph_parse(text, sizeof text - 1, sumi_op_find, sumi_allocator_default(), &g, &err),
+                   SUMI_OK);
+  assert_int_equal(sumi_pass_infer(g, NULL, NULL, &err), SUMI_OK);
+  sumi_changes_init(&changes, sumi_allocator_default());
+  if (sumi_prune(g, NULL, 1, &o, &changes, &info, &err) != SUMI_OK) fail_msg("%s", err.text);
+  assert_int_equal(info.pruned, 1);
+  assert_string_equal(changes.change[0].name, "w");
+  static const float want[] = {0, 8, 0, 7, 6, 0, 5, 0};
+  assert_memory_equal(changes.change[0].tensor->data, want, sizeof want);
+  sumi_changes_fini(&changes);
+  sumi_graph_free(g);
+}
+
 /* ---- stopping and going on -------------------------------------------------------------------------------------- */
 
 struct stopper {
@@ -276,10 +301,10 @@ static void test_search_weighs(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_patterns),         cmocka_unit_test(test_resume),
-      cmocka_unit_test(test_refused_options),  cmocka_unit_test(test_refused_data),
-      cmocka_unit_test(test_refused_networks), cmocka_unit_test(test_search),
-      cmocka_unit_test(test_search_weighs),
+      cmocka_unit_test(test_patterns),     cmocka_unit_test(test_defaults),
+      cmocka_unit_test(test_resume),       cmocka_unit_test(test_refused_options),
+      cmocka_unit_test(test_refused_data), cmocka_unit_test(test_refused_networks),
+      cmocka_unit_test(test_search),       cmocka_unit_test(test_search_weighs),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

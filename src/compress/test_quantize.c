@@ -102,6 +102,50 @@ static void residuals_stay_in_8_bits(void **state) {
   sumi_graph_free(g);
 }
 
+static sumi_status get_both(void *user, size_t first, size_t count, const struct sumi_view **views, size_t *n,
+                            struct sumi_err *err) {
+  static float k = 2;
+  static struct sumi_view both[2];
+  SUMI_TRY(get(user, first, count, views, n, err));
+  both[0] = **views;
+  both[1] = (struct sumi_view){.size = sizeof both[1], .name = "k", .data = &k, .dtype = SUMI_FLOAT32};
+  *views = both;
+  *n = 2;
+  return SUMI_OK;
+}
+
+/* Weights that a caller might give, but the samples do not, are weights; what the samples give is an input. */
+static void defaults_are_weights(void **state) {
+  (void)state;
+  static const char text[] =
+      "<opset_import: [\"\": 17]> g (float[N,2,4,4] x, float[2,2,1,1] v = {0.5, 1, 0, -1}, float k = {1}) => "
+      "(float[N,2,4,4] y) {\n  c = Conv (x, v)  d = Mul (c, k)  y = Conv (d, v)\n}";
+  const struct sumi_samples given = {sizeof given, SAMPLES, get_both, NULL};
+  const struct sumi_samples *const all[] = {&samples, &given};
+  double high[2];
+  for (size_t i = 0; i < 2; i++) {
+    struct sumi_graph *g = parse(text, sumi_allocator_default());
+    assert_non_null(g);
+    const struct sumi_quantize_options o = {.size = sizeof o, .samples = all[i]};
+    struct sumi_quantized q;
+    struct sumi_err err = SUMI_ERR_INIT;
+    if (sumi_quantize(g, 17, &o, sumi_allocator_default(), &q, &err) != SUMI_OK) fail_msg("%s", err.text);
+    assert_int_equal(q.n_layer, 2);
+    high[i] = q.layer[1].x_scale;
+    size_t dropped = 0;
+    for (size_t k = 0; k < q.changes.n; k++) {
+      const struct sumi_change *c = &q.changes.change[k];
+      dropped += c->kind == SUMI_CHANGE_DROP && c->name && !strcmp(c->name, "v");
+      if (c->name && !strcmp(c->name, "k")) fail_msg("k is an input and is changed");
+    }
+    assert_int_equal(dropped, 1); /* nobody reads it any more, as an input neither */
+    assert_int_equal(g->n_input, 3);
+    sumi_quantized_fini(&q);
+    sumi_graph_free(g);
+  }
+  assert_true(high[1] > 1.5 * high[0]); /* k was 2 */
+}
+
 static void kept_layers_end_the_8_bits(void **state) {
   (void)state;
   struct sumi_graph *g = parse(residual, sumi_allocator_default());
@@ -163,9 +207,8 @@ static void memory_may_run_out_anywhere(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(residuals_stay_in_8_bits),
-      cmocka_unit_test(kept_layers_end_the_8_bits),
-      cmocka_unit_test(progress_can_stop),
+      cmocka_unit_test(residuals_stay_in_8_bits),    cmocka_unit_test(defaults_are_weights),
+      cmocka_unit_test(kept_layers_end_the_8_bits),  cmocka_unit_test(progress_can_stop),
       cmocka_unit_test(memory_may_run_out_anywhere),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

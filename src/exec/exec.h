@@ -43,14 +43,15 @@ struct sumi_block {
 enum { SUMI_MAX_STAGES = 4096 }; /* stages one after the other in one run */
 
 struct sumi_exec {
-  struct sumi_exec *next; /* list of the session */
+  struct sumi_exec *next; /* behind a main graph's: those of its bodies */
   struct sumi_session *session;
   const struct sumi_graph *graph;
   struct sumi_tensor *value; /* [n_value] shape and data of every value so far in this run */
   void **buffer;             /* addresses by buffer number, of the stage that runs */
   size_t cap_buffer;
   struct sumi_stage *stages;
-  struct sumi_block *block; /* memory of the plans, by depth of stage */
+  struct sumi_slicing *slicings; /* of a main graph: of the shapes seen last */
+  struct sumi_block *block;      /* memory of the plans, by depth of stage */
   size_t n_block, cap_block;
   int64_t *key; /* the key being made */
   size_t cap_key, n_key;
@@ -62,7 +63,7 @@ struct sumi_exec {
 
 struct sumi_session {
   struct sumi_model *model;
-  struct sumi_graph *graph;
+  const struct sumi_graph *graph; /* the main graph of the call under way, or of the last one: execs' */
   struct sumi_allocator allocator;
   const struct sumi_device *device;
   enum sumi_isa isa;
@@ -75,13 +76,14 @@ struct sumi_session {
   bool profile, is_static;
   size_t max_arena_bytes;
   size_t max_tensor_bytes;
-  struct sumi_exec *execs;   /* the main graph's first */
-  struct sumi_tensor *input; /* [graph->n_input] of the call under way */
+  struct sumi_exec
+      *form[SUMI_N_DEFAULTS]; /* made when asked for: of the graph without and with defaults as inputs */
+  struct sumi_exec *execs;    /* the form in use, of which the main graph's comes first */
+  struct sumi_tensor *input;  /* [model->graph->n_input] of the call under way */
   const struct sumi_tensor *
-      *input_at;              /* [graph->n_input] where each input of the call is: input[i] or the default */
-  struct sumi_block *staging; /* [graph->n_input] row-major copies of inputs that are strided */
-  struct sumi_slicing *slicings; /* of the shapes seen last */
-  struct sumi_tensor *slice;     /* [graph->n_input] inputs of one run of a sliced batch */
+      *input_at;              /* [graph->n_input] where each input of the call is: in input or the default */
+  struct sumi_block *staging; /* [model->graph->n_input] row-major copies of inputs that are strided */
+  struct sumi_tensor *slice;  /* [graph->n_input] inputs of one run of a sliced batch */
   const struct sumi_tensor **slice_at;
   struct sumi_whole { /* an output of a sliced batch */
     struct sumi_tensor tensor;

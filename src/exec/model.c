@@ -40,7 +40,8 @@ void sumi_model_unref(struct sumi_model *model) {
       sumi_free(&a, (void *)p->key, strlen(p->key) + 1);
       sumi_free(&a, p, sizeof *p);
     }
-  for (int i = 0; i < SUMI_N_PRECISIONS; i++) sumi_graph_free(model->machine[i]);
+  for (int i = 0; i < SUMI_N_PRECISIONS; i++)
+    for (int k = 0; k < SUMI_N_DEFAULTS; k++) sumi_graph_free(model->machine[i][k]);
   sumi_graph_free(model->graph);
   sumi_blob_unref(model->source);
   sumi_free(&a, model->folder, model->folder_bytes);
@@ -60,6 +61,12 @@ void sumi_model_need_all(const struct sumi_model *model) {
   pthread_mutex_lock(lock);
   fill_all(model->graph, true);
   pthread_mutex_unlock(lock);
+}
+
+void sumi_model_need_defaults(struct sumi_model *model, const struct sumi_graph *graph) {
+  pthread_mutex_lock(&model->lock);
+  for (size_t i = 0; i < graph->n_input; i++) sumi_reread_fill(graph->input[i]->blob, true);
+  pthread_mutex_unlock(&model->lock);
 }
 
 void sumi_model_begin_stage(struct sumi_model *model) {
@@ -96,31 +103,46 @@ void sumi_model_settle(struct sumi_model *model, const struct sumi_node *node, c
 
 /* ---- graphs ------------------------------------------------------------------------------------------------------- */
 
-static sumi_status make_machine_graph(struct sumi_model *model, enum sumi_precision precision,
-                                      struct sumi_err *err) {
-  fill_all(model->graph, false); /* passes read them, under the lock */
-  struct sumi_graph *copy = sumi_graph_clone(model->graph, err);
+/* A copy of the portable graph for the machine passes. */
+static sumi_status copy_portable(struct sumi_model *model, enum sumi_defaults defaults,
+                                 struct sumi_graph **out, struct sumi_err *err) {
+  struct sumi_graph *copy = *out = sumi_graph_clone(model->graph, err);
   if (!copy) return err ? err->status : SUMI_E_MEMORY;
-  sumi_status status = sumi_passes_run(copy, SUMI_PASS_MACHINE, precision, NULL, err);
+  struct sumi_err why = SUMI_ERR_INIT;
+  const sumi_status status = defaults == SUMI_DEFAULTS_FIXED ? sumi_passes_fix_defaults(copy, &why) : SUMI_OK;
+  if (status == SUMI_OK) return SUMI_OK;
+  sumi_graph_free(copy);
+  *out = NULL;
+  if (status == SUMI_E_MEMORY) SUMI_FAIL_MEMORY(err);
+  return copy_portable(model, SUMI_DEFAULTS_OPEN, out, err); /* whoever runs it without inputs hears why */
+}
+
+static sumi_status make_machine_graph(struct sumi_model *model, enum sumi_precision precision,
+                                      enum sumi_defaults defaults, struct sumi_err *err) {
+  struct sumi_graph *copy;
+  fill_all(model->graph, false); /* passes read them, under the lock */
+  sumi_status status = copy_portable(model, defaults, &copy, err);
+  if (status == SUMI_OK) status = sumi_passes_run(copy, SUMI_PASS_MACHINE, precision, NULL, err);
   if (status == SUMI_OK) status = sumi_stored_attach(model, copy, err);
   if (status != SUMI_OK) {
     sumi_graph_free(copy);
     return status;
   }
-  model->machine[precision] = copy;
+  model->machine[precision][defaults] = copy;
   return SUMI_OK;
 }
 
 sumi_status sumi_model_graph_for(struct sumi_model *model, const struct sumi_device *device,
-                                 enum sumi_precision precision, struct sumi_graph **out,
-                                 struct sumi_err *err) {
+                                 enum sumi_precision precision, enum sumi_defaults defaults,
+                                 struct sumi_graph **out, struct sumi_err *err) {
   if (!device->machine_passes || model->keep_graph_as_is) {
     *out = model->graph;
     return SUMI_OK;
   }
+  struct sumi_graph **machine = &model->machine[precision][defaults];
   pthread_mutex_lock(&model->lock);
-  const sumi_status status = model->machine[precision] ? SUMI_OK : make_machine_graph(model, precision, err);
-  *out = model->machine[precision];
+  const sumi_status status = *machine ? SUMI_OK : make_machine_graph(model, precision, defaults, err);
+  *out = *machine;
   pthread_mutex_unlock(&model->lock);
   return status;
 }

@@ -36,11 +36,19 @@ struct sumi_stored {
   uint64_t machine_graph; /* sumi_stored_hash() of the machine graph they were made for */
 };
 
+/* What a machine graph takes inputs with a default for. */
+enum sumi_defaults {
+  SUMI_DEFAULTS_FIXED, /* constants: nobody gives one of them */
+  SUMI_DEFAULTS_OPEN,  /* inputs */
+  SUMI_N_DEFAULTS
+};
+
 struct sumi_model {
   int refs;
   struct sumi_allocator allocator;
-  struct sumi_graph *graph;                      /* portable */
-  struct sumi_graph *machine[SUMI_N_PRECISIONS]; /* made by the machine passes on first use */
+  struct sumi_graph *graph; /* portable */
+  struct sumi_graph
+      *machine[SUMI_N_PRECISIONS][SUMI_N_DEFAULTS]; /* made by the machine passes on first use */
   struct sumi_limits limits;
   struct sumi_blob *source; /* the file's bytes, for printing the graph before the passes; may be NULL */
   char *folder;             /* of external data; NULL = none */
@@ -57,10 +65,11 @@ struct sumi_model {
 sumi_status sumi_model_new(const struct sumi_allocator *a, struct sumi_graph *take_graph,
                            struct sumi_model **out, struct sumi_err *err);
 
-/* The graph a device runs. */
+/* The graph a device runs. Its inputs are those of the portable graph, in their order; of SUMI_DEFAULTS_FIXED those without
+ * a default only, or all of them: on devices that run the portable graph, and where the network cannot work with its defaults. */
 sumi_status sumi_model_graph_for(struct sumi_model *model, const struct sumi_device *device,
-                                 enum sumi_precision precision, struct sumi_graph **out,
-                                 struct sumi_err *err);
+                                 enum sumi_precision precision, enum sumi_defaults defaults,
+                                 struct sumi_graph **out, struct sumi_err *err);
 
 /* Weights of which a packed form is all that is read need not stay in memory where they are copies (base/reread.h). While a
  * stage is made, between begin and end, no other takes away what it may read. What is released was packed by the only
@@ -71,6 +80,8 @@ void sumi_model_end_stage(struct sumi_model *model);
 void sumi_model_need(struct sumi_model *model, const struct sumi_node *node, bool stay);
 /* After a node was lowered: those of its constants that are spent[n_in] may go, the others stay. */
 void sumi_model_settle(struct sumi_model *model, const struct sumi_node *node, const bool *spent);
+/* The defaults of a graph's inputs are there, and stay: for plans that take them, and callers who get them back. */
+void sumi_model_need_defaults(struct sumi_model *model, const struct sumi_graph *graph);
 /* All constants of the portable graph are there, and stay: for whoever reads them outside of a stage. */
 void sumi_model_need_all(const struct sumi_model *model);
 

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/float_mode.h"
 #include "base/size.h"
-#include "exec/exec.h"
+#include "exec/slice.h"
 
 sumi_status sumi_exec_new(struct sumi_session *session, const struct sumi_graph *graph,
                           struct sumi_exec **out, struct sumi_err *err) {
@@ -34,6 +34,7 @@ void sumi_exec_free(struct sumi_exec *exec) {
     next = s->next;
     sumi_stage_free(exec, s);
   }
+  sumi_slicing_free_all(exec);
   for (size_t i = 0; i < exec->n_block; i++) sumi_free(a, exec->block[i].data, exec->block[i].bytes);
   sumi_free(a, exec->block, exec->cap_block * sizeof *exec->block);
   sumi_free(a, exec->buffer, exec->cap_buffer * sizeof *exec->buffer);

@@ -54,21 +54,34 @@ static sumi_status apply_options(struct sumi_session *s, const struct sumi_sessi
   return SUMI_OK;
 }
 
+/* Takes the graph, and what was planned of it, in which inputs with a default are what is asked for. */
+static sumi_status take_form(struct sumi_session *s, enum sumi_defaults defaults, struct sumi_err *err) {
+  if (!s->form[defaults]) {
+    struct sumi_graph *graph;
+    SUMI_TRY(sumi_model_graph_for(s->model, s->device, s->precision, defaults, &graph, err));
+    sumi_model_need_defaults(s->model, graph);
+    SUMI_TRY(sumi_exec_new(s, graph, &s->form[defaults], err));
+  }
+  s->execs = s->form[defaults];
+  s->graph = s->execs->graph;
+  return SUMI_OK;
+}
+
 static sumi_status init(struct sumi_session *s, const struct sumi_session_options *o, struct sumi_err *err) {
   const struct sumi_allocator *a = &s->allocator;
+  const size_t n_input = s->model->graph->n_input, n_output = s->model->graph->n_output;
   SUMI_TRY(apply_options(s, o, err));
-  SUMI_TRY(sumi_model_graph_for(s->model, s->device, s->precision, &s->graph, err));
-  s->input = sumi_alloc(a, (s->graph->n_input + 1) * sizeof *s->input);
-  s->input_at = sumi_alloc(a, (s->graph->n_input + 1) * sizeof *s->input_at);
-  s->staging = sumi_alloc(a, (s->graph->n_input + 1) * sizeof *s->staging);
-  s->output = sumi_alloc(a, (s->graph->n_output + 1) * sizeof *s->output);
-  s->slice = sumi_alloc(a, (s->graph->n_input + 1) * sizeof *s->slice);
-  s->slice_at = sumi_alloc(a, (s->graph->n_input + 1) * sizeof *s->slice_at);
-  s->whole = sumi_alloc(a, (s->graph->n_output + 1) * sizeof *s->whole);
+  s->input = sumi_alloc(a, (n_input + 1) * sizeof *s->input);
+  s->input_at = sumi_alloc(a, (n_input + 1) * sizeof *s->input_at);
+  s->staging = sumi_alloc(a, (n_input + 1) * sizeof *s->staging);
+  s->output = sumi_alloc(a, (n_output + 1) * sizeof *s->output);
+  s->slice = sumi_alloc(a, (n_input + 1) * sizeof *s->slice);
+  s->slice_at = sumi_alloc(a, (n_input + 1) * sizeof *s->slice_at);
+  s->whole = sumi_alloc(a, (n_output + 1) * sizeof *s->whole);
   if (!s->input || !s->input_at || !s->staging || !s->output || !s->slice || !s->slice_at || !s->whole)
     SUMI_FAIL_MEMORY(err);
   SUMI_TRY(sumi_par_new(a, s->threads, &s->par, err));
-  return sumi_exec_new(s, s->graph, &s->execs, err);
+  return take_form(s, SUMI_DEFAULTS_FIXED, err);
 }
 
 sumi_status sumi_session_init(struct sumi_model *model, const struct sumi_session_options *o,
@@ -91,25 +104,23 @@ sumi_status sumi_session_init(struct sumi_model *model, const struct sumi_sessio
 void sumi_session_fini(struct sumi_session *s) {
   if (!s) return;
   const struct sumi_allocator a = s->allocator;
-  for (struct sumi_exec *e = s->execs, *next; e; e = next) {
-    next = e->next;
-    sumi_exec_free(e);
-  }
+  const size_t n_input = s->model->graph->n_input, n_output = s->model->graph->n_output;
+  for (int i = 0; i < SUMI_N_DEFAULTS; i++)
+    for (struct sumi_exec *e = s->form[i], *next; e; e = next) {
+      next = e->next;
+      sumi_exec_free(e);
+    }
   sumi_par_free(s->par);
-  if (s->graph) {
-    for (size_t i = 0; s->staging && i < s->graph->n_input; i++)
-      sumi_free(&a, s->staging[i].data, s->staging[i].bytes);
-    sumi_free(&a, s->input, (s->graph->n_input + 1) * sizeof *s->input);
-    sumi_free(&a, (void *)s->input_at, (s->graph->n_input + 1) * sizeof *s->input_at);
-    sumi_free(&a, s->staging, (s->graph->n_input + 1) * sizeof *s->staging);
-    sumi_free(&a, s->output, (s->graph->n_output + 1) * sizeof *s->output);
-    sumi_free(&a, s->slice, (s->graph->n_input + 1) * sizeof *s->slice);
-    sumi_free(&a, (void *)s->slice_at, (s->graph->n_input + 1) * sizeof *s->slice_at);
-    for (size_t i = 0; s->whole && i < s->graph->n_output; i++)
-      sumi_free(&a, s->whole[i].block.data, s->whole[i].block.bytes);
-    sumi_free(&a, s->whole, (s->graph->n_output + 1) * sizeof *s->whole);
-    sumi_slicing_free_all(s);
-  }
+  for (size_t i = 0; s->staging && i < n_input; i++) sumi_free(&a, s->staging[i].data, s->staging[i].bytes);
+  sumi_free(&a, s->input, (n_input + 1) * sizeof *s->input);
+  sumi_free(&a, (void *)s->input_at, (n_input + 1) * sizeof *s->input_at);
+  sumi_free(&a, s->staging, (n_input + 1) * sizeof *s->staging);
+  sumi_free(&a, s->output, (n_output + 1) * sizeof *s->output);
+  sumi_free(&a, s->slice, (n_input + 1) * sizeof *s->slice);
+  sumi_free(&a, (void *)s->slice_at, (n_input + 1) * sizeof *s->slice_at);
+  for (size_t i = 0; s->whole && i < n_output; i++)
+    sumi_free(&a, s->whole[i].block.data, s->whole[i].block.bytes);
+  sumi_free(&a, s->whole, (n_output + 1) * sizeof *s->whole);
   sumi_arena_fini(&s->views);
   sumi_model_unref(s->model);
   sumi_free(&a, s, sizeof *s);
@@ -240,7 +251,7 @@ static sumi_status set_items(struct sumi_session *s, size_t i, const struct sumi
 
 static sumi_status set_input(struct sumi_session *s, size_t i, const struct sumi_view *view, bool need_data,
                              struct sumi_err *err) {
-  const struct sumi_value *v = s->graph->input[i];
+  const struct sumi_value *v = s->model->graph->input[i];
   struct sumi_tensor *t = &s->input[i];
   if (view->kind != v->info.kind)
     SUMI_FAIL(err, SUMI_E_TYPE,
@@ -272,9 +283,27 @@ static sumi_status set_input(struct sumi_session *s, size_t i, const struct sumi
   return SUMI_OK;
 }
 
+/* input_at has what is given, [model->graph->n_input]: takes the form for that, and moves it to where its graph has inputs. */
+static sumi_status place_inputs(struct sumi_session *s, struct sumi_err *err) {
+  const struct sumi_graph *all = s->model->graph;
+  bool open = false;
+  size_t k = 0;
+  for (size_t i = 0; i < all->n_input; i++) open |= s->input_at[i] && all->input[i]->constant;
+  open = open && s->form[SUMI_DEFAULTS_FIXED]->graph->n_input < all->n_input;
+  SUMI_TRY(take_form(s, open ? SUMI_DEFAULTS_OPEN : SUMI_DEFAULTS_FIXED, err));
+  const bool fixed = s->graph->n_input < all->n_input;
+  for (size_t i = 0; i < all->n_input; i++) {
+    if (fixed && all->input[i]->constant) continue;
+    SUMI_ASSERT(err, k < s->graph->n_input);
+    s->input_at[k] = s->input_at[i] ? s->input_at[i] : s->graph->input[k]->constant;
+    k++;
+  }
+  return SUMI_OK;
+}
+
 static sumi_status set_inputs(struct sumi_session *s, const struct sumi_view *views, size_t n, bool need_data,
                               struct sumi_err *err) {
-  const struct sumi_graph *g = s->graph;
+  const struct sumi_graph *g = s->model->graph;
   char names[512];
   sumi_arena_reset(&s->views);
   for (size_t i = 0; i < g->n_input; i++) s->input_at[i] = NULL;
@@ -289,12 +318,10 @@ static sumi_status set_inputs(struct sumi_session *s, const struct sumi_view *vi
     SUMI_TRY(set_input(s, i, &views[k], need_data, err));
     s->input_at[i] = &s->input[i];
   }
-  for (size_t i = 0; i < g->n_input; i++) {
-    if (s->input_at[i]) continue;
-    if (!g->input[i]->constant) SUMI_FAIL(err, SUMI_E_ARG, "input '%s' is missing", g->input[i]->name);
-    s->input_at[i] = g->input[i]->constant;
-  }
-  return SUMI_OK;
+  for (size_t i = 0; i < g->n_input; i++)
+    if (!s->input_at[i] && !g->input[i]->constant)
+      SUMI_FAIL(err, SUMI_E_ARG, "input '%s' is missing", g->input[i]->name);
+  return place_inputs(s, err);
 }
 
 /* ---- outputs -------------------------------------------------------------------------------------------------- */

@@ -206,26 +206,27 @@ bool sumi_items_part(struct sumi_session *s, int64_t each, struct sumi_arena *ar
 
 /* ---- what is remembered ------------------------------------------------------------------------------------------- */
 
-static void free_slicing(struct sumi_session *s, struct sumi_slicing *p) {
+static void free_slicing(const struct sumi_exec *exec, struct sumi_slicing *p) {
+  const struct sumi_allocator *a = &exec->session->allocator;
   if (!p) return;
-  sumi_free(&s->allocator, p->key, SUMI_MAX(p->n_key, (size_t)1) * sizeof *p->key);
-  sumi_free(&s->allocator, p->carries, (s->graph->n_value + 1) * sizeof *p->carries);
-  sumi_free(&s->allocator, p, sizeof *p);
+  sumi_free(a, p->key, SUMI_MAX(p->n_key, (size_t)1) * sizeof *p->key);
+  sumi_free(a, p->carries, (exec->graph->n_value + 1) * sizeof *p->carries);
+  sumi_free(a, p, sizeof *p);
 }
 
-void sumi_slicing_free_all(struct sumi_session *s) {
-  for (struct sumi_slicing *p = s->slicings, *next; p; p = next) {
+void sumi_slicing_free_all(struct sumi_exec *exec) {
+  for (struct sumi_slicing *p = exec->slicings, *next; p; p = next) {
     next = p->next;
-    free_slicing(s, p);
+    free_slicing(exec, p);
   }
-  s->slicings = NULL;
+  exec->slicings = NULL;
 }
 
 /* The least recently used one goes where there are more than plans are kept. */
-static void limit(struct sumi_session *s) {
-  struct sumi_slicing **at = &s->slicings;
-  for (int i = 0; *at && i < s->max_plans; i++) at = &(*at)->next;
-  free_slicing(s, *at);
+static void limit(struct sumi_exec *exec) {
+  struct sumi_slicing **at = &exec->slicings;
+  for (int i = 0; *at && i < exec->session->max_plans; i++) at = &(*at)->next;
+  free_slicing(exec, *at);
   *at = NULL;
 }
 
@@ -251,23 +252,24 @@ static sumi_status make(struct sumi_session *s, struct sumi_slicing **out, struc
 }
 
 sumi_status sumi_slicing_find(struct sumi_session *s, const struct sumi_slicing **out, struct sumi_err *err) {
+  struct sumi_exec *exec = s->execs;
   struct sumi_slicing *p;
-  SUMI_TRY(sumi_exec_key(s->execs, s->input_at, err));
-  for (struct sumi_slicing **at = &s->slicings; (p = *at); at = &p->next)
-    if (p->n_key == s->execs->n_key && memcmp(p->key, s->execs->key, p->n_key * sizeof *p->key) == 0) {
+  SUMI_TRY(sumi_exec_key(exec, s->input_at, err));
+  for (struct sumi_slicing **at = &exec->slicings; (p = *at); at = &p->next)
+    if (p->n_key == exec->n_key && memcmp(p->key, exec->key, p->n_key * sizeof *p->key) == 0) {
       *at = p->next;
       break;
     }
   if (!p) {
     const sumi_status status = make(s, &p, err);
     if (status != SUMI_OK) {
-      free_slicing(s, p);
+      free_slicing(exec, p);
       return status;
     }
   }
-  p->next = s->slicings;
-  s->slicings = p;
-  limit(s);
+  p->next = exec->slicings;
+  exec->slicings = p;
+  limit(exec);
   *out = p;
   return SUMI_OK;
 }

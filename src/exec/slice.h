@@ -26,7 +26,7 @@ bool sumi_items_part(struct sumi_session *s, int64_t each, struct sumi_arena *ar
 
 /* How the session's inputs of the call under way are run, decided once for their shapes and remembered. */
 sumi_status sumi_slicing_find(struct sumi_session *s, const struct sumi_slicing **out, struct sumi_err *err);
-void sumi_slicing_free_all(struct sumi_session *s);
+void sumi_slicing_free_all(struct sumi_exec *exec);
 
 /* Input i of the run that begins at an item. */
 struct sumi_tensor sumi_slice_of(const struct sumi_slicing *slicing, const struct sumi_value *v,

@@ -170,7 +170,8 @@ sumi_status sumi_stored_visit(struct sumi_model *model,
   size_t n = 0;
   for (size_t i = 0; i < SUMI_PACK_SLOTS; i++)
     for (const struct sumi_pack *p = model->pack[i]; p; p = p->next) n += p->kind && !p->unchecked;
-  if (!n || !model->machine[SUMI_PRECISION_FILE]) return SUMI_OK;
+  const struct sumi_graph *machine = model->machine[SUMI_PRECISION_FILE][SUMI_DEFAULTS_FIXED];
+  if (!n || !machine) return SUMI_OK;
   struct visiting x = {.visit = visit, .user = user};
   x.pack = sumi_alloc(&model->allocator, n * sizeof(const struct sumi_pack *));
   if (!x.pack) SUMI_FAIL_MEMORY(err);
@@ -178,8 +179,7 @@ sumi_status sumi_stored_visit(struct sumi_model *model,
     for (const struct sumi_pack *p = model->pack[i]; p; p = p->next)
       if (p->kind && !p->unchecked) x.pack[x.n++] = p;
   qsort((void *)x.pack, x.n, sizeof(const struct sumi_pack *), by_node);
-  const sumi_status status =
-      walk(model->machine[SUMI_PRECISION_FILE], &model->allocator, visit_node, &x, err);
+  const sumi_status status = walk(machine, &model->allocator, visit_node, &x, err);
   sumi_free(&model->allocator, (void *)x.pack, n * sizeof(const struct sumi_pack *));
   return status;
 }

@@ -72,7 +72,7 @@ static void check(const char *text, bool sliced) {
           1e-4f * (1 + fabsf(((float *)want.data)[i])))
         fail_msg("%s: element %lld is %g, not %g", text, (long long)i, (double)((float *)got.data)[i],
                  (double)((float *)want.data)[i]);
-    const struct sumi_slicing *s = cpu.session->slicings;
+    const struct sumi_slicing *s = cpu.session->execs->slicings;
     assert_non_null(s);
     assert_int_equal(s->items != s->each, sliced);
     assert_null(s->next);

@@ -147,8 +147,8 @@ static sumi_status list_pack(void *user, const char *path, const struct sumi_pac
 static sumi_status write_packs(struct writer *w, struct sumi_model *model) {
   if (model) {
     SUMI_TRY(sumi_stored_visit(model, list_pack, w, w->err));
-    w->c.machine_graph =
-        model->machine[SUMI_PRECISION_FILE] ? sumi_stored_hash(model->machine[SUMI_PRECISION_FILE]) : 0;
+    const struct sumi_graph *machine = model->machine[SUMI_PRECISION_FILE][SUMI_DEFAULTS_FIXED];
+    w->c.machine_graph = machine ? sumi_stored_hash(machine) : 0;
   }
   SUMI_TRY(write_text(w, &w->c.packs));
   SUMI_TRY(write_waiting(w, &w->c.packed));

@@ -329,6 +329,22 @@ struct sumi_value *sumi_graph_find_in_scope(const struct sumi_graph *g, const ch
   return v;
 }
 
+bool sumi_graph_fix_defaults(struct sumi_graph *g) {
+  size_t kept = 0;
+  for (size_t i = 0; i < g->n_input; i++) {
+    struct sumi_value *v = g->input[i];
+    if (v->constant) {
+      v->is_input = false;
+      sumi_graph_set_constant(v, v->constant, sumi_blob_ref(v->blob));
+    } else {
+      g->input[kept++] = v;
+    }
+  }
+  const bool any = kept < g->n_input;
+  g->n_input = kept;
+  return any;
+}
+
 void sumi_graph_drop_inputs(struct sumi_graph *g) {
   size_t kept = 0;
   for (size_t i = 0; i < g->n_input; i++) {

@@ -168,6 +168,8 @@ struct sumi_value *sumi_graph_add_constant(struct sumi_graph *g, const char *nam
 void sumi_graph_set_constant(struct sumi_value *v, const struct sumi_tensor *tensor,
                              struct sumi_blob *take_blob);
 bool sumi_graph_add_output(struct sumi_graph *g, struct sumi_value *v);
+/* Inputs with a default are inputs no more but constants; whether there were any. Not those of bodies. */
+bool sumi_graph_fix_defaults(struct sumi_graph *g);
 /* Takes the inputs that nobody reads away; the values stay. */
 void sumi_graph_drop_inputs(struct sumi_graph *g);
 /* Takes all outputs away; the values stay. */

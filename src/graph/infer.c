@@ -318,10 +318,10 @@ static sumi_status infer_one(const struct sumi_infer_job *job, const struct sumi
   return status;
 }
 
-static void info_of_constant(const struct sumi_value *v, struct sumi_info *info) {
-  *info = (struct sumi_info){
-      .kind = v->constant->kind, .dtype = v->constant->dtype, .rank = v->constant->rank, .data = v->constant};
-  for (int i = 0; i < v->constant->rank; i++) info->dim[i] = v->constant->dim[i];
+struct sumi_info sumi_info_of_constant(const struct sumi_tensor *t) {
+  struct sumi_info info = {.kind = t->kind, .dtype = t->dtype, .rank = t->rank, .data = t};
+  for (int i = 0; i < t->rank; i++) info.dim[i] = t->dim[i];
+  return info;
 }
 
 sumi_status sumi_graph_infer(const struct sumi_infer_job *job, struct sumi_err *err) {
@@ -334,7 +334,7 @@ sumi_status sumi_graph_infer(const struct sumi_infer_job *job, struct sumi_err *
   for (size_t i = 0; i < g->n_value; i++) {
     const struct sumi_value *v = g->value[i];
     if (v->constant && !v->is_input)
-      info_of_constant(v, &job->info[i]);
+      job->info[i] = sumi_info_of_constant(v->constant);
     else if (!v->producer && !v->is_input)
       job->info[i] = unknown_info;
   }

@@ -252,6 +252,8 @@ sumi_status sumi_call_output_copy(const struct sumi_call *c, int i, const struct
 sumi_status sumi_call_ints_or_attr(const struct sumi_call *c, int input, const char *attr, int64_t *buf,
                                    const int64_t **values, int *n);
 
+/* Everything is known of a constant, which is borrowed. */
+struct sumi_info sumi_info_of_constant(const struct sumi_tensor *t);
 /* What is known of a value as a tensor: shape where it is known, data where it is constant. */
 struct sumi_tensor sumi_info_tensor(const struct sumi_info *info);
 /* Bytes of scratch that the call's operator is to get: 0 where it has none, else at least 1, so that places in it are some. */

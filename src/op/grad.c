@@ -16,11 +16,7 @@ static void info_of(const struct sumi_value *v, struct sumi_info *info) {
     *info = (struct sumi_info){.rank = -1, .absent = true};
     return;
   }
-  *info = v->info;
-  if (!v->constant || v->is_input) return;
-  *info = (struct sumi_info){
-      .kind = v->constant->kind, .dtype = v->constant->dtype, .rank = v->constant->rank, .data = v->constant};
-  for (int i = 0; i < v->constant->rank; i++) info->dim[i] = v->constant->dim[i];
+  *info = v->constant && !v->is_input ? sumi_info_of_constant(v->constant) : v->info;
 }
 
 /* The infos of the outputs of a node made here; the inputs' are settled. */

@@ -40,6 +40,10 @@ bool sumi_precision_from_label(const char *name, enum sumi_precision *out);
 sumi_status sumi_passes_run(struct sumi_graph *g, enum sumi_pass_stage stage, enum sumi_precision precision,
                             const char *last, struct sumi_err *err);
 
+/* Inputs with a default become constants, and g as simple as if they had always been. Where this fails, which takes defaults
+ * that the network cannot work with or a lack of memory, g is of no use any more. */
+sumi_status sumi_passes_fix_defaults(struct sumi_graph *g, struct sumi_err *err);
+
 /* Runs one pass on g and its bodies, then the verifier. */
 sumi_status sumi_pass_run(const struct sumi_pass *pass, struct sumi_graph *g, struct sumi_err *err);
 

@@ -81,3 +81,10 @@ sumi_status sumi_pass_infer(struct sumi_graph *g,
   sumi_arena_fini(&arena);
   return status;
 }
+
+sumi_status sumi_passes_fix_defaults(struct sumi_graph *g, struct sumi_err *err) {
+  if (!sumi_graph_fix_defaults(g)) return SUMI_OK;
+  SUMI_TRY(sumi_pass_infer(g, NULL, NULL, err));
+  SUMI_TRY(sumi_passes_run(g, SUMI_PASS_PORTABLE, SUMI_PRECISION_FILE, NULL, err));
+  return sumi_pass_infer(g, NULL, NULL, err);
+}

@@ -133,7 +133,8 @@ def page(shape):
 def make_inputs(case, session, seed):
     inputs = {}
     rng = np.random.default_rng(zlib.crc32(case.network.encode()) + seed)
-    for port in session.get_inputs():
+    given = [port for port in session.get_overridable_initializers() if case.spec_of(port.name)]
+    for port in session.get_inputs() + given:
         shape_text, _, values = case.spec_of(port.name).partition("@")
         if values in ("png", "jpeg"):
             inputs[port.name] = picture_bytes(values, rng)
