@@ -4,9 +4,6 @@
 
 #include <stdlib.h>
 
-#include "base/random.h"
-#include "op/order.h"
-
 /* Boxes side by side overlap nothing: all of every class are kept, by falling score. */
 static void all_boxes_kept(void **state) {
   (void)state;
@@ -65,7 +62,48 @@ static void rows_and_places(void **state) {
   probe_fini(&p);
 }
 
+struct place {
+  double value;
+  int index;
+};
+
+/* NaN first, then by value, then by index. */
+static int by_value(const void *a, const void *b) {
+  const struct place *p = a, *q = b;
+  if (isnan(p->value) != isnan(q->value)) return isnan(p->value) ? -1 : 1;
+  if (p->value != q->value && !isnan(p->value)) return p->value > q->value ? -1 : 1;
+  return p->index - q->index;
+}
+
+/* Ties, both zeros, infinities and NaN. */
+static void top_k(void **state) {
+  (void)state;
+  enum { N = 700, MOST = 600 };
+  static const double special[] = {NAN, -0.0, INFINITY, 0.0, -INFINITY, -NAN};
+  for (int type = 0; type < 2; type++)
+    for (int64_t k = 1; k <= MOST; k += 149) {
+      const sumi_dtype d = type ? SUMI_FLOAT64 : SUMI_FLOAT32;
+      double x[N];
+      struct place want[N];
+      struct probe p;
+      probe_init(&p, "TopK");
+      p.node.version = 11;
+      for (int i = 0; i < N; i++) {
+        const double value = i % 10 == 3 ? special[i / 10 % 6] : i * 29 % 61 - 30;
+        sumi_set_f64(d, x, i, value);
+        want[i] = (struct place){value, i};
+      }
+      qsort(want, N, sizeof *want, by_value);
+      probe_in(&p, d, x, 1, N);
+      p.info[1].data = probe_in(&p, SUMI_INT64, &k, 1, 1);
+      assert_int_equal(probe_run(&p, 2), SUMI_OK);
+      for (int64_t i = 0; i < k; i++) assert_int_equal(((const int64_t *)p.out[1].data)[i], want[i].index);
+      probe_fini(&p);
+    }
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(all_boxes_kept), cmocka_unit_test(rows_and_places)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(all_boxes_kept), cmocka_unit_test(rows_and_places),
+                                     cmocka_unit_test(top_k)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
