@@ -1,8 +1,8 @@
-/* Float exp, erf, gelu, tanh, the logistic function, logarithm, trigonometric functions and their inverses without branches, calls or tables, so that loops over
- * arrays vectorise at any instruction-set level. The errors stated are the largest over all floats against
- * double precision, in units of the last place (test_fmath.c measures them); NaN stays NaN, infinities go
- * to the limits. The polynomials are minimax fits (Lawson iteration, coefficients rounded one after the
- * other). */
+/* Float exp, erf, gelu, tanh, logistic function, logarithm, sine, cosine and inverses without branches, calls
+ * or tables, so that loops over arrays vectorise at any instruction-set level. The errors stated are the
+ * largest over all floats against double precision, in units of the last place (test_fmath.c measures them);
+ * NaN stays NaN, infinities go to the limits. The polynomials are minimax fits (Lawson iteration, coefficients
+ * rounded one after the other), those of sine, cosine and arctangent least squares at Chebyshev nodes. */
 #ifndef SUMI_BASE_FMATH_H
 #define SUMI_BASE_FMATH_H
 
