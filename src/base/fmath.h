@@ -1,8 +1,8 @@
-/* Float exp, erf, gelu, tanh and the logistic function without branches, calls or tables, so that loops over
- * arrays vectorise at any instruction-set level. The errors stated are the largest over all floats against
- * double precision, in units of the last place (test_fmath.c measures them); NaN stays NaN, infinities go
- * to the limits. The polynomials are minimax fits (Lawson iteration, coefficients rounded one after the
- * other). */
+/* Float exp, erf, gelu, tanh, logistic function, logarithm, sine, cosine and inverses without branches, calls
+ * or tables, so that loops over arrays vectorise at any instruction-set level. The errors stated are the
+ * largest over all floats against double precision, in units of the last place (test_fmath.c measures them);
+ * NaN stays NaN, infinities go to the limits. The polynomials are minimax fits (Lawson iteration, coefficients
+ * rounded one after the other), those of sine, cosine and arctangent least squares at Chebyshev nodes. */
 #ifndef SUMI_BASE_FMATH_H
 #define SUMI_BASE_FMATH_H
 
@@ -157,6 +157,40 @@ static inline float sumi_asin_f32(float x) {
   const float small = a + sumi_asin_tail_f32(a, a * a);
   return sumi_f32_from_bits(sumi_f32_bits(a > 0.5f ? large : small) | sign);
 }
+
+/* arctan(x) below 2.5 ulp: of t = x up to tan(pi / 8), pi / 4 more than of (x - 1) / (x + 1) up to tan(3 pi / 8), pi / 2 more than
+ * of -1 / x beyond; t + t^3 P(t^2). The sign is put back. */
+static inline float sumi_atan_f32(float x) {
+  const uint32_t sign = sumi_f32_bits(x) & 0x80000000u;
+  const float a = sumi_f32_from_bits(sumi_f32_bits(x) ^ sign);
+  const float up = a > 2.41421366f ? -1.0f : a > 0.414213568f ? a - 1.0f : a;
+  const float down = a > 2.41421366f ? a : a > 0.414213568f ? a + 1.0f : 1.0f;
+  const float turn = a > 2.41421366f ? 2.0f : a > 0.414213568f ? 1.0f : 0.0f; /* pi / 4 each */
+  const float t = up / down, z = t * t;
+  const float p2 = (-0x1.08914ap-4f * z + 0x1.b82a74p-4f) * z - 0x1.2421a2p-3f;
+  const float p = (p2 * z + 0x1.99973ep-3f) * z - 0x1.555554p-2f;
+  const float y = turn * 0x1.921fb6p-1f + (t + (t * z * p - turn * 0x1.777a5cp-26f));
+  return sumi_f32_from_bits(sumi_f32_bits(y) | sign);
+}
+
+/* sin(x + quarters pi / 2) below 2 ulp for |x| <= SUMI_TURN_MOST, beyond a NaN. x = n pi / 2 + r; n pi / 2 is taken off in two
+ * parts, of which the first times n is exact. */
+#define SUMI_TURN_MOST 0x1p20f
+static inline float sumi_turn_f32(float x, int32_t quarters) {
+  const float a = sumi_f32_from_bits(sumi_f32_bits(x) & 0x7fffffffu);
+  const double d = a <= SUMI_TURN_MOST ? (double)x : 0.0;
+  const double n = (d * 0x1.45f306dc9c883p-1 + 0x1.8p52) - 0x1.8p52;
+  const float r = (float)((d - n * 0x1.921fb544p+0) - n * 0x1.0b4611a626331p-34), z = r * r;
+  const float s = r * (1.0f + z * ((-0x1.9ac9dep-13f * z + 0x1.110c2ap-7f) * z - 0x1.555552p-3f));
+  const float c = (1.0f - 0.5f * z) + z * z * ((0x1.9bd8b6p-16f * z - 0x1.6c12d4p-10f) * z + 0x1.555554p-5f);
+  const uint32_t k = (uint32_t)((int32_t)n + quarters);
+  const float y = k & 1u ? c : s;
+  return a <= SUMI_TURN_MOST ? sumi_f32_from_bits(sumi_f32_bits(y) ^ (k & 2u) << 30)
+                             : sumi_f32_from_bits(0x7fc00000u);
+}
+
+static inline float sumi_sin_f32(float x) { return sumi_turn_f32(x, 0); }
+static inline float sumi_cos_f32(float x) { return sumi_turn_f32(x, 1); }
 
 /* 1 / (1 + e^-x) below 3 ulp down to 2^-126; what is smaller may become 0. (x < 0 ? e : 1) / (1 + e), e = e^-|x|, keeps small
  * results exact. */

@@ -51,6 +51,11 @@ static float softplus_f(float x) { return sumi_softplus_f32(x); }
 static float log_f(float x) { return sumi_log_f32(x); }
 static float acos_f(float x) { return sumi_acos_f32(x); }
 static float asin_f(float x) { return sumi_asin_f32(x); }
+static float atan_f(float x) { return sumi_atan_f32(x); }
+static float sin_f(float x) { return sumi_sin_f32(x); }
+static float cos_f(float x) { return sumi_cos_f32(x); }
+static double near_sin(double x) { return fabs(x) <= (double)SUMI_TURN_MOST ? sin(x) : NAN; }
+static double near_cos(double x) { return fabs(x) <= (double)SUMI_TURN_MOST ? cos(x) : NAN; }
 static float floor_f(float x) { return sumi_floor_f32(x); }
 static float ceil_f(float x) { return sumi_ceil_f32(x); }
 static float rint_f(float x) { return sumi_rint_f32(x); }
@@ -67,6 +72,9 @@ static void errors_are_bounded(void **state) {
   assert_true(largest_error(log_f, log, 0) < 1.5);
   assert_true(largest_error(acos_f, acos, 0) < 1.5);
   assert_true(largest_error(asin_f, asin, 0) < 2.5);
+  assert_true(largest_error(atan_f, atan, 0) < 2.5);
+  assert_true(largest_error(sin_f, near_sin, 0) < 2);
+  assert_true(largest_error(cos_f, near_cos, 0) < 2);
   assert_true(largest_error(rint_f, rint, 0) == 0);
   assert_true(largest_error(floor_f, floor, 0) == 0);
   assert_true(largest_error(ceil_f, ceil, 0) == 0);
@@ -110,6 +118,8 @@ static void edges(void **state) {
   assert_true(sumi_log_f32(0) == -INFINITY && sumi_log_f32(INFINITY) == INFINITY && sumi_log_f32(1) == 0 &&
               isnan(sumi_log_f32(-1)));
   assert_true(sumi_acos_f32(1) == 0 && isnan(sumi_acos_f32(1.0000001f)) && isnan(sumi_asin_f32(-INFINITY)));
+  assert_true(sumi_cos_f32(0) == 1 && signbit(sumi_sin_f32(-0.0f)) && signbit(sumi_atan_f32(-0.0f)));
+  assert_true(isnan(sumi_sin_f32(INFINITY)) && isnan(sumi_cos_f32(-0x1p21f)));
   assert_true(signbit(sumi_asin_f32(-0.0f)) && signbit(sumi_ceil_f32(-0.5f)));
   assert_true(sumi_rint_f32(2.5f) == 2 && sumi_rint_f32(3.5f) == 4 && sumi_rint_f32(-0.5f) == 0);
 }

@@ -1,6 +1,7 @@
 /* Sessions on graphs built by hand: results, staging of strided inputs, plans per shape, no allocation while running,
  * nodes whose shapes depend on data, and every allocation failing in turn. */
 #include <float.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -206,6 +207,84 @@ static void strided_and_wrong_inputs(void **state) {
   sumi_model_unref(model);
 }
 
+/* y = GatherElements(x, x as integers) along axis 0. */
+static struct sumi_graph *gather_graph(const struct sumi_allocator *a) {
+  struct sumi_graph *g = sumi_graph_new(a, "g");
+  if (!g) return NULL;
+  const struct sumi_info info = info_of(SUMI_FLOAT32, 2, (const sumi_dim[]){3, 4});
+  struct sumi_value *x = sumi_graph_add_input(g, "x", &info), *index = sumi_graph_add_value(g, "index"),
+                    *y = NULL;
+  struct sumi_node *cast =
+      sumi_graph_add_node(g, NULL, &sumi_op_cast, "Cast", SUMI_NEWEST_OPSET, &x, 1, &index, 1);
+  if (cast && sumi_node_set_int(cast, "to", 7, NULL) == SUMI_OK)
+    y = add(g, &sumi_op_gather_elements, x, index, "y");
+  if (y && sumi_graph_add_output(g, y) && sumi_pass_infer(g, NULL, NULL, NULL) == SUMI_OK) return g;
+  sumi_graph_free(g);
+  return NULL;
+}
+
+/* An index that is outside is refused by every device, and the session goes on. */
+static void indices_are_checked(void **state) {
+  (void)state;
+  static const char *const devices[] = {"ref", "cpu", "audit"};
+  for (size_t d = 0; d < 3; d++) {
+    struct sumi_err err = SUMI_ERR_INIT;
+    struct sumi_model *model;
+    struct sumi_session *s;
+    assert_int_equal(open_session(sumi_allocator_default(), gather_graph, devices[d], &model, &s, &err),
+                     SUMI_OK);
+    for (int round = -4; round < 4; round++) {
+      const float bad = (float)round;
+      float x[12] = {0, 1, 2, 2, 1, -1, bad, 0, -3, 0, 0, 0};
+      const struct sumi_view in = input(x, (const int64_t[]){3, 4}, NULL);
+      struct sumi_view out = {.size = sizeof out, .name = "y"};
+      const bool fits = round >= -3 && round < 3;
+      assert_int_equal(sumi_session_execute(s, &in, 1, &out, 1, &err), fits ? SUMI_OK : SUMI_E_VALUE);
+      if (fits) assert_true(((const float *)out.data)[6] == x[4 * ((round + 3) % 3) + 2]);
+      if (!fits) assert_non_null(strstr(err.text, "is outside [-3, 3)"));
+      sumi_err_clear(&err);
+    }
+    sumi_session_fini(s);
+    sumi_model_unref(model);
+  }
+}
+
+/* y = Sin(x) */
+static struct sumi_graph *sine_graph(const struct sumi_allocator *a) {
+  struct sumi_graph *g = sumi_graph_new(a, "g");
+  if (!g) return NULL;
+  const struct sumi_info info = info_of(SUMI_FLOAT32, 2, (const sumi_dim[]){2, 4});
+  struct sumi_value *y = add(g, &sumi_op_sin, sumi_graph_add_input(g, "x", &info), NULL, "y");
+  if (y && sumi_graph_add_output(g, y) && sumi_pass_infer(g, NULL, NULL, NULL) == SUMI_OK) return g;
+  sumi_graph_free(g);
+  return NULL;
+}
+
+/* Angles beyond those that kernels take, and what is no angle. */
+static void far_angles(void **state) {
+  (void)state;
+  static const char *const devices[] = {"ref", "cpu", "audit"};
+  for (size_t d = 0; d < 3; d++) {
+    struct sumi_err err = SUMI_ERR_INIT;
+    struct sumi_model *model;
+    struct sumi_session *s;
+    assert_int_equal(open_session(sumi_allocator_default(), sine_graph, devices[d], &model, &s, &err),
+                     SUMI_OK);
+    float x[8] = {0.5f, -2, 3e6f, -1e30f, INFINITY, NAN, 0, 1e6f};
+    const struct sumi_view in = input(x, (const int64_t[]){2, 4}, NULL);
+    struct sumi_view out = {.size = sizeof out, .name = "y"};
+    for (int round = 0; round < 2; round++, x[2] = x[3] = x[4] = x[5] = 1) {
+      assert_int_equal(sumi_session_execute(s, &in, 1, &out, 1, &err), SUMI_OK);
+      for (int i = 0; i < 8; i++) {
+        const float got = ((const float *)out.data)[i], want = sinf(x[i]);
+        assert_true(fabsf(got - want) <= 2e-7f || (isnan(got) && isnan(want)));
+      }
+    }
+    sumi_session_fini(s);
+    sumi_model_unref(model);
+  }
+}
+
 static struct sumi_value *scalar(struct sumi_graph *g, float x) {
   struct sumi_blob *blob = sumi_blob_new(g->allocator, sizeof x);
   if (!blob) return NULL;
@@ -325,6 +404,8 @@ int main(void) {
                                      cmocka_unit_test(random_numbers_differ),
                                      cmocka_unit_test(subnormal_numbers),
                                      cmocka_unit_test(strided_and_wrong_inputs),
+                                     cmocka_unit_test(indices_are_checked),
+                                     cmocka_unit_test(far_angles),
                                      cmocka_unit_test(shapes_that_depend_on_data),
                                      cmocka_unit_test(nothing_is_allocated_while_running),
                                      cmocka_unit_test(every_allocation_fails_in_turn)};

@@ -50,20 +50,35 @@ static double place(int64_t i, int64_t n, bool align) {
   return (double)(2 * i + 1) / (double)n - 1;
 }
 
+enum { MOST = 3 }; /* spatial dims */
+
+/* The matrix of an image, [r, r + 1]. */
+static void read_theta(const struct sumi_tensor *theta, int64_t image, int r, double m[MOST][MOST + 1]) {
+  for (int i = 0; i < r * (r + 1); i++)
+    m[i / (r + 1)][i % (r + 1)] = sumi_get_f64(theta->dtype, theta->data, image * r * (r + 1) + i);
+}
+
 static sumi_status affine_ref(const struct sumi_call *c) {
   const struct sumi_tensor *theta = c->in[0], *y = c->out[0];
   const bool align = sumi_attr_int(c->node, "align_corners", 0) != 0;
   const int r = y->rank - 2;
+  double m[MOST][MOST + 1] = {{0}}, x[MOST] = {0};
   int64_t at = 0;
-  for (struct sumi_walk w = sumi_walk_start(y->rank - 1, y->dim, NULL, NULL, NULL, NULL); !w.done;
-       sumi_walk_next(&w))
-    for (int a = 0; a < r; a++) {
-      const int64_t row = (w.index[0] * r + a) * (r + 1);
-      double sum = sumi_get_f64(theta->dtype, theta->data, row + r);
-      for (int b = 0; b < r; b++)
-        sum += sumi_get_f64(theta->dtype, theta->data, row + b) * place(w.index[r - b], y->dim[r - b], align);
-      sumi_set_f64(y->dtype, y->data, at++, sum);
+  for (struct sumi_walk w = sumi_walk_start(r, y->dim, NULL, NULL, NULL, NULL); !w.done; sumi_walk_next(&w)) {
+    read_theta(theta, w.index[0], r, m);
+    for (int b = 1; b < r; b++) x[b] = place(w.index[r - b], y->dim[r - b], align);
+    for (int64_t i = 0; i < y->dim[r]; i++) { /* a row */
+      x[0] = place(i, y->dim[r], align);
+      for (int a = 0; a < r; a++, at++) {
+        double sum = m[a][r];
+        for (int b = 0; b < r; b++) sum += m[a][b] * x[b];
+        if (y->dtype == SUMI_FLOAT32)
+          ((float *)y->data)[at] = (float)sum;
+        else
+          sumi_set_f64(y->dtype, y->data, at, sum);
+      }
     }
+  }
   return SUMI_OK;
 }
 

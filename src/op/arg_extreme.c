@@ -1,6 +1,7 @@
 /* ArgMax, ArgMin: along an axis, the index of the largest or smallest element: the first such, or the last
  * where select_last_index is set. A NaN counts as the largest and as the smallest, the first one wins. */
 #include "base/size.h"
+#include "op/extreme_lower.h"
 #include "op/lane.h"
 #include "op/op_util.h"
 
@@ -81,23 +82,35 @@ static const struct sumi_attr_spec attrs[] = {
 static const struct sumi_port in[] = {{"data", SUMI_NUMBERS}, {NULL}};
 static const struct sumi_port out[] = {{"reduced", SUMI_BIT(SUMI_INT64)}, {NULL}};
 
-#define ARG(symbol, label, text)                                                                         \
-  static const struct sumi_case symbol##_cases[] = {                                                     \
-      {"g (float[3,5,200] x) => (y) { y = " label " <axis = 1> (x) }"},                                  \
-      {"g (int8[4,33] x) => (y) { y = " label " <axis = -1, keepdims = 0, select_last_index = 1> (x) }", \
-       .why = "ties"},                                                                                   \
-      {NULL},                                                                                            \
-  };                                                                                                     \
-  const struct sumi_op sumi_op_##symbol = {                                                              \
-      .name = label,                                                                                     \
-      .formula = text,                                                                                   \
-      .known_as = {{"", label, {1, 11, 12, 13}}},                                                        \
-      .attrs = attrs,                                                                                    \
-      .in = in,                                                                                          \
-      .out = out,                                                                                        \
-      .infer = infer,                                                                                    \
-      .ref = symbol##_ref,                                                                               \
-      .cases = symbol##_cases,                                                                           \
+#define ARG(symbol, label, text)                                                                          \
+  static const struct sumi_case symbol##_cases[] = {                                                      \
+      {"g (float[3,5,200] x) => (y) { y = " label " <axis = 1> (x) }"},                                   \
+      {"g (int8[4,33] x) => (y) { y = " label " <axis = -1, keepdims = 0, select_last_index = 1> (x) }",  \
+       .why = "ties"},                                                                                    \
+      {"g (float[2,9,300] x) => (y) { i = Floor (x) y = " label " <axis = 1> (i) }",                      \
+       .why = "ties, strips of columns"},                                                                 \
+      {"g (float[2,9,7] x) => (y) { i = Floor (x) y = " label " <axis = 1, select_last_index = 1> (i) }", \
+       .why = "ties"},                                                                                    \
+      {"g (float[9,70] x) => (y) { i = Floor (x) y = " label " <axis = 1, select_last_index = 1> (i) }",  \
+       .why = "ties"},                                                                                    \
+      {"g (float[9,70] x) => (y, z, v, w) { l = Log (x) y = " label " <axis = 1> (l) z = " label          \
+       " <axis = 0> (l) v = " label " <axis = 0, select_last_index = 1> (l) w = " label                   \
+       " <axis = 1, select_last_index = 1> (l) }",                                                        \
+       .why = "NaN"},                                                                                     \
+      {"g (float x) => (y) { y = " label " (x) }"},                                                       \
+      {NULL},                                                                                             \
+  };                                                                                                      \
+  const struct sumi_op sumi_op_##symbol = {                                                               \
+      .name = label,                                                                                      \
+      .formula = text,                                                                                    \
+      .known_as = {{"", label, {1, 11, 12, 13}}},                                                         \
+      .attrs = attrs,                                                                                     \
+      .in = in,                                                                                           \
+      .out = out,                                                                                         \
+      .infer = infer,                                                                                     \
+      .ref = symbol##_ref,                                                                                \
+      .lower = sumi_arg_extreme_lower,                                                                    \
+      .cases = symbol##_cases,                                                                            \
   };
 ARG(arg_max, "ArgMax", "index of the largest x along axis")
 ARG(arg_min, "ArgMin", "index of the smallest x along axis")

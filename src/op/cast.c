@@ -138,6 +138,11 @@ static void convert(const struct target *t, const struct sumi_tensor *x, const s
     sumi_lane_store(SUMI_LANE_F32, t->dtype, y->data, at, n, chunk.f32);
     return;
   }
+  if (!from_float && t->dtype == SUMI_FLOAT16) { /* integers that float32 rounds are infinite there */
+    sumi_lane_load(SUMI_LANE_F32, x->dtype, x->data, at, n, chunk.f32);
+    sumi_lane_store(SUMI_LANE_F32, t->dtype, y->data, at, n, chunk.f32);
+    return;
+  }
   if ((x->dtype == SUMI_INT64 || x->dtype == SUMI_UINT64) && t->dtype != SUMI_FLOAT64)
     load_wide_ints(x, at, n, chunk.f64);
   else

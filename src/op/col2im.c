@@ -2,8 +2,10 @@
  * sum of the windows put back where they were taken: strides, dilations and pads as of a convolution with
  * that block. A sum of booleans is whether any is true; the standard's strings have no sum and are refused. */
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/size.h"
+#include "op/call_lower.h"
 #include "op/dims.h"
 #include "op/op_util.h"
 #include "op/parts.h"
@@ -137,6 +139,74 @@ static sumi_status col2im_ref(const struct sumi_call *c) {
   return SUMI_OK;
 }
 
+/* ---- float32, one or two spatial dims: rows of blocks are added to rows of the image ----------------------------- */
+
+struct planes {
+  const struct geometry *g;
+  const float *x;
+  float *y;
+};
+
+/* The blocks b of [0, blocks) whose tap k along dim i lies inside the image: [*first, *end). */
+static void blocks_inside(const struct geometry *g, int i, int64_t k, int64_t *first, int64_t *end) {
+  const int64_t low = g->pad[i] - k * g->dilation[i], high = low + g->image[i]; /* low <= b * stride < high */
+  *first = low > 0 ? (low + g->stride[i] - 1) / g->stride[i] : 0;
+  *end = high > 0 ? SUMI_MIN((high + g->stride[i] - 1) / g->stride[i], g->blocks[i]) : 0;
+}
+
+/* y[image] += x[blocks], those of tap k along the last dim and of one row. */
+static void add_row(const struct geometry *g, int64_t k, const float *x, float *y) {
+  const int i = g->n - 1;
+  const int64_t stride = g->stride[i];
+  int64_t first, end;
+  blocks_inside(g, i, k, &first, &end);
+  if (first >= end) return;
+  y += first * stride + k * g->dilation[i] - g->pad[i];
+  if (stride == 1)
+    for (int64_t b = 0; b < end - first; b++) y[b] += x[first + b];
+  else
+    for (int64_t b = 0; b < end - first; b++) y[b * stride] += x[first + b];
+}
+
+static void add_planes(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct planes *p = user;
+  const struct geometry *g = p->g;
+  const int x = g->n - 1;
+  const int64_t rows = g->n == 2 ? g->blocks[0] : 1, taps = g->n == 2 ? g->block[0] : 1;
+  const int64_t pixels = sumi_dims_count(g->image, 0, g->n), columns = sumi_dims_count(g->blocks, 0, g->n);
+  for (int64_t i = begin; i < end; i++) {
+    float *y = p->y + i * pixels;
+    const float *from = p->x + i * taps * g->block[x] * columns;
+    memset(y, 0, (size_t)pixels * sizeof *y);
+    for (int64_t ky = 0; ky < taps; ky++) {
+      int64_t first = 0, last = rows;
+      if (g->n == 2) blocks_inside(g, 0, ky, &first, &last);
+      for (int64_t kx = 0; kx < g->block[x]; kx++, from += columns)
+        for (int64_t b = first; b < last; b++) {
+          const int64_t row = g->n == 2 ? b * g->stride[0] + ky * g->dilation[0] - g->pad[0] : 0;
+          add_row(g, kx, from + b * g->blocks[x], y + row * g->image[x]);
+        }
+    }
+  }
+}
+
+static sumi_status col2im_run(const struct sumi_call *c, const struct sumi_call_tools *tools) {
+  const struct sumi_tensor *y = c->out[0];
+  struct geometry g;
+  SUMI_TRY(read_geometry(c->node, y->rank - 2, c->in[1]->data, c->in[2]->data, &g, c->err));
+  struct planes p = {&g, c->in[0]->data, y->data};
+  sumi_par_for(tools->par, y->dim[0] * y->dim[1], 1, add_planes, &p);
+  return SUMI_OK;
+}
+
+static sumi_status col2im_lower(struct sumi_lower *l) {
+  if (l->in[0]->dtype == SUMI_FLOAT32 && l->out[0]->rank <= 4)
+    return sumi_call_lower(l, col2im_run, NULL, 0, -1, "rows of blocks");
+  sumi_lower_refuse(l, "rows of blocks", "element type is not float32, or more than two spatial dimensions");
+  return SUMI_E_UNSUPPORTED;
+}
+
 static const struct sumi_attr_spec attrs[] = {
     {"strides", SUMI_ATTR_INTS}, {"pads", SUMI_ATTR_INTS}, {"dilations", SUMI_ATTR_INTS}, {NULL}};
 #define TYPES (SUMI_NUMBERS | SUMI_COMPLEX | SUMI_BIT(SUMI_BOOL))
@@ -153,6 +223,14 @@ static const struct sumi_case cases[] = {
     {"g (float[2,6,5] x) => (y) <int64[1] i = {9}, int64[1] b = {3}> { y = Col2Im <strides = [2], dilations "
      "= [2], pads = [2, 2]> (x, i, b) }",
      .rtol = 1e-6, .why = "double sums rounded once"},
+    {"g (float[2,12,24] x) => (y) <int64[2] i = {7, 9}, int64[2] b = {3, 2}> { y = Col2Im <strides = [2, 1], "
+     "dilations = "
+     "[1, 3], pads = [1, 0, 1, 0]> (x, i, b) }",
+     .rtol = 1e-6, .why = "sums of few in float32"},
+    {"g (float[1,9,64] x) => (y) <int64[2] i = {2, 2}, int64[2] b = {3, 3}> { y = Col2Im <dilations = [2, "
+     "1], pads = [5, 4, 5, "
+     "4]> (x, i, b) }",
+     .rtol = 1e-6, .why = "blocks that lie outside"},
     {"g (complex64[1,4,4] x) => (y) <int64[2] i = {3, 3}, int64[2] b = {2, 2}> { y = Col2Im (x, i, b) }",
      .rtol = 1e-6, .why = "double sums rounded once"},
     {NULL},
@@ -167,5 +245,6 @@ const struct sumi_op sumi_op_col2im = {
     .out = out,
     .infer = col2im_infer,
     .ref = col2im_ref,
+    .lower = col2im_lower,
     .cases = cases,
 };

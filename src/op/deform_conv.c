@@ -9,6 +9,7 @@
 
 #include "base/size.h"
 #include "op/conv.h"
+#include "op/deform_conv_lower.h"
 
 enum { X, W, OFFSET, BIAS, MASK };
 
@@ -128,6 +129,18 @@ static const struct sumi_case cases[] = {
      "pads = [1, 1, 1, 1]> "
      "(x, w, d) }",
      .rtol = 1e-5},
+    {"g (float[1,16,22,24] x, float[8,16,3,3] w, float[1,18,22,24] d) => (y) { y = DeformConv <pads = [1, 1, "
+     "1, 1]> "
+     "(x, w, d) }",
+     .low = -9, .high = 9, .rtol = 1e-5, .why = "several chunks of pixels, many places outside"},
+    {"g (float[1,6,9,8] x, float[1,16,4,6] d, float[1,8,4,6] m) => (y) <float[3,2,2,2] w = {0, 0, 0, 0, 0, "
+     "0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0}> { y = DeformConv <group = 3, offset_group = "
+     "2, dilations = [2, 1], "
+     "strides = [2, 1], pads = [0, 0, 1, -1]> (x, w, d, , m) }",
+     .rtol = 1e-5, .why = "constant, sparse weights of groups; no bias"},
+    {"g (float[1,2,0,4] x, float[1,2,1,1] w, float[1,2,2,6] d) => (y) { y = DeformConv <pads = [1, 1, 1, 1]> "
+     "(x, w, d) }",
+     .why = "an image of nothing but padding"},
     {NULL},
 };
 
@@ -140,6 +153,7 @@ const struct sumi_op sumi_op_deform_conv = {
     .out = out,
     .infer = deform_infer,
     .ref = deform_ref,
+    .lower = sumi_deform_conv_lower,
     .cost = deform_cost,
     .cases = cases,
 };

@@ -10,6 +10,7 @@
 #include "op/dims.h"
 #include "op/einsum.h"
 #include "op/matmul_lower.h"
+#include "op/move_lower.h"
 #include "op/op_util.h"
 
 static int label_of(char c) {
@@ -265,15 +266,32 @@ static void join_loops(struct loops *l) {
   l->n = n;
 }
 
+/* One input of which nothing is summed: transpositions, diagonals. */
+static sumi_status einsum_moves(const struct sumi_call *c, struct sumi_moves *m) {
+  struct sumi_einsum e;
+  struct loops outer, inner;
+  int64_t to[SUMI_MAX_RANK], from[SUMI_MAX_RANK];
+  SUMI_TRY(sumi_einsum_resolve(c->node, c->in, 1, &e, c->err));
+  set_loops(c, &e, &outer, &inner);
+  sumi_strides(c->out[0]->dim, c->out[0]->rank, to);
+  for (int i = 0; i < outer.n; i++) from[i] = outer.step[i][0];
+  return sumi_moves_add(m, outer.n, outer.size, 0, 0, to, 0, 0, from);
+}
+
 /* Two inputs whose labels are those of a matrix product: batches..., then the first one's, then the second one's. */
 static sumi_status einsum_lower(struct sumi_lower *l) {
   struct sumi_einsum e;
   struct loops outer, inner;
+  const struct sumi_call call = {.node = l->node, .n_in = l->n_in, .in = l->in, .err = l->err};
+  if (l->n_in == 1) {
+    SUMI_TRY(sumi_einsum_resolve(l->node, l->in, 1, &e, l->err));
+    set_loops(&call, &e, &outer, &inner);
+    if (!inner.n) return sumi_moves_lower(l, einsum_moves, 1);
+  }
   if (l->n_in != 2) {
     sumi_lower_refuse(l, "spmm_f32", "%d inputs", l->n_in);
     return SUMI_E_UNSUPPORTED;
   }
-  const struct sumi_call call = {.node = l->node, .n_in = l->n_in, .in = l->in, .err = l->err};
   SUMI_TRY(sumi_einsum_resolve(l->node, l->in, 2, &e, l->err));
   set_loops(&call, &e, &outer, &inner);
   join_loops(&outer);
@@ -346,6 +364,10 @@ static const struct sumi_case cases[] = {
      .rtol = 1e-5, .why = "more labels than a copy on the card has loops"},
     {"g (float[3,4,3] x) => (z) { z = Einsum <equation = \"iji\"> (x) }", .rtol = 1e-6,
      .why = "diagonal, implicit output"},
+    {"g (float[5,1,7,3] x) => (z) { z = Einsum <equation = \"abcd->dabc\"> (x) }", .why = "a transposition"},
+    {"g (int64[2,5,5,3] x) => (z) { z = Einsum <equation = \"bii...->i...b\"> (x) }",
+     .why = "a diagonal, moved"},
+    {"g (float[1] x) => (z) { z = Einsum <equation = \"a->a\"> (x) }"},
     {"g (int64[3] x, int64[4] y, int64[1] s) => (z) { z = Einsum <equation = \"a,B,a->Ba\"> (x, y, s) }",
      .why = "outer, broadcast"},
     {NULL},

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/fmath.h"
 #include "base/size.h"
 #include "op/broadcast.h"
 #include "op/spmm_lower.h"
@@ -20,6 +21,8 @@ static sumi_status refuse(struct sumi_lower *l, const char *why) {
 
 struct unary_args {
   sumi_unary_fn fn;
+  float most;          /* fn takes no larger |x|; INFINITY: it takes all */
+  float (*far)(float); /* what does it else */
   float param[2];
   int x, y; /* buffers */
   int64_t n;
@@ -34,7 +37,15 @@ struct unary_run {
 static void unary_tile(void *user, int64_t begin, int64_t end, int worker) {
   (void)worker;
   const struct unary_run *r = user;
-  r->a->fn(r->x + begin, r->y + begin, end - begin, r->a->param);
+  const float *x = r->x + begin;
+  float *y = r->y + begin;
+  bool far = false;
+  if (r->a->most < INFINITY)
+    for (int64_t i = 0; i < end - begin; i++) far |= !(fabsf(x[i]) <= r->a->most);
+  if (!far)
+    r->a->fn(x, y, end - begin, r->a->param);
+  else
+    for (int64_t i = 0; i < end - begin; i++) y[i] = r->a->far(x[i]);
 }
 
 static sumi_status run_unary(const void *args, const struct sumi_run *run) {
@@ -69,8 +80,18 @@ static bool limits(const struct sumi_lower *l, float *param) {
   return true;
 }
 
+/* Functions that the family has for small numbers alone, by the names of their operators. */
+static const struct {
+  const char *name;
+  enum sumi_unary fn;
+  float most;
+  float (*far)(float);
+} bounded[] = {{"Sin", SUMI_UNARY_sin, SUMI_TURN_MOST, sinf}, {"Cos", SUMI_UNARY_cos, SUMI_TURN_MOST, cosf}};
+
 sumi_status sumi_unary_lower(struct sumi_lower *l) {
-  int fn = sumi_unary_find(l->node->op->name);
+  int fn = sumi_unary_find(l->node->op->name), b = -1;
+  for (int i = 0; i < (int)SUMI_COUNT(bounded); i++)
+    if (sumi_streq(l->node->op->name, bounded[i].name)) b = i, fn = (int)bounded[i].fn;
   if (fn < 0) return refuse(l, "no kernel for this function");
   if (!sumi_lower_is_f32(l->in[0])) return refuse(l, "element type is not float32");
   struct unary_args *a = SUMI_NEW(l->arena, struct unary_args);
@@ -84,6 +105,8 @@ sumi_status sumi_unary_lower(struct sumi_lower *l) {
     fn = SUMI_UNARY_gelu_tanh;
   const struct sumi_eltwise_kernel *kernel = sumi_eltwise_pick(l->isa);
   a->fn = kernel->unary[fn];
+  a->most = b < 0 ? INFINITY : bounded[b].most;
+  a->far = b < 0 ? NULL : bounded[b].far;
   a->n = sumi_tensor_count(l->in[0]);
   a->x = l->in_buffer[0];
   a->y = l->out_buffer[0];

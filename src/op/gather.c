@@ -243,6 +243,13 @@ static const struct sumi_case gather_cases[] = {
 static const struct sumi_case elements_cases[] = {
     {"g (float[3,4] x) => (y) <int64[2,4] i = {0, 1, 2, -1, 2, 2, 0, -3}> { y = GatherElements (x, i) }"},
     {"g (int64[2,4] x) => (y) <int32[2,2] i = {3, 0, -4, 1}> { y = GatherElements <axis = 1> (x, i) }"},
+    {"g (float[2,8,3,5] x, int64[2,300,3,5] i) => (y) { y = GatherElements <axis = 1> (x, i) }",
+     .why = "more than a chunk"},
+    {"g (float[3,8,7] x, int32[2,9,4] i) => (y) { y = GatherElements <axis = 1> (x, i) }",
+     .why = "the index is smaller in every other dim"},
+    {"g (uint8[8,2,3] x, int64[8,1,2] i) => (y) { y = GatherElements <axis = 0> (x, i) }"},
+    {"g (float16[3,8] x, int64[3,0] i) => (y) { y = GatherElements <axis = 1> (x, i) }",
+     .why = "nothing gathered"},
     {NULL},
 };
 static const struct sumi_case nd_cases[] = {
@@ -285,6 +292,7 @@ const struct sumi_op sumi_op_gather_elements = {
     .out = out,
     .infer = gather_elements_infer,
     .ref = gather_elements_ref,
+    .lower = sumi_gather_elements_lower,
     .cases = elements_cases,
 };
 

@@ -2,9 +2,15 @@
  *   gather:  for o in [0, outer): for j in [0, n): y[(o * n + j) * block + i] = x[o * span + at(o, j) + i]
  *   scatter: y = x, then for j in [0, n): y[at(0, j) + i] = update[j * block + i], in this order
  * with i in [0, block) and at(o, j) the sum of index * stride over the depth entries of the j-th index (the (o * n + j)-th
- * where every o has its own). All indices are checked before anything is copied. */
+ * where every o has its own). Indices are checked before anything is copied.
+ *
+ * GatherElements, ScatterElements: rows of the index, row r of `len` indices with a base of its own in x:
+ *   gather:  y[r * len + j] = x[base(r) + index[r * len + j] * stride + j % inner]
+ *   scatter: y = x, then y[the same place] = update[r * len + j], in this order
+ * Scatters with a reduction combine float32 and int64 with what is there. */
 #include "op/index_lower.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/size.h"
@@ -21,8 +27,14 @@ struct args {
   sumi_dtype index_type;
   int depth;
   int64_t dim[SUMI_MAX_RANK], stride[SUMI_MAX_RANK]; /* [depth]; bytes */
-  int64_t outer, n, span_bytes, block_bytes, y_bytes;
+  int64_t outer, n, span_bytes, block, block_bytes, y_bytes;
   bool own; /* every o has indices of its own */
+
+  /* elements: a walk over the dims before the row's gives its base in x, in bytes */
+  int rank;
+  int64_t rows[SUMI_MAX_RANK], base[SUMI_MAX_RANK]; /* [rank] */
+  int64_t len, inner;
+  void (*combine)(char *y, const int64_t *at, int64_t n, int64_t block, const void *update);
 };
 
 struct state {
@@ -30,23 +42,25 @@ struct state {
   const void *index;
   const char *from;
   char *to;
+  atomic_bool *outside; /* elements: set where an index is */
 };
 
-/* at[j] = offset in bytes of index j, for j in [0, n); false where one is outside (at is then of no use). */
-#define OFFSETS(name, T)                                                                                     \
-  static bool name(const struct args *a, const T *restrict index, int64_t n, int64_t *restrict at) {         \
-    uint64_t outside = 0;                                                                                    \
-    for (int64_t j = 0; j < n; j++) at[j] = 0;                                                               \
-    for (int k = 0; k < a->depth; k++) {                                                                     \
-      const int64_t dim = a->dim[k], stride = a->stride[k];                                                  \
-      for (int64_t j = 0; j < n; j++) {                                                                      \
-        int64_t i = index[j * a->depth + k];                                                                 \
-        i += i < 0 ? dim : 0;                                                                                \
-        outside |= (uint64_t)i >= (uint64_t)dim;                                                             \
-        at[j] = (int64_t)((uint64_t)at[j] + (uint64_t)i * (uint64_t)stride); /* wraps where it is outside */ \
-      }                                                                                                      \
-    }                                                                                                        \
-    return !outside;                                                                                         \
+/* at[j] = offset in bytes of index j, for j in [0, n); false where one is outside (at is then of no use). Without branches:
+ * i and dim - 1 - i are both >= 0 where i is inside. */
+#define OFFSETS(name, T)                                                                             \
+  static bool name(const struct args *a, const T *restrict index, int64_t n, int64_t *restrict at) { \
+    const int64_t depth = a->depth;                                                                  \
+    uint64_t signs = 0;                                                                              \
+    for (int k = 0; k < depth; k++) {                                                                \
+      const uint64_t dim = (uint64_t)a->dim[k], stride = (uint64_t)a->stride[k];                     \
+      for (int64_t j = 0; j < n; j++) {                                                              \
+        uint64_t i = (uint64_t)index[j * depth + k];                                                 \
+        i += dim & -(i >> 63);                                                                       \
+        signs |= i | (dim - 1 - i);                                                                  \
+        at[j] = (int64_t)((k ? (uint64_t)at[j] : 0) + i * stride); /* wraps where it is outside */   \
+      }                                                                                              \
+    }                                                                                                \
+    return !(signs >> 63);                                                                           \
   }
 OFFSETS(offsets_i64, int64_t)
 OFFSETS(offsets_i32, int32_t)
@@ -119,7 +133,7 @@ static void gather_shared_tile(void *user, int64_t begin, int64_t end, int worke
 
 static sumi_status run_gather(const void *args, const struct sumi_run *run) {
   const struct args *a = args;
-  struct state s = {a, run->buffer[a->index], run->buffer[a->x], run->buffer[a->y]};
+  struct state s = {a, run->buffer[a->index], run->buffer[a->x], run->buffer[a->y], NULL};
   SUMI_TRY(check(a, s.index, run->err));
   const int64_t tile = SUMI_MAX(TILE_BYTES / a->block_bytes, 1);
   if (!a->own && a->n <= CHUNK / 2)
@@ -131,21 +145,123 @@ static sumi_status run_gather(const void *args, const struct sumi_run *run) {
 
 /* ---- scatter --------------------------------------------------------------------------------------------------------- */
 
+/* The block elements at at[j] are combined with those of update, for j in [0, n) in this order. */
+#define COMBINE(name, T, expr)                                                                 \
+  static void name(char *y, const int64_t *at, int64_t n, int64_t block, const void *update) { \
+    const T *u = update;                                                                       \
+    for (int64_t j = 0; j < n; j++, u += block)                                                \
+      for (int64_t i = 0; i < block; i++) {                                                    \
+        T *p = (T *)(y + at[j]) + i;                                                           \
+        const T a = *p, b = u[i];                                                              \
+        *p = (T)(expr);                                                                        \
+      }                                                                                        \
+  }
+COMBINE(add_f32, float, a + b)
+COMBINE(mul_f32, float, a *b)
+COMBINE(max_f32, float, a != a || b != b ? a + b : a > b ? a : b)
+COMBINE(min_f32, float, a != a || b != b ? a + b : a < b ? a : b)
+COMBINE(add_i64, int64_t, (uint64_t)a + (uint64_t)b)
+COMBINE(mul_i64, int64_t, (uint64_t)a *(uint64_t)b)
+COMBINE(max_i64, int64_t, a > b ? a : b)
+COMBINE(min_i64, int64_t, a < b ? a : b)
+
+static void scatter_some(const struct args *a, char *y, const int64_t *at, int64_t n, const char *update) {
+  const int64_t bytes = a->block_bytes;
+  if (a->combine)
+    a->combine(y, at, n, a->block, update);
+  else if (bytes == 4)
+    for (int64_t i = 0; i < n; i++) memcpy(y + at[i], update + i * 4, 4);
+  else
+    for (int64_t i = 0; i < n; i++) memcpy(y + at[i], update + i * bytes, (size_t)bytes);
+}
+
+/* The output as it is before anything is scattered. */
+static char *copy_whole(const struct args *a, const struct sumi_run *run) {
+  char *y = run->buffer[a->y];
+  if (y != run->buffer[a->x]) memcpy(y, run->buffer[a->x], (size_t)a->y_bytes);
+  return y;
+}
+
 static sumi_status run_scatter(const void *args, const struct sumi_run *run) {
   const struct args *a = args;
   const void *index = run->buffer[a->index];
   const char *update = run->buffer[a->update];
-  char *y = run->buffer[a->y];
   int64_t at[CHUNK];
   SUMI_TRY(check(a, index, run->err));
-  if (y != run->buffer[a->x]) memcpy(y, run->buffer[a->x], (size_t)a->y_bytes);
+  char *y = copy_whole(a, run);
   for (int64_t j = 0; j < a->n; j += CHUNK, update += CHUNK * a->block_bytes) {
-    const int64_t n = SUMI_MIN(a->n - j, CHUNK), bytes = a->block_bytes;
+    const int64_t n = SUMI_MIN(a->n - j, CHUNK);
     offsets(a, index, j, n, at);
-    if (bytes == 4)
-      for (int64_t i = 0; i < n; i++) memcpy(y + at[i], update + i * 4, 4);
-    else
-      for (int64_t i = 0; i < n; i++) memcpy(y + at[i], update + i * bytes, (size_t)bytes);
+    scatter_some(a, y, at, n, update);
+  }
+  return SUMI_OK;
+}
+
+/* ---- elements -------------------------------------------------------------------------------------------------------- */
+
+/* How many indices from `first` on, at most `most`, are one chunk of one row. */
+static int64_t element_chunk(const struct args *a, int64_t first, int64_t most) {
+  return SUMI_MIN(SUMI_MIN(a->len - first % a->len, most), CHUNK);
+}
+
+/* Where they lead, in bytes behind the row's base; false where one is outside. */
+static bool element_offsets(const struct args *a, const void *index, int64_t first, int64_t n, int64_t *at) {
+  if (!offsets(a, index, first, n, at)) return false;
+  if (a->inner == 1) return true;
+  for (int64_t j = 0, k = first % a->len % a->inner; j < n; j++) {
+    at[j] += k * a->block_bytes;
+    if (++k == a->inner) k = 0;
+  }
+  return true;
+}
+
+static struct sumi_walk walk_rows(const struct args *a, int64_t row) {
+  struct sumi_walk w = sumi_walk_start(a->rank, a->rows, a->base, NULL, NULL, NULL);
+  sumi_walk_seek(&w, row);
+  return w;
+}
+
+/* Indices [begin, end), checked on the way: they are read once. */
+static void gather_elements_tile(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct state *s = user;
+  const struct args *a = s->a;
+  int64_t at[CHUNK];
+  struct sumi_walk w = walk_rows(a, begin / a->len);
+  while (begin < end) {
+    const int64_t n = element_chunk(a, begin, end - begin);
+    if (!element_offsets(a, s->index, begin, n, at)) {
+      atomic_store_explicit(s->outside, true, memory_order_relaxed);
+      return;
+    }
+    gather_some(s->from + w.offset[0], at, n, a->block_bytes, s->to + begin * a->block_bytes);
+    begin += n;
+    if (begin % a->len == 0) sumi_walk_next(&w);
+  }
+}
+
+static sumi_status run_gather_elements(const void *args, const struct sumi_run *run) {
+  const struct args *a = args;
+  atomic_bool outside = false;
+  struct state s = {a, run->buffer[a->index], run->buffer[a->x], run->buffer[a->y], &outside};
+  sumi_par_for(run->par, a->n, TILE_BYTES / a->block_bytes, gather_elements_tile, &s);
+  return outside ? check(a, s.index, run->err) : SUMI_OK;
+}
+
+static sumi_status run_scatter_elements(const void *args, const struct sumi_run *run) {
+  const struct args *a = args;
+  const void *index = run->buffer[a->index];
+  const char *update = run->buffer[a->update];
+  int64_t at[CHUNK];
+  SUMI_TRY(check(a, index, run->err));
+  char *y = copy_whole(a, run);
+  struct sumi_walk w = walk_rows(a, 0);
+  for (int64_t first = 0; first < a->n;) {
+    const int64_t n = element_chunk(a, first, a->n - first);
+    element_offsets(a, index, first, n, at);
+    scatter_some(a, y + w.offset[0], at, n, update + first * a->block_bytes);
+    first += n;
+    if (first % a->len == 0) sumi_walk_next(&w);
   }
   return SUMI_OK;
 }
@@ -169,13 +285,15 @@ static sumi_status emit(struct sumi_lower *l, const struct args *args, int64_t b
   if (!a) SUMI_FAIL_MEMORY(l->err);
   *a = *args;
   a->x = l->in_buffer[0], a->index = l->in_buffer[1], a->y = l->out_buffer[0];
-  a->update = fn == run_scatter ? l->in_buffer[2] : -1;
+  const bool gathers = fn == run_gather || fn == run_gather_elements;
+  a->update = gathers ? -1 : l->in_buffer[2];
   a->index_type = l->in[1]->dtype;
-  a->block_bytes = block * bytes, a->span_bytes = span * bytes, a->y_bytes = sumi_tensor_count(y) * bytes;
+  a->block = block, a->block_bytes = block * bytes, a->span_bytes = span * bytes,
+  a->y_bytes = sumi_tensor_count(y) * bytes;
   for (int k = 0; k < a->depth; k++) a->stride[k] *= bytes;
   const int reads[] = {a->x, a->index, a->update};
-  return sumi_lower_emit(l, fn, a, fn == run_gather ? "copy rows by index" : "copy rows to indices", reads,
-                         fn == run_gather ? 2 : 3, &a->y, 1);
+  return sumi_lower_emit(l, fn, a, gathers ? "copy rows by index" : "copy rows to indices", reads,
+                         gathers ? 2 : 3, &a->y, 1);
 }
 
 sumi_status sumi_gather_lower(struct sumi_lower *l) {
@@ -216,13 +334,68 @@ sumi_status sumi_gather_nd_lower(struct sumi_lower *l) {
               run_gather);
 }
 
+/* What combines the updates with what is there; NULL = nothing. */
+static sumi_status find_combine(struct sumi_lower *l, struct args *a) {
+  static const struct {
+    const char *name;
+    void (*f32)(char *, const int64_t *, int64_t, int64_t, const void *);
+    void (*i64)(char *, const int64_t *, int64_t, int64_t, const void *);
+  } known[] = {{"none", NULL, NULL},
+               {"add", add_f32, add_i64},
+               {"mul", mul_f32, mul_i64},
+               {"max", max_f32, max_i64},
+               {"min", min_f32, min_i64}};
+  const char *name = sumi_attr_string(l->node, "reduction", "none");
+  const sumi_dtype d = l->in[0]->dtype;
+  size_t i = 0;
+  while (i < SUMI_COUNT(known) && !sumi_streq(name, known[i].name)) i++;
+  if (i == SUMI_COUNT(known) || (i && d != SUMI_FLOAT32 && d != SUMI_INT64))
+    return refuse(l, "a reduction of elements that are neither float32 nor int64");
+  a->combine = d == SUMI_INT64 ? known[i].i64 : known[i].f32;
+  return SUMI_OK;
+}
+
 sumi_status sumi_scatter_nd_lower(struct sumi_lower *l) {
   const struct sumi_tensor *x = l->in[0], *index = l->in[1];
   const int depth = (int)index->dim[index->rank - 1];
   if (!whole_bytes(x->dtype)) return refuse(l, "elements are not whole bytes");
-  if (!sumi_streq(sumi_attr_string(l->node, "reduction", "none"), "none")) return refuse(l, "a reduction");
   if (!depth) return refuse(l, "an index of no entries");
   struct args a = {.outer = 1, .n = sumi_dims_count(index->dim, 0, index->rank - 1)};
+  SUMI_TRY(find_combine(l, &a));
   take_dims(&a, x, 0, depth);
   return emit(l, &a, sumi_dims_count(x->dim, depth, x->rank), 0, run_scatter);
+}
+
+/* Rows are as long as the dims of index behind the axis allow: those of x, or the last one alone. */
+static sumi_status lower_elements(struct sumi_lower *l, struct args *a, sumi_step_fn fn) {
+  const struct sumi_tensor *x = l->in[0], *index = l->in[1];
+  int axis;
+  int64_t stride[SUMI_MAX_RANK];
+  if (!whole_bytes(x->dtype)) return refuse(l, "elements are not whole bytes");
+  if (!x->rank) return refuse(l, "a scalar");
+  SUMI_TRY(sumi_axis(sumi_attr_int(l->node, "axis", 0), x->rank, &axis, l->err));
+  sumi_strides(x->dim, x->rank, stride);
+  bool same = true; /* the dims behind the axis */
+  for (int i = axis + 1; i < x->rank; i++) same &= index->dim[i] == x->dim[i];
+  a->rank = same ? axis : x->rank - 1;
+  a->len = sumi_dims_count(index->dim, a->rank, x->rank);
+  a->inner = same ? stride[axis] : a->len;
+  a->outer = 1, a->depth = 1, a->dim[0] = x->dim[axis], a->stride[0] = stride[axis];
+  a->n = sumi_tensor_count(index);
+  for (int i = 0; i < a->rank; i++) {
+    a->rows[i] = index->dim[i];
+    a->base[i] = i == axis ? 0 : stride[i] * sumi_dtype_bits(x->dtype) / 8;
+  }
+  return emit(l, a, 1, 0, fn);
+}
+
+sumi_status sumi_gather_elements_lower(struct sumi_lower *l) {
+  struct args a = {0};
+  return lower_elements(l, &a, run_gather_elements);
+}
+
+sumi_status sumi_scatter_elements_lower(struct sumi_lower *l) {
+  struct args a = {0};
+  SUMI_TRY(find_combine(l, &a));
+  return lower_elements(l, &a, run_scatter_elements);
 }

@@ -119,15 +119,16 @@ void sumi_lane_store(enum sumi_lane lane, sumi_dtype d, void *data, int64_t firs
 }
 
 /* One row of a map in chunks, through buffers where a type is not the lane's own. */
-static void run_row(const struct sumi_map *m, const int64_t *offset, const int64_t *step, int64_t out_at,
-                    int64_t n) {
+static void run_row(const struct sumi_map *m, bool own, const int64_t *offset, const int64_t *step,
+                    int64_t out_at, int64_t n) {
   _Alignas(16) char buffer[SUMI_BCAST_MAX + 1][SUMI_LANE_CHUNK * 8]; /* as wide as any lane */
-  const size_t bytes = sumi_lane_bytes(m->lane);
+  const size_t bytes = own ? (size_t)sumi_dtype_bits(m->own) / 8 : sumi_lane_bytes(m->lane);
   const void *in[SUMI_BCAST_MAX];
-  const bool out_direct = m->to_bool || sumi_lane_direct(m->lane, m->out->dtype);
+  const bool out_direct = own || m->to_bool || sumi_lane_direct(m->lane, m->out->dtype);
   const size_t out_bytes = m->to_bool ? 1 : bytes;
   bool all_direct = out_direct, direct[SUMI_BCAST_MAX];
-  for (int k = 0; k < m->n_in; k++) all_direct &= direct[k] = sumi_lane_direct(m->lane, m->in[k]->dtype);
+  for (int k = 0; k < m->n_in; k++)
+    all_direct &= direct[k] = own || sumi_lane_direct(m->lane, m->in[k]->dtype);
   const int64_t most = all_direct ? n : SUMI_LANE_CHUNK;
   for (int64_t i = 0; i < n; i += most) {
     const int64_t count = SUMI_MIN(most, n - i);
@@ -141,7 +142,7 @@ static void run_row(const struct sumi_map *m, const int64_t *offset, const int64
       in[k] = buffer[k];
     }
     void *y = out_direct ? (char *)m->out->data + (size_t)(out_at + i) * out_bytes : buffer[SUMI_BCAST_MAX];
-    m->loop(in, step, y, count, m->param);
+    (own ? m->own_loop : m->loop)(in, step, y, count, m->param);
     if (!out_direct) sumi_lane_store(m->lane, m->out->dtype, m->out->data, out_at + i, count, y);
   }
 }
@@ -151,9 +152,13 @@ void sumi_map_run(const struct sumi_map *m) {
   sumi_bcast_init(&b, m->out->rank, m->out->dim, m->in, m->n_in);
   const int64_t n = b.dim[b.rank - 1];
   int64_t step[SUMI_BCAST_MAX], out_at = 0;
-  for (int k = 0; k < m->n_in; k++) step[k] = b.stride[k][b.rank - 1];
+  bool own = m->own != SUMI_UNDEFINED && m->out->dtype == m->own;
+  for (int k = 0; k < m->n_in; k++) {
+    step[k] = b.stride[k][b.rank - 1];
+    own &= m->in[k]->dtype == m->own;
+  }
   for (struct sumi_walk w = sumi_bcast_rows(&b); !w.done; sumi_walk_next(&w), out_at += n)
-    run_row(m, w.offset, step, out_at, n);
+    run_row(m, own, w.offset, step, out_at, n);
 }
 
 sumi_status sumi_infer_same(struct sumi_infer *ctx) {

@@ -34,6 +34,10 @@ struct sumi_map {
   bool to_bool; /* the loop writes bytes, 0 or 1 */
   sumi_loop loop;
   const void *param; /* handed to the loop */
+  /* Where inputs and output are all of element type own, own_loop is called in loop's place, with elements of that type as
+   * they lie, and gives the same. SUMI_UNDEFINED = there is none. */
+  sumi_dtype own;
+  sumi_loop own_loop;
 };
 
 void sumi_map_run(const struct sumi_map *map);

@@ -16,26 +16,32 @@ static sumi_status infer(struct sumi_infer *ctx) {
   return sumi_infer_binary(ctx, sumi_infer_dtype(ctx, 0, 2));
 }
 
-static sumi_status run(const struct sumi_call *c, sumi_loop loop, enum sumi_lane lane) {
+static sumi_status run(const struct sumi_call *c, sumi_loop loop, enum sumi_lane lane, sumi_loop bool_loop) {
   const struct sumi_tensor b = sumi_second_operand(c);
   const struct sumi_map map = {.n_in = 2,
                                .in = {c->in[0], &b},
                                .out = c->out[0],
                                .lane = lane,
                                .loop = loop,
-                               .to_bool = b.dtype == SUMI_BOOL};
+                               .to_bool = b.dtype == SUMI_BOOL,
+                               .own = bool_loop ? SUMI_BOOL : SUMI_UNDEFINED,
+                               .own_loop = bool_loop};
   sumi_map_run(&map);
   return SUMI_OK;
 }
 
+SUMI_BINARY_LOOP(and_bytes, uint8_t, uint8_t, (a != 0) & (b != 0))
+SUMI_BINARY_LOOP(or_bytes, uint8_t, uint8_t, (a | b) != 0)
+SUMI_BINARY_LOOP(xor_bytes, uint8_t, uint8_t, (a != 0) ^ (b != 0))
+
 /* BINARY(symbol, name, formula, versions, attributes, in, out, element type of the cases, expression, its
- * output type) */
+ * output type, the loop over bools as they lie) */
 #define LIST(...) \
   { __VA_ARGS__ }
-#define BINARY(symbol, label, text, versions, attr_list, in_ports, out_ports, type, expr, O)            \
+#define BINARY(symbol, label, text, versions, attr_list, in_ports, out_ports, type, expr, O, bytes)     \
   SUMI_BINARY_LOOP(symbol##_loop, uint64_t, O, expr)                                                    \
   static sumi_status symbol##_ref(const struct sumi_call *c) {                                          \
-    return run(c, symbol##_loop, SUMI_LANE_U64);                                                        \
+    return run(c, symbol##_loop, SUMI_LANE_U64, bytes);                                                 \
   }                                                                                                     \
   static sumi_status symbol##_cells(struct sumi_cells *c) { return sumi_binary_cells(c, NULL, #expr); } \
   static const struct sumi_case symbol##_cases[] = {                                                    \
@@ -54,25 +60,29 @@ static sumi_status run(const struct sumi_call *c, sumi_loop loop, enum sumi_lane
       .cases = symbol##_cases,                                                                          \
   };
 
-BINARY(and, "And", "a and b", (1, 7), old_attrs, bool_in, bool_out, "bool", a &&b, uint8_t)
-BINARY(or, "Or", "a or b", (1, 7), old_attrs, bool_in, bool_out, "bool", a || b, uint8_t)
-BINARY(xor, "Xor", "a differs from b", (1, 7), old_attrs, bool_in, bool_out, "bool", !a != !b, uint8_t)
-BINARY(bitwise_and, "BitwiseAnd", "a & b", (18), NULL, int_in, int_out, "int32", a &b, uint64_t)
-BINARY(bitwise_or, "BitwiseOr", "a | b", (18), NULL, int_in, int_out, "uint8", a | b, uint64_t)
-BINARY(bitwise_xor, "BitwiseXor", "a ^ b", (18), NULL, int_in, int_out, "int8", a ^ b, uint64_t)
+BINARY(and, "And", "a and b", (1, 7), old_attrs, bool_in, bool_out, "bool", a &&b, uint8_t, and_bytes)
+BINARY(or, "Or", "a or b", (1, 7), old_attrs, bool_in, bool_out, "bool", a || b, uint8_t, or_bytes)
+BINARY(xor, "Xor", "a differs from b", (1, 7), old_attrs, bool_in, bool_out, "bool", !a != !b, uint8_t,
+       xor_bytes)
+BINARY(bitwise_and, "BitwiseAnd", "a & b", (18), NULL, int_in, int_out, "int32", a &b, uint64_t, NULL)
+BINARY(bitwise_or, "BitwiseOr", "a | b", (18), NULL, int_in, int_out, "uint8", a | b, uint64_t, NULL)
+BINARY(bitwise_xor, "BitwiseXor", "a ^ b", (18), NULL, int_in, int_out, "int8", a ^ b, uint64_t, NULL)
 
 /* ---- one input ----------------------------------------------------------------------------------------- */
 
 SUMI_UNARY_LOOP(not_loop, uint64_t, uint8_t, !a)
+SUMI_UNARY_LOOP(not_bytes, uint8_t, uint8_t, a == 0)
 SUMI_UNARY_LOOP(bitwise_not_loop, uint64_t, uint64_t, ~a)
 
-static sumi_status run_one(const struct sumi_call *c, sumi_loop loop) {
+static sumi_status run_one(const struct sumi_call *c, sumi_loop loop, sumi_loop bool_loop) {
   const struct sumi_map map = {.n_in = 1,
                                .in = {c->in[0]},
                                .out = c->out[0],
                                .lane = SUMI_LANE_U64,
                                .loop = loop,
-                               .to_bool = c->in[0]->dtype == SUMI_BOOL};
+                               .to_bool = c->in[0]->dtype == SUMI_BOOL,
+                               .own = bool_loop ? SUMI_BOOL : SUMI_UNDEFINED,
+                               .own_loop = bool_loop};
   sumi_map_run(&map);
   return SUMI_OK;
 }
@@ -83,8 +93,8 @@ static sumi_status bitwise_not_cells(struct sumi_cells *c) {
   return sumi_eltwise_cells(c, &(const struct sumi_eltwise_formula){.whole = "~a"});
 }
 
-static sumi_status not_ref(const struct sumi_call *c) { return run_one(c, not_loop); }
-static sumi_status bitwise_not_ref(const struct sumi_call *c) { return run_one(c, bitwise_not_loop); }
+static sumi_status not_ref(const struct sumi_call *c) { return run_one(c, not_loop, not_bytes); }
+static sumi_status bitwise_not_ref(const struct sumi_call *c) { return run_one(c, bitwise_not_loop, NULL); }
 
 static const struct sumi_case not_cases[] = {{"g (bool[3,9] x) => (y) { y = Not (x) }"}, {NULL}};
 static const struct sumi_case bitwise_not_cases[] = {{"g (int16[3,9] x) => (y) { y = BitwiseNot (x) }"},
@@ -131,9 +141,9 @@ static sumi_status bit_shift_infer(struct sumi_infer *ctx) {
 }
 
 static sumi_status bit_shift_ref(const struct sumi_call *c) {
-  if (sumi_attr_is(c->node, "direction", "", "LEFT")) return run(c, left_loop, SUMI_LANE_U64);
+  if (sumi_attr_is(c->node, "direction", "", "LEFT")) return run(c, left_loop, SUMI_LANE_U64, NULL);
   const enum sumi_lane lane = sumi_lane_of(c->in[0]->dtype);
-  return run(c, lane == SUMI_LANE_I64 ? right_i64_loop : right_u64_loop, lane);
+  return run(c, lane == SUMI_LANE_I64 ? right_i64_loop : right_u64_loop, lane, NULL);
 }
 
 static const struct sumi_attr_spec bit_shift_attrs[] = {{"direction", SUMI_ATTR_STRING, true}, {NULL}};

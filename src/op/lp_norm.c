@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "op/lp_norm_lower.h"
 #include "op/op_util.h"
 #include "op/rows_cells.h"
 
@@ -78,6 +79,13 @@ static const struct sumi_case cases[] = {
     {"g (float[3,4,5] x) => (y) { y = LpNormalization <axis = 1, p = 1> (x) }", .rtol = 1e-6},
     {"g (float[3,4] x) => (y) { y = LpNormalization <axis = 0> (x) }", .low = 0, .high = 1e-30, .rtol = 1e-6,
      .why = "squares that float32 cannot hold"},
+    {"g (float[3,40,300] x) => (y) { y = LpNormalization <axis = 1> (x) }", .rtol = 1e-6,
+     .why = "strips of columns"},
+    {"g (float[3,40] x) => (y) { y = LpNormalization (x) }", .low = -1e30, .high = 1e30, .rtol = 1e-6,
+     .why = "squares that float32 cannot hold"},
+    {"g (float[3,4] x) => (y, z) { n = Log (x) y = LpNormalization <p = 1> (n) m = Sub (x, x) z = "
+     "LpNormalization (m) }",
+     .rtol = 1e-6, .why = "a NaN spreads over its row, zeros stay"},
     {NULL},
 };
 
@@ -90,6 +98,7 @@ const struct sumi_op sumi_op_lp_normalization = {
     .out = out,
     .infer = lp_infer,
     .ref = lp_ref,
+    .lower = sumi_lp_norm_lower,
     .cells = lp_cells,
     .cases = cases,
 };

@@ -71,16 +71,22 @@ static sumi_status unpool_ref(const struct sumi_call *c) {
   size_t bytes;
   SUMI_TRY(sumi_shape_bytes(y->dtype, y->dim, n, &bytes, c->err));
   if (bytes) memset(y->data, 0, bytes);
-  for (int64_t i = 0; i < sumi_tensor_count(x); i++) {
+  bool same = true; /* as large as what was pooled: an index is the place */
+  for (int d = 0; d < n; d++) same &= had[d] == y->dim[d];
+  const int64_t elements = sumi_tensor_count(x);
+  for (int64_t i = 0; i < elements; i++) {
     if (index[i] < 0 || index[i] >= count)
       SUMI_FAIL(c->err, SUMI_E_VALUE,
                 "index %" PRId64 " is outside the %" PRId64 " elements that were pooled", index[i], count);
-    int64_t at = 0, rest = index[i];
-    for (int d = n - 1; d >= 0; d--) {
+    int64_t at = same ? index[i] : 0, rest = index[i];
+    for (int d = n - 1; d >= 0 && !same; d--) {
       at += rest % had[d] * stride[d];
       rest /= had[d];
     }
-    sumi_copy(y->dtype, y->data, at, x->data, i, 1);
+    if (y->dtype == SUMI_FLOAT32)
+      ((float *)y->data)[at] = ((const float *)x->data)[i];
+    else
+      sumi_copy(y->dtype, y->data, at, x->data, i, 1);
   }
   return SUMI_OK;
 }

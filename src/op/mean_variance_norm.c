@@ -5,6 +5,7 @@
 
 #include "base/size.h"
 #include "op/dims.h"
+#include "op/lane.h"
 #include "op/op_util.h"
 #include "op/rows_cells.h"
 
@@ -27,40 +28,70 @@ static sumi_status mvn_infer(struct sumi_infer *ctx) {
   return SUMI_OK;
 }
 
-/* Elements at offsets first + walk over dim, stride. */
-static void normalise(const struct sumi_tensor *x, const struct sumi_tensor *y, int64_t first,
-                      const int64_t *dim, const int64_t *stride) {
-  double sum = 0, square = 0, n = 0;
-  for (struct sumi_walk w = sumi_walk_start(x->rank, dim, stride, NULL, NULL, NULL); !w.done;
-       sumi_walk_next(&w), n++)
-    sum += sumi_get_f64(x->dtype, x->data, first + w.offset[0]);
-  const double mean = sum / n;
-  for (struct sumi_walk w = sumi_walk_start(x->rank, dim, stride, NULL, NULL, NULL); !w.done;
-       sumi_walk_next(&w)) {
-    const double d = sumi_get_f64(x->dtype, x->data, first + w.offset[0]) - mean;
-    square += d * d;
-  }
-  const double deviation = sqrt(square / n) + 1e-9;
-  for (struct sumi_walk w = sumi_walk_start(x->rank, dim, stride, NULL, NULL, NULL); !w.done;
+/* The elements that share a mean: runs of `run` elements from first + walk over rank dims, strides on. */
+struct group {
+  int rank;
+  int64_t dim[SUMI_MAX_RANK], stride[SUMI_MAX_RANK], run;
+};
+
+static double sum_of(const double *x, int64_t n) {
+  double part[4] = {0};
+  int64_t i = 0;
+  for (; i + 4 <= n; i += 4)
+    for (int k = 0; k < 4; k++) part[k] += x[i + k];
+  for (; i < n; i++) part[0] += x[i];
+  return part[0] + part[1] + (part[2] + part[3]);
+}
+
+/* The sum over the group of x - mean, or of its square. */
+static double sum_group(const struct sumi_tensor *x, const struct group *g, int64_t first, double mean,
+                        bool squares) {
+  double value[SUMI_LANE_CHUNK], sum = 0;
+  for (struct sumi_walk w = sumi_walk_start(g->rank, g->dim, g->stride, NULL, NULL, NULL); !w.done;
        sumi_walk_next(&w))
-    sumi_set_f64(y->dtype, y->data, first + w.offset[0],
-                 (sumi_get_f64(x->dtype, x->data, first + w.offset[0]) - mean) / deviation);
+    for (int64_t i = 0; i < g->run; i += SUMI_LANE_CHUNK) {
+      const int64_t n = SUMI_MIN(g->run - i, SUMI_LANE_CHUNK);
+      sumi_lane_load(SUMI_LANE_F64, x->dtype, x->data, first + w.offset[0] + i, n, value);
+      for (int64_t k = 0; k < n; k++) value[k] -= mean;
+      for (int64_t k = 0; k < n && squares; k++) value[k] *= value[k];
+      sum += sum_of(value, n);
+    }
+  return sum;
+}
+
+static void normalise(const struct sumi_tensor *x, const struct sumi_tensor *y, const struct group *g,
+                      int64_t first) {
+  const double n = (double)(sumi_dims_count(g->dim, 0, g->rank) * g->run);
+  const double mean = sum_group(x, g, first, 0, false) / n;
+  const double deviation = sqrt(sum_group(x, g, first, mean, true) / n) + 1e-9;
+  double value[SUMI_LANE_CHUNK];
+  for (struct sumi_walk w = sumi_walk_start(g->rank, g->dim, g->stride, NULL, NULL, NULL); !w.done;
+       sumi_walk_next(&w))
+    for (int64_t i = 0; i < g->run; i += SUMI_LANE_CHUNK) {
+      const int64_t at = first + w.offset[0] + i, some = SUMI_MIN(g->run - i, SUMI_LANE_CHUNK);
+      sumi_lane_load(SUMI_LANE_F64, x->dtype, x->data, at, some, value);
+      for (int64_t k = 0; k < some; k++) value[k] = (value[k] - mean) / deviation;
+      sumi_lane_store(SUMI_LANE_F64, y->dtype, y->data, at, some, value);
+    }
 }
 
 static sumi_status mvn_ref(const struct sumi_call *c) {
   const struct sumi_tensor *x = c->in[0];
   bool marks[SUMI_MAX_RANK];
-  int64_t inner[SUMI_MAX_RANK], outer[SUMI_MAX_RANK], stride[SUMI_MAX_RANK];
+  struct group g = {.rank = x->rank, .run = 1};
+  int64_t outer[SUMI_MAX_RANK], stride[SUMI_MAX_RANK];
   SUMI_TRY(reduced(c->node, x->rank, marks, c->err));
   sumi_strides(x->dim, x->rank, stride);
   if (!sumi_tensor_count(x)) return SUMI_OK;
   for (int i = 0; i < x->rank; i++) {
-    inner[i] = marks[i] ? x->dim[i] : 1;
+    g.dim[i] = marks[i] ? x->dim[i] : 1;
+    g.stride[i] = stride[i];
     outer[i] = marks[i] ? 1 : x->dim[i];
   }
+  for (; g.rank && marks[g.rank - 1]; g.rank--) g.run *= x->dim[g.rank - 1];
   for (struct sumi_walk w = sumi_walk_start(x->rank, outer, stride, NULL, NULL, NULL); !w.done;
        sumi_walk_next(&w))
-    normalise(x, c->out[0], w.offset[0], inner, stride);
+    normalise(x, c->out[0], &g, w.offset[0]);
   return SUMI_OK;
 }
 
@@ -90,6 +121,9 @@ static const struct sumi_case cases[] = {
     {"g (float[2,3,4,5] x) => (y) { y = MeanVarianceNormalization (x) }", .rtol = 1e-5,
      .why = "40 elements in float32"},
     {"g (float[2,3,4] x) => (y) { y = MeanVarianceNormalization <axes = [-1]> (x) }", .rtol = 1e-5},
+    {"g (float[2,3,17,18] x) => (y) { y = MeanVarianceNormalization (x) }", .rtol = 1e-5,
+     .why = "runs of more than a chunk"},
+    {"g (float16[2,3,4] x) => (y) { y = MeanVarianceNormalization <axes = [0, 1]> (x) }", .rtol = 1e-3},
     {NULL},
 };
 

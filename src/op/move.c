@@ -191,12 +191,16 @@ void sumi_fill(sumi_dtype type, void *dst, int64_t dst_first, int64_t n, const v
   if (n <= 0) return;
   const int64_t one = 1, zero = 0;
   static const struct bytes16 nothing = {{0, 0}};
-  if (below_a_byte(type) || src) {
+  if (below_a_byte(type)) {
     sumi_move(type, 1, &n, dst, dst_first, &one, src ? src : &nothing, src ? src_first : 0, &zero);
-  } else {
-    const size_t bytes = bytes_of(type);
-    memset((char *)dst + (size_t)dst_first * bytes, 0, (size_t)n * bytes);
+    return;
   }
+  const size_t bytes = bytes_of(type);
+  char *to = (char *)dst + (size_t)dst_first * bytes;
+  if (src)
+    plane_of(bytes)(to, (const char *)src + (size_t)src_first * bytes, 1, n, 0, 1, 0, 0);
+  else
+    memset(to, 0, (size_t)n * bytes);
 }
 
 sumi_status sumi_ref_view(const struct sumi_call *c) {

@@ -9,6 +9,7 @@
 
 #include "base/size.h"
 #include "op/dims.h"
+#include "op/lane.h"
 #include "op/move.h"
 #include "op/op_util.h"
 
@@ -29,20 +30,46 @@ static sumi_status nonzero_infer(struct sumi_infer *ctx) {
   return SUMI_OK;
 }
 
+/* Whether each of n elements from first on is not zero. */
+static void find_nonzero(const struct sumi_tensor *x, int64_t first, int64_t n, bool *found) {
+  double value[SUMI_LANE_CHUNK];
+  const bool number = x->dtype != SUMI_STRING && !sumi_dtype_in(x->dtype, SUMI_COMPLEX);
+  if (number) sumi_lane_load(SUMI_LANE_F64, x->dtype, x->data, first, n, value);
+  for (int64_t i = 0; i < n; i++) found[i] = number ? value[i] != 0 : !is_zero(x, first + i);
+}
+
+static int64_t count_nonzero(const struct sumi_tensor *x) {
+  const int64_t count = sumi_tensor_count(x);
+  bool found[SUMI_LANE_CHUNK];
+  int64_t n = 0;
+  for (int64_t i = 0; i < count; i += SUMI_LANE_CHUNK) {
+    const int64_t some = SUMI_MIN(count - i, SUMI_LANE_CHUNK);
+    find_nonzero(x, i, some, found);
+    for (int64_t j = 0; j < some; j++) n += found[j];
+  }
+  return n;
+}
+
 static sumi_status nonzero_ref(const struct sumi_call *c) {
   const struct sumi_tensor *x = c->in[0];
-  const int64_t count = sumi_tensor_count(x);
-  int64_t n = 0, k = 0, i = 0;
-  for (int64_t j = 0; j < count; j++) n += !is_zero(x, j);
+  const int64_t n = count_nonzero(x);
   SUMI_TRY(sumi_call_output(c, 0, SUMI_INT64, 2, (const int64_t[]){x->rank, n}));
-  if (!sumi_call_wants(c, 0)) return SUMI_OK;
-  int64_t *y = c->out[0]->data;
-  for (struct sumi_walk w = sumi_walk_start(x->rank, x->dim, NULL, NULL, NULL, NULL); !w.done;
-       sumi_walk_next(&w), i++) {
-    if (is_zero(x, i)) continue;
-    for (int a = 0; a < x->rank; a++) y[a * n + k] = w.index[a];
-    k++;
-  }
+  if (!sumi_call_wants(c, 0) || !n || !x->rank) return SUMI_OK;
+  const int last = x->rank - 1;
+  const int64_t width = x->dim[last];
+  int64_t *y = c->out[0]->data, k = 0, row = 0;
+  bool found[SUMI_LANE_CHUNK];
+  for (struct sumi_walk w = sumi_walk_start(last, x->dim, NULL, NULL, NULL, NULL); !w.done;
+       sumi_walk_next(&w), row += width)
+    for (int64_t i = 0; i < width; i += SUMI_LANE_CHUNK) {
+      const int64_t some = SUMI_MIN(width - i, SUMI_LANE_CHUNK);
+      find_nonzero(x, row + i, some, found);
+      for (int64_t j = 0; j < some; j++) {
+        if (!found[j]) continue;
+        for (int a = 0; a < last; a++) y[a * n + k] = w.index[a];
+        y[last * n + k++] = i + j;
+      }
+    }
   return SUMI_OK;
 }
 
@@ -65,6 +92,26 @@ static sumi_status compress_infer(struct sumi_infer *ctx) {
   return SUMI_OK;
 }
 
+/* The rows of x [n] that are to be taken, one after the other. */
+static void keep_rows(const char *x, const uint8_t *take, int64_t n, int64_t bytes, char *y) {
+#define ROWS(size)                    \
+  for (int64_t i = 0; i < n; i++)     \
+    if (take[i]) {                    \
+      memcpy(y, x + i * bytes, size); \
+      y += bytes;                     \
+    }
+  if (bytes == 4) {
+    ROWS(4)
+  } else if (bytes == 8) {
+    ROWS(8)
+  } else if (bytes == 16) {
+    ROWS(16)
+  } else {
+    ROWS((size_t)bytes)
+  }
+#undef ROWS
+}
+
 static sumi_status compress_ref(const struct sumi_call *c) {
   const struct sumi_tensor *x = c->in[0];
   const uint8_t *take = c->in[1]->data;
@@ -80,6 +127,10 @@ static sumi_status compress_ref(const struct sumi_call *c) {
   for (int i = 0; i < x->rank; i++) dim[i] = i == axis ? kept : x->dim[i];
   if (flat) dim[0] = kept;
   SUMI_TRY(sumi_call_output(c, 0, x->dtype, flat ? 1 : x->rank, dim));
+  if (outer == 1 && sumi_dtype_bits(x->dtype) >= 8 && x->dtype != SUMI_STRING) {
+    keep_rows(x->data, take, looked_at, inner * sumi_dtype_bits(x->dtype) / 8, c->out[0]->data);
+    return SUMI_OK;
+  }
   for (int64_t i = 0; i < looked_at; i++) {
     if (!take[i]) continue;
     sumi_move(x->dtype, 2, (const int64_t[]){outer, inner}, c->out[0]->data, k * inner,
@@ -94,6 +145,9 @@ static const struct sumi_port nonzero_out[] = {{"Y", SUMI_BIT(SUMI_INT64)}, {NUL
 static const struct sumi_case nonzero_cases[] = {
     {"g () => (y) <float[2,3] x = {0, 1, -2, 0, 0, 3}> { y = NonZero (x) }"},
     {"g (int32[4,5] x) => (y) { y = NonZero (x) }", .low = 0, .high = 1},
+    {"g (float[2,3,300] x) => (y) { i = Floor (x) y = NonZero (i) }", .why = "rows longer than a chunk"},
+    {"g () => (y) <float[5] x = {nan, -0, 1e-30, inf, 0}> { y = NonZero (x) }", .why = "NaN is not zero"},
+    {"g () => (y, z) <bool a = {1}, int8 b = {0}> { y = NonZero (a) z = NonZero (b) }", .why = "scalars"},
     {NULL},
 };
 
@@ -117,6 +171,12 @@ static const struct sumi_case compress_cases[] = {
     {"g (float[3,4] x) => (y) <bool[3] m = {1, 0, 1}> { y = Compress <axis = 1> (x, m) }",
      .why = "a short condition"},
     {"g (float[3,4] x) => (y) <bool[5] m = {0, 1, 0, 0, 1}> { y = Compress (x, m) }", .why = "flattened"},
+    {"g (float[5,2,4] x) => (y) <bool[5] m = {0, 1, 0, 1, 1}> { y = Compress <axis = 0> (x, m) }",
+     .why = "rows"},
+    {"g (float[5,4] x) => (y) <bool[5] m = {0, 1, 0, 1, 1}> { y = Compress <axis = 0> (x, m) }",
+     .why = "rows"},
+    {"g (float16[9] x) => (y) <bool[9] m = {0, 1, 0, 1, 1, 0, 0, 1, 1}> { y = Compress (x, m) }"},
+    {"g (int64[9] x) => (y) <bool[9] m = {0, 1, 0, 1, 1, 0, 0, 1, 1}> { y = Compress (x, m) }"},
     {NULL},
 };
 

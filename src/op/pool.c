@@ -144,9 +144,11 @@ static double pool_lp(const struct sumi_pool *v, const struct box *b, const stru
   (void)index;
   double sum = 0;
   for (struct sumi_walk w = sumi_walk_start(v->n, b->count, b->stride, NULL, NULL, NULL); !w.done;
-       sumi_walk_next(&w))
-    sum += pow(fabs(sumi_get_f64(x->dtype, x->data, x_first + b->origin + w.offset[0])), p);
-  return pow(sum, 1 / p);
+       sumi_walk_next(&w)) {
+    const double value = sumi_get_f64(x->dtype, x->data, x_first + b->origin + w.offset[0]);
+    sum += p == 2 ? value * value : pow(fabs(value), p);
+  }
+  return p == 2 ? sqrt(sum) : pow(sum, 1 / p);
 }
 
 /* The lowest value of an integer type; no bound for floats (NaN must pass). */
@@ -199,6 +201,17 @@ static const struct sumi_case max_cases[] = {
      .why = "uneven padding, indices over all of x"},
     {"g (float[1,2,5,4,6] x) => (y, i) { y, i = MaxPool <kernel_shape = [2, 2, 2], storage_order = 1> (x) }",
      .why = "column-major indices"},
+    {"g (float[2,3,5,7,8] x) => (y) { y = MaxPool <kernel_shape = [2, 3, 2], strides = [2, 2, 1], pads = [1, "
+     "1, 0, 0, 1, 1], "
+     "dilations = [2, 1, 2]> (x) }",
+     .why = "volumes"},
+    {"g (float[2,3,4,7,8] x) => (y, i) { y, i = MaxPool <kernel_shape = [3, 2, 2], dilations = [2, 1, 3], "
+     "pads = [2, 1, 3, 2, "
+     "0, 1]> (x) }",
+     .why = "indices in volumes"},
+    {"g (float[2,9] x) => (i) <int64[3] s = {2, 1, 9}> { v = Reshape (x, s) n = Log (v) y, i = MaxPool "
+     "<kernel_shape = [2]> (n) }",
+     .why = "the first NaN's index"},
     {"g (float[1,2,6,6] x) => (y) { y = MaxPool <kernel_shape = [3, 3], strides = [2, 2], ceil_mode = 1> (x) "
      "}",
      .why = "the last window sticks out"},
@@ -234,6 +247,14 @@ static const struct sumi_case average_cases[] = {
     {"g (float[2,3,7,8] x) => (y) { y = AveragePool <kernel_shape = [3, 3], pads = [1, 1, 1, 1], "
      "count_include_pad = 1> (x) }",
      .rtol = 1e-6, .why = "padding is counted"},
+    {"g (float[2,3,5,7,8] x) => (y) { y = AveragePool <kernel_shape = [3, 3, 2], strides = [2, 2, 1], pads = "
+     "[1, 1, 1, 1, 1, "
+     "0]> (x) }",
+     .rtol = 1e-6, .why = "volumes"},
+    {"g (float[2,3,5,7,8] x) => (y) { y = AveragePool <kernel_shape = [2, 3, 2], strides = [3, 2, 1], pads = "
+     "[1, 1, 1, 1, 1, "
+     "0], ceil_mode = 1, count_include_pad = 1> (x) }",
+     .rtol = 1e-6, .why = "volumes, padding is counted"},
     {"g (float[1,2,6] x) => (y) { y = AveragePool <kernel_shape = [3], strides = [2], pads = [0, 0], "
      "ceil_mode = 1, "
      "count_include_pad = 1> (x) }",
@@ -250,6 +271,8 @@ static const struct sumi_case average_cases[] = {
 };
 static const struct sumi_case lp_cases[] = {
     {"g (float[2,3,7,8] x) => (y) { y = LpPool <kernel_shape = [3, 2], pads = [1, 1, 0, 1], p = 3> (x) }",
+     .rtol = 1e-6},
+    {"g (float[1,2,6,7] x) => (y) { y = LpPool <kernel_shape = [3, 3], strides = [2, 2]> (x) }",
      .rtol = 1e-6},
     {"<opset_import: [\"\": 1]> g (float[2,3,7] x) => (y) { y = LpPool <kernel_shape = [2], p = 1.5> (x) }",
      .rtol = 1e-6, .why = "p was a float once"},

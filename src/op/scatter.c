@@ -174,6 +174,20 @@ static const struct sumi_case elements_cases[] = {
      .why = "duplicates add up"},
     {"g (int32[1,5] x, int32[1,2] u) => (y) <int64[1,2] i = {1, 3}> { y = ScatterElements <axis = 1, "
      "reduction = \"max\"> (x, i, u) }"},
+    {"g (float[2,8,3] x, int64[2,300,3] i, float[2,300,3] u) => (y) { y = ScatterElements <axis = 1> (x, i, "
+     "u) }",
+     .why = "the last of several wins, more than a chunk"},
+    {"g (float[3,8,3] x, int32[2,3,2] i, float[2,3,2] u) => (y) { y = ScatterElements <axis = 1, reduction = "
+     "\"mul\"> (x, i, u) }",
+     .why = "the index is smaller in every other dim"},
+    {"g (float[8] x) => (y) <int64[4] i = {4, 3, 4, -1}, float[4] u = {nan, 9, -9, nan}> { y = "
+     "ScatterElements <reduction = "
+     "\"min\"> (x, i, u) }",
+     .why = "a NaN stays"},
+    {"g (int64[8,2] x, int64[9,2] i, int64[9,2] u) => (y) { y = ScatterElements <reduction = \"add\"> (x, i, "
+     "u) }"},
+    {"g (uint8[8,2] x, int64[0,2] i, uint8[0,2] u) => (y) { y = ScatterElements (x, i, u) }",
+     .why = "nothing scattered"},
     {NULL},
 };
 static const struct sumi_case nd_cases[] = {
@@ -183,6 +197,12 @@ static const struct sumi_case nd_cases[] = {
     {"g (int64[9,3] x, int64[2,3] u) => (y) <int64[2,1] i = {8, -8}> { y = ScatterND (x, i, u) }"},
     {"g (float[8] x, float[4] u) => (y) <int64[4,1] i = {4, 3, 4, 7}> { y = ScatterND <reduction = \"mul\"> "
      "(x, i, u) }"},
+    {"g (float[8,3] x, float[9,3] u, int64[9,1] i) => (y) { y = ScatterND <reduction = \"add\"> (x, i, u) }",
+     .why = "duplicates of whole rows add up"},
+    {"g (int64[8,3] x, int64[300] u, int64[300,2] i) => (y) <int64 l = {0}, int64 h = {2}> { j = Clip (i, l, "
+     "h) y = ScatterND <reduction = \"max\"> (x, j, u) "
+     "}",
+     .why = "single elements"},
     {NULL},
 };
 
@@ -196,6 +216,7 @@ const struct sumi_op sumi_op_scatter_elements = {
     .flags = SUMI_OP_IN_PLACE,
     .infer = elements_infer,
     .ref = elements_ref,
+    .lower = sumi_scatter_elements_lower,
     .cases = elements_cases,
 };
 

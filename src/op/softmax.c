@@ -8,6 +8,7 @@
 #include "base/size.h"
 #include "op/broadcast.h"
 #include "op/by_item.h"
+#include "op/extreme_lower.h"
 #include "op/grad.h"
 #include "op/op_util.h"
 #include "op/rows_cells.h"
@@ -193,6 +194,10 @@ static const struct sumi_port out[] = {{"output", SUMI_FLOATS, 'T'}, {NULL}};
       {"g (float[4,300] x) => (y) { y = " label " (x) }", .rtol = 1e-6, .low = -90, .high = 90,            \
        .why = "exp underflows"},                                                                           \
       {"g (float16[4,33] x) => (y) { y = " label " (x) }", .rtol = 1e-3},                                  \
+      {"g (float[3,4,5,20] x) => (y) { i = Floor (x) l = Log (i) y = " label " <axis = 1> (l) }",          \
+       .rtol = 1e-6, .why = "ties, infinities, NaN"},                                                      \
+      {"g (float[7,20] x) => (y) { i = Floor (x) l = Log (i) y = " label " (l) }", .low = -1, .high = 9,   \
+       .rtol = 1e-6, .why = "ties, infinities, NaN"},                                                      \
       {NULL},                                                                                              \
   };
 #define DESCRIPTOR(symbol, label, text, how, in_cells, rule) \
@@ -217,4 +222,4 @@ DESCRIPTOR(softmax, "Softmax", "exp(x - max) / sum(exp(x - max)) along axis", su
            softmax_cells, sumi_softmax_grad)
 DESCRIPTOR(log_softmax, "LogSoftmax", "x - max - ln(sum(exp(x - max))) along axis", sumi_softmax_lower, NULL,
            sumi_log_softmax_grad)
-DESCRIPTOR(hardmax, "Hardmax", "1 at the first largest x along axis, else 0", NULL, NULL, NULL)
+DESCRIPTOR(hardmax, "Hardmax", "1 at the first largest x along axis, else 0", sumi_hardmax_lower, NULL, NULL)

@@ -64,7 +64,10 @@ static void integer_edges(void **state) {
   integers("BitShift", SUMI_UINT64, -1, 64, 0);
   integers("BitShift", SUMI_INT32, -8, 1, -4);
   integers("BitShift", SUMI_INT32, -8, 100, -1);
-  integers("And", SUMI_BOOL, 2, 1, 1);
+  integers("Add", SUMI_INT32, INT32_MAX, 1, INT32_MIN);
+  integers("Sub", SUMI_INT32, INT32_MIN, 1, INT32_MAX);
+  integers("Mul", SUMI_INT32, 65537, 65537, 131073);
+  integers("And", SUMI_BOOL, 0, 1, 0);
   integers("PRelu", SUMI_INT32, -3, 5, -15);
 }
 
@@ -112,6 +115,22 @@ static void float_edges(void **state) {
 }
 
 /* float16 results are rounded once from float32. */
+/* A byte other than 0 is true. */
+static void bools_of_any_bits(void **state) {
+  (void)state;
+  static const uint8_t a[4] = {0, 2, 255, 6}, b[4] = {4, 4, 1, 0};
+  static const struct {
+    const char *op;
+    uint8_t want[4];
+  } table[] = {{"And", {0, 1, 1, 0}}, {"Or", {1, 1, 1, 1}}, {"Xor", {1, 0, 0, 1}}, {"Not", {1, 0, 0, 0}}};
+  for (size_t i = 0; i < SUMI_COUNT(table); i++) {
+    struct probe p;
+    apply(&p, table[i].op, 7, SUMI_BOOL, a, i < 3 ? b : NULL, 4);
+    assert_memory_equal(p.out[0].data, table[i].want, 4);
+    probe_fini(&p);
+  }
+}
+
 static void half_is_rounded_once(void **state) {
   (void)state;
   struct probe p;
@@ -352,11 +371,17 @@ static void left_out_inputs_are_refused(void **state) {
 int main(void) {
   sumi_random_init(&source_of_numbers, 11);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(integer_edges),        cmocka_unit_test(float_edges),
-      cmocka_unit_test(half_is_rounded_once), cmocka_unit_test(clip_limits_cross),
-      cmocka_unit_test(broadcasting),         cmocka_unit_test(collapsing),
-      cmocka_unit_test(old_broadcasting),     cmocka_unit_test(symbolic_arithmetic),
-      cmocka_unit_test(symbolic_choice),      cmocka_unit_test(left_out_inputs_are_refused),
+      cmocka_unit_test(integer_edges),
+      cmocka_unit_test(float_edges),
+      cmocka_unit_test(bools_of_any_bits),
+      cmocka_unit_test(half_is_rounded_once),
+      cmocka_unit_test(clip_limits_cross),
+      cmocka_unit_test(broadcasting),
+      cmocka_unit_test(collapsing),
+      cmocka_unit_test(old_broadcasting),
+      cmocka_unit_test(symbolic_arithmetic),
+      cmocka_unit_test(symbolic_choice),
+      cmocka_unit_test(left_out_inputs_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

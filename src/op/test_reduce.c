@@ -228,11 +228,45 @@ static void softmax(void **state) {
       }
 }
 
+/* CumSum over tiles of every form against plain loops; all numbers are exact. */
+static void cumulated(void **state) {
+  (void)state;
+  static const int shape[][3] = {{2, 700, 1}, {2, 70, 9}, {1, 3, 300}, {1, 2, 256}};
+  for (size_t s = 0; s < SUMI_COUNT(shape); s++)
+    for (int how = 0; how < 4; how++) {
+      const int64_t outer = shape[s][0], n = shape[s][1], inner = shape[s][2];
+      const bool exclusive = how & 1, reverse = how & 2;
+      static const int64_t axis = 1;
+      struct probe p;
+      probe_init(&p, "CumSum");
+      p.node.version = 14;
+      probe_int(&p, "exclusive", exclusive);
+      probe_int(&p, "reverse", reverse);
+      const float *x = probe_fill(&p, outer * n * inner, 3);
+      probe_in(&p, SUMI_FLOAT32, x, 3, (int)outer, (int)n, (int)inner);
+      p.info[probe_in(&p, SUMI_INT64, &axis, 0) - p.in].data = &p.in[1];
+      assert_int_equal(probe_run(&p, 1), SUMI_OK);
+      const float *y = p.out[0].data;
+      for (int64_t o = 0; o < outer; o++)
+        for (int64_t i = 0; i < inner; i++) {
+          float sum = 0;
+          for (int64_t k = 0; k < n; k++) {
+            const int64_t at = (o * n + (reverse ? n - 1 - k : k)) * inner + i;
+            if (exclusive) assert_true(y[at] == sum);
+            sum += x[at];
+            if (!exclusive) assert_true(y[at] == sum);
+          }
+        }
+      probe_fini(&p);
+    }
+}
+
 int main(void) {
   sumi_random_init(&numbers, 5);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(reductions),       cmocka_unit_test(over_nothing), cmocka_unit_test(edges),
-      cmocka_unit_test(axes_are_checked), cmocka_unit_test(arg_extremes), cmocka_unit_test(softmax),
+      cmocka_unit_test(cumulated), cmocka_unit_test(reductions),       cmocka_unit_test(over_nothing),
+      cmocka_unit_test(edges),     cmocka_unit_test(axes_are_checked), cmocka_unit_test(arg_extremes),
+      cmocka_unit_test(softmax),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

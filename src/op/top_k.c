@@ -63,19 +63,36 @@ static void sift(struct entry *heap, int64_t n, int64_t i) {
   heap[i] = e;
 }
 
-/* The k best of n elements from first on, stride apart, best first. */
+enum { CHUNK = 256 };
+
+/* key[i]: of element first + i * stride, for i in [0, n). */
+static void find_keys(const struct sumi_tensor *x, int64_t first, int64_t n, int64_t stride, bool largest,
+                      int64_t *key) {
+  const int64_t flip = largest ? 0 : -1;
+  if (x->dtype == SUMI_FLOAT32)
+    for (int64_t i = 0; i < n; i++)
+      key[i] = sumi_order_f32(((const float *)x->data)[first + i * stride]) ^ flip;
+  else
+    for (int64_t i = 0; i < n; i++) key[i] = sumi_order(x->dtype, x->data, first + i * stride) ^ flip;
+}
+
+/* The k >= 1 best of n elements from first on, stride apart, best first. */
 static void select_best(const struct sumi_tensor *x, int64_t first, int64_t n, int64_t stride, bool largest,
                         int64_t k, struct entry *heap) {
-  for (int64_t i = 0; i < n; i++) {
-    const int64_t key = sumi_order(x->dtype, x->data, first + i * stride);
-    const struct entry e = {largest ? key : ~key, i};
-    if (i < k) {
-      heap[i] = e;
-      if (i == k - 1)
-        for (int64_t j = k / 2; j >= 0; j--) sift(heap, k, j);
-    } else if (worse(heap[0], e)) {
-      heap[0] = e;
-      sift(heap, k, 0);
+  int64_t key[CHUNK];
+  for (int64_t begin = 0; begin < n; begin += CHUNK) {
+    const int64_t some = SUMI_MIN(n - begin, CHUNK);
+    find_keys(x, first + begin * stride, some, stride, largest, key);
+    for (int64_t i = begin; i < begin + some; i++) {
+      const struct entry e = {key[i - begin], i};
+      if (i < k) {
+        heap[i] = e;
+        if (i == k - 1)
+          for (int64_t j = k / 2; j >= 0; j--) sift(heap, k, j);
+      } else if (e.key > heap[0].key) { /* of equal ones those before are better */
+        heap[0] = e;
+        sift(heap, k, 0);
+      }
     }
   }
   for (int64_t m = k; m > 1;) { /* the worst goes behind the rest */
@@ -108,15 +125,15 @@ static sumi_status top_k_ref(const struct sumi_call *c) {
   const bool largest = sumi_attr_int(c->node, "largest", 1) != 0;
   const int64_t outer = sumi_dims_count(x->dim, 0, axis), inner = sumi_dims_count(x->dim, axis + 1, x->rank);
   const int64_t n = x->dim[axis], k = any_output(c)->dim[axis];
+  const bool values = sumi_call_wants(c, 0), indices = sumi_call_wants(c, 1);
   struct entry *heap = c->scratch;
   for (int64_t o = 0; o < outer && k; o++)
     for (int64_t i = 0; i < inner; i++) {
       select_best(x, o * n * inner + i, n, inner, largest, k, heap);
       for (int64_t j = 0; j < k; j++) {
         const int64_t at = (o * k + j) * inner + i;
-        if (sumi_call_wants(c, 0))
-          sumi_copy(x->dtype, c->out[0]->data, at, x->data, (o * n + heap[j].index) * inner + i, 1);
-        if (sumi_call_wants(c, 1)) ((int64_t *)c->out[1]->data)[at] = heap[j].index;
+        if (values) sumi_copy(x->dtype, c->out[0]->data, at, x->data, (o * n + heap[j].index) * inner + i, 1);
+        if (indices) ((int64_t *)c->out[1]->data)[at] = heap[j].index;
       }
     }
   return SUMI_OK;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fmath.h"
 #include "check.h"
 #include "kernel/eltwise/eltwise.h"
 
@@ -36,6 +37,9 @@ static double clip(double x, double low, double high) { return x < low ? low : x
   F(log, log(x), 1.5, 0)                                                                   \
   F(acos, acos(x), 1.5, 0)                                                                 \
   F(asin, asin(x), 2.5, 0)                                                                 \
+  F(atan, atan(x), 3, 0)                                                                   \
+  F(sin, fabs(x) <= (double)SUMI_TURN_MOST ? sin(x) : NAN, 2, 0)                           \
+  F(cos, fabs(x) <= (double)SUMI_TURN_MOST ? cos(x) : NAN, 2, 0)                           \
   F(round, nearbyint(x), 0, 0)                                                             \
   F(floor, floor(x), 0, 0)                                                                 \
   F(ceil, ceil(x), 0, 0)                                                                   \

@@ -1,4 +1,4 @@
-/* Lowering: random convolutions, matrix products, pools, reductions, norms, recurrences and interpolations with constant
+/* Lowering: random convolutions, matrix products, pools, reductions, norms, recurrences, interpolations and samples with constant
  * weights, dense and sparse, on device cpu and audit at every instruction-set level and with several threads, against the
  * reference device.
  *   lowering [--seed N] [--count N] [--verbose]      one line a failure; exit 1 on any */
@@ -166,6 +166,54 @@ static void make_conv_transpose(struct maker *m) {
   sumi_node_set_ints(node, "pads", pads, 2 * (size_t)n, NULL);
   sumi_node_set_ints(node, "output_padding", more, (size_t)n, NULL);
   m->tolerance = 1e-5; /* up to 150 products in two orders */
+}
+
+static void make_deform_conv(struct maker *m) {
+  const int group = pick(m, 1, 3), offsets = pick(m, 1, 2), masked = pick(m, 0, 1), fixed = pick(m, 0, 1);
+  const int64_t c_group = 2 * pick(m, 1, 4), batch = pick(m, 1, 2);
+  int64_t x[4] = {batch, c_group * group}, w[4] = {group * pick(m, 1, 12), c_group}, y[4] = {batch};
+  int64_t strides[2], dilations[2], pads[4], bias[1] = {w[0]};
+  m->what[0] = 0;
+  describe(m, "DeformConv, group %d, offset group %d, x w offset mask:", group, offsets);
+  for (int i = 0; i < 2; i++) {
+    w[2 + i] = pick(m, 1, 3), strides[i] = pick(m, 1, 2), dilations[i] = pick(m, 1, 2);
+    pads[i] = pick(m, 0, 2), pads[2 + i] = pick(m, 0, 2);
+    const int64_t span = (w[2 + i] - 1) * dilations[i] + 1;
+    x[2 + i] = span + pick(m, 0, pick(m, 0, 3) ? 9 : 60);
+    y[2 + i] = (x[2 + i] + pads[i] + pads[2 + i] - span) / strides[i] + 1;
+  }
+  struct sumi_value *in[5] = {input(m, 4, x)};
+  in[1] = fixed ? constant(m, 4, w, random_density(m), 1) : input(m, 4, w);
+  y[1] = 2 * offsets * w[2] * w[3];
+  in[2] = input(m, 4, y);
+  if (pick(m, 0, 1)) in[3] = constant(m, 1, bias, 1, 1);
+  y[1] /= 2;
+  if (masked) in[4] = input(m, 4, y);
+  struct sumi_node *node = finish(m, &sumi_op_deform_conv, 19, in, masked ? 5 : 4);
+  sumi_node_set_int(node, "group", group, NULL);
+  sumi_node_set_int(node, "offset_group", offsets, NULL);
+  sumi_node_set_ints(node, "strides", strides, 2, NULL);
+  sumi_node_set_ints(node, "dilations", dilations, 2, NULL);
+  sumi_node_set_ints(node, "pads", pads, 4, NULL);
+  m->tolerance = 1e-5; /* up to 72 sums of four products */
+}
+
+static void make_grid_sample(struct maker *m) {
+  static const char *const modes[] = {"nearest", "linear", "cubic"};
+  static const char *const paddings[] = {"zeros", "border", "reflection"};
+  const int r = pick(m, 1, 3), align = pick(m, 0, 1);
+  const char *mode = modes[pick(m, 0, 2)], *padding = paddings[pick(m, 0, 2)];
+  int64_t x[5] = {pick(m, 1, 2), pick(m, 1, 5)}, grid[5] = {x[0]};
+  for (int i = 0; i < r; i++) x[2 + i] = pick(m, 1, 12), grid[1 + i] = pick(m, 1, r == 1 ? 90 : 18);
+  grid[1 + r] = r;
+  m->what[0] = 0;
+  describe(m, "GridSample %s %s align %d", mode, padding, align);
+  struct sumi_value *in[2] = {input(m, 2 + r, x), input(m, 2 + r, grid)};
+  struct sumi_node *node = finish(m, &sumi_op_grid_sample, 20, in, 2);
+  sumi_node_set_string(node, "mode", mode, NULL);
+  sumi_node_set_string(node, "padding_mode", padding, NULL);
+  sumi_node_set_int(node, "align_corners", align, NULL);
+  m->tolerance = 3e-6; /* up to 64 products in float32 */
 }
 
 static void make_matmul(struct maker *m) {
@@ -504,12 +552,19 @@ int main(int argc, char **argv) {
     const char *name;
     void (*make)(struct maker *);
     double least; /* share that must find a kernel */
-  } kinds[] = {{"Conv", make_conv, 1},       {"ConvTranspose", make_conv_transpose, 1},
-               {"MatMul", make_matmul, 0.9}, {"Gemm", make_gemm, 0.4},
-               {"pools", make_pool, 1},      {"chains", make_chain, 1},
-               {"linear", make_linear, 0.9}, {"reductions", make_reduce, 1},
-               {"Resize", make_resize, 0.9}, {"norms", make_norm, 1},
-               {"RNN", make_rnn, 1}};
+  } kinds[] = {{"Conv", make_conv, 1},
+               {"ConvTranspose", make_conv_transpose, 1},
+               {"MatMul", make_matmul, 0.9},
+               {"Gemm", make_gemm, 0.4},
+               {"pools", make_pool, 1},
+               {"chains", make_chain, 1},
+               {"linear", make_linear, 0.9},
+               {"reductions", make_reduce, 1},
+               {"Resize", make_resize, 0.9},
+               {"norms", make_norm, 1},
+               {"RNN", make_rnn, 1},
+               {"DeformConv", make_deform_conv, 1},
+               {"GridSample", make_grid_sample, 1}};
   uint64_t seed = (uint64_t)time(NULL);
   int count = 150, failed = 0;
   for (int i = 1; i < argc; i++) verbose = verbose || !strcmp(argv[i], "--verbose");

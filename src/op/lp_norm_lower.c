@@ -1,0 +1,110 @@
+/* LpNormalization in float32 on device cpu: x is [outer, n, inner]; of a strip of columns family reduce sums, family eltwise
+ * divides. Sums that float32 cannot hold well are taken in double precision. */
+#include "op/lp_norm_lower.h"
+
+#include <math.h>
+
+#include "base/size.h"
+#include "kernel/eltwise/eltwise.h"
+#include "kernel/reduce/reduce.h"
+#include "op/op_util.h"
+#include "op/spmm_lower.h"
+
+enum {
+  STRIP = 256,         /* columns of a tile */
+  TILE_WORDS = 1 << 14 /* starting a tile costs nothing beside so many */
+};
+/* Between these no term that counts was lost or is infinite. */
+static const float LEAST_SUM = 1e-25f, MOST_SUM = 1e35f;
+
+struct args {
+  sumi_reduce_row_fn row;
+  sumi_reduce_columns_fn columns;
+  sumi_binary_fn divide;
+  int64_t outer, n, inner, strips;
+  bool squares;
+  int x, y; /* buffers */
+};
+
+struct state {
+  const struct args *a;
+  const float *x;
+  float *y;
+};
+
+/* Column x[0], x[inner], ... [n] as the reference function has it; y may be x. */
+static void column_plain(const struct args *a, const float *x, float *y) {
+  double norm = 0;
+  for (int64_t k = 0; k < a->n; k++) {
+    const double value = (double)x[k * a->inner];
+    norm += a->squares ? value * value : fabs(value);
+  }
+  if (a->squares) norm = sqrt(norm);
+  for (int64_t k = 0; k < a->n; k++)
+    y[k * a->inner] = norm == 0 ? 0 : (float)((double)x[k * a->inner] / norm);
+}
+
+static void normalise(const struct args *a, const float *x, int64_t width, float *y) {
+  float norm[STRIP];
+  bool good = true;
+  if (a->inner == 1)
+    a->row(x, a->n, norm);
+  else
+    a->columns(x, a->n, a->inner, width, norm);
+  for (int64_t i = 0; i < width; i++) {
+    good &= norm[i] >= LEAST_SUM && norm[i] <= MOST_SUM;
+    if (a->squares) norm[i] = sqrtf(norm[i]);
+  }
+  if (!good)
+    for (int64_t i = 0; i < width; i++) column_plain(a, x + i, y + i);
+  else if (a->inner == 1)
+    a->divide(x, 1, norm, 0, y, a->n);
+  else
+    for (int64_t k = 0; k < a->n; k++) a->divide(x + k * a->inner, 1, norm, 1, y + k * a->inner, width);
+}
+
+static void norm_tile(void *user, int64_t begin, int64_t end, int worker) {
+  (void)worker;
+  const struct state *s = user;
+  const struct args *a = s->a;
+  for (int64_t t = begin; t < end; t++) {
+    const int64_t j = t % a->strips * STRIP, at = t / a->strips * a->n * a->inner + j;
+    normalise(a, s->x + at, SUMI_MIN(a->inner - j, STRIP), s->y + at);
+  }
+}
+
+static sumi_status run(const void *args, const struct sumi_run *r) {
+  const struct args *a = args;
+  struct state s = {a, r->buffer[a->x], r->buffer[a->y]};
+  const int64_t words = a->n * SUMI_MIN(a->inner, STRIP);
+  sumi_par_for(r->par, a->outer * a->strips, SUMI_MAX(TILE_WORDS / words, 1), norm_tile, &s);
+  return SUMI_OK;
+}
+
+static sumi_status refuse(struct sumi_lower *l, const char *why) {
+  sumi_lower_refuse(l, "reduce", "%s", why);
+  return SUMI_E_UNSUPPORTED;
+}
+
+sumi_status sumi_lp_norm_lower(struct sumi_lower *l) {
+  const struct sumi_tensor *x = l->in[0];
+  int axis;
+  if (!sumi_lower_is_f32(x)) return refuse(l, "element type is not float32");
+  if (!x->rank || !sumi_tensor_count(x)) return refuse(l, "a scalar, or an empty tensor");
+  SUMI_TRY(sumi_op_axis(l->node, -1, x->rank, &axis, l->err));
+  struct args *a = SUMI_NEW(l->arena, struct args);
+  if (!a) SUMI_FAIL_MEMORY(l->err);
+  const struct sumi_reduce_kernel *reduce = sumi_reduce_pick(l->isa);
+  a->squares = sumi_attr_int(l->node, "p", 2) == 2;
+  const enum sumi_reduce f = a->squares ? SUMI_REDUCE_squares : SUMI_REDUCE_magnitudes;
+  a->row = reduce->row[f];
+  a->columns = reduce->columns[f];
+  a->divide = sumi_eltwise_pick(l->isa)->binary[SUMI_BINARY_div];
+  a->outer = sumi_dims_count(x->dim, 0, axis);
+  a->n = x->dim[axis];
+  a->inner = sumi_dims_count(x->dim, axis + 1, x->rank);
+  a->strips = (a->inner + STRIP - 1) / STRIP;
+  a->x = l->in_buffer[0];
+  a->y = l->out_buffer[0];
+  return sumi_lower_emit(l, run, a, reduce->name, &a->x, 1, &a->y, 1);
+}
