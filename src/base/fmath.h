@@ -19,19 +19,25 @@ static inline float sumi_rint_f32(float x) {
                         : x; /* from 2^23 on all floats are integers */
 }
 
-/* e^x below 1.1 ulp, subnormal results included. 2^k * e^r, k = round(x / ln 2), |r| <= ln(2) / 2. */
+/* e^x = (1 + p) * 2^k: p = e^r - 1, |r| <= ln(2) / 2, k = round(x / ln 2), for |x| up to 104. */
+static inline float sumi_exp_parts_f32(float x, int32_t *k) {
+  const float t = x * 0x1.715476p+0f + 12582912.0f, whole = t - 12582912.0f;
+  const float r = x - whole * 0x1.63p-1f + whole * 0x1.bd0106p-13f; /* whole * 0x1.63p-1 is exact */
+  const float q = ((0x1.6a3fb6p-10f * r + 0x1.1239ep-7f) * r + 0x1.5558bep-5f) * r + 0x1.555492p-3f;
+  *k = (int32_t)(sumi_f32_bits(t) -
+                 0x4b400000u); /* t is 1.5 * 2^23 + k, so its bits are the constant's plus k */
+  return r + r * r * (q * r + 0x1.fffffcp-2f);
+}
+
+/* e^x below 1.1 ulp, subnormal results included. */
 static inline float sumi_exp_f32(float x) {
   x = x > 89.0f ? 89.0f : x; /* e^89 is infinity, e^-104 zero; a NaN fails both comparisons and passes */
   x = x < -104.0f ? -104.0f : x;
-  const float t = x * 0x1.715476p+0f + 12582912.0f, k = t - 12582912.0f;
-  const float r = x - k * 0x1.63p-1f + k * 0x1.bd0106p-13f; /* k * 0x1.63p-1 is exact */
-  const float q = ((0x1.6a3fb6p-10f * r + 0x1.1239ep-7f) * r + 0x1.5558bep-5f) * r + 0x1.555492p-3f;
-  const float p = 1.0f + (r + r * r * (q * r + 0x1.fffffcp-2f));
-  /* 2^k in two factors, as k reaches from -150 to 128; t is 1.5 * 2^23 + k, so its bits are the constant's
-   * plus k */
-  const int32_t n = (int32_t)(sumi_f32_bits(t) - 0x4b400000u), half = n >> 1;
+  int32_t k;
+  const float p = 1.0f + sumi_exp_parts_f32(x, &k);
+  const int32_t half = k >> 1; /* 2^k in two factors, as k reaches from -150 to 128 */
   return p * sumi_f32_from_bits((uint32_t)(half + 127) << 23) *
-         sumi_f32_from_bits((uint32_t)(n - half + 127) << 23);
+         sumi_f32_from_bits((uint32_t)(k - half + 127) << 23);
 }
 
 /* erf(x) below 1.5 ulp: x + x P(x^2) up to 1, 1 - e^Q(x) beyond; of |x|, the sign is put back. */
@@ -81,15 +87,12 @@ static inline float sumi_tanh_f32(float x) {
   return sumi_f32_from_bits(sumi_f32_bits(a > 0.625f ? large : small) | sign);
 }
 
-/* e^x - 1 for x <= 0 (0 for x > 0) below 1.5 ulp: 2^k (e^r - 1) + (2^k - 1) as in sumi_exp_f32. */
+/* e^x - 1 for x <= 0 (0 for x > 0) below 1.5 ulp: 2^k (e^r - 1) + (2^k - 1). */
 static inline float sumi_expm1_f32(float x) {
   x = x > 0.0f ? 0.0f : x;
-  const float v = x < -20.0f ? -20.0f : x; /* from there on it is -1 */
-  const float t = v * 0x1.715476p+0f + 12582912.0f, k = t - 12582912.0f;
-  const float r = v - k * 0x1.63p-1f + k * 0x1.bd0106p-13f;
-  const float q = ((0x1.6a3fb6p-10f * r + 0x1.1239ep-7f) * r + 0x1.5558bep-5f) * r + 0x1.555492p-3f;
-  const float p = r + r * r * (q * r + 0x1.fffffcp-2f);
-  const float scale = sumi_f32_from_bits((sumi_f32_bits(t) - 0x4b400000u + 127u) << 23);
+  int32_t k;
+  const float p = sumi_exp_parts_f32(x < -20.0f ? -20.0f : x, &k); /* from there on it is -1 */
+  const float scale = sumi_f32_from_bits((uint32_t)(k + 127) << 23);
   return scale * p + (scale - 1.0f);
 }
 
@@ -195,14 +198,10 @@ static inline float sumi_cos_f32(float x) { return sumi_turn_f32(x, 1); }
 /* 1 / (1 + e^-x) below 3 ulp down to 2^-126; what is smaller may become 0. (x < 0 ? e : 1) / (1 + e), e = e^-|x|, keeps small
  * results exact. */
 static inline float sumi_sigmoid_f32(float x) {
-  float v = sumi_f32_from_bits(sumi_f32_bits(x) | 0x80000000u);
-  v = -104.0f > v ? -104.0f : v;
-  const float t = v * 0x1.715476p+0f + 12582912.0f, k = t - 12582912.0f;
-  const float r = v - k * 0x1.63p-1f + k * 0x1.bd0106p-13f; /* as in sumi_exp_f32 */
-  const float q = ((0x1.6a3fb6p-10f * r + 0x1.1239ep-7f) * r + 0x1.5558bep-5f) * r + 0x1.555492p-3f;
-  const float p = 1.0f + (r + r * r * (q * r + 0x1.fffffcp-2f));
-  const int32_t n = (int32_t)(sumi_f32_bits(t) - 0x4b400000u) + 127;
-  const float e = p * sumi_f32_from_bits((uint32_t)(n < 0 ? 0 : n) << 23);
+  const float v = sumi_f32_from_bits(sumi_f32_bits(x) | 0x80000000u);
+  int32_t k;
+  const float p = 1.0f + sumi_exp_parts_f32(-104.0f > v ? -104.0f : v, &k);
+  const float e = p * sumi_f32_from_bits((uint32_t)(k < -127 ? 0 : k + 127) << 23);
   return sumi_quotient_1_2_f32(x < 0.0f ? e : 1.0f, 1.0f + e);
 }
 
