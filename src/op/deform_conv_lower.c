@@ -7,10 +7,10 @@
 #include <math.h>
 
 #include "base/size.h"
-#include "kernel/copy/copy.h"
 #include "kernel/resize/resize.h"
 #include "op/conv.h"
 #include "op/spmm_lower.h"
+#include "op/zero_behind.h"
 
 enum { X, W, OFFSET, BIAS, MASK };
 enum {
@@ -23,29 +23,21 @@ enum {
 struct args {
   struct sumi_spmm_f32 s; /* pointers to buffers are set while running */
   const struct sumi_spmm_f32_kernel *kernel;
-  const struct sumi_copy_kernel *copy;
   const struct sumi_resize_kernel *resize;
-  struct sumi_copy_halo halo; /* a zero behind every plane */
+  struct sumi_zero_behind zero; /* of the planes of an image */
   struct sumi_conv v;
   int64_t offset_groups, chunk, blocks_group;
-  struct sumi_spmm_tiles tiles, last_tiles;                 /* of a whole chunk and of what is left */
-  int x, w, offset, bias, mask, y, planes, columns, panels; /* buffers; -1 = none; w -1 = packed */
+  struct sumi_spmm_tiles tiles, last_tiles;         /* of a whole chunk and of what is left */
+  int x, w, offset, bias, mask, y, columns, panels; /* buffers; -1 = none; w -1 = packed */
 };
 
 struct state {
   const struct args *a;
-  const float *x, *offset, *mask; /* of one image; mask NULL = none */
+  const float *offset, *mask; /* of one image; mask NULL = none */
   float *planes, *columns, *panels;
   struct sumi_spmm_f32 s;
   int64_t first, n; /* pixels of the chunk */
 };
-
-static void copy_planes(void *user, int64_t begin, int64_t end, int worker) {
-  (void)worker;
-  const struct state *st = user;
-  const struct sumi_copy_halo *h = &st->a->halo;
-  for (int64_t c = begin; c < end; c++) st->a->copy->halo(h, st->x + c * h->w, st->planes + c * h->plane);
-}
 
 /* The four neighbours of place (r, c) and their weights, n entries apart. */
 static void set_place(const struct sumi_conv *v, double r, double c, double mask, int32_t *at, float *w,
@@ -87,7 +79,8 @@ static void gather_columns(void *user, int64_t begin, int64_t end, int worker) {
     }
     const struct sumi_resize_table table = {st->n, NEIGHBOURS, at, w};
     for (int64_t c = group * channels; c < (group + 1) * channels; c++)
-      a->resize->across(&table, st->planes + c * a->halo.plane, st->columns + (c * v->taps + k) * a->chunk);
+      a->resize->across(&table, st->planes + c * a->zero.halo.plane,
+                        st->columns + (c * v->taps + k) * a->chunk);
   }
 }
 
@@ -117,16 +110,17 @@ static sumi_status run(const void *args, const struct sumi_run *r) {
   const struct args *a = args;
   const struct sumi_conv *v = &a->v;
   const int64_t maps = a->offset_groups * v->taps;
-  struct state st = {.a = a, .s = a->s, .planes = r->buffer[a->planes], .columns = r->buffer[a->columns]};
+  struct state st = {
+      .a = a, .s = a->s, .planes = r->buffer[a->zero.buffer], .columns = r->buffer[a->columns]};
   st.panels = a->panels < 0 ? NULL : r->buffer[a->panels];
   if (a->w >= 0) st.s.w = r->buffer[a->w];
   if (a->bias >= 0) st.s.bias = r->buffer[a->bias];
   for (int64_t b = 0; b < v->batch; b++) {
-    st.x = (const float *)r->buffer[a->x] + b * v->c_in * v->in_pixels;
     st.offset = (const float *)r->buffer[a->offset] + b * 2 * maps * v->out_pixels;
     if (a->mask >= 0) st.mask = (const float *)r->buffer[a->mask] + b * maps * v->out_pixels;
     st.s.y = (float *)r->buffer[a->y] + b * v->c_out * v->out_pixels;
-    sumi_par_for(r->par, v->c_in, 4, copy_planes, &st);
+    sumi_zero_behind_copy(&a->zero, r->par, (const float *)r->buffer[a->x] + b * v->c_in * v->in_pixels,
+                          st.planes);
     for (st.first = 0; st.first < v->out_pixels; st.first += a->chunk) {
       st.n = SUMI_MIN(v->out_pixels - st.first, a->chunk);
       sumi_par_for(r->par, maps, 1, gather_columns, &st);
@@ -198,7 +192,7 @@ static sumi_status set_product(struct sumi_lower *l, struct args *a, double *pre
 }
 
 static sumi_status emit(struct sumi_lower *l, const struct args *a) {
-  int reads[5] = {a->x, a->offset}, writes[4] = {a->y, a->planes, a->columns}, n_reads = 2, n_writes = 3;
+  int reads[5] = {a->x, a->offset}, writes[4] = {a->y, a->zero.buffer, a->columns}, n_reads = 2, n_writes = 3;
   if (a->w >= 0) reads[n_reads++] = a->w;
   if (a->bias >= 0) reads[n_reads++] = a->bias;
   if (a->mask >= 0) reads[n_reads++] = a->mask;
@@ -226,15 +220,11 @@ sumi_status sumi_deform_conv_lower(struct sumi_lower *l) {
     return refuse(l, "the planes of one group take more than 2 GiB");
   a->offset_groups = sumi_attr_int(l->node, "offset_group", 1);
   a->kernel = sumi_spmm_f32_pick(l->isa);
-  a->copy = sumi_copy_pick(l->isa);
   a->resize = sumi_resize_pick(l->isa);
-  a->halo = (struct sumi_copy_halo){.h = 1, .w = v->in_pixels, .rows = 1, .step_y = 1, .step_x = 1};
-  a->halo.pitch = a->halo.plane = v->in_pixels + 1;
-  a->halo.n_y = a->halo.n_x = 1;
   a->x = l->in_buffer[X], a->offset = l->in_buffer[OFFSET], a->y = l->out_buffer[0];
   a->bias = buffer_of(l, BIAS), a->mask = buffer_of(l, MASK);
   double predicted_s = 0;
-  SUMI_TRY(scratch(l, v->c_in, a->halo.plane, &a->planes));
+  SUMI_TRY(sumi_zero_behind_plan(l, "spmm_f32", v->c_in, v->in_pixels, &a->zero));
   SUMI_TRY(scratch(l, v->c_in * v->taps, a->chunk, &a->columns));
   SUMI_TRY(set_product(l, a, &predicted_s));
   SUMI_TRY(emit(l, a));

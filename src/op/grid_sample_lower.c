@@ -4,11 +4,11 @@
 #include "op/grid_sample_lower.h"
 
 #include "base/size.h"
-#include "kernel/copy/copy.h"
 #include "kernel/resize/resize.h"
 #include "op/dims.h"
 #include "op/grid_sample.h"
 #include "op/spmm_lower.h"
+#include "op/zero_behind.h"
 
 enum {
   MOST_TAPS = 64,     /* of one place: cubic in three dims */
@@ -17,27 +17,20 @@ enum {
 
 struct args {
   const struct sumi_resize_kernel *resize;
-  const struct sumi_copy_kernel *copy;
   struct sumi_grid_settings settings;
-  struct sumi_copy_halo halo; /* a zero behind every plane */
-  int rank;                   /* spatial dims */
+  bool pads; /* zeros lie outside */
+  struct sumi_zero_behind zero;
+  int rank; /* spatial dims */
   int64_t dim[SUMI_MAX_RANK], stride[SUMI_MAX_RANK];
   int64_t batch, channels, in_pixels, places, taps, chunk, chunks; /* chunks: of one item of the batch */
-  int x, grid, y, planes;                                          /* buffers; planes -1 = x as it lies */
+  int x, grid, y;                                                  /* buffers */
 };
 
 struct state {
   const struct args *a;
-  const float *x, *grid;
-  float *planes, *y;
+  const float *planes, *grid;
+  float *y;
 };
-
-static void copy_planes(void *user, int64_t begin, int64_t end, int worker) {
-  (void)worker;
-  const struct state *st = user;
-  const struct sumi_copy_halo *h = &st->a->halo;
-  for (int64_t c = begin; c < end; c++) st->a->copy->halo(h, st->x + c * h->w, st->planes + c * h->plane);
-}
 
 /* Entries of the place that coordinates g name, n apart. */
 static void set_place(const struct args *a, const float *g, int64_t n, int32_t *to, float *w) {
@@ -63,8 +56,7 @@ static void sample_chunks(void *user, int64_t begin, int64_t end, int worker) {
   (void)worker;
   const struct state *st = user;
   const struct args *a = st->a;
-  const int64_t plane = a->planes < 0 ? a->in_pixels : a->halo.plane;
-  const float *planes = a->planes < 0 ? st->x : st->planes;
+  const int64_t plane = a->pads ? a->zero.halo.plane : a->in_pixels;
   int32_t at[MOST_ENTRIES];
   float w[MOST_ENTRIES];
   for (int64_t i = begin; i < end; i++) {
@@ -74,16 +66,16 @@ static void sample_chunks(void *user, int64_t begin, int64_t end, int worker) {
     for (int64_t p = 0; p < n; p++) set_place(a, grid + p * a->rank, n, at + p, w + p);
     const struct sumi_resize_table table = {n, a->taps, at, a->settings.mode == SUMI_GRID_NEAREST ? NULL : w};
     for (int64_t c = b * a->channels; c < (b + 1) * a->channels; c++)
-      a->resize->across(&table, planes + c * plane, st->y + c * a->places + first);
+      a->resize->across(&table, st->planes + c * plane, st->y + c * a->places + first);
   }
 }
 
 static sumi_status run(const void *args, const struct sumi_run *r) {
   const struct args *a = args;
-  struct state st = {.a = a, .x = r->buffer[a->x], .grid = r->buffer[a->grid], .y = r->buffer[a->y]};
-  if (a->planes >= 0) {
-    st.planes = r->buffer[a->planes];
-    sumi_par_for(r->par, a->batch * a->channels, 4, copy_planes, &st);
+  struct state st = {.a = a, .planes = r->buffer[a->x], .grid = r->buffer[a->grid], .y = r->buffer[a->y]};
+  if (a->pads) {
+    st.planes = r->buffer[a->zero.buffer];
+    sumi_zero_behind_copy(&a->zero, r->par, r->buffer[a->x], r->buffer[a->zero.buffer]);
   }
   sumi_par_for(r->par, a->batch * a->chunks, 1, sample_chunks, &st);
   return SUMI_OK;
@@ -92,21 +84,6 @@ static sumi_status run(const void *args, const struct sumi_run *r) {
 static sumi_status refuse(struct sumi_lower *l, const char *why) {
   sumi_lower_refuse(l, "resize", "%s", why);
   return SUMI_E_UNSUPPORTED;
-}
-
-/* Room for planes with a zero behind each. */
-static sumi_status plan_planes(struct sumi_lower *l, struct args *a) {
-  size_t bytes;
-  a->copy = sumi_copy_pick(l->isa);
-  a->halo = (struct sumi_copy_halo){
-      .h = 1, .w = a->in_pixels, .rows = 1, .step_y = 1, .step_x = 1, .n_y = 1, .n_x = 1};
-  a->halo.pitch = a->halo.plane = a->in_pixels + 1;
-  if (!sumi_size_mul((size_t)(a->batch * a->channels), (size_t)a->halo.plane, &bytes) ||
-      !sumi_size_mul(bytes, sizeof(float), &bytes))
-    return refuse(l, "the scratch memory would be too large");
-  a->planes = sumi_lower_scratch(l, bytes);
-  if (a->planes < 0) SUMI_FAIL_MEMORY(l->err);
-  return SUMI_OK;
 }
 
 sumi_status sumi_grid_sample_lower(struct sumi_lower *l) {
@@ -124,8 +101,7 @@ sumi_status sumi_grid_sample_lower(struct sumi_lower *l) {
                      .taps = 1,
                      .x = l->in_buffer[0],
                      .grid = l->in_buffer[1],
-                     .y = l->out_buffer[0],
-                     .planes = -1};
+                     .y = l->out_buffer[0]};
   SUMI_TRY(sumi_grid_settings(l->node, &a->settings, l->err));
   const int each = a->settings.mode == SUMI_GRID_NEAREST ? 1 : a->settings.mode == SUMI_GRID_LINEAR ? 2 : 4;
   for (int i = 0; i < a->rank && a->taps <= MOST_TAPS; i++) a->taps *= each;
@@ -135,8 +111,9 @@ sumi_status sumi_grid_sample_lower(struct sumi_lower *l) {
   for (int i = 0; i < a->rank; i++) a->dim[i] = x->dim[2 + i];
   a->chunk = MOST_ENTRIES / a->taps;
   a->chunks = (a->places + a->chunk - 1) / a->chunk;
-  if (a->settings.padding == SUMI_GRID_ZEROS) SUMI_TRY(plan_planes(l, a));
-  const int writes[] = {a->y, a->planes};
+  a->pads = a->settings.padding == SUMI_GRID_ZEROS;
+  if (a->pads) SUMI_TRY(sumi_zero_behind_plan(l, "resize", a->batch * a->channels, a->in_pixels, &a->zero));
+  const int writes[] = {a->y, a->zero.buffer};
   return sumi_lower_emit(l, run, a, a->resize->name, (const int[]){a->x, a->grid}, 2, writes,
-                         a->planes < 0 ? 1 : 2);
+                         a->pads ? 2 : 1);
 }
