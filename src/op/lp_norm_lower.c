@@ -7,13 +7,11 @@
 #include "base/size.h"
 #include "kernel/eltwise/eltwise.h"
 #include "kernel/reduce/reduce.h"
+#include "op/column_strips.h"
 #include "op/op_util.h"
 #include "op/spmm_lower.h"
 
-enum {
-  STRIP = 256,         /* columns of a tile */
-  TILE_WORDS = 1 << 14 /* starting a tile costs nothing beside so many */
-};
+enum { STRIP = 256 }; /* columns */
 /* Between these no term that counts was lost or is infinite. */
 static const float LEAST_SUM = 1e-25f, MOST_SUM = 1e35f;
 
@@ -21,7 +19,7 @@ struct args {
   sumi_reduce_row_fn row;
   sumi_reduce_columns_fn columns;
   sumi_binary_fn divide;
-  int64_t outer, n, inner, strips;
+  struct sumi_column_strips v;
   bool squares;
   int x, y; /* buffers */
 };
@@ -35,32 +33,32 @@ struct state {
 /* Column x[0], x[inner], ... [n] as the reference function has it; y may be x. */
 static void column_plain(const struct args *a, const float *x, float *y) {
   double norm = 0;
-  for (int64_t k = 0; k < a->n; k++) {
-    const double value = (double)x[k * a->inner];
+  for (int64_t k = 0; k < a->v.n; k++) {
+    const double value = (double)x[k * a->v.inner];
     norm += a->squares ? value * value : fabs(value);
   }
   if (a->squares) norm = sqrt(norm);
-  for (int64_t k = 0; k < a->n; k++)
-    y[k * a->inner] = norm == 0 ? 0 : (float)((double)x[k * a->inner] / norm);
+  for (int64_t k = 0; k < a->v.n; k++)
+    y[k * a->v.inner] = norm == 0 ? 0 : (float)((double)x[k * a->v.inner] / norm);
 }
 
 static void normalise(const struct args *a, const float *x, int64_t width, float *y) {
   float norm[STRIP];
   bool good = true;
-  if (a->inner == 1)
-    a->row(x, a->n, norm);
+  if (a->v.inner == 1)
+    a->row(x, a->v.n, norm);
   else
-    a->columns(x, a->n, a->inner, width, norm);
+    a->columns(x, a->v.n, a->v.inner, width, norm);
   for (int64_t i = 0; i < width; i++) {
     good &= norm[i] >= LEAST_SUM && norm[i] <= MOST_SUM;
     if (a->squares) norm[i] = sqrtf(norm[i]);
   }
   if (!good)
     for (int64_t i = 0; i < width; i++) column_plain(a, x + i, y + i);
-  else if (a->inner == 1)
-    a->divide(x, 1, norm, 0, y, a->n);
+  else if (a->v.inner == 1)
+    a->divide(x, 1, norm, 0, y, a->v.n);
   else
-    for (int64_t k = 0; k < a->n; k++) a->divide(x + k * a->inner, 1, norm, 1, y + k * a->inner, width);
+    for (int64_t k = 0; k < a->v.n; k++) a->divide(x + k * a->v.inner, 1, norm, 1, y + k * a->v.inner, width);
 }
 
 static void norm_tile(void *user, int64_t begin, int64_t end, int worker) {
@@ -68,16 +66,16 @@ static void norm_tile(void *user, int64_t begin, int64_t end, int worker) {
   const struct state *s = user;
   const struct args *a = s->a;
   for (int64_t t = begin; t < end; t++) {
-    const int64_t j = t % a->strips * STRIP, at = t / a->strips * a->n * a->inner + j;
-    normalise(a, s->x + at, SUMI_MIN(a->inner - j, STRIP), s->y + at);
+    const struct sumi_column_strip strip = sumi_column_strip(&a->v, t);
+    const int64_t at = strip.slab * a->v.n * a->v.inner + strip.first;
+    normalise(a, s->x + at, strip.wide, s->y + at);
   }
 }
 
 static sumi_status run(const void *args, const struct sumi_run *r) {
   const struct args *a = args;
   struct state s = {a, r->buffer[a->x], r->buffer[a->y]};
-  const int64_t words = a->n * SUMI_MIN(a->inner, STRIP);
-  sumi_par_for(r->par, a->outer * a->strips, SUMI_MAX(TILE_WORDS / words, 1), norm_tile, &s);
+  sumi_par_for(r->par, sumi_column_strips_count(&a->v), sumi_column_strips_tile(&a->v), norm_tile, &s);
   return SUMI_OK;
 }
 
@@ -100,10 +98,8 @@ sumi_status sumi_lp_norm_lower(struct sumi_lower *l) {
   a->row = reduce->row[f];
   a->columns = reduce->columns[f];
   a->divide = sumi_eltwise_pick(l->isa)->binary[SUMI_BINARY_div];
-  a->outer = sumi_dims_count(x->dim, 0, axis);
-  a->n = x->dim[axis];
-  a->inner = sumi_dims_count(x->dim, axis + 1, x->rank);
-  a->strips = (a->inner + STRIP - 1) / STRIP;
+  a->v = sumi_column_strips(sumi_dims_count(x->dim, 0, axis), x->dim[axis],
+                            sumi_dims_count(x->dim, axis + 1, x->rank), STRIP);
   a->x = l->in_buffer[0];
   a->y = l->out_buffer[0];
   return sumi_lower_emit(l, run, a, reduce->name, &a->x, 1, &a->y, 1);

@@ -7,13 +7,11 @@
 #include "base/size.h"
 #include "base/text.h"
 #include "kernel/reduce/reduce.h"
+#include "op/column_strips.h"
 #include "op/reduce.h"
 #include "op/spmm_lower.h"
 
-enum {
-  TILE_WORDS = 16384, /* words of x in a tile at least: starting it costs nothing beside them */
-  STRIP = 1024        /* columns of a strip: threads share one slab of columns, too */
-};
+enum { STRIP = 1024 }; /* columns of a strip: threads share one slab of columns, too */
 
 /* An operator is a function of the family and what becomes of its result. */
 static const struct reduction {
@@ -30,7 +28,7 @@ static const struct reduction {
 struct args {
   sumi_reduce_row_fn row;
   sumi_reduce_columns_fn columns;
-  int64_t outer, n, inner, strips; /* strips of one slab of columns */
+  struct sumi_column_strips v;
   bool mean, root;
   int x, y; /* buffers */
 };
@@ -42,7 +40,7 @@ struct state {
 };
 
 static void finish(const struct args *a, float *y, int64_t n) {
-  const float count = (float)a->n;
+  const float count = (float)a->v.n;
   for (int64_t i = 0; a->mean && i < n; i++) y[i] /= count;
   for (int64_t i = 0; a->root && i < n; i++) y[i] = sqrtf(y[i]);
 }
@@ -51,7 +49,7 @@ static void run_rows(void *user, int64_t begin, int64_t end, int worker) {
   (void)worker;
   const struct state *s = user;
   const struct args *a = s->a;
-  for (int64_t i = begin; i < end; i++) a->row(s->x + i * a->n, a->n, s->y + i);
+  for (int64_t i = begin; i < end; i++) a->row(s->x + i * a->v.n, a->v.n, s->y + i);
   finish(a, s->y + begin, end - begin);
 }
 
@@ -60,20 +58,18 @@ static void run_strips(void *user, int64_t begin, int64_t end, int worker) {
   const struct state *s = user;
   const struct args *a = s->a;
   for (int64_t i = begin; i < end; i++) {
-    const int64_t slab = i / a->strips, first = i % a->strips * STRIP;
-    const int64_t wide = SUMI_MIN(STRIP, a->inner - first);
-    float *y = s->y + slab * a->inner + first;
-    a->columns(s->x + slab * a->n * a->inner + first, a->n, a->inner, wide, y);
-    finish(a, y, wide);
+    const struct sumi_column_strip t = sumi_column_strip(&a->v, i);
+    float *y = s->y + t.slab * a->v.inner + t.first;
+    a->columns(s->x + t.slab * a->v.n * a->v.inner + t.first, a->v.n, a->v.inner, t.wide, y);
+    finish(a, y, t.wide);
   }
 }
 
 static sumi_status run(const void *args, const struct sumi_run *r) {
   const struct args *a = args;
   struct state s = {a, r->buffer[a->x], r->buffer[a->y]};
-  const bool rows = a->inner == 1;
-  const int64_t words = a->n * SUMI_MIN(a->inner, STRIP), tile = SUMI_MAX(TILE_WORDS / words, 1);
-  sumi_par_for(r->par, rows ? a->outer : a->outer * a->strips, tile, rows ? run_rows : run_strips, &s);
+  sumi_par_for(r->par, sumi_column_strips_count(&a->v), sumi_column_strips_tile(&a->v),
+               a->v.inner == 1 ? run_rows : run_strips, &s);
   return SUMI_OK;
 }
 
@@ -83,8 +79,8 @@ static sumi_status refuse(struct sumi_lower *l, const char *why) {
 }
 
 /* x as [outer, n, inner]; false where kept dims lie between reduced ones. */
-static bool split(const struct sumi_tensor *x, const bool *reduced, struct args *a) {
-  a->outer = a->n = a->inner = 1;
+static bool split(const struct sumi_tensor *x, const bool *reduced, struct sumi_column_strips *v) {
+  int64_t outer = 1, n = 1, inner = 1;
   int first = x->rank, last = -1;
   for (int i = 0; i < x->rank; i++)
     if (reduced[i] && x->dim[i] != 1) {
@@ -93,9 +89,9 @@ static bool split(const struct sumi_tensor *x, const bool *reduced, struct args 
     }
   for (int i = 0; i < x->rank; i++) {
     if (i > first && i < last && !reduced[i] && x->dim[i] != 1) return false;
-    *(i < first ? &a->outer : i > last ? &a->inner : &a->n) *= x->dim[i];
+    *(i < first ? &outer : i > last ? &inner : &n) *= x->dim[i];
   }
-  if (last < 0) a->inner = 1;
+  *v = sumi_column_strips(outer, n, last < 0 ? 1 : inner, STRIP);
   return true;
 }
 
@@ -111,14 +107,13 @@ sumi_status sumi_reduce_lower(struct sumi_lower *l) {
   bool reduced[SUMI_MAX_RANK];
   const struct sumi_call call = {.node = l->node, .n_in = l->n_in, .in = l->in, .err = l->err};
   SUMI_TRY(sumi_reduce_axes(&call, reduced));
-  if (!split(x, reduced, a)) return refuse(l, "kept dimensions lie between the axes");
-  if (!a->outer || !a->n || !a->inner) return refuse(l, "an empty tensor");
+  if (!split(x, reduced, &a->v)) return refuse(l, "kept dimensions lie between the axes");
+  if (!a->v.outer || !a->v.n || !a->v.inner) return refuse(l, "an empty tensor");
   const struct sumi_reduce_kernel *kernel = sumi_reduce_pick(l->isa);
   a->row = kernel->row[reductions[which].f];
   a->columns = kernel->columns[reductions[which].f];
   a->mean = reductions[which].mean;
   a->root = reductions[which].root;
-  a->strips = (a->inner + STRIP - 1) / STRIP;
   a->x = l->in_buffer[0];
   a->y = l->out_buffer[0];
   return sumi_lower_emit(l, run, a, kernel->name, &a->x, 1, &a->y, 1);
