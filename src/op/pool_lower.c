@@ -35,12 +35,16 @@ struct state {
   float *y, *scratch;
 };
 
+/* The first place of a window that starts at `start` and steps by dilation that is not in front of the input. */
+static int64_t first_inside(int64_t start, int64_t dilation) {
+  return start < 0 ? start + (-start + dilation - 1) / dilation * dilation : start;
+}
+
 /* One output slice from those that its window meets, x [slices, slice_out]. */
 static void combine_slices(const struct args *a, const float *x, int64_t o, float *y) {
   const struct sumi_window *w = &a->pool.window;
-  const int64_t n = sumi_pool_taps(&a->pool, 0, o, false), start = o * w->stride[0] - w->begin[0];
-  const int64_t first =
-      start < 0 ? start + (-start + w->dilation[0] - 1) / w->dilation[0] * w->dilation[0] : start;
+  const int64_t n = sumi_pool_taps(&a->pool, 0, o, false),
+                first = first_inside(o * w->stride[0] - w->begin[0], w->dilation[0]);
   if (n)
     a->combine(x + first * a->slice_out, n, w->dilation[0] * a->slice_out, a->slice_out, y);
   else
@@ -136,7 +140,7 @@ struct index_state {
 /* The places [*first, *end) by steps of dilation that the window of output o meets. */
 static void span(const struct line *l, int64_t o, int64_t *first, int64_t *end) {
   const int64_t start = o * l->stride - l->begin;
-  *first = start < 0 ? start + (-start + l->dilation - 1) / l->dilation * l->dilation : start;
+  *first = first_inside(start, l->dilation);
   *end = SUMI_MIN(l->in, start + (l->kernel - 1) * l->dilation + 1);
 }
 
