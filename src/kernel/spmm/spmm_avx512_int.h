@@ -47,6 +47,24 @@ static __attribute__((unused)) void find_pieces(const struct sumi_spmm_f32 *s, c
   p->first[vectors] = n;
 }
 
+/* Finished sums [rows][vectors], rows row vectors apart, to y where nothing is left to do but add and clip (spmm_is_plain). The
+ * last vector is masked. */
+INLINE void store_plain(const int rows, const int vectors, const int row, const struct sumi_spmm_f32 *s,
+                        const struct spmm_tile *t, const __m512 *sum) {
+  const __m512 lo = _mm512_set1_ps(s->lo), hi = _mm512_set1_ps(s->hi);
+  const __mmask16 last = lanes(t->n_pixels - LANES * (vectors - 1));
+  UNROLL for (int i = 0; i < rows; i++) {
+    float *y = s->y + (t->m + i) * s->y_row + t->p;
+    const float *add = s->add ? s->add + (t->m + i) * s->add_row + t->p : NULL;
+    UNROLL for (int u = 0; u < vectors; u++) {
+      const __mmask16 mask = u + 1 < vectors ? (__mmask16)0xffff : last;
+      __m512 v = sum[i * row + u];
+      if (add) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, add + LANES * u));
+      _mm512_mask_storeu_ps(y + LANES * u, mask, _mm512_min_ps(hi, _mm512_max_ps(lo, v)));
+    }
+  }
+}
+
 /* finish() without a halo: a row of the tile is one run of words of y. */
 static inline void finish_whole(const struct sumi_spmm_f32 *s, const struct spmm_tile *t, int rows,
                                 int vectors, float *sum) {

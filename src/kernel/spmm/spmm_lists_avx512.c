@@ -18,18 +18,7 @@ INLINE void list_end(const int rows, const int vectors, const bool tail, const s
                      const struct spmm_tile *t, bool plain, __m512 sum[MOST_ROWS][STRIP_VECTORS],
                      __m128 side) {
   if (plain && !tail) {
-    const __m512 lo = _mm512_set1_ps(s->lo), hi = _mm512_set1_ps(s->hi);
-    const __mmask16 last = lanes(t->n_pixels - LANES * (vectors - 1));
-    UNROLL for (int i = 0; i < rows; i++) {
-      float *y = s->y + (t->m + i) * s->y_row + t->p;
-      const float *add = s->add ? s->add + (t->m + i) * s->add_row + t->p : NULL;
-      UNROLL for (int u = 0; u < vectors; u++) {
-        const __mmask16 mask = u + 1 < vectors ? (__mmask16)0xffff : last;
-        __m512 v = sum[i][u];
-        if (add) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, add + LANES * u));
-        _mm512_mask_storeu_ps(y + LANES * u, mask, _mm512_min_ps(hi, _mm512_max_ps(lo, v)));
-      }
-    }
+    store_plain(rows, vectors, STRIP_VECTORS, s, t, &sum[0][0]);
     return;
   }
   const int each = vectors + tail;

@@ -52,17 +52,7 @@ INLINE void chunk_end(const int rows, const int vectors, const int tail, const s
                       const struct spmm_tile *t, const struct chunk *c, __m512 sum[MOST_ROWS][WIDE],
                       const __m256 *side) {
   if (c->plain && !tail) {
-    const __m512 lo = _mm512_set1_ps(s->lo), hi = _mm512_set1_ps(s->hi);
-    const __mmask16 last = lanes(t->n_pixels - LANES * (vectors - 1));
-    UNROLL for (int i = 0; i < rows; i++) {
-      float *y = s->y + (t->m + i) * s->y_row + t->p;
-      const float *add = s->add ? s->add + (t->m + i) * s->add_row + t->p : NULL;
-      UNROLL for (int u = 0; u < vectors; u++) {
-        const __mmask16 mask = u + 1 < vectors ? (__mmask16)0xffff : last;
-        if (add) sum[i][u] = _mm512_add_ps(sum[i][u], _mm512_maskz_loadu_ps(mask, add + LANES * u));
-        _mm512_mask_storeu_ps(y + LANES * u, mask, _mm512_min_ps(hi, _mm512_max_ps(lo, sum[i][u])));
-      }
-    }
+    store_plain(rows, vectors, WIDE, s, t, &sum[0][0]);
     return;
   }
   const int each = vectors + (tail > 0);
