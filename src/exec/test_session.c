@@ -96,14 +96,19 @@ static void results_and_shapes(void **state) {
   }
 }
 
-static struct sumi_graph *random_graph(const struct sumi_allocator *a) {
+/* y = op(x), x [2, 4]. */
+static struct sumi_graph *unary_graph(const struct sumi_allocator *a, const struct sumi_op *op) {
   struct sumi_graph *g = sumi_graph_new(a, "g");
   if (!g) return NULL;
   const struct sumi_info info = info_of(SUMI_FLOAT32, 2, (const sumi_dim[]){2, 4});
-  struct sumi_value *y = add(g, &sumi_op_random_uniform_like, sumi_graph_add_input(g, "x", &info), NULL, "y");
+  struct sumi_value *y = add(g, op, sumi_graph_add_input(g, "x", &info), NULL, "y");
   if (y && sumi_graph_add_output(g, y) && sumi_pass_infer(g, NULL, NULL, NULL) == SUMI_OK) return g;
   sumi_graph_free(g);
   return NULL;
+}
+
+static struct sumi_graph *random_graph(const struct sumi_allocator *a) {
+  return unary_graph(a, &sumi_op_random_uniform_like);
 }
 
 /* Without a seed no two runs, and no two sessions, draw the same. */
@@ -249,16 +254,7 @@ static void indices_are_checked(void **state) {
   }
 }
 
-/* y = Sin(x) */
-static struct sumi_graph *sine_graph(const struct sumi_allocator *a) {
-  struct sumi_graph *g = sumi_graph_new(a, "g");
-  if (!g) return NULL;
-  const struct sumi_info info = info_of(SUMI_FLOAT32, 2, (const sumi_dim[]){2, 4});
-  struct sumi_value *y = add(g, &sumi_op_sin, sumi_graph_add_input(g, "x", &info), NULL, "y");
-  if (y && sumi_graph_add_output(g, y) && sumi_pass_infer(g, NULL, NULL, NULL) == SUMI_OK) return g;
-  sumi_graph_free(g);
-  return NULL;
-}
+static struct sumi_graph *sine_graph(const struct sumi_allocator *a) { return unary_graph(a, &sumi_op_sin); }
 
 /* Angles beyond those that kernels take, and what is no angle. */
 static void far_angles(void **state) {
