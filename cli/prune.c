@@ -14,7 +14,7 @@ struct prune_options {
   struct cli_list layers, skip;
   const char *output, *pattern, *method, *budget, *resume, *report, *loss;
   const char *precision, *teacher;
-  double sparsity, speedup, rate, label_share, temperature;
+  double sparsity, speedup, rate, label_share, temperature, gradual;
   int64_t threads, max_bytes, reconstruct, finetune, tune_samples, tune_batch;
   bool ends, augment;
 };
@@ -251,7 +251,8 @@ static int prune_model(const struct sumi_model *model, const struct sumi_model *
       .label_share = o->label_share,
       .temperature = o->temperature,
       .tune_precision = o->precision,
-      .teacher = teacher};
+      .teacher = teacher,
+      .gradual = o->gradual};
   catch_interrupts();
   const sumi_status s = sumi_model_prune_file(model, o->output, &options, &info, &err);
   signal(SIGINT, SIG_DFL);
@@ -324,6 +325,10 @@ int cli_prune(int argc, char **argv) {
        "tune what is left, block by block, in so many passes over the samples (0)", 0, 1e6},
       {"finetune", 0, CLI_WHOLE, &o.finetune, "EPOCHS",
        "then tune the whole network towards the dense one's outputs (0)", 0, 1e6},
+      {"gradual", 0, CLI_NUMBER, &o.gradual, "SHARE",
+       "of finetune: share of its steps over which the sparsity rises to S, from less (0: it is S before "
+       "them)",
+       0, 0.99},
       {"tune-samples", 0, CLI_WHOLE, &o.tune_samples, "N",
        "of finetune: so many samples of --calib, spread evenly (as --samples; 0: all)", 0, 1e9},
       {"tune-batch", 0, CLI_WHOLE, &o.tune_batch, "N", "of finetune: samples in a step (as --batch)", 1,

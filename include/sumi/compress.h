@@ -138,6 +138,9 @@ struct sumi_prune_options {
       *teacher; /* loaded from an ONNX file: finetune goes towards its outputs of the same names;
                                        NULL = the model as it was. So a network can be made sparser in steps */
   const char *tune_precision; /* of finetune: "file" (NULL), or "bf16", as in struct sumi_session_options */
+  /* 0..1: share of finetune's steps over which the sparsity rises to what is asked for, in patterns RxC; before them layers are
+   * pruned to the square root of the density that stays. 0: all at once, which loses more, most at high sparsity */
+  double gradual;
 };
 
 struct sumi_prune_info {

@@ -65,17 +65,12 @@ sumi_status sumi_layers_find(const struct sumi_graph *g, struct sumi_arena *aren
 
 /* ---- weights ---------------------------------------------------------------------------------------------------- */
 
-/* The place of element (row, col) in the tensor. */
-static int64_t place(const struct sumi_op_product *p, int64_t row, int64_t col) {
-  return p->first + row * p->row_step + col / p->channels * p->tap_step + col % p->channels * p->channel_step;
-}
-
 void sumi_layer_read(const struct sumi_layer *l, float *w) {
   const struct sumi_tensor *t = l->weight->constant;
   const int64_t cols = sumi_layer_cols(l);
   for (int64_t r = 0; r < l->product.rows; r++)
     for (int64_t c = 0; c < cols; c++)
-      w[r * cols + c] = (float)sumi_get_f64(t->dtype, t->data, place(&l->product, r, c));
+      w[r * cols + c] = (float)sumi_get_f64(t->dtype, t->data, sumi_layer_place(l, r, c));
 }
 
 void sumi_constants_keep(const struct sumi_graph *g) {
@@ -103,7 +98,7 @@ sumi_status sumi_layer_write(struct sumi_layer *l, const float *w, struct sumi_e
   const int64_t cols = sumi_layer_cols(l);
   for (int64_t r = 0; r < l->product.rows; r++)
     for (int64_t c = 0; c < cols; c++)
-      sumi_set_f64(l->weight->constant->dtype, data, place(&l->product, r, c), (double)w[r * cols + c]);
+      sumi_set_f64(l->weight->constant->dtype, data, sumi_layer_place(l, r, c), (double)w[r * cols + c]);
   return SUMI_OK;
 }
 

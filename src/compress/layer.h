@@ -29,6 +29,12 @@ sumi_status sumi_layers_find(const struct sumi_graph *g, struct sumi_arena *aren
 void sumi_layer_read(const struct sumi_layer *l, float *w);
 sumi_status sumi_layer_write(struct sumi_layer *l, const float *w, struct sumi_err *err);
 
+/* Where element (row, col) lies in the constant, and in what has its form. */
+static inline int64_t sumi_layer_place(const struct sumi_layer *l, int64_t row, int64_t col) {
+  const struct sumi_op_product *p = &l->product;
+  return p->first + row * p->row_step + col / p->channels * p->tap_step + col % p->channels * p->channel_step;
+}
+
 /* All constants of g are in memory and stay there. A session of a clone, which shares them, would give back the memory of those
  * it has packed (base/reread.h), while g's owner goes on reading them: to be called before such a clone is made. */
 void sumi_constants_keep(const struct sumi_graph *g);

@@ -157,9 +157,10 @@ static sumi_status key_of(const struct sumi_prune_job *job, uint64_t model_hash,
   struct sumi_text t;
   char name[SUMI_PATTERN_NAME];
   sumi_text_init(&t, job->graph->allocator);
-  sumi_text_add(&t, "%s %" PRIx64 " %" PRIx64 " %s %s %s %a %a %d %zu %zu", SUMI_VERSION, model_hash,
+  sumi_text_add(&t, "%s %" PRIx64 " %" PRIx64 " %s %s %s %a %a %d %zu %zu%s", SUMI_VERSION, model_hash,
                 samples_hash, sumi_pattern_print(job->pattern, name), job->method, job->budget, o->sparsity,
-                o->speedup, o->ends, job->calibrate.batch, o->samples ? o->samples->n : 0);
+                o->speedup, o->ends, job->calibrate.batch, o->samples ? o->samples->n : 0,
+                o->gradual > 0 ? " gradual" : "");
   for (size_t i = 0; i < o->n_layers; i++) sumi_text_add(&t, "\n+%s", o->layers[i]);
   for (size_t i = 0; i < o->n_skip; i++) sumi_text_add(&t, "\n-%s", o->skip[i]);
   *key = sumi_hash(sumi_text_str(&t), t.size, 0);
@@ -222,7 +223,8 @@ static sumi_status prune_layer(struct sumi_prune_job *job, size_t i, const struc
   SUMI_TRY(sumi_prune_tell(job, job->method, l->node->name));
   float *w = SUMI_NEW_ARRAY(arena, numbers, float);
   if (!w) SUMI_FAIL_MEMORY(job->err);
-  SUMI_TRY(sumi_prune_solve(job, l, job->method, p->density, stats, arena, w, &error, job->err));
+  SUMI_TRY(sumi_prune_solve(job, l, job->method, sumi_prune_density_before(job, p->density), stats, arena, w,
+                            &error, job->err));
   if (numbers > count)
     SUMI_TRY(sumi_prune_correct(job, l, &stats->beside, &stats->now, arena, w, w + count, job->err));
   p->seconds = sumi_clock_seconds() - start;
@@ -263,7 +265,7 @@ static sumi_status prune_layers(struct sumi_prune_job *job) {
 
 static sumi_status add_metadata(const struct sumi_prune_job *job, struct sumi_changes *changes,
                                 const struct sumi_prune_info *info) {
-  char pattern[SUMI_PATTERN_NAME], sparsity[32], tuning[96];
+  char pattern[SUMI_PATTERN_NAME], sparsity[32], tuning[128];
   sumi_pattern_print(job->pattern, pattern);
   snprintf(sparsity, sizeof sparsity, "%.4f", info->sparsity);
   const char *const entry[][2] = {{"sumi.prune.pattern", pattern},
@@ -273,8 +275,8 @@ static sumi_status add_metadata(const struct sumi_prune_job *job, struct sumi_ch
                                   {"sumi.prune.calibration", info->calibration},
                                   {"sumi.prune.version", SUMI_VERSION},
                                   {"sumi.prune.tuning", tuning}};
-  snprintf(tuning, sizeof tuning, "reconstruct %zu, finetune %zu, %s", job->o->reconstruct, job->o->finetune,
-           job->o->tune_loss ? job->o->tune_loss : "mse");
+  snprintf(tuning, sizeof tuning, "reconstruct %zu, finetune %zu, gradual %g, %s", job->o->reconstruct,
+           job->o->finetune, job->o->gradual, job->o->tune_loss ? job->o->tune_loss : "mse");
   for (size_t i = 0; i < SUMI_COUNT(entry) - !sumi_prune_tunes(job); i++) {
     const struct sumi_change c = {.kind = SUMI_CHANGE_METADATA, .name = entry[i][0], .text = entry[i][1]};
     SUMI_TRY(sumi_changes_add(changes, &c, job->err));

@@ -53,6 +53,9 @@ struct sumi_prune_job {
  * networks that are quantised or sparse already; where these are to be tuned, layers that have their zeros are done. */
 sumi_status sumi_prune_choose(struct sumi_prune_job *job);
 
+/* What layer i holds: plan[i].kept. SUMI_E_VALUE where a weight is not finite. */
+sumi_status sumi_prune_weigh(struct sumi_prune_job *job, size_t i);
+
 /* Whether the pattern itself says how much stays, and the share. */
 bool sumi_pattern_density(struct sumi_pattern pattern, double *density);
 
@@ -95,7 +98,9 @@ bool sumi_prune_tunes(const struct sumi_prune_job *job);
 sumi_status sumi_prune_check_tuning(struct sumi_prune_job *job);
 /* Estimated seconds. */
 double sumi_prune_tuning_work(const struct sumi_prune_job *job);
-/* Tunes the graph, whose zeros stay. */
+/* What a layer keeps before finetune, of which `density` stays behind it: the square root where the sparsity is to rise meanwhile. */
+double sumi_prune_density_before(const struct sumi_prune_job *job, double density);
+/* Tunes the graph, whose zeros stay; where the sparsity is to rise, it does. */
 sumi_status sumi_prune_tune(struct sumi_prune_job *job);
 /* Adds what tuning changed and is not among the changes yet: biases, scales, weights of layers that were not pruned. */
 sumi_status sumi_prune_add_tuned(const struct sumi_prune_job *job, struct sumi_changes *changes);

@@ -65,8 +65,7 @@ static const char *reason(struct sumi_prune_job *job, size_t i) {
   return NULL;
 }
 
-/* The share of the weights that is not zero. */
-static sumi_status weigh(struct sumi_prune_job *job, size_t i) {
+sumi_status sumi_prune_weigh(struct sumi_prune_job *job, size_t i) {
   const struct sumi_layer *l = &job->layer[i];
   const size_t count = (size_t)(l->product.rows * sumi_layer_cols(l));
   float *w = sumi_alloc(job->graph->allocator, (count + 1) * sizeof *w);
@@ -170,7 +169,8 @@ static sumi_status check_sparse(struct sumi_prune_job *job) {
   if (!sumi_pattern_density(job->pattern, &density))
     density = job->o->speedup > 1 ? 0.5 : 1 - job->o->sparsity;
   if (kept > 1.02 * density * weights) return SUMI_OK;
-  if (sumi_prune_tunes(job) && kept > 0.98 * density * weights) return keep_masks(job);
+  if (sumi_prune_tunes(job) && job->o->gradual == 0 && kept > 0.98 * density * weights)
+    return keep_masks(job);
   SUMI_FAIL(
       job->err, SUMI_E_STATE,
       "the network is already sparse: %.1f %% of the weights of the layers to prune are zero, so that %s",
@@ -190,7 +190,7 @@ sumi_status sumi_prune_choose(struct sumi_prune_job *job) {
     struct sumi_prune_layer *l = &job->plan[i];
     *l = (struct sumi_prune_layer){i, reason(job, i), 1, 1, -1, 0, -1, -1, false};
     open += !l->why;
-    SUMI_TRY(weigh(job, i));
+    SUMI_TRY(sumi_prune_weigh(job, i));
   }
   return open ? check_sparse(job) : refuse_none(job);
 }

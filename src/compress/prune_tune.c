@@ -1,7 +1,8 @@
-/* Tuning of a pruned network towards the dense one, with masks fixed: block by block, then as a whole. Whether it can be done is
- * known before anything is pruned. Reconstruction begins anew in a job that was stopped; finetuning goes on from its last epoch, or
- * from where it was stopped. */
+/* Tuning of a pruned network towards the dense one: block by block with masks fixed, then as a whole, while more weights may go.
+ * Whether it can be done is known before anything is pruned. Reconstruction begins anew in a job that was stopped; finetuning goes on
+ * from its last epoch, or from where it was stopped. */
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -71,13 +72,17 @@ static sumi_status try_part(const struct sumi_prune_job *job, const struct sumi_
 static sumi_status check_tuning_options(const struct sumi_prune_job *job) {
   const struct sumi_prune_options *o = job->o;
   const bool of_whole = o->tune_loss || o->tune_samples || o->tune_batch || o->label_share != 0 ||
-                        o->temperature != 0 || o->tune_precision || o->teacher;
+                        o->temperature != 0 || o->tune_precision || o->teacher || o->gradual != 0;
   if (!sumi_prune_tunes(job) && (o->augment || of_whole || o->tune_rate != 0))
     SUMI_FAIL(job->err, SUMI_E_ARG, "options of tuning are given, but no epochs of it");
   if (!o->finetune && of_whole)
     SUMI_FAIL(job->err, SUMI_E_ARG, "options of finetune are given, but no epochs of it");
   if (sumi_prune_tunes(job) && !o->samples) SUMI_FAIL(job->err, SUMI_E_ARG, "tuning needs calibration data");
   if (!(o->tune_rate >= 0)) SUMI_FAIL(job->err, SUMI_E_ARG, "a rate of %g", o->tune_rate);
+  if (!(o->gradual >= 0 && o->gradual < 1))
+    SUMI_FAIL(job->err, SUMI_E_ARG, "the sparsity is to rise over a share of %g of finetune", o->gradual);
+  if (o->gradual > 0 && job->pattern.kind != SUMI_PATTERN_BLOCK)
+    SUMI_FAIL(job->err, SUMI_E_ARG, "a pattern of one density has no other from which it could rise");
   if (!(o->temperature >= 0)) SUMI_FAIL(job->err, SUMI_E_ARG, "a temperature of %g", o->temperature);
   return SUMI_OK;
 }
@@ -170,9 +175,9 @@ static sumi_status tuning_key(const struct sumi_tune *t, struct sumi_prune_job *
   uint64_t hash;
   SUMI_TRY(sumi_samples_hash(&first, first.n, &hash, job->err));
   sumi_text_init(&text, job->graph->allocator);
-  sumi_text_add(&text, "%zu %s %zu %zu %zu %a %a %a %d %d %s %d %" PRIx64, job->o->reconstruct,
+  sumi_text_add(&text, "%zu %s %zu %zu %zu %a %a %a %a %d %d %s %d %" PRIx64, job->o->reconstruct,
                 t->loss ? t->loss : "", t->samples->n, t->epochs, t->batch, t->rate, t->temperature,
-                t->label_share, t->augment, t->consecutive, t->precision ? t->precision : "",
+                t->label_share, job->o->gradual, t->augment, t->consecutive, t->precision ? t->precision : "",
                 job->teacher != NULL, hash);
   *key = sumi_hash(sumi_text_str(&text), text.size, 0);
   const bool failed = text.failed;
@@ -180,6 +185,52 @@ static sumi_status tuning_key(const struct sumi_tune *t, struct sumi_prune_job *
   if (failed) SUMI_FAIL_MEMORY(job->err);
   return SUMI_OK;
 }
+
+/* ---- sparsity that rises ---------------------------------------------------------------------------------------- */
+
+double sumi_prune_density_before(const struct sumi_prune_job *job, double density) {
+  return job->o->gradual > 0 ? sqrt(density) : density;
+}
+
+/* From there to `density` in the first part of the steps, fast at first, as a cube (Zhu & Gupta 2017, arXiv 1710.01878), but of the
+ * logarithm: between 1/2 and 1/4 lies as much as between 1/8 and 1/16. */
+static double density_at(const struct sumi_prune_job *job, double density, double done) {
+  const double left = 1 - SUMI_MIN(done / job->o->gradual, 1.0);
+  return density * pow(sumi_prune_density_before(job, density) / density, left * left * left);
+}
+
+/* Takes the blocks with the least sums of score from the layer's weights w, group by group; the arrays are one group's. */
+static void thin_layer(const struct sumi_prune_job *job, size_t i, double done, const float *score, float *w,
+                       float *own, float *work, uint8_t *keep) {
+  const struct sumi_layer *l = &job->layer[i];
+  const int64_t cols = sumi_layer_cols(l), rows = l->product.rows / l->product.groups;
+  const double density = density_at(job, job->plan[i].density, done);
+  for (int64_t first = 0; first < l->product.rows; first += rows) {
+    for (int64_t r = 0; r < rows; r++)
+      for (int64_t c = 0; c < cols; c++) own[r * cols + c] = score[sumi_layer_place(l, first + r, c)];
+    sumi_pattern_project(job->pattern, density, rows, cols, l->product.channels, own, keep, work);
+    for (int64_t r = 0; r < rows; r++)
+      for (int64_t c = 0; c < cols; c++)
+        if (!keep[r * cols + c]) w[sumi_layer_place(l, first + r, c)] = 0;
+  }
+}
+
+static sumi_status thin(const struct sumi_prune_job *job, const char *name, double done, const float *score,
+                        float *w, struct sumi_err *err) {
+  for (size_t i = 0; i < job->n; i++) {
+    const struct sumi_layer *l = &job->layer[i];
+    if (job->plan[i].why || !sumi_streq(l->weight->name, name)) continue;
+    const size_t n = (size_t)(l->product.rows / l->product.groups * sumi_layer_cols(l));
+    const size_t bytes = n * (2 * sizeof(float) + 1);
+    float *own = sumi_alloc(job->graph->allocator, bytes);
+    if (!own) SUMI_FAIL_MEMORY(err);
+    thin_layer(job, i, done, score, w, own, own + n, (uint8_t *)(own + 2 * n));
+    sumi_free(job->graph->allocator, own, bytes);
+  }
+  return SUMI_OK;
+}
+
+/* ---- finetuning ------------------------------------------------------------------------------------------------- */
 
 struct finetuning {
   struct stage stage;
@@ -208,6 +259,12 @@ static bool on_finetune(void *user, const struct sumi_progress *p) {
   return goes_on && f->status == SUMI_OK;
 }
 
+static sumi_status on_thin(void *user, const char *name, double done, const float *score, float *w,
+                           struct sumi_err *err) {
+  const struct finetuning *f = user;
+  return thin(f->job, name, done, score, w, err);
+}
+
 /* From the last record of the same tuning on, if there is one. */
 static sumi_status go_on(const struct finetuning *f) {
   struct sumi_state_record r, last = {0};
@@ -221,13 +278,16 @@ static sumi_status run_finetuning(struct finetuning *f) {
   const sumi_status status = sumi_tuner_run(f->tuner, f->job->err);
   SUMI_TRY(f->status); /* then the tuner was stopped for it */
   SUMI_TRY(status);
-  return sumi_tuner_write(f->tuner, f->job->graph, f->job->err);
+  SUMI_TRY(sumi_tuner_write(f->tuner, f->job->graph, f->job->err));
+  for (size_t i = 0; i < f->job->n; i++) SUMI_TRY(sumi_prune_weigh(f->job, i));
+  return SUMI_OK;
 }
 
 static sumi_status finetune(struct sumi_prune_job *job, const struct stage *stage) {
   struct sumi_tune t = job->whole;
   struct finetuning f = {.stage = *stage, .job = job};
   t.progress = on_finetune;
+  if (job->o->gradual > 0) t.thin = on_thin;
   t.user = &f;
   SUMI_TRY(tuning_key(&t, job, &f.key));
   SUMI_TRY(sumi_tuner_new(&t, job->graph->allocator, &f.tuner, job->err));

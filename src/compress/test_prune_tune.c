@@ -195,6 +195,72 @@ static void test_tuning_stopped(void **state) {
   for (size_t i = 0; i < SUMI_COUNT(all); i++) sumi_graph_free(all[i]);
 }
 
+/* The share of zeros in a layer's weights; they are whole blocks of 1x4. */
+static double zeros_of(struct sumi_graph *g, const char *weight) {
+  struct layer_of_weight l;
+  read_layer(g, weight, &l);
+  int64_t zeros = 0;
+  for (int64_t k = 0; k < l.rows * l.cols; k++) {
+    assert_int_equal(l.keep[k], l.keep[k / 4 * 4]);
+    zeros += !l.keep[k];
+  }
+  return (double)zeros / (double)(l.rows * l.cols);
+}
+
+/* The sparsity rises while it is tuned, to what was asked for, from what is told by a job that stops before; stopped in between,
+ * it ends as if it had not been. */
+static void test_gradual(void **state) {
+  (void)state;
+  struct data d;
+  struct sumi_prune_info info, at_once;
+  struct sumi_err err = SUMI_ERR_INIT;
+  size_t n;
+  fill(&d);
+  struct sumi_prune_options o = options_of(&d);
+  o.pattern = "1x4";
+  o.sparsity = 0.75;
+  o.batch = 16;
+  o.finetune = 60;
+  o.tune_rate = 3e-3;
+  struct sumi_graph *g[3] = {network(), network(), network()};
+  assert_int_equal(tune(g[0], &o, &at_once, &n, &err), SUMI_OK);
+  o.gradual = 0.6;
+  assert_int_equal(tune(g[1], &o, &info, &n, &err), SUMI_OK);
+  for (int i = 0; i < 2; i++)
+    for (int k = 1; k < 3; k++)
+      assert_true(fabs(zeros_of(g[i], (char[]){'w', (char)('0' + k), 0}) - 0.75) < 0.02);
+  assert_true(fabs(info.sparsity - 0.75) < 0.01);
+  assert_true(info.pruned_loss <
+              at_once.pruned_loss); /* half of what is kept in the end was taken out by then */
+  if (!(info.loss < 0.7 * at_once.pruned_loss))
+    fail_msg("the loss is %g, %g without tuning", info.loss, at_once.pruned_loss);
+  struct later later = {.wanted = 100}; /* of 240 steps: it rises up to the 144th */
+  o.state = state_path;
+  o.on_progress = stop_later;
+  o.user = &later;
+  assert_int_equal(tune(g[2], &o, &info, &n, &err), SUMI_E_STATE);
+  sumi_graph_free(g[2]);
+  g[2] = network();
+  later.wanted = SIZE_MAX;
+  assert_int_equal(tune(g[2], &o, &info, &n, &err), SUMI_OK);
+  assert_int_equal(info.resumed, 2);
+  assert_int_equal(later.steps, 240);
+  for (int i = 0; i < 4; i++) assert_true(same_zeros(g[1], g[2], (char[]){'w', (char)('0' + i), 0}));
+  o.state = NULL;
+  o.on_progress = NULL;
+  check_refusal(&o, g[1], "already sparse");
+  o.pattern = "2:4";
+  o.sparsity = 0;
+  check_refusal(&o, network(), "a pattern of one density");
+  o.gradual = 1;
+  check_refusal(&o, network(), "a share of 1");
+  o.gradual = 0.5;
+  o.finetune = 0;
+  check_refusal(&o, network(), "no epochs");
+  sumi_graph_free(g[0]);
+  sumi_graph_free(g[2]);
+}
+
 /* Before anything is pruned. */
 static void test_refused_tuning(void **state) {
   (void)state;
@@ -233,7 +299,8 @@ static void test_refused_tuning(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_tuning), cmocka_unit_test(test_finetuning), cmocka_unit_test(test_tuned_further),
-      cmocka_unit_test(test_tuning_stopped), cmocka_unit_test(test_refused_tuning)};
+      cmocka_unit_test(test_tuning),        cmocka_unit_test(test_finetuning),
+      cmocka_unit_test(test_tuned_further), cmocka_unit_test(test_tuning_stopped),
+      cmocka_unit_test(test_gradual),       cmocka_unit_test(test_refused_tuning)};
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

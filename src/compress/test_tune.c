@@ -199,6 +199,70 @@ static void repeats(void **state) {
   sumi_graph_free(other);
 }
 
+struct thinned {
+  size_t calls, steps, zeros; /* zeros: of w1 */
+  double done;
+};
+
+/* One more weight of w1 goes each time. */
+static sumi_status take_one(void *user, const char *name, double done, const float *score, float *w,
+                            struct sumi_err *err) {
+  struct thinned *t = user;
+  (void)err;
+  assert_true(name[0] == 'w');
+  if (!sumi_streq(name, "w1")) return SUMI_OK;
+  assert_true(done > t->done);
+  t->done = done;
+  size_t zeros = 0, k = 0;
+  for (size_t i = 0; i < 576; i++) zeros += w[i] == 0;
+  assert_int_equal(zeros, t->zeros); /* as it was left */
+  for (size_t i = 0; i < 576; i++) {
+    assert_true(w[i] != 0 ? score[i] > 0 : score[i] == 0);
+    if (w[i] != 0 && (w[k] == 0 || score[i] < score[k])) k = i;
+  }
+  w[k] = 0;
+  t->zeros++;
+  t->calls++;
+  return SUMI_OK;
+}
+
+static bool count_step(void *user, const struct sumi_progress *p) {
+  (void)p;
+  ((struct thinned *)user)->steps++;
+  return true;
+}
+
+/* What is taken out meanwhile stays out, in either optimizer; it is asked for a hundred times, or behind every step. */
+static void thins(void **state) {
+  (void)state;
+  struct sumi_err err = SUMI_ERR_INIT;
+  struct sumi_graph *dense = residual(NULL), *g = pruned(dense);
+  struct sumi_samples samples = samples_of(&pictures);
+  const float *w = sumi_graph_find_value(g, "w1")->constant->data;
+  size_t zeros = 0;
+  for (size_t i = 0; i < 576; i++) zeros += w[i] == 0;
+  for (int i = 0; i < 2; i++) {
+    struct thinned user = {.zeros = zeros};
+    const struct sumi_tune t = {.graph = g,
+                                .dense = dense,
+                                .samples = &samples,
+                                .batch = 8,
+                                .epochs = i ? 10 : 60,
+                                .optimizer = i ? "sgd" : "adam",
+                                .thin = take_one,
+                                .progress = count_step,
+                                .user = &user};
+    struct sumi_tuner *u = start(&t);
+    assert_int_equal(sumi_tuner_run(u, &err), SUMI_OK);
+    assert_int_equal(user.steps, i ? 40 : 240);
+    assert_int_equal(user.calls, i ? 40 : 100);
+    assert_true(user.done == 1);
+    sumi_tuner_free(u);
+  }
+  sumi_graph_free(dense);
+  sumi_graph_free(g);
+}
+
 /* ---- batches ---------------------------------------------------------------------------------------------------- */
 
 /* Every sample once in an epoch, in another order in the next. */
@@ -358,9 +422,10 @@ static void failing_allocations(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(by_hand),  cmocka_unit_test(descends),      cmocka_unit_test(rounds),
-      cmocka_unit_test(repeats),  cmocka_unit_test(shuffles),      cmocka_unit_test(augments),
-      cmocka_unit_test(refusals), cmocka_unit_test(refused_steps), cmocka_unit_test(failing_allocations)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(by_hand),       cmocka_unit_test(descends),
+                                     cmocka_unit_test(rounds),        cmocka_unit_test(repeats),
+                                     cmocka_unit_test(thins),         cmocka_unit_test(shuffles),
+                                     cmocka_unit_test(augments),      cmocka_unit_test(refusals),
+                                     cmocka_unit_test(refused_steps), cmocka_unit_test(failing_allocations)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,13 +11,18 @@
 #include "compress/tune_batch.h"
 #include "compress/tune_int.h"
 
-enum { BATCH = 32, WARM_UP = 20, PLANS = 16 /* lengths that batches are padded to, at most */ };
+enum {
+  BATCH = 32,
+  WARM_UP = 20,
+  THINNINGS = 100,
+  PLANS = 16 /* lengths that batches are padded to, at most */
+};
 static const double adam_decay = 0.999, adam_epsilon = 1e-8, loss_decay = 0.98;
 
 struct weights {
   float *w, *first, *second; /* [count] value, running means of the gradient and of its square (adam) */
-  uint8_t *keep;             /* [count] */
   int64_t count;
+  bool sparse; /* what is 0 stays 0: not so in vectors, which are no layer's weights */
 };
 
 struct network {
@@ -34,6 +39,7 @@ struct sumi_tuner {
       front; /* front: up to where the part begins; none where that is the inputs */
   struct sumi_tune_batch *batches;
   struct weights *weights;           /* [n_param] */
+  float *score;                      /* [the most weights of one] */
   struct sumi_view *in, *out, *from; /* of the training graph; of front */
   struct sumi_view taught;           /* the dense network's value */
   float *share[SUMI_TUNE_TARGETS];   /* "kl": [rows, classes] */
@@ -93,6 +99,7 @@ static sumi_status take_options(struct sumi_tuner *u, struct sumi_err *err) {
 static sumi_status make_weights(struct sumi_tuner *u, struct sumi_err *err) {
   u->weights = SUMI_NEW_ARRAY(&u->arena, u->graph.n_param, struct weights);
   if (!u->weights) SUMI_FAIL_MEMORY(err);
+  size_t most = 0;
   for (size_t i = 0; i < u->graph.n_param; i++) {
     const struct sumi_tensor *t = &u->graph.param[i].shape;
     struct weights *w = &u->weights[i];
@@ -101,12 +108,12 @@ static sumi_status make_weights(struct sumi_tuner *u, struct sumi_err *err) {
     w->w = SUMI_NEW_ARRAY(&u->arena, n, float);
     w->first = SUMI_NEW_ARRAY(&u->arena, n, float);
     w->second = SUMI_NEW_ARRAY(&u->arena, u->adam ? n : 1, float);
-    w->keep = SUMI_NEW_ARRAY(&u->arena, n, uint8_t);
-    if (!w->w || !w->first || !w->second || !w->keep) SUMI_FAIL_MEMORY(err);
+    if (!w->w || !w->first || !w->second) SUMI_FAIL_MEMORY(err);
     memcpy(w->w, t->data, n * sizeof *w->w);
-    /* vectors are no layer's weights: a bias or a scale of 0 is nothing that was pruned */
-    for (size_t k = 0; k < n; k++) w->keep[k] = t->rank < 2 || w->w[k] != 0;
+    w->sparse = t->rank >= 2;
+    most = SUMI_MAX(most, n);
   }
+  if (u->t.thin && !(u->score = SUMI_NEW_ARRAY(&u->arena, most, float))) SUMI_FAIL_MEMORY(err);
   return SUMI_OK;
 }
 
@@ -256,23 +263,40 @@ static double rate_at(const struct sumi_tuner *u) {
   return u->rate * 0.5 * (1 + cos(M_PI * (at - warm) / SUMI_MAX((double)u->steps - warm, 1)));
 }
 
+static bool is_kept(const struct weights *w, int64_t i) { return !w->sparse || w->w[i] != 0; }
+
 static void adam(struct weights *w, const float *g, double rate, double momentum, size_t step) {
   const double fix1 = 1 - pow(momentum, (double)step), fix2 = sqrt(1 - pow(adam_decay, (double)step));
   const float b1 = (float)momentum, b2 = (float)adam_decay, scale = (float)(rate * fix2 / fix1),
               epsilon = (float)(adam_epsilon * fix2);
   for (int64_t i = 0; i < w->count; i++) {
-    const float d = w->keep[i] ? g[i] : 0;
+    const bool kept = is_kept(w, i);
+    const float d = kept ? g[i] : 0;
     w->first[i] = b1 * w->first[i] + (1 - b1) * d;
     w->second[i] = b2 * w->second[i] + (1 - b2) * d * d;
-    w->w[i] -= w->keep[i] ? scale * w->first[i] / (sqrtf(w->second[i]) + epsilon) : 0;
+    w->w[i] -= kept ? scale * w->first[i] / (sqrtf(w->second[i]) + epsilon) : 0;
   }
 }
 
 static void sgd(struct weights *w, const float *g, double rate, double momentum) {
   for (int64_t i = 0; i < w->count; i++) {
-    w->first[i] = (float)momentum * w->first[i] + (w->keep[i] ? g[i] : 0);
-    w->w[i] -= (float)rate * w->first[i];
+    const bool kept = is_kept(w, i);
+    w->first[i] = (float)momentum * w->first[i] + (kept ? g[i] : 0);
+    w->w[i] -= kept ? (float)rate * w->first[i] : 0;
   }
+}
+
+static sumi_status thin(struct sumi_tuner *u, struct sumi_err *err) {
+  if (!u->t.thin || u->at * THINNINGS / u->steps == (u->at - 1) * THINNINGS / u->steps) return SUMI_OK;
+  const double done = (double)u->at / (double)u->steps;
+  for (size_t i = 0; i < u->graph.n_param; i++) {
+    struct weights *w = &u->weights[i];
+    if (!w->sparse) continue;
+    for (int64_t k = 0; k < w->count; k++)
+      u->score[k] = w->w[k] * w->w[k] * (u->adam ? sqrtf(w->second[k]) : 1);
+    SUMI_TRY(u->t.thin(u->t.user, u->graph.param[i].name, done, u->score, w->w, err));
+  }
+  return SUMI_OK;
 }
 
 /* The samples' inputs as they are in the batch, or what front makes of them, under the training graph's names. */
@@ -319,7 +343,7 @@ static sumi_status run_step(struct sumi_tuner *u, double *loss, struct sumi_err 
     else
       sgd(&u->weights[i], u->out[i].data, rate, u->momentum);
   }
-  return SUMI_OK;
+  return thin(u, err);
 }
 
 sumi_status sumi_tuner_step(struct sumi_tuner *u, double *loss, struct sumi_err *err) {
@@ -423,12 +447,13 @@ sumi_status sumi_tuner_load(struct sumi_tuner *u, const void *data, size_t bytes
     SUMI_FAIL(err, SUMI_E_FORMAT, "the saved state is not of this tuning");
   const char *from = (const char *)data + sizeof head;
   for (size_t i = 0; i < u->graph.n_param; i++) {
-    const struct weights *w = &u->weights[i];
-    float *const part[] = {w->w, w->first, w->second};
+    struct weights *w = &u->weights[i];
+    float *const mean[] = {w->first, w->second};
     const size_t each = (size_t)w->count * sizeof(float);
-    for (size_t k = 0; k < parts_of(u); k++, from += each) memcpy(part[k], from, each);
     for (int64_t k = 0; k < w->count; k++)
-      if (!w->keep[k]) w->w[k] = 0;
+      if (is_kept(w, k)) memcpy(&w->w[k], from + (size_t)k * sizeof(float), sizeof(float));
+    from += each;
+    for (size_t k = 0; k + 1 < parts_of(u); k++, from += each) memcpy(mean[k], from, each);
   }
   u->at = (size_t)head.at;
   u->loss = head.loss;

@@ -40,6 +40,12 @@ struct sumi_tune {
   bool
       augment; /* inputs [1, channels, height, width]: shifted by up to 4 pixels, zeros coming in, and mirrored at random */
   uint64_t seed;
+  /* Called a hundred times, evenly (behind every step where there are fewer), the last time behind the last step, for every
+   * constant of graph of rank 2 or more: sets to 0 what shall be 0 from now on of the weights w that are to replace it. score: of
+   * each, what is lost without it, by order of size: w^2 times the root of its gradient's mean square (adam), or w^2. done: share of
+   * the steps. NULL = no more zeros than there are */
+  sumi_status (*thin)(void *user, const char *name, double done, const float *score, float *w,
+                      struct sumi_err *err);
   const char *precision; /* of both networks' runs, as in struct sumi_session_options; NULL = "file" */
   int threads;           /* 0 = 1 */
   bool (*progress)(void *user,
