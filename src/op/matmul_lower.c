@@ -227,16 +227,13 @@ static sumi_status reorder(struct sumi_lower *l, struct args *a, int strip) {
   return SUMI_OK;
 }
 
-/* Brings b into a form that the kernel takes: strips where it is constant and many rows of a read it, else rows. *row
- * receives the distance of rows. */
+/* Brings b into a form that the kernel takes: strips where it is constant, else rows. *row receives the distance of rows. */
 static sumi_status place_b(struct sumi_lower *l, struct args *a, int64_t *row) {
-  enum { LEAST_ROWS = 32 };
   const struct product *p = &a->p;
   const bool one = sumi_lower_is_constant(l, p->right) && p->b_at[p->n_batch - 1] == 0;
   a->b = l->in_buffer[p->right];
   *row = p->n;
-  if (one && a->kernel->strip && p->m >= LEAST_ROWS && p->n >= a->kernel->strip)
-    return reorder(l, a, a->kernel->strip);
+  if (one && a->kernel->strip && p->n >= a->kernel->strip) return reorder(l, a, a->kernel->strip);
   if (p->b_col == 1 || p->n == 1) {
     *row = p->b_row;
     return SUMI_OK;

@@ -128,12 +128,13 @@ struct shape {
   int rows, vectors, tail; /* tail: 0, or so many pixels more at most */
   bool packed;             /* the rows' weights of an entry lie side by side */
   bool kept;               /* c->kept is given */
-  bool far; /* what is needed next goes to the second-level cache, being more than the first one holds */
+  bool far;    /* what is needed next goes to the second-level cache, being more than the first one holds */
+  bool stream; /* x comes from memory, each word once: it is asked for AHEAD bytes before it is needed */
 };
 
 INLINE void chunk_tile(const struct shape h, const struct sumi_spmm_f32 *s, const struct spmm_tile *t,
                        struct chunk *c) {
-  enum { TURN = 2 };
+  enum { TURN = 2, AHEAD = 4096 };
   __m512 sum[MOST_ROWS][WIDE];
   __m256 side[TAIL];
   chunk_start(h.rows, h.vectors, h.tail, s, t, c, sum, side);
@@ -150,7 +151,10 @@ INLINE void chunk_tile(const struct shape h, const struct sumi_spmm_f32 *s, cons
   } while (0)
   int64_t n = c->n;
   for (; n >= TURN; n -= TURN) {
-    if (h.far) {
+    if (h.stream) {
+      UNROLL for (int u = 0; u < TURN * h.vectors; u++)
+          _mm_prefetch((const char *)(x + LANES * u) + AHEAD, _MM_HINT_T0);
+    } else if (h.far) {
       _mm_prefetch(next, _MM_HINT_T1);
       _mm_prefetch(next + c->step, _MM_HINT_T1);
     } else {
@@ -220,6 +224,10 @@ CHUNKS(LOOSE, 3)
 static const chunk_fn loose[WIDE + 1][MOST_ROWS + 1][2] = {
     [1] = {CHUNKS(LOOSE_ENTRY, 1)}, [2] = {CHUNKS(LOOSE_ENTRY, 2)}, [3] = {CHUNKS(LOOSE_ENTRY, 3)}};
 CHUNK(chunk_8_3_far, 8, 3, 0, .far = true)
+#define STREAM(rows, vectors) CHUNK(stream_##rows##_##vectors, rows, vectors, 0, .stream = true)
+CHUNKS(STREAM, 3)
+#define STREAM_ENTRY(rows, vectors) [rows] = stream_##rows##_##vectors,
+static const chunk_fn stream[MOST_ROWS + 1] = {CHUNKS(STREAM_ENTRY, 3)};
 
 #define PACKED(vectors, tail)                                                                   \
   CHUNK(packed_##vectors##_##tail, MOST_ROWS, vectors, tail, .packed = true)                    \
@@ -250,6 +258,7 @@ static chunk_fn chunk_of(const struct sumi_spmm_f32 *s, const struct strip *stri
                          const struct chunk *c) {
   const int way = c->taps ? COPY : c->kept ? KEPT : AS_IT_IS;
   if (is_packed(s, rows)) return packed[spmm_min(strip->tail, 2)][strip->vectors][way];
+  if (s->strip && strip->vectors == WIDE && s->rows <= MOST_ROWS) return stream[rows];
   return s->strip && strip->vectors == WIDE && rows == MOST_ROWS ? chunk_8_3_far
                                                                  : loose[strip->vectors][rows][way];
 }
@@ -375,7 +384,7 @@ static void run_panels(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, in
 }
 
 /* x in strips: nothing to copy and no sums that wait. A strip is read from the second-level cache by a group of blocks,
- * each of which asks for its share of the next strip. */
+ * each of which asks for its share of the next strip; one block alone reads all strips as one stream from memory. */
 static void run_strips(const struct sumi_spmm_f32 *s, int64_t b0, int64_t b1, int64_t p0, int64_t p1,
                        bool plain, struct pieces *pieces) {
   struct chunk c = {.n = s->n_list, .first = true, .last = true, .plain = plain};
