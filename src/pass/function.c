@@ -58,9 +58,24 @@ static bool one_node(struct sumi_node *node, const struct sumi_value *v, struct 
   return false;
 }
 
-/* v * gate(v), gate Sigmoid or HardSigmoid with the figures of HardSwish. */
+/* node is v * c or c * v with a constant scalar c. */
+static bool is_scaled(const struct sumi_node *node, const struct sumi_value *v, float *c) {
+  if (!sumi_qdq_is(node, "Mul") || node->version < 7) return false;
+  const struct sumi_tensor *t = sumi_qdq_constant(node->in[node->in[0] == v]);
+  if (!t || t->dtype != SUMI_FLOAT32 || sumi_tensor_count(t) != 1) return false;
+  *c = *(const float *)t->data;
+  return true;
+}
+
+/* v * gate(v), gate Sigmoid, also of v * c, or HardSigmoid with the figures of HardSwish. */
 static bool gated(struct sumi_node *gate, struct sumi_node *mul, const struct sumi_value *v,
                   struct sumi_function *f) {
+  if (is_scaled(gate, v, &f->figure[0])) {
+    add_node(f, gate);
+    gate = sumi_qdq_user(gate->out[0]);
+    if (!sumi_qdq_is(gate, "Sigmoid")) return false;
+    f->n_figure = 1;
+  }
   if (!is_of(mul, "Mul", v, gate->out[0]) || sumi_qdq_user(gate->out[0]) != mul) return false;
   const bool hard = sumi_qdq_is(gate, "HardSigmoid") &&
                     fabsf(sumi_attr_float(gate, "alpha", 0.2f) * 6 - 1) < 1e-6f &&
@@ -106,11 +121,18 @@ static bool gelu(struct sumi_node *first, struct sumi_node *other, const struct 
 }
 
 bool sumi_function_match(const struct sumi_value *v, struct sumi_function *f) {
+  typedef bool form(struct sumi_node *, struct sumi_node *, const struct sumi_value *,
+                    struct sumi_function *);
+  static form *const forms[] = {gated, gelu};
   *f = (struct sumi_function){.name = ""};
   if (v->is_output || v->n_use < 1 || v->n_use > 2) return false;
   struct sumi_node *a = v->first_use->node, *b = v->n_use == 2 ? v->first_use->next->node : NULL;
   if (!b) return one_node(a, v, f);
-  return a != b && (gated(a, b, v, f) || gated(b, a, v, f) || gelu(a, b, v, f) || gelu(b, a, v, f));
+  for (size_t i = 0; i < 4 && a != b; i++) {
+    *f = (struct sumi_function){.name = ""};
+    if (forms[i / 2](i % 2 ? b : a, i % 2 ? a : b, v, f)) return true;
+  }
+  return false;
 }
 
 sumi_status sumi_function_set(struct sumi_node *node, const char *prefix, const struct sumi_function *f,

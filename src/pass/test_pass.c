@@ -87,6 +87,17 @@ static void fuse_conv(void **state) {
               "{ [c] a = Conv (x, w) b = Add (r, a) y = Relu (b) }",
         OPSET "g (float[1,1,4,4] x, float[1,2,4,4] r) => (float[1,2,4,4] y) <float[2,1,1,1] w = {1, 2}> "
               "{ [c] y = com.microsoft.FusedConv <activation = \"Relu\"> (x, w, , r) }");
+  /* functions of several nodes */
+#define SPREAD_IN "g (float[1,1,4,4] x) => (float[1,2,4,4] y) <float[2,1,1,1] w = {1, 2}"
+  check("fuse-conv",
+        OPSET SPREAD_IN ", float r = {1.41421356}, float one = {1}, float h = {0.5}> { [c] a = Conv (x, w) "
+                        "d = Div (a, r) e = Erf (d) p = Add (e, one) m = Mul (a, p) y = Mul (m, h) }",
+        OPSET SPREAD_IN "> { [c] y = com.microsoft.FusedConv <activation = \"Gelu\"> (x, w) }");
+  check("fuse-conv",
+        OPSET SPREAD_IN ", float k = {1.702}> { [c] a = Conv (x, w) b = Mul (k, a) s = Sigmoid (b) "
+                        "y = Mul (a, s) }",
+        OPSET SPREAD_IN "> { [c] y = com.microsoft.FusedConv <activation = \"Swish\", "
+                        "activation_params = [1.702]> (x, w) }");
   /* with factors of the output channels */
   check("fuse-conv",
         OPSET "g (float[1,1,4,4] x, float[1,2,4,4] r) => (float[1,2,4,4] y) <float[2,1,1,1] w = {1, 2}, "

@@ -293,9 +293,12 @@ static void make_pool(struct maker *m) {
  * a value in between. */
 static void make_chain(struct maker *m) {
   static const struct sumi_op *const gates[] = {&sumi_op_sigmoid, &sumi_op_hard_sigmoid};
-  static const struct sumi_op *const acts[] = {&sumi_op_relu, &sumi_op_tanh, &sumi_op_leaky_relu};
+  static const struct sumi_op *const acts[] = {&sumi_op_relu, &sumi_op_tanh, &sumi_op_leaky_relu,
+                                               &sumi_op_gelu};
+  static const int versions[] = {14, 13, 16, 20};
   const int64_t c = pick(m, 1, 9), x[4] = {1, c, pick(m, 3, 12), pick(m, 3, 12)}, w[4] = {c, c, 1, 1};
-  const int residual = pick(m, 0, 1), kind = pick(m, 0, 2), which = pick(m, 0, 2), peek = pick(m, 0, 3) == 0;
+  const int residual = pick(m, 0, 1), kind = pick(m, 0, 2), which = pick(m, 0, kind == 1 ? 3 : 2),
+            peek = pick(m, 0, 3) == 0;
   m->what[0] = 0;
   describe(m, "chain, residual %d, kind %d %d, seen from outside %d,", residual, kind, which, peek);
   struct sumi_value *in = input(m, 4, x), *t = sumi_graph_add_value(m->g, NULL), *u;
@@ -308,7 +311,7 @@ static void make_chain(struct maker *m) {
     t = u;
   }
   if (kind == 1) {
-    finish(m, acts[which], 13, &t, 1);
+    finish(m, acts[which], versions[which], &t, 1);
   } else if (kind == 2) {
     u = sumi_graph_add_value(m->g, NULL);
     const struct sumi_op *op = gates[which > 0];
