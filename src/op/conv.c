@@ -171,6 +171,9 @@ static const struct sumi_case conv_cases[] = {
     {"g (float[19,5,9,9] x, float[40,5,3,3] w, float[40] b) => (y) "
      "{ y = Conv <pads = [1, 1, 1, 1], strides = [2, 2]> (x, w, b) }",
      .rtol = 1e-5, .why = "a batch of which threads take whole images, phases copied"},
+    {"g (float[2,6,13,31] x, float[40,3,3,5] w, float[40] b) => (y) "
+     "{ y = Conv <group = 2, pads = [1, 2, 0, 2], strides = [2, 2]> (x, w, b) }",
+     .rtol = 1e-5, .why = "every other word of rows of 16 pixels"},
     {"g (float[13,4,8,8] x) => (y) <float[1,4,1,2] w = {1, 2, 3, 4, 5, 6, 7, 8}> { y = Conv <pads = [0, 1, "
      "0, "
      "0]> (x, w) }",

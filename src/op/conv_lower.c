@@ -1,7 +1,7 @@
 /* Conv, FusedConv, FConv in float32 on device cpu. One channel in, one out per group: family depthwise. Everything else:
- * family spmm over the planes of x as they lie, where there is nothing to pad and no stride; with windows over
- * the planes or the phases of the strides, where these are as wide as the output and the kernel takes windows (sparse
- * lists only where a copied panel is expected to pay); else over a copy with a halo and one plane for every phase of the
+ * family spmm over the planes of x as they lie, where there is nothing to pad and no stride; where the kernel takes windows (sparse
+ * lists only where a copied panel is expected to pay), with windows over the planes, every other word of them for strides of 2, or
+ * over phases of the strides as wide as the output; else over a copy with a halo and one plane for every phase of the
  * strides (family copy), or with a plane for every tap where there are too many phases. A third spatial dimension is walked outside. */
 #include "op/conv_lower.h"
 
@@ -259,7 +259,14 @@ static bool list_phases(const struct sumi_conv_space *s, int d, int *n, int *pha
   return true;
 }
 
-/* Whether windows do: phases as wide as an output row hold all columns of x, and enough rows share what is copied. */
+/* Whether windows with the convolution's own stride do: the step of the windows of x as it lies; 0: they do not. */
+static int window_step(const struct sumi_conv_space *s) {
+  if (s->stride[H] == 1 && s->stride[WIDTH] == 1 && s->out[WIDTH] == s->in[WIDTH]) return 1;
+  return s->stride[H] == 2 && s->stride[WIDTH] == 2 && s->out[WIDTH] % 8 == 0 ? 2 : 0;
+}
+
+/* Whether windows do, over x as it lies or over its phases, where these, as wide as an output row, hold all columns of x; enough
+ * rows share what is copied. */
 static bool takes_window(const struct sumi_conv *v, const struct sumi_conv_space *s,
                          const struct sumi_spmm_f32_kernel *kernel, struct sumi_copy_halo *h) {
   enum { LEAST_ROWS = 16 };
@@ -275,7 +282,7 @@ static bool takes_window(const struct sumi_conv *v, const struct sumi_conv_space
   if (h->h > INT32_MAX / 4 || h->w > INT32_MAX / 4 || s->out[H] > INT32_MAX / 4 ||
       !list_phases(s, H, &h->n_y, h->phase_y) || !list_phases(s, WIDTH, &h->n_x, h->phase_x))
     return false;
-  for (int i = 0; i < h->n_x; i++)
+  for (int i = 0; i < h->n_x && !window_step(s); i++)
     if (h->w > h->phase_x[i] && (h->w - h->phase_x[i] - 1) / h->step_x >= h->pitch) return false;
   for (int d = H; d <= WIDTH; d++) /* the shifts as 32 bits */
     if (s->begin[d] > INT32_MAX / 4 || s->kernel[d] * s->dilation[d] > INT32_MAX / 4) return false;
@@ -292,8 +299,7 @@ static bool takes_columns(const struct sumi_conv *v, const struct sumi_conv_spac
   if (!weights->packed || weights->packed->dense || !(kernel->panel_gain > 0) || columns > MOST_COLUMNS)
     return false;
   if (!windows && (!reads_in_place(s) || v->in_pixels % kernel->lanes == 0)) return false;
-  const bool halo =
-      windows && s->stride[H] == 1 && s->stride[WIDTH] == 1; /* a copy that windows do without */
+  const bool halo = windows && window_step(s); /* a copy that windows do without */
   const double halo_s = halo ? (double)v->c_in * (double)v->in_pixels * 8 / 20e9 : 0;
   const double panel_s =
       sumi_spmm_f32_panel_s(kernel, weights->predicted_s, v->group * columns, s->out[H] * s->out[WIDTH]);
@@ -310,7 +316,12 @@ static sumi_status plan_window(struct sumi_lower *l, const struct sumi_conv *v,
           *dx = SUMI_NEW_ARRAY(l->arena, (size_t)v->taps, int32_t),
           *off = SUMI_NEW_ARRAY(l->arena, (size_t)(v->c_group * v->taps), int32_t);
   if (!dy || !dx || !off) SUMI_FAIL_MEMORY(l->err);
-  const bool copied = h->step_y != 1 || h->step_x != 1 || h->pitch != h->w;
+  const int step = window_step(s);
+  if (step) { /* one plane, as it lies */
+    h->n_y = h->n_x = 1;
+    h->rows = h->h;
+    h->pitch = h->w;
+  }
   int64_t words;
   if (!sumi_i64_mul(h->rows, h->pitch, &h->plane) ||
       !sumi_i64_mul(h->plane, (int64_t)h->n_y * h->n_x, &a->slice_words) ||
@@ -321,16 +332,19 @@ static sumi_status plan_window(struct sumi_lower *l, const struct sumi_conv *v,
     return SUMI_E_UNSUPPORTED;
   }
   a->halo_slices = 1;
-  if (copied) SUMI_TRY(book_copies(l, a, a->slice_words * a->c_in));
+  if (!step) SUMI_TRY(book_copies(l, a, a->slice_words * a->c_in));
   for (int64_t t = 0; t < v->taps; t++) {
-    const struct tap y = tap_of(s, H, t / s->kernel[WIDTH]), x = tap_of(s, WIDTH, t % s->kernel[WIDTH]);
-    dy[t] = (int32_t)y.shift, dx[t] = (int32_t)x.shift;
+    const int64_t ky = t / s->kernel[WIDTH], kx = t % s->kernel[WIDTH];
+    const struct tap y = tap_of(s, H, ky), x = tap_of(s, WIDTH, kx);
+    dy[t] = (int32_t)(step ? ky * s->dilation[H] - s->begin[H] : y.shift);
+    dx[t] = (int32_t)(step ? kx * s->dilation[WIDTH] - s->begin[WIDTH] : x.shift);
     const int64_t plane =
-        index_of(h->phase_y, h->n_y, y.phase) * h->n_x + index_of(h->phase_x, h->n_x, x.phase);
+        step ? 0 : index_of(h->phase_y, h->n_y, y.phase) * h->n_x + index_of(h->phase_x, h->n_x, x.phase);
     for (int64_t c = 0; c < v->c_group; c++)
       off[c * v->taps + t] = (int32_t)(4 * (c * a->slice_words + plane * h->plane));
   }
-  a->window = (struct sumi_spmm_window){h->rows, h->pitch, (int)v->taps, dy, dx};
+  a->window =
+      (struct sumi_spmm_window){h->rows, h->pitch, s->out[WIDTH], step ? step : 1, (int)v->taps, dy, dx};
   a->s.window = &a->window;
   *offset = off;
   return SUMI_OK;

@@ -40,7 +40,8 @@ static float word(const struct problem *q, int64_t e, int64_t p) {
   const float *plane = (const float *)((const char *)s->x + s->off[e]);
   const struct sumi_spmm_window *win = s->window;
   if (!win) return plane[p];
-  const int64_t y = p / win->w + win->dy[e % win->taps], x = p % win->w + win->dx[e % win->taps];
+  const int64_t y = p / win->cols * win->step + win->dy[e % win->taps],
+                x = p % win->cols * win->step + win->dx[e % win->taps];
   return y >= 0 && y < win->h && x >= 0 && x < win->w ? plane[y * win->w + x] : 0;
 }
 
@@ -68,11 +69,14 @@ static int64_t make_window(struct check *c, struct problem *q) {
   struct sumi_spmm_window *win = &q->window;
   *win = (struct sumi_spmm_window){.h = pick(c, 1, 9),
                                    .w = pick(c, 1, 40),
+                                   .step = pick(c, 1, 2),
                                    .taps = pick(c, 1, pick(c, 0, 3) ? 9 : SUMI_SPMM_TAPS),
                                    .dy = q->dy,
                                    .dx = q->dx};
   const int reach = pick(c, 0, 2) ? 3 : 24; /* far ones find whole strips outside the image */
   for (int t = 0; t < win->taps; t++) q->dy[t] = pick(c, -reach, reach), q->dx[t] = pick(c, -reach, reach);
+  win->cols = win->step == 1 ? win->w : 8 * pick(c, 1, 9);
+  if (win->step == 2) q->s.pixels = q->s.pixels / 8 * 8 + 8;
   q->s.window = win;
   return win->h * win->w;
 }
@@ -184,6 +188,7 @@ static void check_one(struct check *c, const struct sumi_spmm_f32_kernel *k) {
                 b1 = part ? pick(c, (int)b0, (int)n_blocks) : n_blocks;
   int64_t p0 = part ? pick(c, 0, (int)s->pixels - 1) : 0,
           p1 = part ? pick(c, (int)p0, (int)s->pixels) : s->pixels;
+  if (s->window && s->window->step == 2) p0 = p0 / 8 * 8, p1 = p1 / 8 * 8;
   if (s->strip) {
     p0 = p0 / s->strip * s->strip;
     p1 = p1 < s->pixels ? p1 / s->strip * s->strip : p1;

@@ -101,6 +101,12 @@ static void make_conv(struct maker *m) {
     describe(m, " stride %" PRId64 " dilation %" PRId64 " pads %" PRId64 " %" PRId64 ",", strides[i],
              dilations[i], pads[i], pads[n + i]);
   }
+  if (n == 2 && !pick(m, 0, 3)) { /* both strides 2, rows of whole eights */
+    const int64_t out = 8 * pick(m, 1, 8);
+    strides[0] = strides[1] = 2;
+    x[3] = SUMI_MAX(2 * out - 1 + (w[3] - 1) * dilations[1] - pads[1] - pads[3] + pick(m, 0, 1), 1);
+    describe(m, " strides 2, width %" PRId64 ",", x[3]);
+  }
   const double density = random_density(m);
   const int together = 1 << pick(m, 0, 3);
   struct sumi_value *in[4] = {input(m, n + 2, x), constant(m, n + 2, w, density, together), NULL, NULL};

@@ -16,8 +16,9 @@
  * its columns), the weights are a as it lies (w_row = k, w_entry = 1, w_block = block * k).
  *
  * Windows: with s->window the planes are images [h, w] as they lie, without a halo, and pixel p of entry e is word
- * (p / w + dy[e % taps], p % w + dx[e % taps]) of plane off[e], or 0 where that lies outside the image. One list for all
- * blocks or columns, scratch given, pitch = width; only kernels that say `windows` take it.
+ * (p / cols * step + dy[e % taps], p % cols * step + dx[e % taps]) of plane off[e], or 0 where that lies outside the image. One
+ * list for all blocks or columns, scratch given, pitch = width; only kernels that say `windows` take it. With step 1 cols is w;
+ * with step 2 it is a multiple of 8, as are p0 and p1.
  *
  * Columns: with s->col, lists of their own name entries of one full list off[0, n_list): entry e reads what entry col[e]
  * of that list reads. Scratch given; only kernels that say `windows` take it.
@@ -52,7 +53,8 @@ enum {
 };
 
 struct sumi_spmm_window {
-  int64_t h, w;
+  int64_t h, w, cols;
+  int step; /* 1 or 2 */
   int taps;
   const int32_t *dy, *dx; /* [taps] */
 };

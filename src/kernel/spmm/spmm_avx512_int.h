@@ -134,7 +134,18 @@ struct taps {
   int64_t at[SUMI_SPMM_TAPS]; /* bytes from a plane's start to where it finds the strip's first pixel */
   __mmask16 mask[SUMI_SPMM_TAPS]
                 [STRIP_VECTORS + 1]; /* lanes of each vector; behind the last one, of the tail */
+  /* of a window with step 2: 8 pixels of one output row are every other one of 16 words of an image row */
+  int64_t half[STRIP_VECTORS + 1]
+              [2]; /* bytes from where the strip's first pixel is found to each 8 pixels' words */
+  __mmask16 words[SUMI_SPMM_TAPS][STRIP_VECTORS + 1][2]; /* those of lanes in mask */
 };
+
+/* Bits 0..7 to bits 0, 2, .., 14. */
+static inline __mmask16 spread(unsigned bits) {
+  bits = (bits | bits << 4) & 0x0f0f;
+  bits = (bits | bits << 2) & 0x3333;
+  return (__mmask16)((bits | bits << 1) & 0x5555);
+}
 
 static __attribute__((unused)) void find_taps(const struct sumi_spmm_f32 *s, const struct strip *strip,
                                               struct taps *taps) {
@@ -150,21 +161,26 @@ static __attribute__((unused)) void find_taps(const struct sumi_spmm_f32 *s, con
   for (int u = 0; u <= strip->vectors; u++) taps->mask[0][u] = there[u];
   if (!win) return;
   _Alignas(64) int32_t row[LANES * (STRIP_VECTORS + 1)], col[LANES * (STRIP_VECTORS + 1)];
-  int32_t r = (int32_t)(strip->p / win->w), c = (int32_t)(strip->p % win->w);
+  const int32_t step = win->step;
+  int32_t r = (int32_t)(strip->p / win->cols), c = (int32_t)(strip->p % win->cols);
+  const int64_t first = step * (r * win->w + c);
   for (int i = 0; i < LANES * (strip->vectors + 1); i++) {
-    row[i] = r, col[i] = c;
-    if (++c == win->w) c = 0, r++;
+    row[i] = r * step, col[i] = c * step;
+    if (i % HALF == 0) taps->half[i / LANES][i / HALF % 2] = 4 * (step * (r * win->w + c) - first);
+    if (++c == win->cols) c = 0, r++;
   }
   const __m512i h = _mm512_set1_epi32((int32_t)win->h), w = _mm512_set1_epi32((int32_t)win->w);
   taps->n = win->taps;
   for (int t = 0; t < win->taps; t++) {
     const __m512i dy = _mm512_set1_epi32(win->dy[t]), dx = _mm512_set1_epi32(win->dx[t]);
     taps->live[t] = false;
-    taps->at[t] = 4 * (strip->p + win->dy[t] * win->w + win->dx[t]);
+    taps->at[t] = 4 * (first + win->dy[t] * win->w + win->dx[t]);
     for (int u = 0; u <= strip->vectors; u++) {
       const __m512i y = _mm512_add_epi32(_mm512_load_si512(row + LANES * u), dy);
       const __m512i x = _mm512_add_epi32(_mm512_load_si512(col + LANES * u), dx);
       taps->mask[t][u] = there[u] & _mm512_cmplt_epu32_mask(y, h) & _mm512_cmplt_epu32_mask(x, w);
+      taps->words[t][u][0] = spread(taps->mask[t][u] & 0xff);
+      taps->words[t][u][1] = spread(taps->mask[t][u] >> HALF);
       taps->live[t] |= taps->mask[t][u] != 0;
     }
   }
@@ -176,12 +192,26 @@ INLINE uintptr_t found_at(const struct sumi_spmm_f32 *s, const struct taps *taps
   return (uintptr_t)s->x + (uintptr_t)(int64_t)s->off[e] + (uintptr_t)taps->at[t];
 }
 
+/* Vector u of tap t, found at `from`; spaced: a window with step 2. */
+INLINE __m512 found_vector(const bool spaced, const struct taps *taps, uintptr_t from, int t, int u) {
+  if (!spaced) return _mm512_maskz_loadu_ps(taps->mask[t][u], LANES_OF(from, u));
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const __m512 a = _mm512_maskz_loadu_ps(taps->words[t][u][0],
+                                         (const void *)(from + (uintptr_t)taps->half[u][0])),
+               b = _mm512_maskz_loadu_ps(taps->words[t][u][1],
+                                         (const void *)(from + (uintptr_t)taps->half[u][1]));
+  return _mm512_permutex2var_ps(a, even, b);
+}
+
+static inline bool is_spaced(const struct sumi_spmm_f32 *s) { return s->window && s->window->step != 1; }
+
 /* Entries [e, e + n) of the list for a strip: to [n][vectors * LANES], tail [n][TAIL]. With kept [n], entries whose tap
  * finds nothing are left out, and kept receives the others' numbers from e on. How many there are then. */
 static __attribute__((unused)) int64_t copy_chunk(const struct sumi_spmm_f32 *s, int64_t e, int64_t n,
                                                   const struct strip *strip, const struct taps *taps,
                                                   float *to, float *tail, int64_t *kept) {
   const int vectors = strip->vectors;
+  const bool spaced = is_spaced(s);
   int64_t n_kept = 0;
   int t = (int)(e % taps->n);
   for (int64_t i = 0; i < n; i++, t = t + 1 < taps->n ? t + 1 : 0) {
@@ -189,8 +219,7 @@ static __attribute__((unused)) int64_t copy_chunk(const struct sumi_spmm_f32 *s,
     if (kept) kept[n_kept] = i;
     n_kept++;
     const uintptr_t from = found_at(s, taps, e + i, t);
-    for (int u = 0; u < vectors; u++)
-      _mm512_store_ps(to + LANES * u, _mm512_maskz_loadu_ps(taps->mask[t][u], LANES_OF(from, u)));
+    for (int u = 0; u < vectors; u++) _mm512_store_ps(to + LANES * u, found_vector(spaced, taps, from, t, u));
     if (strip->tail)
       _mm_store_ps(tail, _mm_maskz_loadu_ps((__mmask8)taps->mask[t][vectors], LANES_OF(from, vectors)));
     to += vectors * LANES;
