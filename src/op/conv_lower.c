@@ -259,10 +259,17 @@ static bool list_phases(const struct sumi_conv_space *s, int d, int *n, int *pha
   return true;
 }
 
-/* Whether windows with the convolution's own stride do: the step of the windows of x as it lies; 0: they do not. */
-static int window_step(const struct sumi_conv_space *s) {
+/* The step of windows over x as it lies; 0: they go over phases. With 2, every vector that is copied into a panel takes longer,
+ * and each group of rows copies it anew: that pays where the phases hold much. */
+static int window_step(const struct sumi_conv *v, const struct sumi_conv_space *s) {
+  enum { SHARING = 128 }; /* rows */
   if (s->stride[H] == 1 && s->stride[WIDTH] == 1 && s->out[WIDTH] == s->in[WIDTH]) return 1;
-  return s->stride[H] == 2 && s->stride[WIDTH] == 2 && s->out[WIDTH] % 8 == 0 ? 2 : 0;
+  if (s->stride[H] != 2 || s->stride[WIDTH] != 2 || s->out[WIDTH] % 8) return 0;
+  const double groups = (double)v->group * (double)((v->m_group + SHARING - 1) / SHARING);
+  const double vectors = groups * (double)(v->c_group * v->taps) * (double)(s->out[H] * s->out[WIDTH]) / 16;
+  const double phases = (double)SUMI_MIN(s->kernel[H], 2) * (double)SUMI_MIN(s->kernel[WIDTH], 2);
+  const double words = phases * (double)v->c_in * (double)(s->out[H] * s->out[WIDTH]);
+  return vectors * 1.4e-9 < words * 8 / 20e9 ? 2 : 0;
 }
 
 /* Whether windows do, over x as it lies or over its phases, where these, as wide as an output row, hold all columns of x; enough
@@ -282,7 +289,7 @@ static bool takes_window(const struct sumi_conv *v, const struct sumi_conv_space
   if (h->h > INT32_MAX / 4 || h->w > INT32_MAX / 4 || s->out[H] > INT32_MAX / 4 ||
       !list_phases(s, H, &h->n_y, h->phase_y) || !list_phases(s, WIDTH, &h->n_x, h->phase_x))
     return false;
-  for (int i = 0; i < h->n_x && !window_step(s); i++)
+  for (int i = 0; i < h->n_x && !window_step(v, s); i++)
     if (h->w > h->phase_x[i] && (h->w - h->phase_x[i] - 1) / h->step_x >= h->pitch) return false;
   for (int d = H; d <= WIDTH; d++) /* the shifts as 32 bits */
     if (s->begin[d] > INT32_MAX / 4 || s->kernel[d] * s->dilation[d] > INT32_MAX / 4) return false;
@@ -299,7 +306,7 @@ static bool takes_columns(const struct sumi_conv *v, const struct sumi_conv_spac
   if (!weights->packed || weights->packed->dense || !(kernel->panel_gain > 0) || columns > MOST_COLUMNS)
     return false;
   if (!windows && (!reads_in_place(s) || v->in_pixels % kernel->lanes == 0)) return false;
-  const bool halo = windows && window_step(s); /* a copy that windows do without */
+  const bool halo = windows && window_step(v, s); /* a copy that windows do without */
   const double halo_s = halo ? (double)v->c_in * (double)v->in_pixels * 8 / 20e9 : 0;
   const double panel_s =
       sumi_spmm_f32_panel_s(kernel, weights->predicted_s, v->group * columns, s->out[H] * s->out[WIDTH]);
@@ -316,7 +323,7 @@ static sumi_status plan_window(struct sumi_lower *l, const struct sumi_conv *v,
           *dx = SUMI_NEW_ARRAY(l->arena, (size_t)v->taps, int32_t),
           *off = SUMI_NEW_ARRAY(l->arena, (size_t)(v->c_group * v->taps), int32_t);
   if (!dy || !dx || !off) SUMI_FAIL_MEMORY(l->err);
-  const int step = window_step(s);
+  const int step = window_step(v, s);
   if (step) { /* one plane, as it lies */
     h->n_y = h->n_x = 1;
     h->rows = h->h;
