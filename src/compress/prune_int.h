@@ -110,6 +110,11 @@ sumi_status sumi_prune_add_tuned(const struct sumi_prune_job *job, struct sumi_c
 /* Tells the caller; SUMI_E_STATE where the job shall stop. */
 sumi_status sumi_prune_tell(struct sumi_prune_job *job, const char *what, const char *where);
 
+/* The memory that is the job's for statistics, and again for values. */
+static inline size_t sumi_prune_bytes(const struct sumi_prune_job *job) {
+  return job->o->max_bytes ? job->o->max_bytes : (size_t)1 << 30;
+}
+
 static inline bool sumi_prune_is_open(const struct sumi_prune_layer *l) { return !l->why && !l->done; }
 
 #endif

@@ -8,8 +8,6 @@
 
 /* ---- groups ----------------------------------------------------------------------------------------------------- */
 
-enum { DEFAULT_BYTES = 1 << 30 };
-
 static double bytes_of(const struct sumi_layer *l) {
   const double cols = (double)sumi_layer_cols(l);
   return 6 * (double)l->product.groups * cols * cols * sizeof(double); /* now, before, both, and held out */
@@ -38,7 +36,7 @@ sumi_status sumi_prune_group(const struct sumi_prune_job *job, size_t first, boo
   const struct sumi_graph *g = job->graph;
   bool *marked = sumi_alloc(g->allocator, g->n_value + 1);
   if (!marked) SUMI_FAIL_MEMORY(job->err);
-  const double limit = job->o->max_bytes ? (double)job->o->max_bytes : DEFAULT_BYTES;
+  const double limit = (double)sumi_prune_bytes(job);
   double bytes = 0;
   size_t node = 0, i = first;
   for (*n = 0; i < job->n; i++) {
@@ -77,8 +75,7 @@ static sumi_status check_columns(const struct sumi_prune_job *job, const struct 
 static sumi_status calibrate_on(struct sumi_prune_job *job, struct sumi_calibrate *c, size_t runs,
                                 const struct sumi_layer *layers, size_t n, struct sumi_arena *arena,
                                 struct sumi_layer_pair *stats) {
-  const size_t limit =
-      (job->o->max_bytes ? job->o->max_bytes : DEFAULT_BYTES) / 2; /* there are two at a time */
+  const size_t limit = sumi_prune_bytes(job) / 2; /* there are two at a time */
   struct sumi_front next = {0};
   c->beside = job->dense;
   c->from = job->front.n ? &job->front : NULL;

@@ -115,6 +115,7 @@ sumi_status sumi_prune_check_tuning(struct sumi_prune_job *job) {
                                  .rate = o->tune_rate,
                                  .batch = job->fixed ? job->fixed : o->batch,
                                  .augment = o->augment,
+                                 .keep_bytes = sumi_prune_bytes(job),
                                  .threads = job->calibrate.threads};
   if (o->finetune) SUMI_TRY(check_finetuning(job));
   if (!o->reconstruct) return SUMI_OK;
@@ -129,10 +130,13 @@ sumi_status sumi_prune_check_tuning(struct sumi_prune_job *job) {
 
 /* ---- tuning ----------------------------------------------------------------------------------------------------- */
 
-/* Seconds, roughly. A part runs both networks up to its end: over all of them that is each as often as half the number of parts. */
+/* Seconds, roughly. A part runs both networks up to its end, over all of them each as often as half the number of parts; once, where
+ * what they give can be kept. */
 static double reconstruction_work(const struct sumi_prune_job *job) {
-  const double runs = (double)job->o->reconstruct * (double)(job->o->samples->n / job->one);
-  return job->o->reconstruct ? job->run_s * runs * (double)(job->n_part + RUNS_OF_STEP - 1) : 0;
+  if (!job->o->reconstruct) return 0;
+  const double epochs = (double)job->o->reconstruct, samples = (double)(job->o->samples->n / job->one);
+  const double fronts = job->tune.augment || job->tune.consecutive ? epochs : 1;
+  return job->run_s * samples * (fronts * (double)job->n_part + epochs * (RUNS_OF_STEP - 1));
 }
 
 static double finetuning_work(const struct sumi_prune_job *job) {

@@ -402,7 +402,8 @@ static void failing_allocations(void **state) {
   struct sumi_samples samples = samples_of(&pictures);
   for (long n = 0;; n++) {
     sumi_test_heap_fail(&heap, n);
-    const struct sumi_tune t = {.graph = g, .dense = g, .samples = &samples, .batch = 16, .augment = true};
+    const struct sumi_tune t = {
+        .graph = g, .dense = g, .samples = &samples, .batch = 16, .epochs = 2, .keep_bytes = 1 << 20};
     struct sumi_tuner *u = NULL;
     struct sumi_blob *saved = NULL;
     sumi_status status = sumi_tuner_new(&t, a, &u, NULL);

@@ -2,6 +2,7 @@
 #include "compress/tune_test.h"
 
 #include "base/reread.h"
+#include "compress/tune_kept.h"
 
 static void parts(void **state) {
   (void)state;
@@ -31,6 +32,63 @@ static void parts(void **state) {
   sumi_arena_fini(&arena);
   sumi_graph_free(g);
   sumi_graph_free(dense);
+}
+
+/* Bit by bit the same whether what is in front of a part is computed anew in every epoch, kept, or too large to keep. */
+static void keeps(void **state) {
+  (void)state;
+  static const size_t bytes[] = {0, 1 << 20, 3000};
+  struct sumi_err err = SUMI_ERR_INIT;
+  struct sumi_graph *dense = residual(NULL), *g[3];
+  struct sumi_samples samples = samples_of(&pictures);
+  struct sumi_arena arena;
+  struct sumi_block_part *part;
+  size_t n;
+  sumi_arena_init(&arena, NULL);
+  for (int i = 0; i < 3; i++) {
+    g[i] = pruned(dense);
+    assert_int_equal(sumi_tune_find_parts(g[i], &arena, &part, &n, &err), SUMI_OK);
+    const struct sumi_tune t = {
+        .dense = dense, .samples = &samples, .batch = 8, .epochs = 5, .keep_bytes = bytes[i]};
+    assert_int_equal(sumi_tune_parts(&t, g[i], part, n, NULL, &err), SUMI_OK);
+    for (size_t k = 0; k < dense->n_value; k++) {
+      const struct sumi_tensor *x = g[0]->value[k]->constant, *y = g[i]->value[k]->constant;
+      if (x) assert_memory_equal(x->data, y->data, (size_t)sumi_tensor_count(x) * sizeof(float));
+    }
+  }
+  for (int i = 0; i < 3; i++) sumi_graph_free(g[i]);
+  sumi_graph_free(dense);
+  sumi_arena_fini(&arena);
+}
+
+/* Rows come back for samples that are all there, in their order; values without a row a sample, or too many, are not kept. */
+static void kept_rows(void **state) {
+  (void)state;
+  static const size_t asked[][2] = {{3, 0}, {0, 2}, {3, 3}};
+  float data[2][3] = {{30, 31, 32}, {0, 1, 2}};
+  int64_t dims[2] = {2, 3};
+  struct sumi_err err = SUMI_ERR_INIT;
+  for (int i = 0; i < 3; i++) {
+    struct sumi_tune_kept *k;
+    assert_int_equal(sumi_tune_kept_new(1, 4, 2, i == 1 ? 50 : 1000, sumi_allocator_default(), &k, &err),
+                     SUMI_OK);
+    dims[0] = i == 2 ? 6 : 2, dims[1] = i == 2 ? 1 : 3;
+    struct sumi_view v = {
+        .size = sizeof v, .name = "v", .data = data, .dtype = SUMI_FLOAT32, .rank = 2, .dims = dims};
+    assert_false(sumi_tune_kept_get(k, asked[0], &v));
+    assert_int_equal(sumi_tune_kept_put(k, asked[0], &v, &err), SUMI_OK);
+    for (int n = 0; n < 3; n++) {
+      struct sumi_view got = {.name = "mine"};
+      assert_int_equal(sumi_tune_kept_get(k, asked[n], &got), i == 0 && n != 1);
+      if (i || n == 1) continue;
+      assert_string_equal(got.name, "mine");
+      assert_true(got.rank == 2 && got.dims[0] == 2 && got.dims[1] == 3);
+      for (int s = 0; s < 2; s++)
+        for (int c = 0; c < 3; c++)
+          assert_true(((const float *)got.data)[3 * s + c] == (float)(10 * (int)asked[n][s] + c));
+    }
+    sumi_tune_kept_free(k);
+  }
 }
 
 /* Layers' weights in memory that sessions may give back, as a file's copies are. */
@@ -107,7 +165,8 @@ static void attention_part(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(parts), cmocka_unit_test(constants_stay),
+  const struct CMUnitTest tests[] = {cmocka_unit_test(parts), cmocka_unit_test(keeps),
+                                     cmocka_unit_test(kept_rows), cmocka_unit_test(constants_stay),
                                      cmocka_unit_test(attention_part)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include "compress/layer.h"
 #include "compress/tune_batch.h"
 #include "compress/tune_int.h"
+#include "compress/tune_kept.h"
 
 enum {
   BATCH = 32,
@@ -34,15 +35,18 @@ struct sumi_tuner {
   struct sumi_tune t;
   const struct sumi_allocator *allocator;
   struct sumi_arena arena;
+  const char *to; /* the value that is tuned */
   struct sumi_tune_graph graph;
   struct network training, teacher,
       front; /* front: up to where the part begins; none where that is the inputs */
   struct sumi_tune_batch *batches;
-  struct weights *weights;           /* [n_param] */
-  float *score;                      /* [the most weights of one] */
-  struct sumi_view *in, *out, *from; /* of the training graph; of front */
-  struct sumi_view taught;           /* the dense network's value */
-  float *share[SUMI_TUNE_TARGETS];   /* "kl": [rows, classes] */
+  struct weights *weights;    /* [n_param] */
+  float *score;               /* [the most weights of one] */
+  struct sumi_view *in, *out; /* of the training graph */
+  struct sumi_view
+      *given; /* [1 + n_from] the dense network's value, values of front: they depend on the samples alone */
+  struct sumi_tune_kept *kept;     /* of them; NULL = none */
+  float *share[SUMI_TUNE_TARGETS]; /* "kl": [rows, classes] */
   size_t share_bytes, steps, at;
   bool kl, adam;
   double loss, rate, momentum, weight; /* weight: of what loss is the mean of */
@@ -130,8 +134,8 @@ static sumi_status make_views(struct sumi_tuner *u, struct sumi_err *err) {
   const size_t n = u->graph.n_param;
   u->in = SUMI_NEW_ARRAY(&u->arena, n + SUMI_TUNE_TARGETS + u->t.n_from + SUMI_TUNE_INPUTS, struct sumi_view);
   u->out = SUMI_NEW_ARRAY(&u->arena, n + 1, struct sumi_view);
-  u->from = SUMI_NEW_ARRAY(&u->arena, u->t.n_from + 1, struct sumi_view);
-  if (!u->in || !u->out || !u->from) SUMI_FAIL_MEMORY(err);
+  u->given = SUMI_NEW_ARRAY(&u->arena, u->t.n_from + 1, struct sumi_view);
+  if (!u->in || !u->out || !u->given) SUMI_FAIL_MEMORY(err);
   for (size_t i = 0; i < n; i++) {
     const struct sumi_tune_param *p = &u->graph.param[i];
     u->in[i] = view_of(p->input, u->weights[i].w, p->shape.rank, p->shape.dim);
@@ -141,9 +145,34 @@ static sumi_status make_views(struct sumi_tuner *u, struct sumi_err *err) {
   return SUMI_OK;
 }
 
+static void reset_given(struct sumi_tuner *u) {
+  u->given[0] = view_of(u->to, NULL, 0, NULL);
+  for (size_t i = 0; i < u->t.n_from; i++) {
+    u->given[1 + i] = view_of(u->t.from[i], NULL, 0, NULL);
+    u->given[1 + i].dtype = SUMI_UNDEFINED;
+  }
+}
+
+/* Whether g's value has a row for every sample of a batch. */
+static bool has_rows(const struct sumi_tuner *u, const struct sumi_graph *g, const char *name) {
+  const struct sumi_value *v = sumi_graph_find_value(g, name), *x = g->n_input ? g->input[0] : NULL;
+  if (u->t.batch == 1) return true;
+  return v && x && v->info.rank > 0 && x->info.rank > 0 && v->info.dim[0] < SUMI_DIM_UNKNOWN &&
+         v->info.dim[0] == x->info.dim[0];
+}
+
+static sumi_status make_kept(struct sumi_tuner *u, struct sumi_err *err) {
+  bool rows = !u->t.augment && !u->t.consecutive && u->t.epochs > 1 && has_rows(u, u->t.dense, u->to);
+  for (size_t i = 0; i < u->t.n_from; i++) rows &= has_rows(u, u->t.graph, u->t.from[i]);
+  if (!rows) return SUMI_OK;
+  return sumi_tune_kept_new(1 + u->t.n_from, u->t.samples->n, u->t.batch, u->t.keep_bytes, u->allocator,
+                            &u->kept, err);
+}
+
 static sumi_status make(struct sumi_tuner *u, struct sumi_err *err) {
   SUMI_TRY(take_options(u, err));
   const char *to = u->t.to ? u->t.to : u->t.graph->n_output ? u->t.graph->output[0]->name : NULL;
+  u->to = to;
   sumi_constants_keep(u->t.graph);
   sumi_constants_keep(u->t.dense);
   SUMI_TRY(sumi_tune_graph_make(&u->t, &u->arena, &u->graph, err));
@@ -152,9 +181,10 @@ static sumi_status make(struct sumi_tuner *u, struct sumi_err *err) {
   SUMI_TRY(open_network(u, graph, &u->training, err));
   SUMI_TRY(open_cut(u, u->t.dense, &to, 1, &u->teacher, err));
   if (u->t.n_from) SUMI_TRY(open_cut(u, u->t.graph, u->t.from, u->t.n_from, &u->front, err));
-  u->taught = view_of(to, NULL, 0, NULL);
   SUMI_TRY(make_weights(u, err));
   SUMI_TRY(make_views(u, err));
+  reset_given(u);
+  SUMI_TRY(make_kept(u, err));
   return sumi_tune_batch_new(&u->t, u->allocator, &u->batches, err);
 }
 
@@ -178,6 +208,7 @@ void sumi_tuner_free(struct sumi_tuner *u) {
   close_network(&u->teacher);
   close_network(&u->front);
   sumi_tune_batch_free(u->batches);
+  sumi_tune_kept_free(u->kept);
   for (int i = 0; i < SUMI_TUNE_TARGETS; i++) sumi_free(u->allocator, u->share[i], u->share_bytes);
   sumi_arena_fini(&u->arena);
   sumi_free(u->allocator, u, sizeof *u);
@@ -234,7 +265,7 @@ static sumi_status share_classes(struct sumi_tuner *u, const struct sumi_view *y
 
 static sumi_status make_targets(struct sumi_tuner *u, const size_t *sample, size_t n, float *factor,
                                 struct sumi_view *to, double *least, struct sumi_err *err) {
-  const struct sumi_view *y = &u->taught;
+  const struct sumi_view *y = &u->given[0];
   if (y->dtype != SUMI_FLOAT32 || y->rank < 1)
     SUMI_FAIL(err, SUMI_E_TYPE, "the dense network's '%s' is no tensor of float32", y->name);
   *least = 0;
@@ -299,20 +330,24 @@ static sumi_status thin(struct sumi_tuner *u, struct sumi_err *err) {
   return SUMI_OK;
 }
 
+/* What is given with the samples of a batch: kept, or computed. */
+static sumi_status give(struct sumi_tuner *u, const struct sumi_view *in, size_t n_in, const size_t *sample,
+                        struct sumi_err *err) {
+  if (u->kept && sumi_tune_kept_get(u->kept, sample, u->given)) return SUMI_OK;
+  reset_given(u);
+  SUMI_TRY(sumi_session_execute(u->teacher.session, in, n_in, &u->given[0], 1, err));
+  if (u->t.n_from) SUMI_TRY(sumi_session_execute(u->front.session, in, n_in, &u->given[1], u->t.n_from, err));
+  return u->kept ? sumi_tune_kept_put(u->kept, sample, u->given, err) : SUMI_OK;
+}
+
 /* The samples' inputs as they are in the batch, or what front makes of them, under the training graph's names. */
 static sumi_status add_inputs(struct sumi_tuner *u, const struct sumi_view *in, size_t n_in, size_t *n,
                               struct sumi_err *err) {
   if (n_in > SUMI_TUNE_INPUTS) SUMI_FAIL(err, SUMI_E_LIMIT, "samples of %zu inputs", n_in);
   for (size_t i = 0; i < n_in; i++) u->in[(*n)++] = in[i];
   for (size_t i = 0; i < u->t.n_from; i++) {
-    u->from[i] = view_of(u->t.from[i], NULL, 0, NULL);
-    u->from[i].dtype = SUMI_UNDEFINED;
-  }
-  if (!u->t.n_from) return SUMI_OK;
-  SUMI_TRY(sumi_session_execute(u->front.session, in, n_in, u->from, u->t.n_from, err));
-  for (size_t i = 0; i < u->t.n_from; i++) {
     if (sumi_streq(u->graph.from[i], u->t.from[i])) continue; /* an input of the network's */
-    u->in[*n] = u->from[i];
+    u->in[*n] = u->given[1 + i];
     u->in[(*n)++].name = u->graph.from[i];
   }
   return SUMI_OK;
@@ -325,8 +360,7 @@ static sumi_status run_step(struct sumi_tuner *u, double *loss, struct sumi_err 
   float factor = 1;
   double least = 0;
   SUMI_TRY(sumi_tune_batch_get(u->batches, u->at, &in, &n_in, &sample, err));
-  u->taught.data = NULL;
-  SUMI_TRY(sumi_session_execute(u->teacher.session, in, n_in, &u->taught, 1, err));
+  SUMI_TRY(give(u, in, n_in, sample, err));
   SUMI_TRY(make_targets(u, sample, u->t.batch, &factor, &u->in[n], &least, err));
   n += SUMI_TUNE_TARGETS;
   SUMI_TRY(add_inputs(u, in, n_in, &n, err));

@@ -39,6 +39,9 @@ struct sumi_tune {
                               a batch. Else single samples are shuffled, whose inputs are [1, ...] of one shape */
   bool
       augment; /* inputs [1, channels, height, width]: shifted by up to 4 pixels, zeros coming in, and mirrored at random */
+  size_t
+      keep_bytes; /* memory for what the dense network and everything before the part give for the samples, so that later epochs
+                        need not compute it; not with augment or consecutive; 0 = none */
   uint64_t seed;
   /* Called a hundred times, evenly (behind every step where there are fewer), the last time behind the last step, for every
    * constant of graph of rank 2 or more: sets to 0 what shall be 0 from now on of the weights w that are to replace it. score: of
