@@ -64,33 +64,44 @@ static int64_t pool_count(int64_t start, int64_t k, int64_t dilation, int64_t lo
   return pool_max(to - from, 0);
 }
 
-/* Divides sums of n outputs from ox on by the sizes of their windows. */
-static void pool_divide(const struct sumi_pool_window *p, int64_t oy, int64_t ox, int64_t n, float *y) {
+/* How wide the windows of n outputs from ox on are, in taps that count. */
+static void pool_widths(const struct sumi_pool_window *p, int64_t ox, int64_t n, float *wide) {
+  const int64_t pad = p->include_pad, low = -pad * p->left, high = p->w + pad * p->right;
+  const int64_t reach = (p->kw - 1) * p->dilation_x;
+  for (int64_t k = 0, start = ox * p->stride_x - p->left; k < n; k++, start += p->stride_x) {
+    const bool inside = start >= low && start + reach < high;
+    wide[k] = (float)(inside ? p->kw : pool_count(start, p->kw, p->dilation_x, low, high));
+  }
+}
+
+/* Divides the sums of n outputs of row oy by the sizes of their windows. Where no tap counts, the sum is 0 and stays so. */
+INLINE void pool_divide(const struct sumi_pool_window *p, int64_t oy, const float *wide, int64_t n,
+                        float *y) {
   const int64_t pad = p->include_pad;
   const int64_t high =
       pool_count(oy * p->stride_y - p->top, p->kh, p->dilation_y, -pad * p->top, p->h + pad * p->bottom);
-  const int64_t low_x = -pad * p->left, high_x = p->w + pad * p->right, reach = (p->kw - 1) * p->dilation_x;
-  for (int64_t k = 0; k < n; k++) {
-    const int64_t start = (ox + k) * p->stride_x - p->left;
-    const int64_t wide = start >= low_x && start + reach < high_x
-                             ? p->kw
-                             : pool_count(start, p->kw, p->dilation_x, low_x, high_x);
-    y[k] = high * wide > 0 ? y[k] / (float)(high * wide) : 0;
+  const vec rows = v_set((float)high), one = v_set(1);
+  for (int64_t k = 0; k < n; k += LANES) {
+    const mask m = v_mask(0, n - k);
+    v_store(pool_min(LANES, n - k), y + k,
+            v_div(v_load(m, y + k), v_max(v_mul(rows, v_load(m, wide + k)), one)));
   }
 }
 
 INLINE void pool_run(const bool is_max, const struct sumi_pool_window *p, const float *x, float *y) {
-  float line[LINE];
+  float line[LINE], wide[STRETCH];
   const int64_t reach = (p->kw - 1) * p->dilation_x, most = pool_max(STRETCH / p->stride_x, 1);
-  for (int64_t oy = 0; oy < p->h_out; oy++)
-    for (int64_t ox = 0; ox < p->w_out; ox += most) {
-      const int64_t n = pool_min(most, p->w_out - ox), span = (n - 1) * p->stride_x + reach + 1;
+  for (int64_t ox = 0; ox < p->w_out; ox += most) {
+    const int64_t n = pool_min(most, p->w_out - ox), span = (n - 1) * p->stride_x + reach + 1;
+    if (!is_max) pool_widths(p, ox, n, wide);
+    for (int64_t oy = 0; oy < p->h_out; oy++) {
       float *to = y + oy * p->w_out + ox;
       pool_columns(is_max, p, x, oy, ox * p->stride_x - p->left, span, line);
       for (int64_t q = span; q < span + 2 * LANES; q++) line[q] = 0; /* read by lanes that are not stored */
       pool_rows(is_max, p, line, n, to);
-      if (!is_max) pool_divide(p, oy, ox, n, to);
+      if (!is_max) pool_divide(p, oy, wide, n, to);
     }
+  }
 }
 
 /* Four vectors at a time, so that one addition need not wait for the last. */
