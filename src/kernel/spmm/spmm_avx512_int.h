@@ -140,11 +140,13 @@ struct taps {
   __mmask16 words[SUMI_SPMM_TAPS][STRIP_VECTORS + 1][2]; /* those of lanes in mask */
 };
 
-/* Bits 0..7 to bits 0, 2, .., 14. */
-static inline __mmask16 spread(unsigned bits) {
-  bits = (bits | bits << 4) & 0x0f0f;
-  bits = (bits | bits << 2) & 0x3333;
-  return (__mmask16)((bits | bits << 1) & 0x5555);
+/* The columns and rows of 16 pixels, of which the first lies at (row, col) or behind it in reading order. */
+INLINE void find_pixels(int32_t cols, __m512i *row, __m512i *col) {
+  const __m512i n = _mm512_set1_epi32(cols), one = _mm512_set1_epi32(1);
+  for (__mmask16 m; (m = _mm512_cmpge_epi32_mask(*col, n));) {
+    *col = _mm512_mask_sub_epi32(*col, m, *col, n);
+    *row = _mm512_mask_add_epi32(*row, m, *row, one);
+  }
 }
 
 static __attribute__((unused)) void find_taps(const struct sumi_spmm_f32 *s, const struct strip *strip,
@@ -160,27 +162,37 @@ static __attribute__((unused)) void find_taps(const struct sumi_spmm_f32 *s, con
   taps->at[0] = 4 * strip->p;
   for (int u = 0; u <= strip->vectors; u++) taps->mask[0][u] = there[u];
   if (!win) return;
-  _Alignas(64) int32_t row[LANES * (STRIP_VECTORS + 1)], col[LANES * (STRIP_VECTORS + 1)];
-  const int32_t step = win->step;
-  int32_t r = (int32_t)(strip->p / win->cols), c = (int32_t)(strip->p % win->cols);
-  const int64_t first = step * (r * win->w + c);
-  for (int i = 0; i < LANES * (strip->vectors + 1); i++) {
-    row[i] = r * step, col[i] = c * step;
-    if (i % HALF == 0) taps->half[i / LANES][i / HALF % 2] = 4 * (step * (r * win->w + c) - first);
-    if (++c == win->cols) c = 0, r++;
+  __m512i row[STRIP_VECTORS + 1], col[STRIP_VECTORS + 1];
+  const int32_t step = win->step, width = (int32_t)win->w, cols = (int32_t)win->cols;
+  __m512i r = _mm512_set1_epi32((int32_t)(strip->p / cols));
+  __m512i c = _mm512_add_epi32(_mm512_set1_epi32((int32_t)(strip->p % cols)),
+                               _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+  const int64_t first = step * (strip->p / cols * win->w + strip->p % cols);
+  for (int u = 0; u <= strip->vectors; u++, c = _mm512_add_epi32(c, _mm512_set1_epi32(LANES))) {
+    find_pixels(cols, &r, &c);
+    row[u] = step == 1 ? r : _mm512_add_epi32(r, r);
+    col[u] = step == 1 ? c : _mm512_add_epi32(c, c);
+    if (step == 1) continue;
+    _Alignas(64) int32_t at[LANES];
+    _mm512_store_si512(at, _mm512_add_epi32(_mm512_mullo_epi32(row[u], _mm512_set1_epi32(width)), col[u]));
+    taps->half[u][0] = 4 * (at[0] - first);
+    taps->half[u][1] = 4 * (at[HALF] - first);
   }
-  const __m512i h = _mm512_set1_epi32((int32_t)win->h), w = _mm512_set1_epi32((int32_t)win->w);
+  const __m512i h = _mm512_set1_epi32((int32_t)win->h), w = _mm512_set1_epi32(width);
   taps->n = win->taps;
   for (int t = 0; t < win->taps; t++) {
     const __m512i dy = _mm512_set1_epi32(win->dy[t]), dx = _mm512_set1_epi32(win->dx[t]);
     taps->live[t] = false;
     taps->at[t] = 4 * (first + win->dy[t] * win->w + win->dx[t]);
     for (int u = 0; u <= strip->vectors; u++) {
-      const __m512i y = _mm512_add_epi32(_mm512_load_si512(row + LANES * u), dy);
-      const __m512i x = _mm512_add_epi32(_mm512_load_si512(col + LANES * u), dx);
-      taps->mask[t][u] = there[u] & _mm512_cmplt_epu32_mask(y, h) & _mm512_cmplt_epu32_mask(x, w);
-      taps->words[t][u][0] = spread(taps->mask[t][u] & 0xff);
-      taps->words[t][u][1] = spread(taps->mask[t][u] >> HALF);
+      const __m512i y = _mm512_add_epi32(row[u], dy), x = _mm512_add_epi32(col[u], dx);
+      const __mmask16 m = there[u] & _mm512_cmplt_epu32_mask(y, h) & _mm512_cmplt_epu32_mask(x, w);
+      taps->mask[t][u] = m;
+      if (step != 1) { /* every lane's word, the first of two */
+        const __mmask32 even = _mm256_movepi8_mask(_mm256_movm_epi16(m)) & 0x55555555;
+        taps->words[t][u][0] = (__mmask16)even;
+        taps->words[t][u][1] = (__mmask16)(even >> LANES);
+      }
       taps->live[t] |= taps->mask[t][u] != 0;
     }
   }
