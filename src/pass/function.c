@@ -60,7 +60,7 @@ static bool one_node(struct sumi_node *node, const struct sumi_value *v, struct 
 
 /* node is v * c or c * v with a constant scalar c. */
 static bool is_scaled(const struct sumi_node *node, const struct sumi_value *v, float *c) {
-  if (!sumi_qdq_is(node, "Mul") || node->version < 7) return false;
+  if (!sumi_qdq_is(node, "Mul") || node->version < 7 || !node->out[0]) return false;
   const struct sumi_tensor *t = sumi_qdq_constant(node->in[node->in[0] == v]);
   if (!t || t->dtype != SUMI_FLOAT32 || sumi_tensor_count(t) != 1) return false;
   *c = *(const float *)t->data;
