@@ -219,21 +219,6 @@ static void thin_layer(const struct sumi_prune_job *job, size_t i, double done, 
   }
 }
 
-static sumi_status thin(const struct sumi_prune_job *job, const char *name, double done, const float *score,
-                        float *w, struct sumi_err *err) {
-  for (size_t i = 0; i < job->n; i++) {
-    const struct sumi_layer *l = &job->layer[i];
-    if (job->plan[i].why || !sumi_streq(l->weight->name, name)) continue;
-    const size_t n = (size_t)(l->product.rows / l->product.groups * sumi_layer_cols(l));
-    const size_t bytes = n * (2 * sizeof(float) + 1);
-    float *own = sumi_alloc(job->graph->allocator, bytes);
-    if (!own) SUMI_FAIL_MEMORY(err);
-    thin_layer(job, i, done, score, w, own, own + n, (uint8_t *)(own + 2 * n));
-    sumi_free(job->graph->allocator, own, bytes);
-  }
-  return SUMI_OK;
-}
-
 /* ---- finetuning ------------------------------------------------------------------------------------------------- */
 
 struct finetuning {
@@ -266,7 +251,18 @@ static bool on_finetune(void *user, const struct sumi_progress *p) {
 static sumi_status on_thin(void *user, const char *name, double done, const float *score, float *w,
                            struct sumi_err *err) {
   const struct finetuning *f = user;
-  return thin(f->job, name, done, score, w, err);
+  const struct sumi_prune_job *job = f->job;
+  for (size_t i = 0; i < job->n; i++) {
+    const struct sumi_layer *l = &job->layer[i];
+    if (job->plan[i].why || !sumi_streq(l->weight->name, name)) continue;
+    const size_t n = (size_t)(l->product.rows / l->product.groups * sumi_layer_cols(l));
+    const size_t bytes = n * (2 * sizeof(float) + 1);
+    float *own = sumi_alloc(job->graph->allocator, bytes);
+    if (!own) SUMI_FAIL_MEMORY(err);
+    thin_layer(job, i, done, score, w, own, own + n, (uint8_t *)(own + 2 * n));
+    sumi_free(job->graph->allocator, own, bytes);
+  }
+  return SUMI_OK;
 }
 
 /* From the last record of the same tuning on, if there is one. */

@@ -171,15 +171,14 @@ static sumi_status make_kept(struct sumi_tuner *u, struct sumi_err *err) {
 
 static sumi_status make(struct sumi_tuner *u, struct sumi_err *err) {
   SUMI_TRY(take_options(u, err));
-  const char *to = u->t.to ? u->t.to : u->t.graph->n_output ? u->t.graph->output[0]->name : NULL;
-  u->to = to;
+  u->to = u->t.to ? u->t.to : u->t.graph->n_output ? u->t.graph->output[0]->name : NULL;
   sumi_constants_keep(u->t.graph);
   sumi_constants_keep(u->t.dense);
   SUMI_TRY(sumi_tune_graph_make(&u->t, &u->arena, &u->graph, err));
   struct sumi_graph *graph = u->graph.graph;
   u->graph.graph = NULL;
   SUMI_TRY(open_network(u, graph, &u->training, err));
-  SUMI_TRY(open_cut(u, u->t.dense, &to, 1, &u->teacher, err));
+  SUMI_TRY(open_cut(u, u->t.dense, &u->to, 1, &u->teacher, err));
   if (u->t.n_from) SUMI_TRY(open_cut(u, u->t.graph, u->t.from, u->t.n_from, &u->front, err));
   SUMI_TRY(make_weights(u, err));
   SUMI_TRY(make_views(u, err));

@@ -274,7 +274,7 @@ static int window_step(const struct sumi_conv *v, const struct sumi_conv_space *
 
 /* Whether windows do, over x as it lies or over its phases, where these, as wide as an output row, hold all columns of x; enough
  * rows share what is copied. */
-static bool takes_window(const struct sumi_conv *v, const struct sumi_conv_space *s,
+static bool takes_window(const struct sumi_conv *v, const struct sumi_conv_space *s, int step,
                          const struct sumi_spmm_f32_kernel *kernel, struct sumi_copy_halo *h) {
   enum { LEAST_ROWS = 16 };
   if (!kernel->windows || v->taps > SUMI_SPMM_TAPS || v->m_group < LEAST_ROWS || reads_in_place(s))
@@ -289,25 +289,24 @@ static bool takes_window(const struct sumi_conv *v, const struct sumi_conv_space
   if (h->h > INT32_MAX / 4 || h->w > INT32_MAX / 4 || s->out[H] > INT32_MAX / 4 ||
       !list_phases(s, H, &h->n_y, h->phase_y) || !list_phases(s, WIDTH, &h->n_x, h->phase_x))
     return false;
-  for (int i = 0; i < h->n_x && !window_step(v, s); i++)
+  for (int i = 0; i < h->n_x && !step; i++)
     if (h->w > h->phase_x[i] && (h->w - h->phase_x[i] - 1) / h->step_x >= h->pitch) return false;
   for (int d = H; d <= WIDTH; d++) /* the shifts as 32 bits */
     if (s->begin[d] > INT32_MAX / 4 || s->kernel[d] * s->dilation[d] > INT32_MAX / 4) return false;
   return true;
 }
 
-/* Whether lists of their own are expected to be faster over a copied panel; then weights' predicted time is that. Without
- * windows, planes that are read in place gain only where their rows of vectors begin at no line. */
+/* Whether lists of their own are expected to be faster over a copied panel; then weights' predicted time is that. in_place: of
+ * windows, which do without a copy. Without windows, planes that are read in place gain only where their rows of vectors begin at no line. */
 static bool takes_columns(const struct sumi_conv *v, const struct sumi_conv_space *s,
-                          const struct sumi_spmm_f32_kernel *kernel, bool windows,
+                          const struct sumi_spmm_f32_kernel *kernel, bool windows, bool in_place,
                           struct sumi_spmm_weights *weights) {
   enum { MOST_COLUMNS = 8192 }; /* a strip of them fits the second-level cache */
   const int64_t columns = v->c_group * v->taps;
   if (!weights->packed || weights->packed->dense || !(kernel->panel_gain > 0) || columns > MOST_COLUMNS)
     return false;
   if (!windows && (!reads_in_place(s) || v->in_pixels % kernel->lanes == 0)) return false;
-  const bool halo = windows && window_step(v, s); /* a copy that windows do without */
-  const double halo_s = halo ? (double)v->c_in * (double)v->in_pixels * 8 / 20e9 : 0;
+  const double halo_s = windows && in_place ? (double)v->c_in * (double)v->in_pixels * 8 / 20e9 : 0;
   const double panel_s =
       sumi_spmm_f32_panel_s(kernel, weights->predicted_s, v->group * columns, s->out[H] * s->out[WIDTH]);
   if (panel_s >= weights->predicted_s + halo_s) return false;
@@ -317,13 +316,13 @@ static bool takes_columns(const struct sumi_conv *v, const struct sumi_conv_spac
 
 /* Windows over x as it lies or over its phases; the offsets of [channel of a group, kernel...]. */
 static sumi_status plan_window(struct sumi_lower *l, const struct sumi_conv *v,
-                               const struct sumi_conv_space *s, struct spmm_args *a, const int32_t **offset) {
+                               const struct sumi_conv_space *s, int step, struct spmm_args *a,
+                               const int32_t **offset) {
   struct sumi_copy_halo *h = &a->halo;
   int32_t *dy = SUMI_NEW_ARRAY(l->arena, (size_t)v->taps, int32_t),
           *dx = SUMI_NEW_ARRAY(l->arena, (size_t)v->taps, int32_t),
           *off = SUMI_NEW_ARRAY(l->arena, (size_t)(v->c_group * v->taps), int32_t);
   if (!dy || !dx || !off) SUMI_FAIL_MEMORY(l->err);
-  const int step = window_step(v, s);
   if (step) { /* one plane, as it lies */
     h->n_y = h->n_x = 1;
     h->rows = h->h;
@@ -507,10 +506,11 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v,
   const bool dense = !weights.packed || weights.packed->dense;
   int64_t channel_words = v->in_pixels, pitch = s->in[WIDTH];
   const int32_t *offset = NULL;
-  const bool windows = takes_window(v, s, a->kernel, &a->halo);
-  const bool columns = takes_columns(v, s, a->kernel, windows, &weights);
+  const int step = window_step(v, s);
+  const bool windows = takes_window(v, s, step, a->kernel, &a->halo);
+  const bool columns = takes_columns(v, s, a->kernel, windows, step != 0, &weights);
   if (windows && (columns || dense)) {
-    SUMI_TRY(plan_window(l, v, s, a, &offset));
+    SUMI_TRY(plan_window(l, v, s, step, a, &offset));
     channel_words = a->slice_words;
     pitch = s->out[WIDTH];
   } else {

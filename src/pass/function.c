@@ -6,9 +6,8 @@
 
 /* A constant scalar near x. */
 static bool is_number(const struct sumi_value *v, float x) {
-  const struct sumi_tensor *t = sumi_qdq_constant(v);
-  return t && t->dtype == SUMI_FLOAT32 && sumi_tensor_count(t) == 1 &&
-         fabsf(*(const float *)t->data - x) <= 1e-6f * fabsf(x);
+  const float *number = sumi_qdq_number(v);
+  return number && fabsf(*number - x) <= 1e-6f * fabsf(x);
 }
 
 /* node is op(v, x) or op(x, v) with a constant x. */
@@ -61,10 +60,9 @@ static bool one_node(struct sumi_node *node, const struct sumi_value *v, struct 
 /* node is v * c or c * v with a constant scalar c. */
 static bool is_scaled(const struct sumi_node *node, const struct sumi_value *v, float *c) {
   if (!sumi_qdq_is(node, "Mul") || node->version < 7 || !node->out[0]) return false;
-  const struct sumi_tensor *t = sumi_qdq_constant(node->in[node->in[0] == v]);
-  if (!t || t->dtype != SUMI_FLOAT32 || sumi_tensor_count(t) != 1) return false;
-  *c = *(const float *)t->data;
-  return true;
+  const float *number = sumi_qdq_number(node->in[node->in[0] == v]);
+  if (number) *c = *number;
+  return number;
 }
 
 /* v * gate(v), gate Sigmoid, also of v * c, or HardSigmoid with the figures of HardSwish. */

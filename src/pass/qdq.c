@@ -107,13 +107,17 @@ void sumi_qdq_take_over(struct sumi_graph *g, struct sumi_node *node, struct sum
                           node->out[0]); /* which is no input, and no output: its only user was the chain */
 }
 
+const float *sumi_qdq_number(const struct sumi_value *v) {
+  const struct sumi_tensor *t = sumi_qdq_constant(v);
+  return t && t->dtype == SUMI_FLOAT32 && sumi_tensor_count(t) == 1 ? t->data : NULL;
+}
+
 /* A constant scalar of input i; false where it is there but not constant. Absent: *value as it was. */
 static bool scalar(const struct sumi_node *node, int i, float *value) {
   if (!sumi_qdq_input(node, i)) return true;
-  const struct sumi_tensor *t = sumi_qdq_constant(node->in[i]);
-  if (!t || t->dtype != SUMI_FLOAT32 || sumi_tensor_count(t) != 1) return false;
-  *value = *(const float *)t->data;
-  return true;
+  const float *number = sumi_qdq_number(node->in[i]);
+  if (number) *value = *number;
+  return number;
 }
 
 const char *sumi_qdq_clamp(const struct sumi_node *node, float figure[2], size_t *n) {

@@ -32,6 +32,9 @@ static inline struct sumi_node *sumi_qdq_user(const struct sumi_value *v) {
   return v->n_use == 1 && !v->is_output ? v->first_use->node : NULL;
 }
 
+/* The number that v, a float32 constant of one element, holds; NULL: it is none. */
+const float *sumi_qdq_number(const struct sumi_value *v);
+
 /* A scale that can be calculated with: finite, positive, not subnormal. */
 bool sumi_qdq_is_scale(float x);
 
