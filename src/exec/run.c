@@ -154,18 +154,62 @@ static sumi_status audit_step(const struct sumi_stage *s, size_t k, struct sumi_
   return SUMI_OK;
 }
 
+/* Two steps by planes in turn, and what each takes of all threads' time. */
+struct turns {
+  const struct sumi_step *step; /* [2] */
+  const struct sumi_run *run;
+  bool timed;
+  _Atomic uint64_t ns[2];
+};
+
+static void take_turns(void *user, int64_t begin, int64_t end, int worker) {
+  struct turns *t = user;
+  const struct sumi_step *step = t->step;
+  char *some = t->run->buffer[step->writes[0]];
+  some += (size_t)worker * (size_t)step->turn * step->planes->bytes;
+  for (int64_t i = begin; i < end; i++)
+    for (int k = 0; k < 2; k++) {
+      const double t0 = t->timed ? sumi_clock_seconds() : 0;
+      const int64_t p0 = i * step->turn, p1 = SUMI_MIN(p0 + step->turn, step->planes->n);
+      step[k].planes->run(step[k].args, t->run, p0, p1, some, worker);
+      if (t->timed) t->ns[k] += (uint64_t)((sumi_clock_seconds() - t0) * 1e9);
+    }
+}
+
+/* Step k and the next. */
+static sumi_status run_turns(struct sumi_stage *s, size_t k, const struct sumi_run *run) {
+  const struct sumi_step *step = &s->plan.step[k];
+  struct turns t = {.step = step, .run = run, .timed = s->timing != NULL};
+  const double t0 = t.timed ? sumi_clock_seconds() : 0;
+  sumi_par_for(run->par, (step->planes->n + step->turn - 1) / step->turn, 1, take_turns, &t);
+  if (t.timed) {
+    const double all = sumi_clock_seconds() - t0, first = (double)t.ns[0], both = first + (double)t.ns[1];
+    const double share = both > 0 ? first / both : 0;
+    measure(&s->timing[k], all * share);
+    measure(&s->timing[k + 1], all * (1 - share));
+  }
+  return SUMI_OK;
+}
+
+static sumi_status run_step(struct sumi_stage *s, size_t k, const struct sumi_run *run) {
+  const struct sumi_step *step = &s->plan.step[k];
+  const double t0 = s->timing ? sumi_clock_seconds() : 0;
+  const sumi_status status = step->fn(step->args, run);
+  if (s->timing) measure(&s->timing[k], sumi_clock_seconds() - t0);
+  return status;
+}
+
 static sumi_status run_steps(struct sumi_exec *exec, struct sumi_stage *s, struct sumi_err *err) {
   for (size_t i = 0; s->guard && i < s->plan.n_buffer; i++)
     if (s->guard[i].map) sumi_guard_poison(&s->guard[i]);
   const struct sumi_run run = {
       .buffer = exec->buffer, .par = exec->session->par, .random = &exec->session->random, .err = err};
-  for (size_t k = 0; k < s->plan.n_step; k++) {
-    const struct sumi_step *step = &s->plan.step[k];
-    const double t0 = s->timing ? sumi_clock_seconds() : 0;
-    const sumi_status status = step->fn(step->args, &run);
-    if (s->timing) measure(&s->timing[k], sumi_clock_seconds() - t0);
-    if (status != SUMI_OK) return sumi_node_fail(step->node, err, status);
-    if (s->guard) SUMI_TRY(audit_step(s, k, err));
+  for (size_t k = 0, n; k < s->plan.n_step; k += n) {
+    const bool turns = s->plan.step[k].turn > 0;
+    n = turns ? 2 : 1;
+    const sumi_status status = turns ? run_turns(s, k, &run) : run_step(s, k, &run);
+    if (status != SUMI_OK) return sumi_node_fail(s->plan.step[k].node, err, status);
+    for (size_t i = k; i < k + n && s->guard; i++) SUMI_TRY(audit_step(s, i, err));
   }
   return SUMI_OK;
 }

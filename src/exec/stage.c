@@ -411,7 +411,7 @@ static sumi_status make_stage(struct sumi_exec *exec, struct sumi_stage *parent,
   s->n_key = exec->n_key;
   struct builder b = {.exec = exec, .stage = s, .parent = parent, .err = err};
   sumi_text_init(&b.refusals, a);
-  sumi_status status = s->key ? sumi_plan_init(&s->plan, exec->graph, a, err)
+  sumi_status status = s->key ? sumi_plan_init(&s->plan, exec->graph, exec->session->threads, a, err)
                               : sumi_err_set(err, SUMI_E_MEMORY, "out of memory");
   if (s->key && s->n_key) memcpy(s->key, exec->key, s->n_key * sizeof *s->key);
   sumi_model_begin_stage(exec->session->model);

@@ -44,6 +44,7 @@ struct depthwise_run {
   const struct depthwise_args *a;
   const float *x, *w, *b, *z;
   float *y;
+  int64_t first; /* plane of x that lies first */
 };
 
 static void clip(const struct depthwise_args *a, float *y) {
@@ -60,23 +61,37 @@ static void depthwise_planes(void *user, int64_t begin, int64_t end, int worker)
        i++) { /* output plane i = batch * c_out + m reads input plane i / m_group */
     const int64_t m = i % a->c_out;
     float *y = r->y + i * a->out_pixels;
-    a->kernel->run(&a->d, r->x + i / a->m_group * a->in_pixels, r->w + m * a->taps, r->b ? r->b[m] : 0, y);
+    a->kernel->run(&a->d, r->x + (i / a->m_group - r->first) * a->in_pixels, r->w + m * a->taps,
+                   r->b ? r->b[m] : 0, y);
     if (r->z) a->eltwise->binary[SUMI_BINARY_add](y, 1, r->z + i * a->out_pixels, 1, y, a->out_pixels);
     if (a->epilogue.act) a->epilogue.act(y, y, a->out_pixels, a->epilogue.param);
     if (r->z) clip(a, y);
   }
 }
 
+static struct depthwise_run make_run(const struct depthwise_args *a, const struct sumi_run *run) {
+  return (struct depthwise_run){a,
+                                run->buffer[a->x],
+                                a->scaled ? a->scaled : run->buffer[a->w],
+                                a->b < 0 ? NULL : run->buffer[a->b],
+                                a->z < 0 ? NULL : run->buffer[a->z],
+                                run->buffer[a->y],
+                                0};
+}
+
 static sumi_status run_depthwise(const void *args, const struct sumi_run *run) {
   const struct depthwise_args *a = args;
-  struct depthwise_run r = {a,
-                            run->buffer[a->x],
-                            a->scaled ? a->scaled : run->buffer[a->w],
-                            a->b < 0 ? NULL : run->buffer[a->b],
-                            a->z < 0 ? NULL : run->buffer[a->z],
-                            run->buffer[a->y]};
+  struct depthwise_run r = make_run(a, run);
   sumi_par_for(run->par, a->planes, 1, depthwise_planes, &r);
   return SUMI_OK;
+}
+
+static void run_planes(const void *args, const struct sumi_run *run, int64_t p0, int64_t p1, void *some,
+                       int worker) {
+  struct depthwise_run r = make_run(args, run);
+  r.x = some;
+  r.first = p0;
+  depthwise_planes(&r, p0, p1, worker);
 }
 
 sumi_status sumi_conv_lower_depthwise(struct sumi_lower *l, const struct sumi_conv *v,
@@ -123,6 +138,14 @@ sumi_status sumi_conv_lower_depthwise(struct sumi_lower *l, const struct sumi_co
   if (a->b >= 0) reads[n_reads++] = a->b;
   if (a->z >= 0) reads[n_reads++] = a->z;
   SUMI_TRY(sumi_lower_emit(l, run_depthwise, a, a->kernel->name, reads, n_reads, &a->y, 1));
+  if (a->m_group == 1 && a->z < 0) { /* the sum may lie over an input of the step before */
+    const struct sumi_planes planes = {.n = a->planes,
+                                       .unit = 1,
+                                       .bytes = (size_t)a->out_pixels * sizeof(float),
+                                       .own = true,
+                                       .run = run_planes};
+    SUMI_TRY(sumi_lower_planes(l, &planes));
+  }
   const double macs = (double)a->planes * (double)v->out_pixels * (double)v->taps;
   sumi_lower_predict(l, macs / (a->kernel->gmacs * 1e9) / l->threads);
   return SUMI_OK;

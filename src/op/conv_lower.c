@@ -146,13 +146,43 @@ static void run_images(void *user, int64_t begin, int64_t end, int worker) {
   for (int64_t b = begin; b < end; b++) run_image(&r, b, NULL);
 }
 
-static sumi_status run_spmm(const void *args, const struct sumi_run *run) {
-  const struct spmm_args *a = args;
+static struct spmm_run make_run(const struct spmm_args *a, const struct sumi_run *run) {
   struct spmm_run r = {.a = a, .run = run, .s = a->s};
   if (a->scratch >= 0) r.planes = run->buffer[a->scratch];
   if (a->panels >= 0) r.panels = run->buffer[a->panels];
   if (a->b >= 0) r.s.bias = run->buffer[a->b];
   if (a->w >= 0) r.s.w = run->buffer[a->w];
+  return r;
+}
+
+/* A few planes, as can_part says, to some. */
+static void run_planes(const void *args, const struct sumi_run *run, int64_t p0, int64_t p1, void *some,
+                       int worker) {
+  const struct spmm_args *a = args;
+  struct sumi_spmm_f32 s = make_run(a, run).s;
+  const int64_t b0 = p0 / s.block, b1 = (p1 + s.block - 1) / s.block;
+  s.x = run->buffer[a->x];
+  s.y = some;
+  if (s.bias) s.bias += p0;
+  if (a->panels >= 0) s.scratch = (float *)run->buffer[a->panels] + worker * sumi_spmm_f32_scratch(&s);
+  s.w += b0 * s.w_block;
+  if (s.start) s.start += b0;
+  s.rows = p1 - p0;
+  a->kernel->run(&s, 0, b1 - b0, 0, s.pixels);
+}
+
+/* One image read as it lies, small enough to be read again for every few planes; windows and more inputs gain by panels copied
+ * once for all planes. */
+static bool can_part(const struct spmm_args *a) {
+  enum { MOST_INPUTS = 64, MOST_BYTES = 1 << 20 };
+  return !a->copy && !a->s.window && !a->s.col && a->z < 0 && a->batch == 1 && a->group == 1 &&
+         a->slices == 1 && a->s.n_list <= MOST_INPUTS &&
+         a->c_in * a->in_pixels <= MOST_BYTES / (int64_t)sizeof(float);
+}
+
+static sumi_status run_spmm(const void *args, const struct sumi_run *run) {
+  const struct spmm_args *a = args;
+  struct spmm_run r = make_run(a, run);
   if (a->whole)
     sumi_par_for(run->par, a->batch, 1, run_images, &r);
   else
@@ -534,6 +564,11 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v,
   SUMI_TRY(sumi_spmm_panels(l, &a->s, &a->panels));
   if (a->z >= 0) sumi_lower_over(l, Z); /* nothing refuses any more */
   SUMI_TRY(emit_spmm(l, a));
+  if (can_part(a)) {
+    const struct sumi_planes planes = {
+        .n = v->c_out, .unit = a->s.block, .bytes = (size_t)v->out_pixels * sizeof(float), .run = run_planes};
+    SUMI_TRY(sumi_lower_planes(l, &planes));
+  }
   if (weights.packed) l->spent[W] = true;
   const double copied = a->copy ? (double)v->c_in * (double)channel_words * 8 : 0; /* bytes, at 20 GB/s */
   sumi_lower_predict(

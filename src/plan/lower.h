@@ -22,6 +22,16 @@ struct sumi_run {
 
 typedef sumi_status (*sumi_step_fn)(const void *args, const struct sumi_run *run);
 
+/* How a step makes a few planes of its output 0 at a time, by one thread: each from all of input 0 or, with own, from input 0's
+ * plane of the same number. */
+struct sumi_planes {
+  int64_t n, unit; /* all of them; a part begins at a multiple of unit */
+  size_t bytes;    /* of one of output 0 */
+  bool own;
+  /* Planes [p0, p1); some: where plane p0 lies, of output 0 or, with own, of input 0. */
+  void (*run)(const void *args, const struct sumi_run *run, int64_t p0, int64_t p1, void *some, int worker);
+};
+
 struct sumi_step {
   sumi_step_fn fn;
   const void *args;             /* in the plan's arena */
@@ -29,7 +39,10 @@ struct sumi_step {
   const char *kernel;           /* "spmm_f32/avx512 dense", "ref" */
   const int *reads, *writes;    /* buffer numbers */
   int n_reads, n_writes;
-  double predicted_s; /* 0 = not predicted */
+  double predicted_s;               /* 0 = not predicted */
+  const struct sumi_planes *planes; /* in the plan's arena; NULL = only all at once */
+  int64_t
+      turn; /* so many planes of this step, then the next step's of the same numbers, and so on; 0 = one step after the other */
 };
 
 /* A form of packed weights that a compiled file may hold. */
@@ -98,6 +111,9 @@ void sumi_lower_over(struct sumi_lower *l, int input);
 
 /* Says how long the step emitted last is expected to take. */
 void sumi_lower_predict(struct sumi_lower *l, double seconds);
+
+/* Says that the step emitted last can make its output by planes (copied). SUMI_E_MEMORY. */
+sumi_status sumi_lower_planes(struct sumi_lower *l, const struct sumi_planes *planes);
 
 /* The node as its operator sees it; data only of what is constant. */
 static inline struct sumi_call sumi_lower_call(struct sumi_lower *l) {

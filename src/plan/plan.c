@@ -7,9 +7,9 @@
 
 #include "base/size.h"
 
-sumi_status sumi_plan_init(struct sumi_plan *plan, const struct sumi_graph *graph,
+sumi_status sumi_plan_init(struct sumi_plan *plan, const struct sumi_graph *graph, int threads,
                            const struct sumi_allocator *a, struct sumi_err *err) {
-  *plan = (struct sumi_plan){.graph = graph};
+  *plan = (struct sumi_plan){.graph = graph, .threads = threads};
   sumi_arena_init(&plan->arena, a);
   void *p = NULL;
   if (graph->n_value > INT_MAX / 2) SUMI_FAIL(err, SUMI_E_LIMIT, "%zu values", graph->n_value);
@@ -94,6 +94,14 @@ sumi_status sumi_lower_emit(struct sumi_lower *l, sumi_step_fn fn, const void *a
     l->refusals->size = 0;
   }
   plan->n_step++;
+  return SUMI_OK;
+}
+
+sumi_status sumi_lower_planes(struct sumi_lower *l, const struct sumi_planes *planes) {
+  struct sumi_planes *copy = SUMI_NEW(l->arena, struct sumi_planes);
+  if (!copy) SUMI_FAIL_MEMORY(l->err);
+  *copy = *planes;
+  l->plan->step[l->plan->n_step - 1].planes = copy;
   return SUMI_OK;
 }
 
@@ -236,11 +244,57 @@ static sumi_status largest_live(struct sumi_plan *plan, struct sumi_err *err) {
   return SUMI_OK;
 }
 
+/* ---- turns ------------------------------------------------------------------------------------------------------ */
+
+/* A step whose output is more than stays in the second-level cache takes turns with the next one, if that reads it plane by
+ * plane and nobody else does: then only the planes of a turn are ever there. */
+enum { LEAST_BYTES = 1 << 20, TURN_BYTES = 256 << 10, TURNS_EACH = 2 };
+
+/* Whether step s alone reads value b, which shares its memory with no other. */
+static bool is_only_for(const struct sumi_plan *plan, int b, size_t s) {
+  const struct sumi_plan_buffer *p = &plan->buffer[b];
+  bool only = p->kind == SUMI_BUFFER_ARENA && p->root == b && p->last != INT_MAX;
+  for (size_t i = 0; i < plan->n_buffer && only; i++)
+    only = (int)i == b || plan->buffer[i].kind == SUMI_BUFFER_NONE || root_of(plan, (int)i) != b;
+  for (size_t k = 0; k < plan->n_step && only; k++)
+    for (int i = 0; i < plan->step[k].n_reads; i++) only &= plan->step[k].reads[i] != b || k == s;
+  return only;
+}
+
+static sumi_status take_turns(struct sumi_plan *plan, size_t s, struct sumi_err *err) {
+  struct sumi_step *step = &plan->step[s];
+  const struct sumi_step *next = step + 1;
+  const struct sumi_planes *p = step->planes, *q = next->planes;
+  if (!p || !q || p->own || !q->own || p->n != q->n || next->reads[0] != step->writes[0]) return SUMI_OK;
+  struct sumi_plan_buffer *between = &plan->buffer[step->writes[0]];
+  if (between->bytes < LEAST_BYTES || !is_only_for(plan, step->writes[0], s + 1) ||
+      root_of(plan, next->writes[0]) == root_of(plan, step->reads[0]))
+    return SUMI_OK;
+  const int64_t unit = SUMI_MAX(p->unit, q->unit), most = TURN_BYTES / (int64_t)p->bytes / unit * unit;
+  const int64_t turn = SUMI_MAX(most, unit), turns = (p->n + turn - 1) / turn, threads = plan->threads;
+  if (turns < TURNS_EACH * threads) return SUMI_OK;
+  step->kernel = sumi_arena_printf(&plan->arena, "%s, in turns with the next", step->kernel);
+  if (!step->kernel) SUMI_FAIL_MEMORY(err);
+  step->turn = turn;
+  between->bytes = (size_t)(threads * turn) * p->bytes;
+  return SUMI_OK;
+}
+
+/* The last step that runs beside step s, or the first. */
+static int end_of(const struct sumi_plan *plan, size_t s) { return (int)s + (plan->step[s].turn > 0); }
+static int begin_of(const struct sumi_plan *plan, size_t s) {
+  return (int)s - (s > 0 && plan->step[s - 1].turn > 0);
+}
+
 sumi_status sumi_plan_finish(struct sumi_plan *plan, struct sumi_err *err) {
+  for (size_t s = 0; s + 1 < plan->n_step; s++) SUMI_TRY(take_turns(plan, s, err));
   for (size_t s = 0; s < plan->n_step; s++) {
     const struct sumi_step *step = &plan->step[s];
-    for (int i = 0; i < step->n_reads; i++) touch(plan, step->reads[i], (int)s);
-    for (int i = 0; i < step->n_writes; i++) touch(plan, step->writes[i], (int)s);
+    for (int i = 0; i < step->n_reads + step->n_writes; i++) {
+      const int b = i < step->n_reads ? step->reads[i] : step->writes[i - step->n_reads];
+      touch(plan, b, begin_of(plan, s));
+      touch(plan, b, end_of(plan, s));
+    }
   }
   for (size_t i = 0; i < plan->n_buffer; i++) { /* what shares memory lives as long as all its sharers */
     struct sumi_plan_buffer *b = &plan->buffer[i];

@@ -25,6 +25,7 @@ struct sumi_plan_buffer {
 
 struct sumi_plan {
   const struct sumi_graph *graph;
+  int threads; /* of a run */
   struct sumi_arena arena; /* all of the plan's own memory */
   struct sumi_plan_buffer *buffer;
   size_t n_buffer, cap_buffer;
@@ -38,7 +39,7 @@ struct sumi_plan {
 /* Room after every buffer of the arena, so that vector loads may run over its end. */
 enum { SUMI_BUFFER_SLACK_BYTES = 64 };
 
-sumi_status sumi_plan_init(struct sumi_plan *plan, const struct sumi_graph *graph,
+sumi_status sumi_plan_init(struct sumi_plan *plan, const struct sumi_graph *graph, int threads,
                            const struct sumi_allocator *a, struct sumi_err *err);
 void sumi_plan_fini(struct sumi_plan *plan);
 
