@@ -309,7 +309,7 @@ int cli_prune(int argc, char **argv) {
   const struct cli_option options[] = {
       {"output", 'o', CLI_TEXT, &o.output, "OUT.onnx", "the file to write", 0, 0},
       {"pattern", 'p', CLI_TEXT, &o.pattern, "P", "1x1 (default), 1x4, 4x4, 16x4, 32x4, 2:4, 1/32 ...", 0, 0},
-      {"sparsity", 's', CLI_NUMBER, &o.sparsity, "S", "share of the weights that becomes zero, 0.5", 1e-4,
+      {"sparsity", 's', CLI_NUMBER, &o.sparsity, "S", "share of the weights that becomes zero, as 0.5", 1e-4,
        0.9999},
       {"speedup", 0, CLI_NUMBER, &o.speedup, "X", "instead: so many times faster on this machine", 1.01,
        1000},

@@ -46,6 +46,30 @@ sumi_status sumi_samples_hash(const struct sumi_samples *samples, size_t batch, 
   return SUMI_OK;
 }
 
+/* ---- parts ------------------------------------------------------------------------------------------------------ */
+
+enum { PARTS = 4 }; /* one of them apart */
+
+static sumi_status get_part(void *user, size_t first, size_t n, const struct sumi_view **views,
+                            size_t *n_views, struct sumi_err *err) {
+  const struct sumi_samples_part *p = user;
+  const size_t k = first / p->batch, others = PARTS - 1;
+  const size_t batch = p->apart ? k * PARTS + others : k / others * PARTS + k % others;
+  return p->all->get(p->all->user, batch * p->batch + first % p->batch, n, views, n_views, err);
+}
+
+void sumi_samples_split(const struct sumi_samples *all, size_t batch, struct sumi_samples_part *most,
+                        struct sumi_samples_part *apart) {
+  const size_t n = all->n / batch / PARTS * batch; /* behind the last whole four: in none */
+  *most = (struct sumi_samples_part){*all, all, batch, false};
+  *apart = (struct sumi_samples_part){*all, all, batch, true};
+  if (!n) return;
+  most->samples = (struct sumi_samples){
+      .size = sizeof most->samples, .n = n * (PARTS - 1), .get = get_part, .user = most};
+  apart->samples =
+      (struct sumi_samples){.size = sizeof apart->samples, .n = n, .get = get_part, .user = apart};
+}
+
 /* ---- every step-th batch ---------------------------------------------------------------------------------------- */
 
 struct thinned {

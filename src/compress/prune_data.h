@@ -9,6 +9,17 @@
 sumi_status sumi_samples_hash(const struct sumi_samples *samples, size_t batch, uint64_t *hash,
                               struct sumi_err *err);
 
+/* Samples in two parts of whole batches: every fourth batch is apart, so that what is fitted on the others can be weighed on samples
+ * it has not seen. With fewer than four batches both parts are all samples. Lives as long as all does, at its place. */
+struct sumi_samples_part {
+  struct sumi_samples samples; /* what to read */
+  const struct sumi_samples *all;
+  size_t batch;
+  bool apart;
+};
+void sumi_samples_split(const struct sumi_samples *all, size_t batch, struct sumi_samples_part *most,
+                        struct sumi_samples_part *apart);
+
 /* The network's floating-point outputs for the first samples, as many as fit into a fixed room. */
 struct sumi_outputs {
   const struct sumi_allocator *allocator;

@@ -10,16 +10,18 @@
 #include "compress/prune_int.h"
 
 static const double PROFILE_SECONDS = 0.3; /* for one network */
-enum { WEIGH_SAMPLES = 32 };               /* on which one layer's loss is weighed at the outputs */
+/* One layer's loss is weighed at the outputs on samples that it has not seen, at WEIGHED levels spread over all. */
+enum { WEIGH_SAMPLES = 64, WEIGHED = 3 };
 
 /* What can be chosen, and what it means: tables [n][levels] over the open layers. */
 struct search {
   struct sumi_prune_job *job;
   double level[SUMI_BUDGET_LEVELS];
-  size_t levels, typical, n; /* level[typical]: at which layers are compared */
-  size_t *open;              /* [n] numbers of layers */
+  size_t levels, n;
+  size_t *open; /* [n] numbers of layers */
   double *cost, *loss;
-  struct sumi_outputs outputs; /* the dense network's */
+  struct sumi_samples_part most, apart; /* for layers to be fitted on, and to be weighed on */
+  struct sumi_outputs outputs;          /* the dense network's, of what is apart */
   struct sumi_arena arena;
 };
 
@@ -114,21 +116,45 @@ static sumi_status fill_weights(struct search *s, double *limit) {
 static sumi_status weigh(struct search *s, struct sumi_layer *l, const float *w, struct sumi_arena *arena,
                          double *loss) {
   struct sumi_prune_job *job = s->job;
+  struct sumi_calibrate c = job->calibrate;
+  c.samples = &s->apart.samples;
   float *dense = sumi_arena_array(arena, (size_t)weights_of(l), sizeof *dense);
   if (!dense) SUMI_FAIL_MEMORY(job->err);
   sumi_layer_read(l, dense);
   SUMI_TRY(sumi_layer_write(l, w, job->err));
-  const sumi_status status = sumi_outputs_compare(&s->outputs, &job->calibrate, loss, job->err);
+  const sumi_status status = sumi_outputs_compare(&s->outputs, &c, loss, job->err);
   const sumi_status back = sumi_layer_write(l, dense, job->err);
   return status == SUMI_OK ? back : status;
 }
 
-/* What the outputs lose by one layer at every level, on statistics of the dense network: at one level by running it, at the
- * others in proportion to the layer's own error. A residual block hides errors that a layer by itself hands on. */
+static bool is_weighed(const struct search *s, size_t k) {
+  for (size_t i = 1; i <= WEIGHED; i++)
+    if (k == i * s->levels / (WEIGHED + 1)) return true;
+  return false;
+}
+
+/* From layers' own errors to losses at the outputs: factor[k] where that is known (> 0), between two of these as their geometric
+ * mean by distance, beyond the last of them the nearest. */
+static void carry(const struct search *s, const double *factor, double *loss) {
+  for (size_t k = 0; k < s->levels; k++) {
+    size_t below = k, above = k;
+    while (below > 0 && !(factor[below] > 0)) below--;
+    while (above + 1 < s->levels && !(factor[above] > 0)) above++;
+    if (!(factor[below] > 0)) below = above;
+    if (!(factor[above] > 0)) above = below;
+    if (!(factor[below] > 0)) continue; /* none is known */
+    const double share = above > below ? (double)(k - below) / (double)(above - below) : 0;
+    loss[k] *= pow(factor[below], 1 - share) * pow(factor[above], share);
+  }
+}
+
+/* What the outputs lose by one layer at every level, on statistics of the dense network: at some levels by running it, at the
+ * others by the layer's own error. A residual block hides errors that a layer by itself hands on, and what a late layer
+ * loses on samples that it was fitted on says little about others. */
 static sumi_status fill_losses_of(struct search *s, size_t i, const struct sumi_layer_pair *stats) {
   struct sumi_prune_job *job = s->job;
   struct sumi_layer *l = &job->layer[s->open[i]];
-  double *loss = s->loss + i * s->levels, at_outputs = -1;
+  double *loss = s->loss + i * s->levels, factor[SUMI_BUDGET_LEVELS] = {0};
   struct sumi_arena arena;
   sumi_arena_init(&arena, job->graph->allocator);
   sumi_status status = SUMI_OK;
@@ -142,29 +168,43 @@ static sumi_status fill_losses_of(struct search *s, size_t i, const struct sumi_
     /* one pass over the columns orders the levels as the best method does, in a fraction of its time */
     if (status == SUMI_OK)
       status = sumi_prune_solve(job, l, "sparsegpt", s->level[k], stats, &arena, w, &loss[k], job->err);
-    if (status == SUMI_OK && k == s->typical) status = weigh(s, l, w, &arena, &at_outputs);
+    if (status != SUMI_OK || !is_weighed(s, k) || !(loss[k] > 0)) continue;
+    double at_outputs;
+    status = weigh(s, l, w, &arena, &at_outputs);
+    if (at_outputs > 0) factor[k] = at_outputs / loss[k];
   }
   sumi_arena_fini(&arena);
-  const double own = loss[s->typical];
-  for (size_t k = 0; k < s->levels && at_outputs >= 0 && own > 0; k++) loss[k] *= at_outputs / own;
+  carry(s, factor, loss);
+  return status;
+}
+
+/* The layers of one group, and which is the first of the next. */
+static sumi_status fill_group(struct search *s, size_t at, size_t *group, struct sumi_layer_pair *stats,
+                              size_t *done, size_t *next) {
+  struct sumi_prune_job *job = s->job;
+  const struct sumi_samples *const all = job->calibrate.samples;
+  size_t n;
+  struct sumi_arena arena;
+  SUMI_TRY(sumi_prune_group(job, at, false, group, &n, next));
+  sumi_arena_init(&arena, job->graph->allocator);
+  job->calibrate.samples = &s->most.samples;
+  sumi_status status = n ? sumi_prune_calibrate(job, false, group, n, &arena, stats) : SUMI_OK;
+  job->calibrate.samples = all;
+  for (size_t i = 0; i < n && status == SUMI_OK; i++) status = fill_losses_of(s, (*done)++, &stats[i]);
+  sumi_arena_fini(&arena);
   return status;
 }
 
 static sumi_status fill_losses(struct search *s) {
   struct sumi_prune_job *job = s->job;
-  size_t *group = SUMI_NEW_ARRAY(&s->arena, job->n, size_t), n, next, done = 0;
+  size_t *group = SUMI_NEW_ARRAY(&s->arena, job->n, size_t), next, done = 0;
   struct sumi_layer_pair *stats = SUMI_NEW_ARRAY(&s->arena, job->n, struct sumi_layer_pair);
   if (!group || !stats) SUMI_FAIL_MEMORY(job->err);
-  SUMI_TRY(sumi_outputs_keep(&s->outputs, &job->calibrate, WEIGH_SAMPLES, job->err));
-  for (size_t at = 0; at < job->n; at = next) {
-    struct sumi_arena arena;
-    SUMI_TRY(sumi_prune_group(job, at, false, group, &n, &next));
-    sumi_arena_init(&arena, job->graph->allocator);
-    sumi_status status = n ? sumi_prune_calibrate(job, false, group, n, &arena, stats) : SUMI_OK;
-    for (size_t i = 0; i < n && status == SUMI_OK; i++) status = fill_losses_of(s, done++, &stats[i]);
-    sumi_arena_fini(&arena);
-    if (status != SUMI_OK) return status;
-  }
+  struct sumi_calibrate c = job->calibrate;
+  sumi_samples_split(c.samples, c.batch, &s->most, &s->apart);
+  c.samples = &s->apart.samples;
+  SUMI_TRY(sumi_outputs_keep(&s->outputs, &c, WEIGH_SAMPLES, job->err));
+  for (size_t at = 0; at < job->n; at = next) SUMI_TRY(fill_group(s, at, group, stats, &done, &next));
   return SUMI_OK;
 }
 
@@ -210,14 +250,13 @@ static void set_levels(struct search *s) {
   s->levels = SUMI_BUDGET_LEVELS;
   if (sumi_pattern_density(s->job->pattern, &fixed)) {
     s->levels = 2;
-    s->typical = 1;
     s->level[0] = 1;
     s->level[1] = fixed;
     return;
   }
-  s->typical = s->job->o->speedup > 1 ? 2 : SUMI_BUDGET_LEVELS / 2;
   for (size_t k = 0; k < s->levels; k++)
-    s->level[k] = s->job->o->speedup > 1 ? sumi_budget_level[k] : pow(keep, (double)k / (double)s->typical);
+    s->level[k] =
+        s->job->o->speedup > 1 ? sumi_budget_level[k] : pow(keep, 2 * (double)k / (double)s->levels);
 }
 
 static sumi_status allot(struct search *s) {

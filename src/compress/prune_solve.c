@@ -59,13 +59,13 @@ sumi_status sumi_prune_group(const struct sumi_prune_job *job, size_t first, boo
 /* Columns over all samples: many more than the widest layer has rows of its Gram matrix. */
 enum { COLUMNS = 65536, COLUMNS_PER_INPUT = 16, LEAST_SHARE = 8 };
 
-static sumi_status check_columns(const struct sumi_prune_job *job, const struct sumi_layer *l,
-                                 int64_t columns) {
+/* each: columns of one sample. */
+static sumi_status check_columns(const struct sumi_prune_job *job, const struct sumi_layer *l, double each) {
   const int64_t cols = sumi_layer_cols(l);
-  if (columns >= (cols + LEAST_SHARE - 1) / LEAST_SHARE) return SUMI_OK;
-  const double each = (double)columns / (double)job->o->samples->n;
+  const double columns = each * (double)job->o->samples->n;
+  if (columns >= (double)((cols + LEAST_SHARE - 1) / LEAST_SHARE) - 0.5) return SUMI_OK;
   SUMI_FAIL(job->err, SUMI_E_VALUE,
-            "too few samples: layer '%s' has %" PRId64 " inputs to a row, %zu samples show %" PRId64
+            "too few samples: layer '%s' has %" PRId64 " inputs to a row, %zu samples show %.0f"
             " of its pixels or tokens; give at least %.0f, better %.0f",
             l->node->name, cols, job->o->samples->n, columns, (double)cols / LEAST_SHARE / each,
             4 * (double)cols / each);
@@ -104,7 +104,8 @@ sumi_status sumi_prune_calibrate(struct sumi_prune_job *job, bool paired, const 
   if (!job->o->samples) return SUMI_OK;
   job->what = "calibrate";
   job->where = layers[0].node->name;
-  const size_t batch = job->calibrate.batch, runs = (job->o->samples->n + batch - 1) / batch;
+  const size_t batch = job->calibrate.batch, samples = job->calibrate.samples->n;
+  const size_t runs = (samples + batch - 1) / batch;
   struct sumi_calibrate c = job->calibrate;
   c.max_columns = SUMI_MAX((int64_t)COLUMNS, COLUMNS_PER_INPUT * widest) / (int64_t)runs + 1;
   if (paired)
@@ -112,7 +113,8 @@ sumi_status sumi_prune_calibrate(struct sumi_prune_job *job, bool paired, const 
   else
     SUMI_TRY(sumi_calibrate_pairs(&c, layers, n, arena, stats, job->err));
   for (size_t i = 0; i < n; i++)
-    if (stats[i].now.gram) SUMI_TRY(check_columns(job, &layers[i], stats[i].now.samples));
+    if (stats[i].now.gram)
+      SUMI_TRY(check_columns(job, &layers[i], (double)stats[i].now.samples / (double)samples));
   return SUMI_OK;
 }
 
