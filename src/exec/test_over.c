@@ -1,29 +1,9 @@
 /* Outputs that lie over a residual which dies: where that is, that it is nowhere else, and that results stay. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#include "exec/exec.h"
-#include "exec/session.h"
-#include "op/ops.h"
-#include "pass/pass.h"
+#include "exec/test_model.h"
 
 enum { CHANNELS = 16, SIDE = 12, COUNT = CHANNELS * SIDE * SIDE };
-
-static struct sumi_model *model_of(const char *text) {
-  struct sumi_err err = SUMI_ERR_INIT;
-  struct sumi_graph *g = NULL;
-  struct sumi_model *model = NULL;
-  if (sumi_graph_parse(text, strlen(text), sumi_op_find, sumi_allocator_default(), &g, &err) != SUMI_OK ||
-      sumi_passes_run(g, SUMI_PASS_PORTABLE, SUMI_PRECISION_FILE, NULL, &err) != SUMI_OK ||
-      sumi_model_new(sumi_allocator_default(), g, &model, &err) != SUMI_OK)
-    fail_msg("%s", err.text);
-  return model;
-}
 
 /* y on a device into y [COUNT]; returns how many values share memory of another that is computed, too. */
 static int run_on(struct sumi_model *model, const char *device, float *y) {

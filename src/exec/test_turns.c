@@ -1,31 +1,11 @@
-/* Steps by planes in turn: where that is, what memory it leaves out, and that
- * results stay, whatever the number of threads. */
+/* Steps by planes in turn: where that is, what memory it leaves out, and that results stay, whatever the number of
+ * threads. */
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#include "exec/exec.h"
-#include "exec/session.h"
-#include "op/ops.h"
-#include "pass/pass.h"
+#include "exec/test_model.h"
 
 enum { INPUTS = 16, PLANES = 36, SIDE = 96, PIXELS = SIDE * SIDE, PLANE_BYTES = PIXELS * sizeof(float) };
 enum { UNIT = 8 }; /* rows that the kernels sum at once: the least turn of planes this large */
-
-static struct sumi_model *model_of(const char *text) {
-  struct sumi_err err = SUMI_ERR_INIT;
-  struct sumi_graph *g = NULL;
-  struct sumi_model *model = NULL;
-  if (sumi_graph_parse(text, strlen(text), sumi_op_find, sumi_allocator_default(), &g, &err) != SUMI_OK ||
-      sumi_passes_run(g, SUMI_PASS_PORTABLE, SUMI_PRECISION_FILE, NULL, &err) != SUMI_OK ||
-      sumi_model_new(sumi_allocator_default(), g, &model, &err) != SUMI_OK)
-    fail_msg("%s", err.text);
-  return model;
-}
 
 struct result {
   float *y;

@@ -25,7 +25,7 @@ struct sumi_plan_buffer {
 
 struct sumi_plan {
   const struct sumi_graph *graph;
-  int threads; /* of a run */
+  int threads;             /* of a run */
   struct sumi_arena arena; /* all of the plan's own memory */
   struct sumi_plan_buffer *buffer;
   size_t n_buffer, cap_buffer;
