@@ -21,6 +21,7 @@ struct search {
   size_t *open; /* [n] numbers of layers */
   double *cost, *loss;
   struct sumi_samples_part most, apart; /* for layers to be fitted on, and to be weighed on */
+  struct sumi_calibrate weighing;       /* the network on what is apart */
   struct sumi_outputs outputs;          /* the dense network's, of what is apart */
   struct sumi_arena arena;
 };
@@ -116,13 +117,11 @@ static sumi_status fill_weights(struct search *s, double *limit) {
 static sumi_status weigh(struct search *s, struct sumi_layer *l, const float *w, struct sumi_arena *arena,
                          double *loss) {
   struct sumi_prune_job *job = s->job;
-  struct sumi_calibrate c = job->calibrate;
-  c.samples = &s->apart.samples;
   float *dense = sumi_arena_array(arena, (size_t)weights_of(l), sizeof *dense);
   if (!dense) SUMI_FAIL_MEMORY(job->err);
   sumi_layer_read(l, dense);
   SUMI_TRY(sumi_layer_write(l, w, job->err));
-  const sumi_status status = sumi_outputs_compare(&s->outputs, &c, loss, job->err);
+  const sumi_status status = sumi_outputs_compare(&s->outputs, &s->weighing, loss, job->err);
   const sumi_status back = sumi_layer_write(l, dense, job->err);
   return status == SUMI_OK ? back : status;
 }
@@ -200,10 +199,10 @@ static sumi_status fill_losses(struct search *s) {
   size_t *group = SUMI_NEW_ARRAY(&s->arena, job->n, size_t), next, done = 0;
   struct sumi_layer_pair *stats = SUMI_NEW_ARRAY(&s->arena, job->n, struct sumi_layer_pair);
   if (!group || !stats) SUMI_FAIL_MEMORY(job->err);
-  struct sumi_calibrate c = job->calibrate;
-  sumi_samples_split(c.samples, c.batch, &s->most, &s->apart);
-  c.samples = &s->apart.samples;
-  SUMI_TRY(sumi_outputs_keep(&s->outputs, &c, WEIGH_SAMPLES, job->err));
+  s->weighing = job->calibrate;
+  sumi_samples_split(s->weighing.samples, s->weighing.batch, &s->most, &s->apart);
+  s->weighing.samples = &s->apart.samples;
+  SUMI_TRY(sumi_outputs_keep(&s->outputs, &s->weighing, WEIGH_SAMPLES, job->err));
   for (size_t at = 0; at < job->n; at = next) SUMI_TRY(fill_group(s, at, group, stats, &done, &next));
   return SUMI_OK;
 }

@@ -95,7 +95,7 @@ static void none(void **state) {
   (void)state;
   check(GRAPH("y, v", "v = " POINTS " (x, w, k) y = " STRIDED " (v, d, k)"), 0, 0); /* somebody wants v */
   check(GRAPH("y", "v = " POINTS " (x, w, k) a = " DEPTHWISE " (v, d, k) y = Sub (v, a)"), 0, 0);
-  /* each plane is read by two, is not a window's own plane, is small */
+  /* two windows read each plane; what lies between is small */
   check(GRAPH("y", "v = " POINTS
                    " (x, w, k) l = Constant <value_ints = [72, 1, 5, 5]> () e = Concat <axis = 0> (d, d) "
                    "y = Conv <group = 36, strides = [2, 2]> (v, e)"),
