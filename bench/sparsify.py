@@ -3,8 +3,8 @@
     build/venv/bin/python bench/sparsify.py IN.onnx OUT.onnx PATTERN FACTOR [conv|pointwise|matmul]
 
 PATTERN is RxC: R consecutive outputs times C consecutive inputs, inputs in the order ky, kx, channel; 1 of
-FACTOR blocks is kept. conv: every convolution of one group but the first; pointwise: the 1x1 ones among
-them; matmul: every product with constant weights. The last layer of a convolutional network stays dense.
+FACTOR blocks is kept. conv: every convolution of one group but the first, and the classifier; pointwise: the
+1x1 ones among the convolutions; matmul: every product with constant weights.
 What is kept is scaled by sqrt(FACTOR), in a quantised file through its scales, so that activations keep the
 range they were calibrated for."""
 
@@ -16,13 +16,16 @@ import onnx
 from onnx import helper, numpy_helper
 
 
+KINDS = {"conv": ("Conv", "Gemm"), "pointwise": ("Conv",), "matmul": ("MatMul",)}
+
+
 def chosen(graph, rule):
     """(node, initializer) of all weights to be sparse; a quantised one is behind its DequantizeLinear."""
     known = {t.name: t for t in graph.initializer}
     dequantised = {n.output[0]: n.input[0] for n in graph.node if n.op_type == "DequantizeLinear"}
     first = True
     for node in graph.node:
-        if node.op_type != ("MatMul" if rule == "matmul" else "Conv"):
+        if node.op_type not in KINDS[rule]:
             continue
         name = dequantised.get(node.input[1], node.input[1])
         if name not in known:
@@ -44,9 +47,9 @@ def block_mask(outputs, taps, channels, rows, columns, factor, seed):
     return mask[:outputs, :, :channels]
 
 
-def weight_mask(dims, rows, columns, factor, seed):
-    """The mask in the shape of a convolution's [out, in, ky, kx] or a product's [in, out]."""
-    if len(dims) == 2:
+def weight_mask(node, dims, rows, columns, factor, seed):
+    """The mask in the shape of a convolution's [out, in, ky, kx], a classifier's [out, in] or a product's [in, out]."""
+    if len(dims) == 2 and not any(a.name == "transB" and a.i for a in node.attribute):
         return block_mask(dims[1], 1, dims[0], rows, columns, factor, seed)[:, 0].T
     taps = int(np.prod(dims[2:]))
     mask = block_mask(dims[0], taps, dims[1], rows, columns, factor, seed)
@@ -75,7 +78,7 @@ def sparsify(model, pattern, factor, rule="conv"):
     dequantise = {n.output[0]: n for n in model.graph.node if n.op_type == "DequantizeLinear"}
     kept = total = 0
     for node, name in chosen(model.graph, rule):
-        mask = weight_mask(tuple(weights.known[name].dims), rows, columns, factor, zlib.crc32(name.encode()))
+        mask = weight_mask(node, tuple(weights.known[name].dims), rows, columns, factor, zlib.crc32(name.encode()))
         kept, total = kept + int(mask.sum()), total + mask.size
         if node.input[1] not in dequantise:
             weights.change(name, lambda w: np.where(mask, w * gain, 0))
