@@ -206,12 +206,16 @@ static bool fits_offsets(int64_t n, int64_t row) {
   return sumi_i64_mul(n, row, &bytes) && sumi_i64_mul(bytes, 4, &bytes) && bytes <= INT32_MAX;
 }
 
-/* Seconds of one product with n in lanes. */
+/* Seconds of one product with n in lanes. Few rows wait for b, which comes from beyond the second-level cache. */
 static double dense_s(const struct args *a) {
+  enum { NEAR_BYTES = 1 << 20 };
+  const double far_bytes_s = 15e9;
   const struct product *p = &a->p;
   const int block = (int)SUMI_MIN(p->m, SUMI_SPMM_BLOCK);
   const double n_blocks = (double)((p->m + block - 1) / block);
-  return sumi_spmm_f32_predict(a->kernel, block, true, n_blocks * (double)p->k, n_blocks, p->n);
+  const double s = sumi_spmm_f32_predict(a->kernel, block, true, n_blocks * (double)p->k, n_blocks, p->n),
+               far = (double)p->k * (double)p->n * sizeof(float) - NEAR_BYTES;
+  return SUMI_MAX(s, far / far_bytes_s);
 }
 
 static sumi_status reorder(struct sumi_lower *l, struct args *a, int strip) {
@@ -274,8 +278,8 @@ static double transpose_s(const struct product *p) { return (double)(p->m * (p->
 static sumi_status lower_sparse(struct sumi_lower *l, struct args *a, bool *taken) {
   struct product *p = &a->p;
   *taken = false;
-  if (!sumi_lower_is_constant(l, p->right) || p->a_col != 1 || p->m < a->kernel->lanes / 2 ||
-      p->b_at[p->n_batch - 1] != 0 || !fits_offsets(p->k, p->m))
+  if (!sumi_lower_is_constant(l, p->right) || p->a_col != 1 || p->b_at[p->n_batch - 1] != 0 ||
+      !fits_offsets(p->k, p->m))
     return SUMI_OK;
   const sumi_status status = take_c(l, a, false);
   if (status != SUMI_OK) return status == SUMI_E_UNSUPPORTED ? SUMI_OK : status;
