@@ -55,9 +55,10 @@ struct i8_split {
 /* Vectors of a panel: all blocks are done for a panel before the next one, so that what the lists read of x
  * stays in the second-level cache while the weights of a block stay in the first. */
 static inline int64_t i8_panel(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1) {
-  enum { PANEL_BYTES = 384 << 10 };
+  enum { SHORT = 16 };
   const int64_t list = !s->start ? s->n_list : b1 > b0 ? (s->start[b1] - s->start[b0]) / (b1 - b0) : 0;
-  return PANEL_BYTES / I8_VECTOR_BYTES / (list + s->rows / I8_WORD_ROWS + 1);
+  const int64_t bytes = (s->start && list >= SHORT ? 96 : 384) << 10;
+  return bytes / I8_VECTOR_BYTES / (list + s->rows / I8_WORD_ROWS + 1);
 }
 
 /* The next panel after *split and before vector last: a run of vectors with pieces, or as much of one as
