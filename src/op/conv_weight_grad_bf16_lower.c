@@ -198,8 +198,7 @@ static sumi_status set_map(struct sumi_lower *l, struct args *a) {
   struct sumi_lane_piece *piece = SUMI_NEW_ARRAY(l->arena, (size_t)n, struct sumi_lane_piece);
   if (!place || !first || !piece) SUMI_FAIL_MEMORY(l->err);
   for (int64_t i = 0; i < n; i++) place[i] = (int32_t)i;
-  sumi_lane_pieces(place, n, first, piece);
-  a->map = (struct sumi_lane_map){n, first, piece};
+  a->map = sumi_lane_map_of(place, n, first, piece);
   return SUMI_OK;
 }
 

@@ -254,8 +254,7 @@ static sumi_status make_map(struct sumi_lower *l, const int32_t *place, int64_t 
   int32_t *first = SUMI_NEW_ARRAY(l->arena, (size_t)(pixels + 15) / 16 + 1, int32_t);
   struct sumi_lane_piece *piece = SUMI_NEW_ARRAY(l->arena, (size_t)pixels, struct sumi_lane_piece);
   if (!first || !piece) SUMI_FAIL_MEMORY(l->err);
-  sumi_lane_pieces(place, pixels, first, piece);
-  *map = (struct sumi_lane_map){pixels, first, piece};
+  *map = sumi_lane_map_of(place, pixels, first, piece);
   return SUMI_OK;
 }
 

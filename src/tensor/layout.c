@@ -120,8 +120,9 @@ void sumi_layout_blank(const struct sumi_layout *l, uint32_t *plane) {
 
 /* ---- maps ------------------------------------------------------------------------------------------------------- */
 
-int64_t sumi_lane_pieces(const int32_t *place, int64_t pixels, int32_t *first,
-                         struct sumi_lane_piece *piece) {
+/* Pieces whose lanes are neighbours in this order; returns how many. */
+static int64_t find_pieces(const int32_t *place, int64_t pixels, enum sumi_lane_order order, int32_t *first,
+                           struct sumi_lane_piece *piece) {
   int64_t n = 0;
   for (int64_t p = 0; p < pixels; p += VECTOR) {
     const int64_t begin = n;
@@ -129,13 +130,42 @@ int64_t sumi_lane_pieces(const int32_t *place, int64_t pixels, int32_t *first,
     for (int lane = 0; lane < VECTOR && p + lane < pixels; lane++) {
       const int32_t at = place[p + lane];
       if (at < 0) continue;
+      const int before = order == SUMI_LANES_TOGETHER ? lane - 1 : lane - 2;
       int64_t i = begin;
-      while (i < n && piece[i].at + piece[i].n != at) i++;
-      if (i == n) piece[n++] = (struct sumi_lane_piece){at, 0, 0, (uint8_t)(p / VECTOR)};
+      while (i < n && (piece[i].at + piece[i].n != at ||
+                       (order != SUMI_LANES_ANY && (before < 0 || !(piece[i].mask >> before & 1)))))
+        i++;
+      if (i == n) piece[n++] = (struct sumi_lane_piece){.at = at, .vector = (uint8_t)(p / VECTOR)};
       piece[i].mask = (uint16_t)(piece[i].mask | 1u << lane);
       piece[i].n++;
     }
   }
   *first = (int32_t)n;
   return n;
+}
+
+static uint16_t ordered(uint16_t mask, enum sumi_lane_order order) {
+  if (order == SUMI_LANES_TOGETHER) return mask;
+  unsigned m = 0;
+  for (int lane = 0; lane < VECTOR; lane++)
+    m |= (unsigned)(mask >> lane & 1) << (lane / 2 + lane % 2 * VECTOR / 2);
+  return (uint16_t)m;
+}
+
+/* The order that is stored fastest: a vector is put in order once, and a piece without an order takes about two stores. */
+struct sumi_lane_map sumi_lane_map_of(const int32_t *place, int64_t pixels, int32_t *first,
+                                      struct sumi_lane_piece *piece) {
+  const int64_t together = find_pieces(place, pixels, SUMI_LANES_TOGETHER, first, piece),
+                apart = find_pieces(place, pixels, SUMI_LANES_APART, first, piece) +
+                        (pixels + VECTOR - 1) / VECTOR,
+                any = 2 * find_pieces(place, pixels, SUMI_LANES_ANY, first, piece);
+  const enum sumi_lane_order order = together <= apart && together <= any ? SUMI_LANES_TOGETHER
+                                     : apart <= any                       ? SUMI_LANES_APART
+                                                                          : SUMI_LANES_ANY;
+  const int64_t n = find_pieces(place, pixels, order, first, piece);
+  for (struct sumi_lane_piece *k = piece; k < piece + n && order != SUMI_LANES_ANY; k++) {
+    k->ordered = ordered(k->mask, order);
+    k->lane_0 = k->at - __builtin_ctz(k->ordered);
+  }
+  return (struct sumi_lane_map){pixels, first, piece, order};
 }

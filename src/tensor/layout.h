@@ -76,15 +76,25 @@ void sumi_layout_blank(const struct sumi_layout *l, uint32_t *plane);
  * piece are computed and dropped; a vector without pieces need not be computed. */
 struct sumi_lane_piece {
   int32_t at;
+  int32_t lane_0; /* where lane 0 would go if it were in the piece: at less the lowest lane of `ordered` */
   uint16_t mask;
-  uint8_t n;      /* lanes in mask */
+  uint16_t ordered; /* mask in the map's order */
+  uint8_t n;        /* lanes in mask */
   uint8_t vector; /* of 16 words of the walk, modulo 256: pieces of several vectors need no look at `first` */
+};
+
+/* The order of a vector's lanes in which the lanes of every piece of a map are neighbours: one masked store each. */
+enum sumi_lane_order {
+  SUMI_LANES_TOGETHER, /* as they are */
+  SUMI_LANES_APART,    /* 0, 2, .., 14, 1, 3, .., 15: pieces go to one of two phases */
+  SUMI_LANES_ANY       /* none: lane_0 and ordered say nothing */
 };
 
 struct sumi_lane_map {
   int64_t pixels;       /* words of the walk */
   const int32_t *first; /* [(pixels + 15) / 16 + 1]: vector i has pieces [first[i], first[i + 1]) */
   const struct sumi_lane_piece *piece;
+  enum sumi_lane_order order;
 };
 
 /* Whether vector v has pieces. */
@@ -99,8 +109,9 @@ static inline bool sumi_lane_together(const struct sumi_lane_piece *k, int *lowe
   return k->mask >> *lowest == (1 << k->n) - 1;
 }
 
-/* Pieces from places: place[pixels] is the word of the output for each word of the walk, -1 = dropped. first and piece
- * are filled (piece [pixels] is always enough); returns the number of pieces. */
-int64_t sumi_lane_pieces(const int32_t *place, int64_t pixels, int32_t *first, struct sumi_lane_piece *piece);
+/* The map of places: place[pixels] is the word of the output for each word of the walk, -1 = dropped. first and piece become
+ * the map's (piece [pixels] is always enough). */
+struct sumi_lane_map sumi_lane_map_of(const int32_t *place, int64_t pixels, int32_t *first,
+                                      struct sumi_lane_piece *piece);
 
 #endif

@@ -84,6 +84,18 @@ static void halos(void **state) {
   assert_false(sumi_halo_merge(&a, &none));
 }
 
+/* The lanes of a piece, put in the map's order, are neighbours from where lane_0 says. */
+static void check_order(const struct sumi_lane_map *map, int32_t k) {
+  const struct sumi_lane_piece *const piece = &map->piece[k];
+  if (map->order == SUMI_LANES_ANY) return;
+  int32_t at = piece->at;
+  for (int i = 0; i < 16; i++) {
+    const int lane = map->order == SUMI_LANES_TOGETHER ? i : i < 8 ? 2 * i : 2 * (i - 8) + 1;
+    assert_int_equal(piece->mask >> lane & 1, piece->ordered >> i & 1);
+    if (piece->ordered >> i & 1) assert_int_equal(piece->lane_0 + i, at++);
+  }
+}
+
 static void pieces(void **state) {
   (void)state;
   struct sumi_random r;
@@ -98,9 +110,9 @@ static void pieces(void **state) {
       back[p] = -1;
       place[p] = PICK(0, 3) == 0 ? -1 : p % 2 ? odd++ : even++;
     }
-    const int64_t count = sumi_lane_pieces(place, n, first, piece);
+    const struct sumi_lane_map map = sumi_lane_map_of(place, n, first, piece);
+    assert_int_equal(map.pixels, n);
     assert_int_equal(first[0], 0);
-    assert_int_equal(first[(n + 15) / 16], count);
     for (int64_t v = 0; v < (n + 15) / 16; v++)
       for (int32_t k = first[v]; k < first[v + 1]; k++) {
         int32_t at = piece[k].at;
@@ -111,6 +123,7 @@ static void pieces(void **state) {
           }
         assert_int_equal(at - piece[k].at, piece[k].n);
         assert_int_equal(piece[k].vector, v);
+        check_order(&map, k);
       }
     assert_memory_equal(place, back, (size_t)n * sizeof *place);
   }
@@ -118,12 +131,25 @@ static void pieces(void **state) {
   int32_t place[32], first[3];
   struct sumi_lane_piece piece[32];
   for (int p = 0; p < 32; p++) place[p] = 7 + p;
-  assert_int_equal(sumi_lane_pieces(place, 32, first, piece), 2);
+  assert_int_equal(sumi_lane_map_of(place, 32, first, piece).order, SUMI_LANES_TOGETHER);
+  assert_int_equal(first[2], 2);
   assert_true(piece[1].at == 23 && piece[1].mask == 0xffff && piece[1].n == 16);
+}
+
+static void orders(void **state) {
+  (void)state;
+  int32_t place[48], first[4];
+  struct sumi_lane_piece piece[48];
+  for (int p = 0; p < 48; p++) place[p] = p % 7 == 6 ? -1 : p % 2 * 100 + p / 2; /* two phases with gaps */
+  struct sumi_lane_map map = sumi_lane_map_of(place, 48, first, piece);
+  assert_int_equal(map.order, SUMI_LANES_APART);
+  for (int32_t k = 0; k < first[3]; k++) check_order(&map, k);
+  for (int p = 0; p < 48; p++) place[p] = p % 3 * 100 + p / 3; /* three */
+  assert_int_equal(sumi_lane_map_of(place, 48, first, piece).order, SUMI_LANES_ANY);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(shapes), cmocka_unit_test(halos),
-                                     cmocka_unit_test(pieces)};
+                                     cmocka_unit_test(pieces), cmocka_unit_test(orders)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -176,8 +176,7 @@ static double bench_one(struct check *c, const struct sumi_depthwise_i8_kernel *
   struct sumi_lane_piece *piece = malloc(sizeof *piece * (size_t)pixels);
   for (int64_t p = 0; p < pixels; p++)
     place[p] = p % from.pitch < out ? (int32_t)(p / from.pitch * to.pitch + p % from.pitch) : -1;
-  sumi_lane_pieces(place, pixels, first, piece);
-  const struct sumi_lane_map map = {pixels, first, piece};
+  const struct sumi_lane_map map = sumi_lane_map_of(place, pixels, first, piece);
   struct guarded x = guard(c, from.bytes / 4), y = guard(c, to.bytes / 4),
                  w = guard(c, (size_t)(f->channels * n_list)), row = guard(c, (size_t)f->channels);
   fill_words(c, &x), fill_words(c, &w), fill_random(c, &row, 0.001f, 0.002f), fill_words(c, &y);

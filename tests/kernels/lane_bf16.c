@@ -125,8 +125,7 @@ static void check_max(struct check *c, const struct sumi_lane_bf16_kernel *k) {
   struct sumi_lane_piece piece[128];
   walk_random(c, pixels, &walk);
   for (int p = 0; p < pixels; p++) place[p] = walk.place[p];
-  sumi_lane_pieces(place, pixels, first, piece);
-  const struct sumi_lane_map map = {pixels, first, piece};
+  const struct sumi_lane_map map = sumi_lane_map_of(place, pixels, first, piece);
   struct sumi_pool_i8 d = {.off = off, .taps = pick(c, 1, MOST_TAPS), .pixels = pixels, .map = &map};
   for (int64_t t = 0; t < d.taps; t++) off[t] = 4 * pick(c, 0, 40);
   d.x_group = 4 * (pixels + pick(c, 40, 60));

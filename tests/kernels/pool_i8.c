@@ -110,8 +110,7 @@ static void bench(struct check *c, const struct sumi_pool_i8_kernel *k) {
     int32_t *place = malloc(sizeof *place * (size_t)n);
     for (int64_t p = 0; p < n; p++)
       place[p] = p % (out + 1) < out ? (int32_t)(p / (out + 1) * out + p % (out + 1)) : -1;
-    sumi_lane_pieces(place, n, first, piece);
-    const struct sumi_lane_map map = {n, first, piece};
+    const struct sumi_lane_map map = sumi_lane_map_of(place, n, first, piece);
     struct guarded x = guard(c, (size_t)(groups * plane + 256)),
                    y = guard(c, (size_t)(groups * (out * out + 16)));
     fill_words(c, &x), fill_words(c, &y);

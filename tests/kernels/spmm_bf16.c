@@ -90,8 +90,7 @@ static void make_map(struct check *c, struct map *map, int64_t pixels, const str
     for (int64_t p = 16 * pick(c, 0, (int)pixels / 16); p < pixels && pick(c, 0, 40); p++) map->place[p] = -1;
   for (int64_t p = 0; p < pixels; p++)
     if (map->place[p] >= map->words) map->words = map->place[p] + 1;
-  sumi_lane_pieces(map->place, pixels, map->first, map->piece);
-  map->map = (struct sumi_lane_map){pixels, map->first, map->piece};
+  map->map = sumi_lane_map_of(map->place, pixels, map->first, map->piece);
 }
 
 /* Words of two bfloat16: a few zeros, sizes of 2^-4 to 2^4. */
@@ -265,8 +264,7 @@ static void bench_one(struct check *c, const struct sumi_spmm_bf16_kernel *k, in
                                                                                 (size_t)(n_blocks + 1));
   fill_words(c, &x), fill_words(c, &w), fill_random(c, &bias, -1, 1);
   for (int p = 0; p < pixels; p++) place[p] = p;
-  sumi_lane_pieces(place, pixels, first, piece);
-  map.map = (struct sumi_lane_map){pixels, first, piece};
+  map.map = sumi_lane_map_of(place, pixels, first, piece);
   for (int b = 0; b <= n_blocks; b++) start[b] = b * n;
   for (int e = 0; e < n * n_blocks; e++)
     off[e] = 4 * plane * ((e % n * fewer + (fewer > 1 ? pick(c, 0, fewer - 1) : 0)) % list);

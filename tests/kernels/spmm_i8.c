@@ -117,8 +117,7 @@ static void make_map(struct check *c, struct map *map, int64_t pixels, const str
   map->words = 1;
   for (int64_t p = 0; p < pixels; p++)
     if (map->place[p] >= map->words) map->words = map->place[p] + 1;
-  sumi_lane_pieces(map->place, pixels, map->first, map->piece);
-  map->map = (struct sumi_lane_map){pixels, map->first, map->piece};
+  map->map = sumi_lane_map_of(map->place, pixels, map->first, map->piece);
 }
 
 static void fill_bits(struct check *c, struct guarded *g) {

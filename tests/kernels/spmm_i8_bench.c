@@ -68,8 +68,7 @@ static void make_map(struct load *l, const struct shape *k, int pitch, int64_t p
   const int out_pitch = k->hw + (k->side == 1 && k->hw < 100); /* a convolution of 3x3 reads it next */
   for (int64_t p = 0; p < pixels; p++)
     l->place[p] = p % pitch < k->hw ? (int32_t)(p / pitch * out_pitch + p % pitch) : -1;
-  sumi_lane_pieces(l->place, pixels, l->first, l->piece);
-  l->map = (struct sumi_lane_map){pixels, l->first, l->piece};
+  l->map = sumi_lane_map_of(l->place, pixels, l->first, l->piece);
   l->s.map = l->s.r_map = &l->map;
   l->s.y_group = l->s.y_row = (int64_t)k->hw * out_pitch + 16;
 }

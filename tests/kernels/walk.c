@@ -9,8 +9,7 @@ void walk_finish(struct walk *w) {
   w->words = 1;
   for (int64_t p = 0; p < w->pixels; p++)
     if (w->place[p] >= w->words) w->words = w->place[p] + 1;
-  sumi_lane_pieces(w->place, w->pixels, w->first, w->piece);
-  w->map = (struct sumi_lane_map){w->pixels, w->first, w->piece};
+  w->map = sumi_lane_map_of(w->place, w->pixels, w->first, w->piece);
   w->given = &w->map;
 }
 

@@ -133,11 +133,10 @@ INLINE void feed(struct feed *f, int u, int32_t *to) {
 
 enum { QUICK_PIECES = AMX_PIECES };
 
-/* Where a vector goes if its pieces are so few runs of neighbours. */
+/* Where a vector, in the order of its map, goes if its pieces are so few. */
 struct target {
   int64_t at[QUICK_PIECES]; /* words in a plane, of lane 0 */
   __mmask16 mask[QUICK_PIECES];
-  __mmask16 apart[QUICK_PIECES]; /* by aim_apart: lanes that lie together in the plane, at mask */
 };
 
 /* Sums in memory, [u][rows][16 pixels], and how far they are finished. */
@@ -145,7 +144,7 @@ struct done {
   int64_t m, v[MOST_U];
   int32_t *sum;
   int next, end;                          /* groups of AMX_ROWS rows */
-  bool quick, residual, whole, apart;     /* residual: words with one */
+  bool quick, residual, whole, apart;     /* residual: words with one; apart: the map's order */
   struct target to[MOST_U], r_to[MOST_U]; /* r_to: where the residual lies, for leaves that look at it */
 };
 
@@ -153,24 +152,10 @@ INLINE bool aim(const struct sumi_lane_map *map, int64_t v, struct target *t) {
   const struct sumi_lane_piece *const k = map->piece + map->first[v];
   const int n = map->first[v + 1] - map->first[v];
   for (int i = 0; i < QUICK_PIECES; i++) {
-    int lowest;
-    if (!sumi_lane_together(&k[i < n ? i : 0], &lowest)) return false;
-    t->at[i] = k[i < n ? i : 0].at - lowest;
-    t->mask[i] = i < n ? k[i].mask : 0;
+    t->at[i] = k[i < n ? i : 0].lane_0;
+    t->mask[i] = i < n ? k[i].ordered : 0;
   }
-  return n <= QUICK_PIECES;
-}
-
-/* The same where lanes of a piece may be apart: compressed, they go to mask. */
-INLINE bool aim_apart(const struct sumi_lane_map *map, int64_t v, struct target *t) {
-  const struct sumi_lane_piece *const k = map->piece + map->first[v];
-  const int n = map->first[v + 1] - map->first[v];
-  for (int i = 0; i < QUICK_PIECES; i++) {
-    t->at[i] = k[i < n ? i : 0].at;
-    t->mask[i] = (__mmask16)(i < n ? (1 << k[i].n) - 1 : 0);
-    t->apart[i] = i < n ? k[i].mask : 0;
-  }
-  return n <= QUICK_PIECES;
+  return n <= QUICK_PIECES && map->order != SUMI_LANES_ANY;
 }
 
 /* Where tiles of u vectors v go, and how they may be finished. */

@@ -16,7 +16,7 @@ struct end {
 INLINE void aim_all(const struct end *end, struct done *d, const int64_t *v, int u) {
   const struct sumi_spmm_bf16 *const s = end->s;
   d->residual = s->r;
-  d->quick = !s->act && (!s->r || s->r_map == s->map);
+  d->quick = !s->act && s->map->order == SUMI_LANES_TOGETHER && (!s->r || s->r_map == s->map);
   d->whole = true;
   for (int i = 0; i < u; i++) {
     d->v[i] = v[i];

@@ -12,17 +12,15 @@
 INLINE void aim_all(const struct i8_end *end, struct done *d, const int64_t *v, int u) {
   const struct sumi_spmm_i8 *const s = end->s;
   d->residual = end->residual;
-  d->quick = (end->quick && !end->direct) || d->residual;
+  d->quick = d->residual ? s->r_map->order == SUMI_LANES_TOGETHER : end->quick && !end->direct;
   d->whole = true;
-  d->apart = false;
+  d->apart = s->map->order == SUMI_LANES_APART;
   for (int i = 0; i < u; i++) {
     d->v[i] = v[i];
-    d->apart = !aim(s->map, v[i], &d->to[i]) || d->apart;
+    d->quick = aim(s->map, v[i], &d->to[i]) && d->quick;
     d->whole = d->whole && d->to[i].mask[0] == 0xffff;
     if (d->residual) d->quick = aim(s->r_map, v[i], &d->r_to[i]) && d->quick;
   }
-  d->whole = d->whole && !d->apart;
-  for (int i = 0; i < u && d->apart; i++) d->quick = aim_apart(s->map, v[i], &d->to[i]) && d->quick;
 }
 
 /* Four rows of u vectors the long way; d->v[k] begins at sum[k * u_words]. */
@@ -62,17 +60,18 @@ INLINE __m512i words(const struct i8_end *end, const int32_t *sum, const int32_t
                          _mm512_set1_epi32((int)end->hi));
 }
 
-INLINE void put_words(const struct target *t, bool apart, int32_t *plane, __m512i words) {
+INLINE void put_words(const struct target *t, int32_t *plane, __m512i words) {
   for (int k = 0; k < QUICK_PIECES && t->mask[k]; k++)
-    _mm512_mask_storeu_epi32(plane + t->at[k], t->mask[k],
-                             apart ? _mm512_maskz_compress_epi32(t->apart[k], words) : words);
+    _mm512_mask_storeu_epi32(plane + t->at[k], t->mask[k], words);
 }
 
 INLINE void put(const struct done *d, int32_t *plane, const __m512i w[MOST_U], int u) {
   if (d->whole) {
     UNROLL for (int i = 0; i < u; i++) _mm512_storeu_si512(plane + d->to[i].at[0], w[i]);
+  } else if (!d->apart) {
+    UNROLL for (int i = 0; i < u; i++) put_words(&d->to[i], plane, w[i]);
   } else {
-    UNROLL for (int i = 0; i < u; i++) put_words(&d->to[i], d->apart, plane, w[i]);
+    UNROLL for (int i = 0; i < u; i++) put_words(&d->to[i], plane, i8_apart(w[i]));
   }
 }
 

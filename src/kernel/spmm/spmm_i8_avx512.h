@@ -82,31 +82,44 @@ INLINE uint32_t *i8_plane(const struct sumi_spmm_i8 *s, int64_t m) {
   return s->y + m / I8_WORD_ROWS * s->y_group;
 }
 
-/* Stores the lanes of one piece to the plane. */
-INLINE void i8_store_piece(const struct sumi_lane_piece *k, void *plane, __m512i words) {
-  int32_t *const to = (int32_t *)plane + k->at;
-  int lowest;
-  if (sumi_lane_together(k, &lowest))
-    _mm512_mask_storeu_epi32(to - lowest, k->mask, words);
+/* A vector in the order of sumi_lane_apart. */
+INLINE __m512i i8_apart(__m512i words) {
+  return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15),
+                                  words);
+}
+
+/* Stores the lanes of one piece of a vector in the map's order to the plane. */
+INLINE void i8_store_piece(const struct sumi_lane_map *map, const struct sumi_lane_piece *k, void *plane,
+                           __m512i words) {
+  int32_t *const to = plane;
+  if (map->order != SUMI_LANES_ANY)
+    _mm512_mask_storeu_epi32(to + k->lane_0, k->ordered, words);
   else
-    _mm512_mask_storeu_epi32(to, (__mmask16)((1 << k->n) - 1), _mm512_maskz_compress_epi32(k->mask, words));
+    _mm512_mask_storeu_epi32(to + k->at, (__mmask16)((1 << k->n) - 1),
+                             _mm512_maskz_compress_epi32(k->mask, words));
 }
 
 /* Stores the lanes of vector v to the plane. */
 INLINE void i8_store(const struct sumi_lane_map *map, int64_t v, void *plane, __m512i words) {
   const struct sumi_lane_piece *k = map->piece + map->first[v], *const end = map->piece + map->first[v + 1];
-  for (; k < end; k++) i8_store_piece(k, plane, words);
+  if (map->order == SUMI_LANES_APART) words = i8_apart(words);
+  for (; k < end; k++) i8_store_piece(map, k, plane, words);
 }
 
-/* Stores vectors v, v + 1, ... from memory. One loop over the pieces of them all: how many each vector has cannot be
+/* Stores vectors v, v + 1, ... by way of memory. One loop over the pieces of them all: how many each vector has cannot be
  * foretold. */
-static __attribute__((noinline, unused)) void i8_store_vectors(const struct sumi_lane_map *map, int64_t v,
-                                                               int vectors, void *plane,
-                                                               const uint32_t *words) {
+INLINE void i8_store_vectors(const struct sumi_lane_map *map, int64_t v, const int vectors, void *plane,
+                             const __m512i words[]) {
   const struct sumi_lane_piece *k = map->piece + map->first[v], *const end =
                                                                     map->piece + map->first[v + vectors];
+  _Alignas(64) uint32_t there[I8_MOST_VECTORS * I8_VECTOR];
+  if (map->order == SUMI_LANES_APART) {
+    UNROLL for (int u = 0; u < vectors; u++) _mm512_store_si512(there + I8_VECTOR * u, i8_apart(words[u]));
+  } else {
+    UNROLL for (int u = 0; u < vectors; u++) _mm512_store_si512(there + I8_VECTOR * u, words[u]);
+  }
   for (; k < end; k++)
-    i8_store_piece(k, plane, _mm512_load_si512(words + I8_VECTOR * (uint8_t)(k->vector - v)));
+    i8_store_piece(map, k, plane, _mm512_load_si512(there + I8_VECTOR * (uint8_t)(k->vector - v)));
 }
 
 /* Whether vectors v, v + 1, ... go each to 16 places beside each other: words u to piece[u].at. */
@@ -125,14 +138,9 @@ INLINE __m512i i8_load(const struct sumi_lane_map *map, int64_t v, const uint32_
   const struct sumi_lane_piece *k = map->piece + map->first[v], *const end = map->piece + map->first[v + 1];
   if (end - k == 1 && k->mask == 0xffff) return _mm512_loadu_si512(plane + k->at);
   __m512i words = _mm512_setzero_si512();
-  for (; k < end; k++) {
-    const uint32_t *const from = plane + k->at;
-    int lowest;
-    if (sumi_lane_together(k, &lowest))
-      words = _mm512_mask_loadu_epi32(words, k->mask, from - lowest);
-    else
-      words = _mm512_mask_expandloadu_epi32(words, k->mask, from);
-  }
+  for (; k < end; k++)
+    words = map->order == SUMI_LANES_TOGETHER ? _mm512_mask_loadu_epi32(words, k->mask, plane + k->lane_0)
+                                              : _mm512_mask_expandloadu_epi32(words, k->mask, plane + k->at);
   return words;
 }
 
@@ -245,9 +253,7 @@ INLINE void i8_quick_rows(const int vectors, const struct i8_end *end, int64_t m
     UNROLL for (int u = 0; u < vectors; u++) _mm512_storeu_si512(plane + piece[u].at, words[u]);
     return;
   }
-  _Alignas(64) uint32_t out[I8_MOST_VECTORS * I8_VECTOR];
-  UNROLL for (int u = 0; u < vectors; u++) _mm512_store_si512(out + I8_VECTOR * u, words[u]);
-  i8_store_vectors(end->s->map, v, vectors, plane, out);
+  i8_store_vectors(end->s->map, v, vectors, plane, words);
 }
 
 /* ---- with a residual ---------------------------------------------------------------------------------------------- */
@@ -288,12 +294,11 @@ INLINE struct i8_place i8_place_of(const struct sumi_lane_map *map, int64_t v, c
     return place;
   }
   k = map->piece + map->first[v];
-  place.many = map->first[v + vectors] - map->first[v] != vectors;
-  for (int u = 0; u < vectors && !place.many; u++) {
-    int lowest;
-    place.many = !sumi_lane_together(&k[u], &lowest);
-    place.at[u] = k[u].at - lowest;
-    place.mask[u] = k[u].mask;
+  place.many = map->order != SUMI_LANES_TOGETHER || map->first[v + vectors] - map->first[v] != vectors;
+  if (place.many) return place;
+  UNROLL for (int u = 0; u < vectors; u++) {
+    place.at[u] = k[u].lane_0;
+    place.mask[u] = k[u].ordered;
   }
   return place;
 }
@@ -307,9 +312,7 @@ INLINE void i8_put(const struct i8_end *end, const int vectors, const struct i8_
     UNROLL for (int u = 0; u < vectors; u++)
         _mm512_mask_storeu_epi32(plane + place->at[u], place->mask[u], words[u]);
   } else {
-    _Alignas(64) uint32_t out[I8_MOST_VECTORS * I8_VECTOR];
-    UNROLL for (int u = 0; u < vectors; u++) _mm512_store_si512(out + I8_VECTOR * u, words[u]);
-    i8_store_vectors(end->s->map, v, vectors, plane, out);
+    i8_store_vectors(end->s->map, v, vectors, plane, words);
   }
 }
 
