@@ -95,6 +95,7 @@ struct sumi_lane_map {
   const int32_t *first; /* [(pixels + 15) / 16 + 1]: vector i has pieces [first[i], first[i + 1]) */
   const struct sumi_lane_piece *piece;
   enum sumi_lane_order order;
+  int32_t flat; /* word p of the walk goes to flat + p, whatever p; -1: not so */
 };
 
 /* Whether vector v has pieces. */

@@ -7,9 +7,8 @@
  * 4), bias included, lie in memory at sum[i * stride + lane], 64-byte aligned:
  *   i8_finish(&end, m, v, sum, stride);
  * Where they are in registers and end.quick holds (the common end: bytes, no stage, no table, small scales):
- *   i8_store(s->map, v, i8_plane(s, m), i8_quick(&end, m, a, b, c, d));
- * i8_whole says for several vectors at once whether plain stores do; i8_quick_tile does all of it for a tile, and for
- * tiles with a residual whose result may be any byte. The rest goes through memory: with everything inlined, tiles grow
+ *   i8_store(s->map, v, i8_plane(s, m), i8_quick(&end, end.plain, m, a, b, c, d));
+ * i8_quick_tile does that for a tile, and for tiles with a residual whose result may be any byte. The rest goes through memory: with everything inlined, tiles grow
  * threefold. */
 #ifndef SUMI_KERNEL_SPMM_I8_AVX512_H
 #define SUMI_KERNEL_SPMM_I8_AVX512_H
@@ -31,6 +30,7 @@ struct i8_adder {
 struct i8_end {
   const struct sumi_spmm_i8 *s;
   bool quick, direct; /* direct: with a shift or a factor behind it */
+  bool plain;         /* of quick ones: bytes as they come from packing */
   bool residual;   /* bytes out of one stage that adds the residual and nothing else, scales as for quick */
   uint32_t lo, hi; /* in four bytes */
   uint32_t zero;   /* in two halves */
@@ -69,6 +69,7 @@ INLINE struct i8_end i8_end_of(const struct sumi_spmm_i8 *s, int64_t b0, int64_t
                                    fabsf(t->r_mul) < 1e5f,
                        .quick = small && !s->y_f32 && !s->n_stage && !s->table && !s->act,
                        .direct = direct,
+                       .plain = !direct && s->zero == 0 && s->lo == 0 && s->hi == 255,
                        .lo = (uint32_t)s->lo * 0x01010101u,
                        .hi = (uint32_t)s->hi * 0x01010101u,
                        .zero = (uint32_t)s->zero * 0x00010001u};
@@ -122,15 +123,28 @@ INLINE void i8_store_vectors(const struct sumi_lane_map *map, int64_t v, const i
     i8_store_piece(map, k, plane, _mm512_load_si512(there + I8_VECTOR * (uint8_t)(k->vector - v)));
 }
 
-/* Whether vectors v, v + 1, ... go each to 16 places beside each other: words u to piece[u].at. */
-INLINE bool i8_whole(const struct sumi_lane_map *map, int64_t v, const int vectors,
-                     const struct sumi_lane_piece **piece) {
-  const int32_t first = map->first[v];
-  if (map->first[v + vectors] - first != vectors) return false;
-  *piece = map->piece + first;
-  unsigned all = 0xffff;
-  UNROLL for (int u = 0; u < vectors; u++) all &= (*piece)[u].mask;
-  return all == 0xffff;
+/* Where vectors v, v + 1, ... of a flat map go: in one run, of which the last vector may hold less than 16 words. */
+struct i8_run {
+  int64_t at;
+  __mmask16 last;
+};
+
+INLINE struct i8_run i8_run_of(const struct sumi_lane_map *map, int64_t v, const int vectors) {
+  const int64_t left = map->pixels - I8_VECTOR * (v + vectors - 1);
+  return (struct i8_run){map->flat + I8_VECTOR * v, (__mmask16)(left < I8_VECTOR ? (1 << left) - 1 : 0xffff)};
+}
+
+/* Stores vectors v, v + 1, ... from registers. */
+INLINE void i8_put(const struct sumi_lane_map *map, int64_t v, const int vectors, void *plane,
+                   const __m512i words[]) {
+  if (map->flat < 0) {
+    i8_store_vectors(map, v, vectors, plane, words);
+    return;
+  }
+  const struct i8_run run = i8_run_of(map, v, vectors);
+  int32_t *const to = (int32_t *)plane + run.at;
+  UNROLL for (int u = 0; u < vectors - 1; u++) _mm512_storeu_si512(to + I8_VECTOR * u, words[u]);
+  _mm512_mask_storeu_epi32(to + I8_VECTOR * (vectors - 1), run.last, words[vectors - 1]);
 }
 
 /* What i8_store would have stored: lanes in no piece are 0. */
@@ -170,12 +184,16 @@ INLINE __m512 i8_shifted(const struct sumi_spmm_i8 *s, int64_t m, __m512i sum) {
 }
 
 /* Sums of rows m .. m + 3 to words, where end.quick. Limits are whole numbers, so rounding may come before
- * the clamp, which then is one of bytes. */
-INLINE __m512i i8_quick(const struct i8_end *end, int64_t m, __m512i a, __m512i b, __m512i c, __m512i d) {
+ * the clamp, which then is one of bytes. plain: end.plain, nothing to add and to clamp. */
+INLINE __m512i i8_quick(const struct i8_end *end, const bool plain, int64_t m, __m512i a, __m512i b,
+                        __m512i c, __m512i d) {
   const __m512 post = _mm512_set1_ps(end->s->post);
-#define ROUNDED(v, i)                                                                \
-  _mm512_cvtps_epi32(end->direct ? _mm512_mul_ps(i8_shifted(end->s, m + i, v), post) \
-                                 : i8_scaled(end->s, m + i, v))
+#define ROUNDED(v, i)                                                                          \
+  _mm512_cvtps_epi32(!plain && end->direct ? _mm512_mul_ps(i8_shifted(end->s, m + i, v), post) \
+                                           : i8_scaled(end->s, m + i, v))
+  if (plain)
+    return i8_words(_mm512_packs_epi32(ROUNDED(a, 0), ROUNDED(b, 1)),
+                    _mm512_packs_epi32(ROUNDED(c, 2), ROUNDED(d, 3)));
   const __m512i q =
       i8_pack(ROUNDED(a, 0), ROUNDED(b, 1), ROUNDED(c, 2), ROUNDED(d, 3), _mm512_set1_epi32((int)end->zero));
 #undef ROUNDED
@@ -241,19 +259,14 @@ INLINE __m512i i8_look_up(const uint8_t *table, __m512i bytes) {
   return _mm512_or_si512(_mm512_and_si512(found[0], low), _mm512_slli_epi16(found[1], 8));
 }
 
-/* Four rows of a tile's sums to their places; piece: what i8_whole found, NULL where it is false. */
-INLINE void i8_quick_rows(const int vectors, const struct i8_end *end, int64_t m, int64_t v,
-                          const struct sumi_lane_piece *piece, const __m512i sum[][I8_MOST_VECTORS]) {
-  uint32_t *const plane = i8_plane(end->s, m);
+/* Four rows of a tile's sums to their places. */
+INLINE void i8_quick_rows(const int vectors, const struct i8_end *end, const bool plain, int64_t m, int64_t v,
+                          const __m512i sum[][I8_MOST_VECTORS]) {
   __m512i words[I8_MOST_VECTORS];
   UNROLL for (int u = 0; u < vectors; u++) {
-    words[u] = i8_quick(end, m, sum[0][u], sum[1][u], sum[2][u], sum[3][u]);
+    words[u] = i8_quick(end, plain, m, sum[0][u], sum[1][u], sum[2][u], sum[3][u]);
   }
-  if (piece) {
-    UNROLL for (int u = 0; u < vectors; u++) _mm512_storeu_si512(plane + piece[u].at, words[u]);
-    return;
-  }
-  i8_store_vectors(end->s->map, v, vectors, plane, words);
+  i8_put(end->s->map, v, vectors, i8_plane(end->s, m), words);
 }
 
 /* ---- with a residual ---------------------------------------------------------------------------------------------- */
@@ -279,91 +292,48 @@ INLINE __m512i i8_added(const struct i8_adder *t, const bool plain, const bool b
   return _mm512_min_epu8(_mm512_max_epu8(words, t->least), t->most);
 }
 
-/* Where the vectors of a tile lie in a plane: each in one run of neighbours (lanes mask to lane 0 = at), or `many`. */
-struct i8_place {
-  bool whole, many; /* whole: all lanes of all vectors */
-  int32_t at[I8_MOST_VECTORS];
-  __mmask16 mask[I8_MOST_VECTORS];
-};
-
-INLINE struct i8_place i8_place_of(const struct sumi_lane_map *map, int64_t v, const int vectors) {
-  const struct sumi_lane_piece *k;
-  struct i8_place place = {.whole = i8_whole(map, v, vectors, &k)};
-  if (place.whole) {
-    UNROLL for (int u = 0; u < vectors; u++) place.at[u] = k[u].at;
-    return place;
-  }
-  k = map->piece + map->first[v];
-  place.many = map->order != SUMI_LANES_TOGETHER || map->first[v + vectors] - map->first[v] != vectors;
-  if (place.many) return place;
-  UNROLL for (int u = 0; u < vectors; u++) {
-    place.at[u] = k[u].lane_0;
-    place.mask[u] = k[u].ordered;
-  }
-  return place;
-}
-
-INLINE void i8_put(const struct i8_end *end, const int vectors, const struct i8_place *place, int64_t m,
-                   int64_t v, const __m512i words[]) {
-  int32_t *const plane = (int32_t *)i8_plane(end->s, m);
-  if (place->whole) {
-    UNROLL for (int u = 0; u < vectors; u++) _mm512_storeu_si512(plane + place->at[u], words[u]);
-  } else if (!place->many) {
-    UNROLL for (int u = 0; u < vectors; u++)
-        _mm512_mask_storeu_epi32(plane + place->at[u], place->mask[u], words[u]);
-  } else {
-    i8_store_vectors(end->s->map, v, vectors, plane, words);
-  }
-}
-
 /* Four rows of a tile's sums where end.residual and the adder is plain. bare: as there. */
 INLINE void i8_added_rows(const int vectors, const struct i8_end *end, const bool bare, int64_t m, int64_t v,
-                          const struct i8_place *from, const struct i8_place *to,
                           const __m512i sum[][I8_MOST_VECTORS]) {
   const struct sumi_spmm_i8 *const s = end->s;
   const uint32_t *r = s->stage[0].r + m / I8_WORD_ROWS * s->stage[0].r_group;
   _Alignas(64) uint32_t buffer[I8_MOST_VECTORS * I8_VECTOR];
-  const bool beside = from->whole;
-  if (!beside) {
+  __mmask16 last = 0xffff;
+  if (s->r_map->flat < 0) {
     for (int u = 0; u < vectors; u++) _mm512_store_si512(buffer + u * I8_VECTOR, i8_load(s->r_map, v + u, r));
     r = buffer;
+  } else {
+    const struct i8_run run = i8_run_of(s->r_map, v, vectors);
+    r += run.at, last = run.last;
   }
   __m512i words[I8_MOST_VECTORS];
   UNROLL for (int u = 0; u < vectors; u++) {
     const __m512i q[I8_WORD_ROWS] = {sum[0][u], sum[1][u], sum[2][u], sum[3][u]},
-                  there = _mm512_loadu_si512(r + (beside ? from->at[u] : I8_VECTOR * u));
+                  there = u + 1 < vectors ? _mm512_loadu_si512(r + I8_VECTOR * u)
+                                          : _mm512_maskz_loadu_epi32(last, r + I8_VECTOR * u);
     words[u] = i8_added(&end->adder, true, bare, s->scale + m, q, there);
   }
-  i8_put(end, vectors, to, m, v, words);
-}
-
-/* A tile where end.residual and the adder is plain, as i8_quick_tile. */
-INLINE void i8_added_tile(const int rows, const int vectors, const struct i8_end *end, const bool bare,
-                          int64_t m, int64_t v, const __m512i sum[][I8_MOST_VECTORS]) {
-  const struct i8_place to = i8_place_of(end->s->map, v, vectors),
-                        from = end->s->r_map == end->s->map ? to : i8_place_of(end->s->r_map, v, vectors);
-  i8_added_rows(vectors, end, bare, m, v, &from, &to, sum);
-  if (rows > I8_WORD_ROWS)
-    i8_added_rows(vectors, end, bare, m + I8_WORD_ROWS, v, &from, &to, sum + I8_WORD_ROWS);
+  i8_put(s->map, v, vectors, i8_plane(s, m), words);
 }
 
 /* A tile's sums [rows][vectors] to their places, straight from registers; false: by memory. rows, 4 or 8, and
  * vectors are constants; rows are no loop because clang would keep their sums in memory. */
 INLINE bool i8_quick_tile(const int rows, const int vectors, const struct i8_end *end, int64_t m, int64_t v,
                           const __m512i sum[][I8_MOST_VECTORS]) {
+#define ROWS(function, which)                                                                        \
+  do {                                                                                               \
+    function(vectors, end, which, m, v, sum);                                                        \
+    if (rows > I8_WORD_ROWS) function(vectors, end, which, m + I8_WORD_ROWS, v, sum + I8_WORD_ROWS); \
+    return true;                                                                                     \
+  } while (0)
   if (end->quick) {
-    const struct sumi_lane_piece *piece;
-    if (!i8_whole(end->s->map, v, vectors, &piece)) piece = NULL;
-    i8_quick_rows(vectors, end, m, v, piece, sum);
-    if (rows > I8_WORD_ROWS) i8_quick_rows(vectors, end, m + I8_WORD_ROWS, v, piece, sum + I8_WORD_ROWS);
-    return true;
+    if (end->plain) ROWS(i8_quick_rows, true);
+    ROWS(i8_quick_rows, false);
   }
   if (!end->residual || !end->adder.plain) return false;
-  if (end->adder.r_bare)
-    i8_added_tile(rows, vectors, end, true, m, v, sum);
-  else
-    i8_added_tile(rows, vectors, end, false, m, v, sum);
-  return true;
+  if (end->adder.r_bare) ROWS(i8_added_rows, true);
+  ROWS(i8_added_rows, false);
+#undef ROWS
 }
 
 /* ---- any end ---------------------------------------------------------------------------------------------------- */
@@ -455,7 +425,7 @@ INLINE void i8_finish(const struct i8_end *end, int64_t m, int64_t v, const int3
   }
   const __m512i a = _mm512_load_si512(sum), b = _mm512_load_si512(sum + stride),
                 c = _mm512_load_si512(sum + 2 * stride), d = _mm512_load_si512(sum + 3 * stride);
-  i8_store(end->s->map, v, i8_plane(end->s, m), i8_quick(end, m, a, b, c, d));
+  i8_store(end->s->map, v, i8_plane(end->s, m), i8_quick(end, false, m, a, b, c, d));
 }
 
 /* A tile's sums [rows][vectors] in memory, rows stride apart, to their end. */
