@@ -137,9 +137,9 @@ static void make_conv(struct maker *m) {
     sumi_node_set_string(node, "activation", name, NULL);
     if (!strcmp(name, "Clip")) sumi_node_set_floats(node, "activation_params", clip, 2, NULL);
   }
-  /* up to 9 * 125 products summed in two orders; against 1 where sums of 100 are squashed to it */
+  /* up to 9 * 125 products summed in two orders; against 1 where sums of 100 are squashed or cut to it */
   const char *act = sumi_attr_string(node, "activation", "");
-  m->tolerance = !strcmp(act, "Tanh") || strstr(act, "Sigmoid") ? 1e-4 : 1e-5;
+  m->tolerance = !strcmp(act, "Tanh") || !strcmp(act, "Clip") || strstr(act, "Sigmoid") ? 1e-4 : 1e-5;
 }
 
 static void make_conv_transpose(struct maker *m) {
