@@ -217,14 +217,14 @@ static double cut(struct sumi_spmm_tiles *t, bool blocks_first, int64_t want, in
 
 struct sumi_spmm_tiles sumi_spmm_tile(int64_t block_unit, int64_t unit, int threads, int64_t n_blocks,
                                       int64_t pixels, int64_t w_words, int64_t x_words) {
-  enum { TILES_A_THREAD = 2, LEAST_MACS = 1 << 18 };
+  enum { LEAST_MACS = 1 << 18 };
   struct sumi_spmm_tiles t = {n_blocks, pixels, block_unit, unit, 1, 1, w_words > x_words, 1};
   if (n_blocks <= 0 || pixels <= 0) {
     t.count = 0;
     return t;
   }
   const double macs = (double)w_words * (double)pixels;
-  const int64_t want = (int64_t)SUMI_MIN(macs / LEAST_MACS, (double)threads * TILES_A_THREAD);
+  const int64_t want = (int64_t)SUMI_MIN(macs / LEAST_MACS, (double)threads);
   if (threads <= 1 || want <= 1) return t;
   struct sumi_spmm_tiles other = t;
   const double load = cut(&t, t.blocks_first, want, threads),

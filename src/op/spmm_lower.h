@@ -35,8 +35,8 @@ sumi_status sumi_spmm_pack_if_below(struct sumi_lower *l, const struct sumi_spmm
 sumi_status sumi_spmm_set_weights(struct sumi_lower *l, struct sumi_spmm_f32 *s,
                                   const struct sumi_packed *packed, const int32_t *offset, bool columns);
 
-/* Tiles of n_blocks x pixels for so many threads: two for each, so that a slow one does not matter and panels are not
- * copied once too often; none below a few microseconds, all of whole units of blocks and of pixels and as even as these
+/* Tiles of n_blocks x pixels for so many threads: one for each, as every further one copies panels once more; none below a few
+ * microseconds, all of whole units of blocks and of pixels and as even as these
  * allow. Each thread starts with neighbours (par/par.h): with blocks of its own where their w_words weights are more than
  * the x_words of planes that they are summed over, else with pixels of its own, which the same thread wrote in the step
  * before if that was split likewise; what all threads read is then the smaller part. Where that leaves one thread much

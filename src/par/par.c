@@ -4,7 +4,10 @@
  *
  * Waiting is a short spin, then a condition variable. How long a thread spins follows from how long it had to wait
  * before: as long as waits are short it spins for SPIN_NS, with every long one half as long. Where other programs want
- * the cores waits are long, because what is waited for does not run, and the cores are left to them.
+ * the cores waits are long, because what is waited for does not run, and the cores are left to them. A worker that loses its
+ * core within a tile keeps the caller waiting until the system gives it back, milliseconds for loops of microseconds; one that
+ * finds no free core takes the caller's, and the two take turns on it. After either, one worker less is woken for a while, and
+ * for twice as long whenever the next try ends likewise.
  *
  * gate = (number of the loop) << 32 | CLOSED | (workers inside). A worker enters by adding one to an open
  * gate whose number it has not seen; the caller closes the gate when the tiles are used up and waits until
@@ -26,7 +29,11 @@
 enum {
   SPIN_NS = 50000,      /* longer than the serial gap between two steps of a network */
   LEAST_SPIN_NS = 1000, /* so that a wait of nearly nothing does not cost two system calls */
-  CLOCK_EVERY = 16      /* turns of the spin between two looks at the clock */
+  CLOCK_EVERY = 16,     /* turns of the spin between two looks at the clock */
+  LATE_NS = 500000,     /* a wait of so much, and many times the caller's own work: the worker did not run */
+  LATE_TIMES = 4,
+  LEAST_FEWER_NS = 10000000,
+  MOST_FEWER_NS = 160000000
 };
 #define CLOSED (UINT64_C(1) << 31)
 #define INSIDE (CLOSED - 1)
@@ -62,10 +69,14 @@ struct sumi_par {
   void (*fn)(void *user, int64_t begin, int64_t end, int worker);
   void *user;
   int64_t n, tile;
-  uint64_t float_mode;   /* the caller's */
-  int runs;              /* in use: threads that can be awake */
-  struct run *run;       /* [threads] */
-  struct worker *worker; /* [threads], 0 = the caller */
+  uint64_t float_mode; /* the caller's */
+  int64_t began_ns;
+  atomic_int helped_on;             /* the core of the worker that entered the loop last; -1: none did */
+  int fewer;                        /* workers that are not woken until then */
+  int64_t fewer_ns, fewer_until_ns; /* how long, and until when */
+  int runs;                         /* in use: threads that are to be awake */
+  struct run *run;                  /* [threads] */
+  struct worker *worker;            /* [threads], 0 = the caller */
 };
 
 static void relax(void) {
@@ -149,6 +160,7 @@ static void *worker_main(void *arg) {
     if (!is_open(gate, seen) || !atomic_compare_exchange_strong(&par->gate, &gate, gate + 1)) continue;
     seen = gate >> 32;
     sumi_float_mode_set(par->float_mode);
+    atomic_store_explicit(&par->helped_on, sched_getcpu(), memory_order_relaxed);
     work(par, w->index);
     gate = atomic_fetch_sub(&par->gate, 1) - 1;
     if ((gate & CLOSED) && (gate & INSIDE) == 0 && atomic_load(&par->caller_sleeps)) {
@@ -184,7 +196,6 @@ sumi_status sumi_par_new(const struct sumi_allocator *a, int threads, struct sum
   par->bytes = bytes;
   par->threads = threads;
   par->most_awake = sumi_par_cores() - 1;
-  par->runs = SUMI_MIN(threads, par->most_awake + 1);
   par->run = (struct run *)(par + 1);
   par->worker = (struct worker *)(par->run + n);
   atomic_store(&par->gate, CLOSED);
@@ -239,6 +250,14 @@ static bool is_idle(struct sumi_par *par, uint64_t unused) {
   return (atomic_load(&par->gate) & INSIDE) == 0;
 }
 
+/* One worker less. A try with all that goes well as long as the time before it makes the next such time short again. */
+static void wake_fewer(struct sumi_par *par, int64_t now) {
+  const bool still = now < par->fewer_until_ns, soon = now - par->fewer_until_ns < par->fewer_ns;
+  par->fewer = still ? par->fewer + 1 : 1;
+  par->fewer_ns = soon ? SUMI_MIN(2 * par->fewer_ns, MOST_FEWER_NS) : LEAST_FEWER_NS;
+  par->fewer_until_ns = now + par->fewer_ns;
+}
+
 static void wait_until_idle(struct sumi_par *par) {
   if ((atomic_fetch_or(&par->gate, CLOSED) & INSIDE) == 0) return;
   struct patience *p = &par->worker[0].patience;
@@ -251,11 +270,13 @@ static void wait_until_idle(struct sumi_par *par) {
     pthread_mutex_unlock(&par->lock);
   }
   learn(p, since);
+  const int64_t waited = now_ns() - since;
+  if (waited > LATE_NS && waited > LATE_TIMES * (since - par->began_ns)) wake_fewer(par, since + waited);
 }
 
 /* Wakes sleepers, but only as many as find a core and a tile. */
 static void wake_sleepers(struct sumi_par *par, int64_t tiles) {
-  const int wanted = (int)SUMI_MIN(par->most_awake, tiles - 1);
+  const int wanted = (int)SUMI_MIN(par->runs - 1, tiles - 1);
   if (wanted <= par->threads - 1 - atomic_load(&par->sleepers)) return;
   pthread_mutex_lock(&par->lock);
   const int sleepers = atomic_load(&par->sleepers), n = wanted - (par->threads - 1 - sleepers);
@@ -267,12 +288,20 @@ static void wake_sleepers(struct sumi_par *par, int64_t tiles) {
   pthread_mutex_unlock(&par->lock);
 }
 
+/* Returns how many threads a loop that begins now is for. */
+static int begin_loop(struct sumi_par *par) {
+  const int most = SUMI_MIN(par->threads, par->most_awake + 1);
+  par->began_ns = now_ns();
+  par->runs = par->began_ns < par->fewer_until_ns ? SUMI_MAX(most - par->fewer, 1) : most;
+  return par->runs;
+}
+
 void sumi_par_for(struct sumi_par *par, int64_t n, int64_t tile,
                   void (*fn)(void *user, int64_t begin, int64_t end, int worker), void *user) {
   if (n <= 0) return;
   if (tile < 1) tile = 1;
   const int64_t tiles = (n - 1) / tile + 1;
-  if (!par || tiles == 1) {
+  if (!par || tiles == 1 || begin_loop(par) == 1) {
     for (int64_t begin = 0; begin < n; begin += SUMI_MIN(tile, n - begin))
       fn(user, begin, begin + SUMI_MIN(tile, n - begin), 0);
     return;
@@ -289,9 +318,13 @@ void sumi_par_for(struct sumi_par *par, int64_t n, int64_t tile,
     first += share + (i < rest);
     par->run[i].end = first;
   }
+  atomic_store_explicit(&par->helped_on, -1, memory_order_relaxed);
   const uint32_t number = (uint32_t)(atomic_load_explicit(&par->gate, memory_order_relaxed) >> 32) + 1;
   atomic_store(&par->gate, (uint64_t)number << 32); /* opens the gate, publishes the fields above */
   if (atomic_load(&par->sleepers) > 0) wake_sleepers(par, tiles);
   work(par, 0);
   wait_until_idle(par);
+  const int core = sched_getcpu();
+  if (core >= 0 && atomic_load_explicit(&par->helped_on, memory_order_relaxed) == core)
+    wake_fewer(par, now_ns());
 }

@@ -216,6 +216,38 @@ static void test_float_mode(void **state) {
   sumi_par_free(par);
 }
 
+static atomic_int helped;
+static void lose_core(void *user, int64_t begin, int64_t end, int worker) {
+  if (worker) {
+    atomic_fetch_add(&helped, 1);
+    pause_ms(5);
+  }
+  visit(user, begin, end, worker);
+}
+
+/* Workers whose tiles take a thousand times as long as the caller's are left out for a while, not for ever. */
+static void test_late(void **state) {
+  (void)state;
+  static struct job j = {.n = 64, .tile = 1, .threads = 2};
+  struct sumi_par *par = NULL;
+  if (sumi_par_cores() < 2) skip();
+  assert_int_equal(sumi_par_new(&counting, 2, &par, NULL), SUMI_OK);
+  int loops = 0;
+  for (; !helped && loops < 10000; loops++) sumi_par_for(par, j.n, j.tile, lose_core, &j);
+  assert_true(helped);
+  const int before = helped;
+  for (int i = 0; i < 100; i++, loops++) sumi_par_for(par, j.n, j.tile, lose_core, &j);
+  assert_true(helped - before <= 2); /* 100 loops take far less than 10 ms, but who knows the machine */
+  for (int i = 0; i < 1000 && helped - before <= 2; i++, loops++) {
+    pause_ms(1);
+    sumi_par_for(par, j.n, j.tile, lose_core, &j);
+  }
+  assert_true(helped - before > 2);
+  sumi_par_free(par);
+  assert_int_equal(j.wrong, 0);
+  for (int64_t i = 0; i < j.n; i++) assert_int_equal(j.visited[i], loops);
+}
+
 static void test_refusal(void **state) {
   (void)state;
   struct sumi_err err = SUMI_ERR_INIT;
@@ -234,6 +266,7 @@ int main(void) {
       cmocka_unit_test(test_sleeps_when_idle),
       cmocka_unit_test(test_cpu_set),
       cmocka_unit_test(test_float_mode),
+      cmocka_unit_test(test_late),
       cmocka_unit_test(test_refusal),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
