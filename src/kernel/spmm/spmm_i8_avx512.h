@@ -31,6 +31,7 @@ struct i8_end {
   const struct sumi_spmm_i8 *s;
   bool quick, direct; /* direct: with a shift or a factor behind it */
   bool plain;         /* of quick ones: bytes as they come from packing */
+  bool real;          /* float32 and nothing behind the sum but scale and shift */
   bool residual;   /* bytes out of one stage that adds the residual and nothing else, scales as for quick */
   uint32_t lo, hi; /* in four bytes */
   uint32_t zero;   /* in two halves */
@@ -69,6 +70,7 @@ INLINE struct i8_end i8_end_of(const struct sumi_spmm_i8 *s, int64_t b0, int64_t
                                    fabsf(t->r_mul) < 1e5f,
                        .quick = small && !s->y_f32 && !s->n_stage && !s->table && !s->act,
                        .direct = direct,
+                       .real = s->y_f32 && !s->act,
                        .plain = !direct && s->zero == 0 && s->lo == 0 && s->hi == 255,
                        .lo = (uint32_t)s->lo * 0x01010101u,
                        .hi = (uint32_t)s->hi * 0x01010101u,
@@ -100,8 +102,25 @@ INLINE void i8_store_piece(const struct sumi_lane_map *map, const struct sumi_la
                              _mm512_maskz_compress_epi32(k->mask, words));
 }
 
+/* Where vectors v, v + 1, ... of a flat map go: in one run, of which the last vector may hold less than 16 words. */
+struct i8_run {
+  int64_t at;
+  __mmask16 last;
+};
+
+INLINE struct i8_run i8_run_of(const struct sumi_lane_map *map, int64_t v, const int vectors) {
+  const int64_t left = map->pixels - I8_VECTOR * (v + vectors - 1);
+  return (struct i8_run){map->flat + I8_VECTOR * v,
+                         (__mmask16)(left < I8_VECTOR ? (1 << left) - 1 : 0xffff)};
+}
+
 /* Stores the lanes of vector v to the plane. */
 INLINE void i8_store(const struct sumi_lane_map *map, int64_t v, void *plane, __m512i words) {
+  if (map->flat >= 0) {
+    const struct i8_run run = i8_run_of(map, v, 1);
+    _mm512_mask_storeu_epi32((int32_t *)plane + run.at, run.last, words);
+    return;
+  }
   const struct sumi_lane_piece *k = map->piece + map->first[v], *const end = map->piece + map->first[v + 1];
   if (map->order == SUMI_LANES_APART) words = i8_apart(words);
   for (; k < end; k++) i8_store_piece(map, k, plane, words);
@@ -121,17 +140,6 @@ INLINE void i8_store_vectors(const struct sumi_lane_map *map, int64_t v, const i
   }
   for (; k < end; k++)
     i8_store_piece(map, k, plane, _mm512_load_si512(there + I8_VECTOR * (uint8_t)(k->vector - v)));
-}
-
-/* Where vectors v, v + 1, ... of a flat map go: in one run, of which the last vector may hold less than 16 words. */
-struct i8_run {
-  int64_t at;
-  __mmask16 last;
-};
-
-INLINE struct i8_run i8_run_of(const struct sumi_lane_map *map, int64_t v, const int vectors) {
-  const int64_t left = map->pixels - I8_VECTOR * (v + vectors - 1);
-  return (struct i8_run){map->flat + I8_VECTOR * v, (__mmask16)(left < I8_VECTOR ? (1 << left) - 1 : 0xffff)};
 }
 
 /* Stores vectors v, v + 1, ... from registers. */
@@ -269,6 +277,17 @@ INLINE void i8_quick_rows(const int vectors, const struct i8_end *end, const boo
   i8_put(end->s->map, v, vectors, i8_plane(end->s, m), words);
 }
 
+/* The same where end.real. */
+INLINE void i8_real_rows(const int vectors, const struct i8_end *end, int64_t m, int64_t v,
+                         const __m512i sum[][I8_MOST_VECTORS]) {
+  const struct sumi_spmm_i8 *const s = end->s;
+  UNROLL for (int i = 0; i < I8_WORD_ROWS; i++) {
+    __m512i value[I8_MOST_VECTORS];
+    UNROLL for (int u = 0; u < vectors; u++) value[u] = _mm512_castps_si512(i8_shifted(s, m + i, sum[i][u]));
+    i8_put(s->map, v, vectors, s->y_f32 + (m + i) * s->y_row, value);
+  }
+}
+
 /* ---- with a residual ---------------------------------------------------------------------------------------------- */
 
 /* Sums of four rows and words of the residual to words: the bits of i8_finish_any. plain, bare: as in t. Bare bytes b:
@@ -320,6 +339,11 @@ INLINE void i8_added_rows(const int vectors, const struct i8_end *end, const boo
  * vectors are constants; rows are no loop because clang would keep their sums in memory. */
 INLINE bool i8_quick_tile(const int rows, const int vectors, const struct i8_end *end, int64_t m, int64_t v,
                           const __m512i sum[][I8_MOST_VECTORS]) {
+  if (end->real) {
+    i8_real_rows(vectors, end, m, v, sum);
+    if (rows > I8_WORD_ROWS) i8_real_rows(vectors, end, m + I8_WORD_ROWS, v, sum + I8_WORD_ROWS);
+    return true;
+  }
 #define ROWS(function, which)                                                                        \
   do {                                                                                               \
     function(vectors, end, which, m, v, sum);                                                        \
