@@ -110,8 +110,7 @@ struct i8_run {
 
 INLINE struct i8_run i8_run_of(const struct sumi_lane_map *map, int64_t v, const int vectors) {
   const int64_t left = map->pixels - I8_VECTOR * (v + vectors - 1);
-  return (struct i8_run){map->flat + I8_VECTOR * v,
-                         (__mmask16)(left < I8_VECTOR ? (1 << left) - 1 : 0xffff)};
+  return (struct i8_run){map->flat + I8_VECTOR * v, (__mmask16)(left < I8_VECTOR ? (1 << left) - 1 : 0xffff)};
 }
 
 /* Stores the lanes of vector v to the plane. */
@@ -335,31 +334,6 @@ INLINE void i8_added_rows(const int vectors, const struct i8_end *end, const boo
   i8_put(s->map, v, vectors, i8_plane(s, m), words);
 }
 
-/* A tile's sums [rows][vectors] to their places, straight from registers; false: by memory. rows, 4 or 8, and
- * vectors are constants; rows are no loop because clang would keep their sums in memory. */
-INLINE bool i8_quick_tile(const int rows, const int vectors, const struct i8_end *end, int64_t m, int64_t v,
-                          const __m512i sum[][I8_MOST_VECTORS]) {
-  if (end->real) {
-    i8_real_rows(vectors, end, m, v, sum);
-    if (rows > I8_WORD_ROWS) i8_real_rows(vectors, end, m + I8_WORD_ROWS, v, sum + I8_WORD_ROWS);
-    return true;
-  }
-#define ROWS(function, which)                                                                        \
-  do {                                                                                               \
-    function(vectors, end, which, m, v, sum);                                                        \
-    if (rows > I8_WORD_ROWS) function(vectors, end, which, m + I8_WORD_ROWS, v, sum + I8_WORD_ROWS); \
-    return true;                                                                                     \
-  } while (0)
-  if (end->quick) {
-    if (end->plain) ROWS(i8_quick_rows, true);
-    ROWS(i8_quick_rows, false);
-  }
-  if (!end->residual || !end->adder.plain) return false;
-  if (end->adder.r_bare) ROWS(i8_added_rows, true);
-  ROWS(i8_added_rows, false);
-#undef ROWS
-}
-
 /* ---- any end ---------------------------------------------------------------------------------------------------- */
 
 /* Four rows of real values, after s->act and not yet times s->post, to bytes. */
@@ -396,16 +370,10 @@ static __attribute__((noinline, unused)) void i8_finish_any(const struct sumi_sp
   i8_finish_values(s, m, v, q);
 }
 
-/* A tile's sums through s->act, which is called once: it sees lanes that are dropped, too. */
+/* A tile's values [rows][vectors] through s->act, which is called once, to their end: it sees lanes that are dropped, too. */
 static __attribute__((noinline, unused)) void i8_finish_act(const struct sumi_spmm_i8 *s, int64_t m,
-                                                            int64_t v, int rows, int vectors,
-                                                            const int32_t *sum, int64_t stride) {
-  _Alignas(64) float value[I8_WORD_ROWS * I8_MOST_VECTORS * I8_VECTOR]; /* more than I8_MOST_SUMS */
-  float *to = value;
-  for (int i = 0; i < rows; i++)
-    for (int u = 0; u < vectors; u++, to += I8_VECTOR)
-      _mm512_store_ps(to, i8_shifted(s, m + i, _mm512_load_si512(sum + i * stride + u * I8_VECTOR)));
-  s->act(value, value, to - value, s->act_param);
+                                                            int64_t v, int rows, int vectors, float *value) {
+  s->act(value, value, (int64_t)rows * vectors * I8_VECTOR, s->act_param);
   for (int i = 0; i < rows; i += I8_WORD_ROWS)
     for (int u = 0; u < vectors; u++) {
       __m512 q[I8_WORD_ROWS];
@@ -461,11 +429,52 @@ static __attribute__((noinline, unused)) void i8_finish_tile(const struct i8_end
     return;
   }
   if (end->s->act) {
-    i8_finish_act(end->s, m, v, rows, vectors, sum, stride);
+    _Alignas(64) float value[I8_WORD_ROWS * I8_MOST_VECTORS * I8_VECTOR]; /* more than I8_MOST_SUMS */
+    float *to = value;
+    for (int i = 0; i < rows; i++)
+      for (int u = 0; u < vectors; u++, to += I8_VECTOR)
+        _mm512_store_ps(to, i8_shifted(end->s, m + i, _mm512_load_si512(sum + i * stride + u * I8_VECTOR)));
+    i8_finish_act(end->s, m, v, rows, vectors, value);
     return;
   }
   for (int i = 0; i < rows; i += I8_WORD_ROWS)
     for (int u = 0; u < vectors; u++) i8_finish(end, m + i, v + u, sum + i * stride + u * I8_VECTOR, stride);
+}
+
+/* ---- a tile in registers ------------------------------------------------------------------------------------------ */
+
+/* A tile's sums [rows][vectors] to their places, straight from registers; false: by memory. rows, 4 or 8, and
+ * vectors are constants; rows are no loop because clang would keep their sums in memory. */
+INLINE bool i8_quick_tile(const int rows, const int vectors, const struct i8_end *end, int64_t m, int64_t v,
+                          const __m512i sum[][I8_MOST_VECTORS]) {
+  if (end->real) {
+    i8_real_rows(vectors, end, m, v, sum);
+    if (rows > I8_WORD_ROWS) i8_real_rows(vectors, end, m + I8_WORD_ROWS, v, sum + I8_WORD_ROWS);
+    return true;
+  }
+  if (end->s->act) {
+    _Alignas(64) float value[I8_MOST_SUMS * I8_VECTOR];
+    UNROLL for (int i = 0; i < rows; i++) {
+      UNROLL for (int u = 0; u < vectors; u++)
+          _mm512_store_ps(value + I8_VECTOR * (i * vectors + u), i8_shifted(end->s, m + i, sum[i][u]));
+    }
+    i8_finish_act(end->s, m, v, rows, vectors, value);
+    return true;
+  }
+#define ROWS(function, which)                                                                        \
+  do {                                                                                               \
+    function(vectors, end, which, m, v, sum);                                                        \
+    if (rows > I8_WORD_ROWS) function(vectors, end, which, m + I8_WORD_ROWS, v, sum + I8_WORD_ROWS); \
+    return true;                                                                                     \
+  } while (0)
+  if (end->quick) {
+    if (end->plain) ROWS(i8_quick_rows, true);
+    ROWS(i8_quick_rows, false);
+  }
+  if (!end->residual || !end->adder.plain) return false;
+  if (end->adder.r_bare) ROWS(i8_added_rows, true);
+  ROWS(i8_added_rows, false);
+#undef ROWS
 }
 
 #endif
