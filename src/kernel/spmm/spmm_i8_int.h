@@ -57,7 +57,7 @@ struct i8_split {
 static inline int64_t i8_panel(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1) {
   enum { SHORT = 16 };
   const int64_t list = !s->start ? s->n_list : b1 > b0 ? (s->start[b1] - s->start[b0]) / (b1 - b0) : 0;
-  const int64_t bytes = (s->start && list >= SHORT ? 96 : 384) << 10;
+  const int64_t bytes = (s->start && list >= SHORT ? 48 : 384) << 10;
   return bytes / I8_VECTOR_BYTES / (list + s->rows / I8_WORD_ROWS + 1);
 }
 

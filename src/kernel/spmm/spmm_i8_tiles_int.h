@@ -6,21 +6,27 @@
  *   v_keep(p, sum)                 stores 16 sums, 64-byte aligned
  *   TILE_ROWS                      rows of the largest tile
  *   MOST_1, MOST_2, MOST_4, MOST_8 vectors of 16 pixels in tiles of so many rows (8: if TILE_ROWS is)
- *   TILES(X)                       X(rows, vectors) of every tile */
+ *   TILES(X)                       X(rows, vectors) of every tile
+ *   WORDS(X)                       if it has the registers: X(rows, vectors) of blocks of 1 or 2 rows whose sums stay there until
+ *                                  those of four rows are complete; MOST_1 and MOST_2 are the vectors of these, then. Without
+ *                                  them the sums meet in memory. */
 #ifndef SUMI_KERNEL_SPMM_I8_TILES_INT_H
 #define SUMI_KERNEL_SPMM_I8_TILES_INT_H
 
 /* Tiles beside each other: vectors [v, stop), all of them wanted. */
 typedef void (*tiles_fn)(const struct i8_end *end, const struct i8_tile *t, int64_t v, int64_t stop);
 
-/* One tile. rows and vectors are constants wherever this is inlined. */
-INLINE void tile(const int rows, const int vectors, const struct i8_end *end, const struct i8_tile *t,
-                 int64_t v) {
-  const struct sumi_spmm_i8 *const s = end->s;
-  sums sum[I8_MOST_ROWS][I8_MOST_VECTORS];
+/* rows and vectors are constants wherever the following are inlined. */
+
+INLINE void begin_sums(const int rows, const int vectors, const struct sumi_spmm_i8 *s, int64_t m,
+                       sums sum[][I8_MOST_VECTORS]) {
   UNROLL for (int i = 0; i < rows; i++) {
-    UNROLL for (int u = 0; u < vectors; u++) sum[i][u] = v_bias(s->bias + t->m + i);
+    UNROLL for (int u = 0; u < vectors; u++) sum[i][u] = v_bias(s->bias + m + i);
   }
+}
+
+INLINE void add_list(const int rows, const int vectors, const struct sumi_spmm_i8 *s, const struct i8_tile *t,
+                     int64_t v, sums sum[][I8_MOST_VECTORS]) {
   const int64_t w_row = t->w_row, w_entry = t->w_entry;
   const uint8_t *const from = s->x + I8_VECTOR_BYTES * v;
   const int32_t *off = t->off, *const stop = off + t->n_list;
@@ -33,13 +39,32 @@ INLINE void tile(const int rows, const int vectors, const struct i8_end *end, co
       UNROLL for (int u = 0; u < vectors; u++) sum[i][u] = v_dot(sum[i][u], x[u], b);
     }
   }
-  if (rows >= I8_WORD_ROWS && i8_quick_tile(rows, vectors, end, t->m, v, sum)) return;
-  _Alignas(64) int32_t own[I8_MOST_SUMS * I8_VECTOR];
-  int32_t *const to = rows < I8_WORD_ROWS ? t->sum : own;
+}
+
+INLINE void keep_sums(const int rows, const int vectors, int32_t *to, sums sum[][I8_MOST_VECTORS]) {
   UNROLL for (int i = 0; i < rows; i++) {
     UNROLL for (int u = 0; u < vectors; u++) v_keep(to + I8_VECTOR * (i * vectors + u), sum[i][u]);
   }
-  if (rows >= I8_WORD_ROWS) i8_finish_tile(end, t->m, v, rows, vectors, own, (int64_t)vectors * I8_VECTOR);
+}
+
+INLINE void end_sums(const int rows, const int vectors, const struct i8_end *end, int64_t m, int64_t v,
+                     sums sum[][I8_MOST_VECTORS]) {
+  if (i8_quick_tile(rows, vectors, end, m, v, sum)) return;
+  _Alignas(64) int32_t own[I8_MOST_SUMS * I8_VECTOR];
+  keep_sums(rows, vectors, own, sum);
+  i8_finish_tile(end, m, v, rows, vectors, own, (int64_t)vectors * I8_VECTOR);
+}
+
+/* One tile. */
+INLINE void tile(const int rows, const int vectors, const struct i8_end *end, const struct i8_tile *t,
+                 int64_t v) {
+  sums sum[I8_MOST_ROWS][I8_MOST_VECTORS];
+  begin_sums(rows, vectors, end->s, t->m, sum);
+  add_list(rows, vectors, end->s, t, v, sum);
+  if (rows < I8_WORD_ROWS)
+    keep_sums(rows, vectors, t->sum, sum);
+  else
+    end_sums(rows, vectors, end, t->m, v, sum);
 }
 
 #define DEFINE(rows, vectors)                                                                        \
@@ -66,16 +91,42 @@ static void run_rows(const struct i8_end *end, int64_t b, const struct i8_split 
   }
 }
 
-/* Four rows from blocks of 1 or 2: their sums meet in memory. */
+#ifdef WORDS
+#define DEFINE(rows, vectors)                                                                        \
+  static void words_##rows##_##vectors(const struct i8_end *end, const struct i8_tile *t, int64_t v, \
+                                       int64_t stop) {                                               \
+    for (; v < stop; v += vectors) word_tile(rows, vectors, end, t, v);                              \
+  }
+/* Four rows of blocks with lists t[0], t[1], ... */
+INLINE void word_tile(const int rows, const int vectors, const struct i8_end *end, const struct i8_tile *t,
+                      int64_t v) {
+  sums sum[I8_WORD_ROWS][I8_MOST_VECTORS];
+  begin_sums(I8_WORD_ROWS, vectors, end->s, t->m, sum);
+  UNROLL for (int i = 0; i < I8_WORD_ROWS / rows; i++)
+      add_list(rows, vectors, end->s, &t[i], v, sum + i * rows);
+  end_sums(I8_WORD_ROWS, vectors, end, t->m, v, sum);
+}
+WORDS(DEFINE)
+#undef DEFINE
+#define ENTRY(rows, vectors) [rows][vectors] = words_##rows##_##vectors,
+static const tiles_fn words[I8_WORD_ROWS][I8_MOST_VECTORS + 1] = {WORDS(ENTRY)};
+#undef ENTRY
+#endif
+
+/* Four rows from blocks of 1 or 2. */
 static void run_word(const struct i8_end *end, int64_t m, const struct i8_split *split) {
   const struct sumi_spmm_i8 *const s = end->s;
   const int rows = s->block;
-  _Alignas(64) int32_t sum[I8_WORD_ROWS * I8_MOST_VECTORS * I8_VECTOR];
   struct i8_tile t[I8_WORD_ROWS];
   for (int i = 0; i < I8_WORD_ROWS / rows; i++) {
     t[i].m = m + i * rows;
     i8_list(s, t[i].m / rows, &t[i]);
   }
+#ifdef WORDS
+  words[rows][split->vectors](end, t, split->begin, split->middle);
+  if (split->middle < split->end) words[rows][split->vectors - 1](end, t, split->middle, split->end);
+#else
+  _Alignas(64) int32_t sum[I8_WORD_ROWS * I8_MOST_VECTORS * I8_VECTOR];
   int vectors = split->vectors;
   for (int64_t v = split->begin; v < split->end; v += vectors) {
     if (v == split->middle) vectors--;
@@ -85,6 +136,7 @@ static void run_word(const struct i8_end *end, int64_t m, const struct i8_split 
     }
     i8_finish_tile(end, m, v, I8_WORD_ROWS, vectors, sum, (int64_t)vectors * I8_VECTOR);
   }
+#endif
 }
 
 static void run(const struct sumi_spmm_i8 *s, int64_t b0, int64_t b1, int64_t p0, int64_t p1) {
