@@ -157,11 +157,12 @@ static bool list_phases(const struct sumi_conv_space *s, int d, int *n, int *pha
 }
 
 /* The step of windows over x as it lies; 0: they go over phases. With 2, every vector that is copied into a panel takes longer,
- * and each group of rows copies it anew: that pays where the phases hold much. */
-static int window_step(const struct sumi_conv *v, const struct sumi_conv_space *s) {
+ * and each group of rows of dense weights copies it anew: that pays where the phases hold much. Lists copy it once. */
+static int window_step(const struct sumi_conv *v, const struct sumi_conv_space *s, bool dense) {
   enum { SHARING = 128 }; /* rows */
   if (s->stride[H] == 1 && s->stride[WIDTH] == 1 && s->out[WIDTH] == s->in[WIDTH]) return 1;
-  if (s->stride[H] != 2 || s->stride[WIDTH] != 2 || s->out[WIDTH] % 8) return 0;
+  if (s->stride[H] != 2 || s->stride[WIDTH] != 2 || s->out[WIDTH] < SUMI_SPMM_STEP_COLS) return 0;
+  if (!dense) return 2;
   const double groups = (double)v->group * (double)((v->m_group + SHARING - 1) / SHARING);
   const double vectors = groups * (double)(v->c_group * v->taps) * (double)(s->out[H] * s->out[WIDTH]) / 16;
   const double phases = (double)SUMI_MIN(s->kernel[H], 2) * (double)SUMI_MIN(s->kernel[WIDTH], 2);
@@ -403,7 +404,7 @@ static sumi_status lower_spmm(struct sumi_lower *l, const struct sumi_conv *v,
   const bool dense = !weights.packed || weights.packed->dense;
   int64_t channel_words = v->in_pixels, pitch = s->in[WIDTH];
   const int32_t *offset = NULL;
-  const int step = window_step(v, s);
+  const int step = window_step(v, s, dense);
   const bool windows = takes_window(v, s, step, a->kernel, &a->halo);
   const bool columns = takes_columns(v, s, a->kernel, windows, step != 0, &weights);
   if (windows && (columns || dense)) {

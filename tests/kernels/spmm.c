@@ -75,8 +75,10 @@ static int64_t make_window(struct check *c, struct problem *q) {
                                    .dx = q->dx};
   const int reach = pick(c, 0, 2) ? 3 : 24; /* far ones find whole strips outside the image */
   for (int t = 0; t < win->taps; t++) q->dy[t] = pick(c, -reach, reach), q->dx[t] = pick(c, -reach, reach);
-  win->cols = win->step == 1 ? win->w : 8 * pick(c, 1, 9);
-  if (win->step == 2) q->s.pixels = q->s.pixels / 8 * 8 + 8;
+  static const int widths[] = {SUMI_SPMM_STEP_COLS, 5, 7, 8, 9, 14, 28, 56};
+  win->cols = win->step == 1  ? win->w
+              : pick(c, 0, 1) ? widths[pick(c, 0, 7)]
+                              : pick(c, SUMI_SPMM_STEP_COLS, 72);
   q->s.window = win;
   return win->h * win->w;
 }
@@ -89,10 +91,14 @@ static void make(struct check *c, struct problem *q, const struct sumi_spmm_f32_
   s->rows = pick(c, 1, pick(c, 0, 3) ? 20 : MOST_ROWS);
   s->pixels = pick(c, 1, pick(c, 0, 3) ? 70 : 300);
   s->block = blocks[pick(c, 0, 5)];
-  const int64_t n_blocks = (s->rows + s->block - 1) / s->block;
   const bool lists = pick(c, 0, 1), strided = !lists && pick(c, 0, 1);
   const bool columns = lists && k->windows && pick(c, 0, 1);
-  if (columns && !pick(c, 0, 2)) s->pixels = 49; /* three vectors and a pixel */
+  if (columns && !pick(c, 0, 2)) { /* three vectors and a pixel, for which blocks of 4 rows have tiles */
+    s->pixels = 49;
+    s->block = 4;
+    s->rows = round_up(s->rows, s->block);
+  }
+  const int64_t n_blocks = (s->rows + s->block - 1) / s->block;
   const int64_t plane = (columns || !lists) && k->windows && pick(c, 0, 1) ? make_window(c, q) : s->pixels;
   q->planes = pick(c, 1, MOST_PLANES);
   int64_t total;
@@ -188,7 +194,6 @@ static void check_one(struct check *c, const struct sumi_spmm_f32_kernel *k) {
                 b1 = part ? pick(c, (int)b0, (int)n_blocks) : n_blocks;
   int64_t p0 = part ? pick(c, 0, (int)s->pixels - 1) : 0,
           p1 = part ? pick(c, (int)p0, (int)s->pixels) : s->pixels;
-  if (s->window && s->window->step == 2) p0 = p0 / 8 * 8, p1 = p1 / 8 * 8;
   if (s->strip) {
     p0 = p0 / s->strip * s->strip;
     p1 = p1 < s->pixels ? p1 / s->strip * s->strip : p1;

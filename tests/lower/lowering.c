@@ -81,10 +81,12 @@ static double random_density(struct maker *m) { return pick(m, 0, 1) ? 1 : pick(
 
 static void make_conv(struct maker *m) {
   const int n = pick(m, 0, 5) ? 2 : pick(m, 1, 3);
-  const int group = pick(m, 0, 2) ? 1 : pick(m, 1, 4), depthwise = pick(m, 0, 3) == 0;
-  const int64_t c_group = depthwise ? 1 : pick(m, 1, 9), m_group = depthwise       ? pick(m, 1, 2)
-                                                                   : pick(m, 0, 5) ? pick(m, 1, 20)
-                                                                                   : pick(m, 90, 160);
+  const bool halved = n == 2 && !pick(m, 0, 3); /* both strides 2, and rows enough for windows */
+  const int group = pick(m, 0, 2) ? 1 : pick(m, 1, 4), depthwise = !halved && pick(m, 0, 3) == 0;
+  const int64_t c_group = depthwise ? 1 : pick(m, 1, 9), m_group = depthwise ? pick(m, 1, 2)
+                                                                   : !halved && pick(m, 0, 5)
+                                                                       ? pick(m, 1, 20)
+                                                                       : pick(m, 90, 160);
   int64_t x[5] = {pick(m, 1, 2), c_group * group}, w[5] = {m_group * group, c_group}, bias[1] = {w[0]};
   int64_t strides[3], dilations[3], pads[6];
   const bool point = pick(m, 0, 3) == 0;
@@ -101,8 +103,8 @@ static void make_conv(struct maker *m) {
     describe(m, " stride %" PRId64 " dilation %" PRId64 " pads %" PRId64 " %" PRId64 ",", strides[i],
              dilations[i], pads[i], pads[n + i]);
   }
-  if (n == 2 && !pick(m, 0, 3)) { /* both strides 2, rows of whole eights */
-    const int64_t out = 8 * pick(m, 1, 8);
+  if (halved) { /* some rows of whole eights */
+    const int64_t out = pick(m, 0, 1) ? 8 * pick(m, 1, 8) : pick(m, 1, 30);
     strides[0] = strides[1] = 2;
     x[3] = SUMI_MAX(2 * out - 1 + (w[3] - 1) * dilations[1] - pads[1] - pads[3] + pick(m, 0, 1), 1);
     describe(m, " strides 2, width %" PRId64 ",", x[3]);

@@ -18,7 +18,7 @@
  * Windows: with s->window the planes are images [h, w] as they lie, without a halo, and pixel p of entry e is word
  * (p / cols * step + dy[e % taps], p % cols * step + dx[e % taps]) of plane off[e], or 0 where that lies outside the image. One
  * list for all blocks or columns, scratch given, pitch = width; only kernels that say `windows` take it. With step 1 cols is w;
- * with step 2 it is a multiple of 8, as are p0 and p1.
+ * with step 2 it is SUMI_SPMM_STEP_COLS at least.
  *
  * Columns: with s->col, lists of their own name entries of one full list off[0, n_list): entry e reads what entry col[e]
  * of that list reads. Scratch given; only kernels that say `windows` take it.
@@ -44,8 +44,9 @@
 #include "kernel/eltwise/eltwise.h"
 
 enum {
-  SUMI_SPMM_BLOCK = 8, /* the largest block: rows that share a list and lie together in packed weights */
-  SUMI_SPMM_TAPS = 64, /* the most taps of windows */
+  SUMI_SPMM_BLOCK = 8,     /* the largest block: rows that share a list and lie together in packed weights */
+  SUMI_SPMM_TAPS = 64,     /* the most taps of windows */
+  SUMI_SPMM_STEP_COLS = 3, /* the fewest columns of windows with step 2 */
   SUMI_SPMM_F32_SCRATCH =
       128 * 48 + 128 * 4 + 5 * 16 * 8 * 52, /* words: copies of what many rows read, sums */
   SUMI_SPMM_F32_PANEL =

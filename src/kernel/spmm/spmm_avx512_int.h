@@ -127,18 +127,52 @@ struct strip {
   int64_t n_pixels;
 };
 
+enum { STRIP_HALVES = 2 * (STRIP_VECTORS + 1), PARTS = 4 };
+_Static_assert(SUMI_SPMM_STEP_COLS >= 3, "8 pixels lie in PARTS image rows at most");
+
+/* How words of x become vectors: as they lie; every other one of a window with step 2, where no half of a vector lies in more
+ * than one image row; the same where some do. */
+enum found { FLAT, HALVES, IN_PARTS };
+
 /* What the taps of the window find of a strip: without a window, one tap that finds all of it. */
 struct taps {
+  enum found how;
   int n;
   bool live[SUMI_SPMM_TAPS];  /* whether a tap finds any of the strip inside the image */
   int64_t at[SUMI_SPMM_TAPS]; /* bytes from a plane's start to where it finds the strip's first pixel */
   __mmask16 mask[SUMI_SPMM_TAPS]
                 [STRIP_VECTORS + 1]; /* lanes of each vector; behind the last one, of the tail */
-  /* of a window with step 2: 8 pixels of one output row are every other one of 16 words of an image row */
-  int64_t half[STRIP_VECTORS + 1]
-              [2]; /* bytes from where the strip's first pixel is found to each 8 pixels' words */
-  __mmask16 words[SUMI_SPMM_TAPS][STRIP_VECTORS + 1][2]; /* those of lanes in mask */
+  /* Of a window with step 2: half a vector is every other one of 16 words, which are put together from parts, one of each
+   * image row that they lie in. */
+  int64_t part[STRIP_HALVES]
+              [PARTS]; /* bytes from where the strip's first pixel is found to where lane 0 of the half
+                                        would be in that row */
+  _Alignas(16) uint64_t
+      words[SUMI_SPMM_TAPS]
+           [STRIP_HALVES]; /* those that lie inside the image: 16 bits of each part, the first lowest */
 };
+
+/* The parts of a strip's halves; words as if all of them lay inside the image. */
+static inline void find_parts(const struct sumi_spmm_window *win, const struct strip *strip, int n_vectors,
+                              struct taps *taps, uint64_t words[STRIP_HALVES]) {
+  int64_t col = strip->p % win->cols, at = 0; /* bytes from the strip's first pixel */
+  taps->how = HALVES;
+  for (int h = 0; h < 2 * n_vectors; h++) {
+    const int64_t n = spmm_min(strip->n_pixels - HALF * h, HALF);
+    int k = 0;
+    words[h] = 0;
+    taps->part[h][0] = 0;
+    for (int64_t lane = 0, more; lane < n; lane += more, k++) {
+      more = spmm_min(win->cols - col, n - lane);
+      taps->part[h][k] = at - 8 * lane;
+      words[h] |= (uint64_t)(0x5555 & lanes(2 * (lane + more)) & ~lanes(2 * lane)) << LANES * k;
+      at += 8 * more;
+      col += more;
+      if (col == win->cols) col = 0, at += 8 * (win->w - win->cols);
+    }
+    if (k > 1) taps->how = IN_PARTS;
+  }
+}
 
 /* The columns and rows of 16 pixels, of which the first lies at (row, col) or behind it in reading order. */
 INLINE void find_pixels(int32_t cols, __m512i *row, __m512i *col) {
@@ -152,48 +186,48 @@ INLINE void find_pixels(int32_t cols, __m512i *row, __m512i *col) {
 static __attribute__((unused)) void find_taps(const struct sumi_spmm_f32 *s, const struct strip *strip,
                                               struct taps *taps) {
   const struct sumi_spmm_window *win = s->window;
+  const int n_vectors = strip->vectors + (strip->tail > 0);
   __mmask16 there[STRIP_VECTORS + 1];
-  for (int u = 0; u <= strip->vectors; u++) {
+  _Alignas(16) uint64_t words[STRIP_HALVES];
+  for (int u = 0; u < n_vectors; u++) {
     const int64_t n = strip->n_pixels - LANES * u;
     there[u] = lanes(n < 0 ? 0 : spmm_min(n, LANES));
   }
+  taps->how = FLAT;
   taps->n = 1;
   taps->live[0] = true;
   taps->at[0] = 4 * strip->p;
-  for (int u = 0; u <= strip->vectors; u++) taps->mask[0][u] = there[u];
+  for (int u = 0; u < n_vectors; u++) taps->mask[0][u] = there[u];
   if (!win) return;
   __m512i row[STRIP_VECTORS + 1], col[STRIP_VECTORS + 1];
-  const int32_t step = win->step, width = (int32_t)win->w, cols = (int32_t)win->cols;
+  const int32_t step = win->step, cols = (int32_t)win->cols;
   __m512i r = _mm512_set1_epi32((int32_t)(strip->p / cols));
   __m512i c = _mm512_add_epi32(_mm512_set1_epi32((int32_t)(strip->p % cols)),
                                _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
-  const int64_t first = step * (strip->p / cols * win->w + strip->p % cols);
-  for (int u = 0; u <= strip->vectors; u++, c = _mm512_add_epi32(c, _mm512_set1_epi32(LANES))) {
+  for (int u = 0; u < n_vectors; u++, c = _mm512_add_epi32(c, _mm512_set1_epi32(LANES))) {
     find_pixels(cols, &r, &c);
     row[u] = step == 1 ? r : _mm512_add_epi32(r, r);
     col[u] = step == 1 ? c : _mm512_add_epi32(c, c);
-    if (step == 1) continue;
-    _Alignas(64) int32_t at[LANES];
-    _mm512_store_si512(at, _mm512_add_epi32(_mm512_mullo_epi32(row[u], _mm512_set1_epi32(width)), col[u]));
-    taps->half[u][0] = 4 * (at[0] - first);
-    taps->half[u][1] = 4 * (at[HALF] - first);
   }
-  const __m512i h = _mm512_set1_epi32((int32_t)win->h), w = _mm512_set1_epi32(width);
+  if (step != 1) find_parts(win, strip, n_vectors, taps, words);
+  const int64_t first = step * (strip->p / cols * win->w + strip->p % cols);
+  const __m512i h = _mm512_set1_epi32((int32_t)win->h), w = _mm512_set1_epi32((int32_t)win->w);
   taps->n = win->taps;
   for (int t = 0; t < win->taps; t++) {
     const __m512i dy = _mm512_set1_epi32(win->dy[t]), dx = _mm512_set1_epi32(win->dx[t]);
     taps->live[t] = false;
     taps->at[t] = 4 * (first + win->dy[t] * win->w + win->dx[t]);
-    for (int u = 0; u <= strip->vectors; u++) {
+    for (int u = 0; u < n_vectors; u++) {
       const __m512i y = _mm512_add_epi32(row[u], dy), x = _mm512_add_epi32(col[u], dx);
       const __mmask16 m = there[u] & _mm512_cmplt_epu32_mask(y, h) & _mm512_cmplt_epu32_mask(x, w);
       taps->mask[t][u] = m;
-      if (step != 1) { /* every lane's word, the first of two */
-        const __mmask32 even = _mm256_movepi8_mask(_mm256_movm_epi16(m)) & 0x55555555;
-        taps->words[t][u][0] = (__mmask16)even;
-        taps->words[t][u][1] = (__mmask16)(even >> LANES);
-      }
-      taps->live[t] |= taps->mask[t][u] != 0;
+      taps->live[t] |= m != 0;
+      if (step == 1) continue;
+      const __m128i pairs = /* two words for every lane: those of one half, those of the other, and again */
+          _mm_set1_epi32((int)_mm256_movepi8_mask(_mm256_movm_epi16(m)));
+      const __m128i each = _mm_shufflehi_epi16(_mm_shufflelo_epi16(pairs, 0x00), 0x55);
+      _mm_store_si128((__m128i *)&taps->words[t][2 * u],
+                      _mm_and_si128(each, _mm_load_si128((const __m128i *)&words[2 * u])));
     }
   }
 }
@@ -204,26 +238,34 @@ INLINE uintptr_t found_at(const struct sumi_spmm_f32 *s, const struct taps *taps
   return (uintptr_t)s->x + (uintptr_t)(int64_t)s->off[e] + (uintptr_t)taps->at[t];
 }
 
-/* Vector u of tap t, found at `from`; spaced: a window with step 2. */
-INLINE __m512 found_vector(const bool spaced, const struct taps *taps, uintptr_t from, int t, int u) {
-  if (!spaced) return _mm512_maskz_loadu_ps(taps->mask[t][u], LANES_OF(from, u));
-  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
-  const __m512 a = _mm512_maskz_loadu_ps(taps->words[t][u][0],
-                                         (const void *)(from + (uintptr_t)taps->half[u][0])),
-               b = _mm512_maskz_loadu_ps(taps->words[t][u][1],
-                                         (const void *)(from + (uintptr_t)taps->half[u][1]));
-  return _mm512_permutex2var_ps(a, even, b);
+/* The 16 words of half h of tap t, found at `from`. */
+INLINE __m512 found_half(const enum found how, const struct taps *taps, uintptr_t from, int t, int h) {
+  const int64_t *part = taps->part[h];
+  uint64_t words = taps->words[t][h];
+  __m512 v = _mm512_maskz_loadu_ps((__mmask16)words, (const void *)(from + (uintptr_t)*part));
+  while (how == IN_PARTS && __builtin_expect((words >>= LANES) != 0, 0))
+    v = _mm512_mask_loadu_ps(v, (__mmask16)words, (const void *)(from + (uintptr_t) * ++part));
+  return v;
 }
 
-static inline bool is_spaced(const struct sumi_spmm_f32 *s) { return s->window && s->window->step != 1; }
+/* Vector u of tap t, found at `from`. */
+INLINE __m512 found_vector(const enum found how, const struct taps *taps, uintptr_t from, int t, int u) {
+  if (how == FLAT) return _mm512_maskz_loadu_ps(taps->mask[t][u], LANES_OF(from, u));
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  return _mm512_permutex2var_ps(found_half(how, taps, from, t, 2 * u), even,
+                                found_half(how, taps, from, t, 2 * u + 1));
+}
 
-/* Entries [e, e + n) of the list for a strip: to [n][vectors * LANES], tail [n][TAIL]. With kept [n], entries whose tap
- * finds nothing are left out, and kept receives the others' numbers from e on. How many there are then. */
-static __attribute__((unused)) int64_t copy_chunk(const struct sumi_spmm_f32 *s, int64_t e, int64_t n,
-                                                  const struct strip *strip, const struct taps *taps,
-                                                  float *to, float *tail, int64_t *kept) {
+/* The tail behind so many vectors. */
+INLINE __m128 found_tail(const enum found how, const struct taps *taps, uintptr_t from, int t, int vectors) {
+  if (how != FLAT) return _mm512_castps512_ps128(found_vector(how, taps, from, t, vectors));
+  return _mm_maskz_loadu_ps((__mmask8)taps->mask[t][vectors], LANES_OF(from, vectors));
+}
+
+INLINE int64_t copy_entries(const enum found how, const struct sumi_spmm_f32 *s, int64_t e, int64_t n,
+                            const struct strip *strip, const struct taps *taps, float *to, float *tail,
+                            int64_t *kept) {
   const int vectors = strip->vectors;
-  const bool spaced = is_spaced(s);
   int64_t n_kept = 0;
   int t = (int)(e % taps->n);
   for (int64_t i = 0; i < n; i++, t = t + 1 < taps->n ? t + 1 : 0) {
@@ -231,13 +273,24 @@ static __attribute__((unused)) int64_t copy_chunk(const struct sumi_spmm_f32 *s,
     if (kept) kept[n_kept] = i;
     n_kept++;
     const uintptr_t from = found_at(s, taps, e + i, t);
-    for (int u = 0; u < vectors; u++) _mm512_store_ps(to + LANES * u, found_vector(spaced, taps, from, t, u));
-    if (strip->tail)
-      _mm_store_ps(tail, _mm_maskz_loadu_ps((__mmask8)taps->mask[t][vectors], LANES_OF(from, vectors)));
+    for (int u = 0; u < vectors; u++) _mm512_store_ps(to + LANES * u, found_vector(how, taps, from, t, u));
+    if (strip->tail) _mm_store_ps(tail, found_tail(how, taps, from, t, vectors));
     to += vectors * LANES;
     tail += TAIL;
   }
   return n_kept;
+}
+
+/* Entries [e, e + n) of the list for a strip: to [n][vectors * LANES], tail [n][TAIL]. With kept [n], entries whose tap
+ * finds nothing are left out, and kept receives the others' numbers from e on. How many there are then. */
+static __attribute__((unused)) int64_t copy_chunk(const struct sumi_spmm_f32 *s, int64_t e, int64_t n,
+                                                  const struct strip *strip, const struct taps *taps,
+                                                  float *to, float *tail, int64_t *kept) {
+  switch (taps->how) {
+    case FLAT: return copy_entries(FLAT, s, e, n, strip, taps, to, tail, kept);
+    case HALVES: return copy_entries(HALVES, s, e, n, strip, taps, to, tail, kept);
+    default: return copy_entries(IN_PARTS, s, e, n, strip, taps, to, tail, kept);
+  }
 }
 
 /* Asks for the lines of a tile's rows, which are stored to or added from when its sums are done. */

@@ -173,8 +173,8 @@ INLINE void chunk_tile(const struct shape h, const struct sumi_spmm_f32 *s, cons
   chunk_leave(h.rows, h.vectors, h.tail, s, t, c, sum, side);
 }
 
-/* The same for 8 packed rows where x is still to be copied; spaced: from a window with step 2. */
-INLINE void copy_tile(const int vectors, const int tail, const bool spaced, const struct sumi_spmm_f32 *s,
+/* The same for 8 packed rows where x is still to be copied. */
+INLINE void copy_tile(const int vectors, const int tail, const enum found how, const struct sumi_spmm_f32 *s,
                       const struct spmm_tile *t, struct chunk *c) {
   __m512 sum[MOST_ROWS][WIDE];
   __m256 side[TAIL];
@@ -193,10 +193,10 @@ INLINE void copy_tile(const int vectors, const int tail, const bool spaced, cons
     const uintptr_t from = found_at(s, taps, c->first_entry + e, k);
     __m512 v[WIDE];
     UNROLL for (int u = 0; u < vectors; u++) {
-      v[u] = found_vector(spaced, taps, from, k, u);
+      v[u] = found_vector(how, taps, from, k, u);
       _mm512_store_ps(x + LANES * u, v[u]);
     }
-    if (tail) _mm_store_ps(z, _mm_maskz_loadu_ps((__mmask8)taps->mask[k][vectors], LANES_OF(from, vectors)));
+    if (tail) _mm_store_ps(z, found_tail(how, taps, from, k, vectors));
     _mm_prefetch(next, _MM_HINT_T0);
     add_entry(MOST_ROWS, vectors, tail, w, 4, v, z, sum, side);
     x += vectors * LANES;
@@ -229,31 +229,29 @@ CHUNKS(STREAM, 3)
 #define STREAM_ENTRY(rows, vectors) [rows] = stream_##rows##_##vectors,
 static const chunk_fn stream[MOST_ROWS + 1] = {CHUNKS(STREAM_ENTRY, 3)};
 
+#define COPY_TILE(name, vectors, tail, how)                                                     \
+  static void name(const struct sumi_spmm_f32 *s, const struct spmm_tile *t, struct chunk *c) { \
+    copy_tile(vectors, tail, how, s, t, c);                                                     \
+  }
 #define PACKED(vectors, tail)                                                                   \
   CHUNK(packed_##vectors##_##tail, MOST_ROWS, vectors, tail, .packed = true)                    \
   CHUNK(packed_kept_##vectors##_##tail, MOST_ROWS, vectors, tail, .packed = true, .kept = true) \
-  static void copy_##vectors##_##tail(const struct sumi_spmm_f32 *s, const struct spmm_tile *t, \
-                                      struct chunk *c) {                                        \
-    copy_tile(vectors, tail, false, s, t, c);                                                   \
-  }
-#define SPACED(vectors)                                                                                     \
-  static void spaced_##vectors(const struct sumi_spmm_f32 *s, const struct spmm_tile *t, struct chunk *c) { \
-    copy_tile(vectors, 0, true, s, t, c);                                                                   \
-  }
+  COPY_TILE(copy_##vectors##_##tail, vectors, tail, FLAT)                                       \
+  COPY_TILE(halves_##vectors##_##tail, vectors, tail, HALVES)                                   \
+  COPY_TILE(parts_##vectors##_##tail, vectors, tail, IN_PARTS)
 PACKED(1, 0)
 PACKED(2, 0)
 PACKED(3, 0)
 PACKED(2, 4)
 PACKED(3, 1)
 PACKED(3, 4)
-SPACED(1)
-SPACED(2)
-SPACED(3)
-static const chunk_fn spaced[WIDE + 1] = {NULL, spaced_1, spaced_2, spaced_3};
-enum { AS_IT_IS, KEPT, COPY };
-#define PACKED_ENTRY(vectors, tail) \
-  { packed_##vectors##_##tail, packed_kept_##vectors##_##tail, copy_##vectors##_##tail }
-static const chunk_fn packed[3][WIDE + 1][3] = {
+enum { AS_IT_IS, KEPT, COPY, WAYS = COPY + IN_PARTS + 1 };
+#define PACKED_ENTRY(vectors, tail)                                                     \
+  {                                                                                     \
+    packed_##vectors##_##tail, packed_kept_##vectors##_##tail, copy_##vectors##_##tail, \
+        halves_##vectors##_##tail, parts_##vectors##_##tail                             \
+  }
+static const chunk_fn packed[3][WIDE + 1][WAYS] = {
     {[1] = PACKED_ENTRY(1, 0), PACKED_ENTRY(2, 0), PACKED_ENTRY(3, 0)},
     {[2] = PACKED_ENTRY(2, 4), PACKED_ENTRY(3, 1)}, /* a tail of one pixel */
     {[2] = PACKED_ENTRY(2, 4), PACKED_ENTRY(3, 4)}};
@@ -264,8 +262,7 @@ static bool is_packed(const struct sumi_spmm_f32 *s, int64_t rows) {
 
 static chunk_fn chunk_of(const struct sumi_spmm_f32 *s, const struct strip *strip, int64_t rows,
                          const struct chunk *c) {
-  const int way = c->taps ? COPY : c->kept ? KEPT : AS_IT_IS;
-  if (c->taps && is_spaced(s)) return spaced[strip->vectors];
+  const int way = c->taps ? COPY + (int)c->taps->how : c->kept ? KEPT : AS_IT_IS;
   if (is_packed(s, rows)) return packed[spmm_min(strip->tail, 2)][strip->vectors][way];
   if (s->strip && strip->vectors == WIDE && s->rows <= MOST_ROWS) return stream[rows];
   return s->strip && strip->vectors == WIDE && rows == MOST_ROWS ? chunk_8_3_far
