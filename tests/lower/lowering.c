@@ -83,10 +83,8 @@ static void make_conv(struct maker *m) {
   const int n = pick(m, 0, 5) ? 2 : pick(m, 1, 3);
   const bool halved = n == 2 && !pick(m, 0, 3); /* both strides 2, and rows enough for windows */
   const int group = pick(m, 0, 2) ? 1 : pick(m, 1, 4), depthwise = !halved && pick(m, 0, 3) == 0;
-  const int64_t c_group = depthwise ? 1 : pick(m, 1, 9), m_group = depthwise ? pick(m, 1, 2)
-                                                                   : !halved && pick(m, 0, 5)
-                                                                       ? pick(m, 1, 20)
-                                                                       : pick(m, 90, 160);
+  const int64_t rows = halved || !pick(m, 0, 5) ? pick(m, 90, 160) : pick(m, 1, 20);
+  const int64_t c_group = depthwise ? 1 : pick(m, 1, 9), m_group = depthwise ? pick(m, 1, 2) : rows;
   int64_t x[5] = {pick(m, 1, 2), c_group * group}, w[5] = {m_group * group, c_group}, bias[1] = {w[0]};
   int64_t strides[3], dilations[3], pads[6];
   const bool point = pick(m, 0, 3) == 0;

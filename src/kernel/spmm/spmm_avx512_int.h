@@ -143,13 +143,10 @@ struct taps {
   __mmask16 mask[SUMI_SPMM_TAPS]
                 [STRIP_VECTORS + 1]; /* lanes of each vector; behind the last one, of the tail */
   /* Of a window with step 2: half a vector is every other one of 16 words, which are put together from parts, one of each
-   * image row that they lie in. */
-  int64_t part[STRIP_HALVES]
-              [PARTS]; /* bytes from where the strip's first pixel is found to where lane 0 of the half
-                                        would be in that row */
-  _Alignas(16) uint64_t
-      words[SUMI_SPMM_TAPS]
-           [STRIP_HALVES]; /* those that lie inside the image: 16 bits of each part, the first lowest */
+   * image row that they lie in. part: bytes from where the strip's first pixel is found to where lane 0 of the half would
+   * be in that row; words: those of them that lie inside the image, 16 bits of each part, the first lowest. */
+  int64_t part[STRIP_HALVES][PARTS];
+  _Alignas(16) uint64_t words[SUMI_SPMM_TAPS][STRIP_HALVES];
 };
 
 /* The parts of a strip's halves; words as if all of them lay inside the image. */
