@@ -35,7 +35,8 @@ enum {
   LONG_LIST = 30, /* steps: weights and copied x of a block together are beyond the first-level cache */
   CHUNK = 8,      /* steps of such a list whose weights stay there while the panels take turns */
   MANY_WEIGHT_WORDS =
-      256 << 10 /* 1 MiB: weights that should not come twice from beyond the second-level cache */
+      256 << 10, /* 1 MiB: weights that should not come twice from beyond the second-level cache */
+  FAR_WEIGHT_WORDS = 128 << 10
 };
 
 INLINE int64_t amx_min(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -218,6 +219,7 @@ struct walk {
   const AMX_END *end;
   int64_t b0, b1;
   bool resident; /* the ring holds the shared list for a group of panels, in the order of the products */
+  bool far;      /* weights come from beyond the second-level cache */
   int32_t *ring, *ring_end, *slot;
   struct feed feed;
   struct group group;
@@ -245,11 +247,21 @@ INLINE void walk_begin(struct walk *k, int64_t v, int64_t panels, int h, int u) 
   f->chunk = f->group.most > 1 ? CHUNK * STEP : f->n;
   f->from = f->at = f->to = f->n; /* the first step begins the first group */
   f->turn = f->turns;
+  k->far = !s->start && (k->b1 - k->b0) * f->n * s->block > FAR_WEIGHT_WORDS;
   k->group = f->group;
   k->ring_end = k->ring + (k->resident ? f->group.most * words : RING * step_words);
   k->slot = k->ring;
   if (f->n == 0) return;
   for (int32_t *to = k->ring; to < k->ring_end; to += step_words) feed(f, u, to);
+}
+
+/* Asks for the weights that are needed a chunk after those at a; each panel of a group for its share of them. */
+INLINE void expect_weights(const int32_t *a, int panel, int panels, int h) {
+  enum { LINE_WORDS = 16 };
+  const int lines = h * TILE_WORDS / LINE_WORDS, end = lines * (panel + 1) / panels;
+  const int32_t *const next = a + CHUNK * h * TILE_WORDS;
+  for (int line = lines * panel / panels; line < end; line++)
+    _mm_prefetch(next + line * LINE_WORDS, _MM_HINT_T1);
 }
 
 /* Adds entries [from, to) of a block's list to panel i; finishes the tile before meanwhile. */
@@ -265,6 +277,7 @@ INLINE void add_chunk(struct walk *k, const int32_t *a, int64_t from, int64_t to
     ORDER();
     step(a, k->slot, h, u);
     ORDER();
+    if (k->far) expect_weights(a, i, k->group.n, h);
     if (fed) feed(&k->feed, u, k->slot);
     k->slot = k->slot + step_words == k->ring_end ? k->ring : k->slot + step_words;
     finish(k->end, &k->done, slice, h, u);
