@@ -32,6 +32,8 @@ INLINE void add_list(const int rows, const int vectors, const struct sumi_spmm_i
   const int32_t *off = t->off, *const stop = off + t->n_list;
   for (const char *w = (const char *)t->w; off < stop; off++, w += w_entry) {
     const uint8_t *const at = from + *off;
+    if (rows == 8)
+      _mm_prefetch(w + 2048, _MM_HINT_T1); /* dense weights are one stream, of half a line an entry */
     xs x[I8_MOST_VECTORS];
     UNROLL for (int u = 0; u < vectors; u++) x[u] = v_x(at + I8_VECTOR_BYTES * u);
     UNROLL for (int i = 0; i < rows; i++) {
