@@ -167,7 +167,7 @@ struct sumi_lane_map sumi_lane_map_of(const int32_t *place, int64_t pixels, int3
     k->ordered = ordered(k->mask, order);
     k->lane_0 = k->at - __builtin_ctz(k->ordered);
   }
-  bool flat = place[0] >= 0;
+  bool flat = pixels > 0 && place[0] >= 0;
   for (int64_t p = 1; p < pixels && flat; p++) flat = place[p] == place[0] + p;
   return (struct sumi_lane_map){pixels, first, piece, order, flat ? place[0] : -1};
 }
