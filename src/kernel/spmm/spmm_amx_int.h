@@ -36,7 +36,7 @@ enum {
   CHUNK = 8,      /* steps of such a list whose weights stay there while the panels take turns */
   MANY_WEIGHT_WORDS =
       256 << 10, /* 1 MiB: weights that should not come twice from beyond the second-level cache */
-  FAR_WEIGHT_WORDS = 128 << 10
+  FAR_WEIGHT_WORDS = 128 << 10 /* weights of which much comes from there */
 };
 
 INLINE int64_t amx_min(int64_t a, int64_t b) { return a < b ? a : b; }

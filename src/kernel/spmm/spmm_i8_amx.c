@@ -127,7 +127,7 @@ INLINE void finish(const struct i8_end *end, struct done *d, int groups, int h, 
     for (; d->next < stop; d->next++)
       finish_any(end, d->m + I8_WORD_ROWS * d->next, d, d->sum + d->next * GROUP_WORDS, h * TILE_WORDS, u);
   } else if (!d->residual) {
-    if (end->zero == 0 && end->lo == 0 && ~end->hi == 0)
+    if (end->plain)
       finish_quick(end, d, stop, true, h, u);
     else
       finish_quick(end, d, stop, false, h, u);

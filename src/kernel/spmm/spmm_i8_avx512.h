@@ -8,8 +8,8 @@
  *   i8_finish(&end, m, v, sum, stride);
  * Where they are in registers and end.quick holds (the common end: bytes, no stage, no table, small scales):
  *   i8_store(s->map, v, i8_plane(s, m), i8_quick(&end, end.plain, m, a, b, c, d));
- * i8_quick_tile does that for a tile, and for tiles with a residual whose result may be any byte. The rest goes through memory: with everything inlined, tiles grow
- * threefold. */
+ * i8_quick_tile does that for a tile, for tiles with a residual whose result may be any byte, and for float32 and what an
+ * activation is to see. The rest goes through memory: with everything inlined, tiles grow threefold. */
 #ifndef SUMI_KERNEL_SPMM_I8_AVX512_H
 #define SUMI_KERNEL_SPMM_I8_AVX512_H
 
@@ -85,7 +85,7 @@ INLINE uint32_t *i8_plane(const struct sumi_spmm_i8 *s, int64_t m) {
   return s->y + m / I8_WORD_ROWS * s->y_group;
 }
 
-/* A vector in the order of sumi_lane_apart. */
+/* A vector in the order of SUMI_LANES_APART. */
 INLINE __m512i i8_apart(__m512i words) {
   return _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15),
                                   words);

@@ -1,6 +1,6 @@
-/* spmm, 8 bits, with AVX-512 VNNI: tiles of 8 rows x 3 vectors of 16 pixels and 4 x 6, whose rows may have lists of their own. Each list
- * entry costs one load a vector, one broadcast a row, one VPDPBUSD (four multiply-adds a lane, modulo 2^32) a
- * pair. */
+/* spmm, 8 bits, with AVX-512 VNNI: tiles of 8 rows x 3 vectors of 16 pixels and 4 x 6, whose rows may have lists of
+ * their own. Each list entry costs one load a vector, one broadcast a row, one VPDPBUSD (four multiply-adds a lane, modulo
+ * 2^32) a pair. */
 #include "kernel/spmm/spmm_i8_avx512.h"
 
 enum { TILE_ROWS = 8, MOST_1 = 6, MOST_2 = 6, MOST_4 = 6, MOST_8 = 3 };
